@@ -1,0 +1,41 @@
+/*
+ * bpe.h: GPT-2's byte-level BPE: the vocabulary and merges, encoding and decoding.
+ */
+#ifndef GPT2I_BPE_H
+#define GPT2I_BPE_H
+
+#include "arena.h"
+#include "status.h"
+
+/*
+ * Reads vocab.json and merges.txt in 'directory'.  '*tokenizer' is one block, freed with
+ * gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY; nothing stays allocated.
+ */
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
+                                          struct gpt2i_error *error);
+
+/* True if 'directory' has both files. */
+GPT2I_HIDDEN bool gpt2i_tokenizer_present(const char *directory);
+
+GPT2I_HIDDEN void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer);
+
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer);
+
+/* The bytes of one token; false for an id outside [0, n_vocab). */
+GPT2I_HIDDEN bool gpt2i_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
+                                    size_t *n_bytes);
+
+/* What encoding needs beside the tokenizer: places itself in an arena, for stretches of up to
+   'max_stretch_bytes' bytes. */
+struct gpt2i_bpe_scratch;
+GPT2I_HIDDEN struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
+                                                                size_t max_stretch_bytes);
+
+/* As gpt2_encode(). */
+GPT2I_HIDDEN int32_t gpt2i_bpe_encode(const gpt2_tokenizer *tokenizer,
+                                      struct gpt2i_bpe_scratch *scratch, const char *text,
+                                      size_t n_bytes, bool special, int32_t *ids, size_t capacity,
+                                      size_t *n_ids, struct gpt2i_error *error);
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * common.h: what every file of the library includes first.
+ *
+ * It pins down the arithmetic, whatever flags an application compiles these files with: a product
+ * and a sum are two roundings unless the code says fma, and every float operation is a float one.
+ */
+#ifndef GPT2I_COMMON_H
+#define GPT2I_COMMON_H
+
+#ifdef __FAST_MATH__
+#error "libgpt2 promises exact bits: compile it without -ffast-math"
+#endif
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#include <float.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "libgpt2 needs float operations rounded to float: use SSE2 (-msse2 -mfpmath=sse)"
+#endif
+
+#include "gpt2.h"
+
+#define GPT2I_ALIGN   64 /* bytes: a cache line, and the widest vector */
+#define GPT2I_LANES   16 /* outputs in a panel of weights, lanes of a tree sum */
+#define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
+#define GPT2I_PAGE    64 /* positions in a page of the KV cache: one chain of attention's sums */
+
+/* Internal functions stay out of the shared library, whatever the flags are. */
+#if defined(__GNUC__) && !defined(_WIN32)
+#define GPT2I_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define GPT2I_HIDDEN
+#endif
+
+#if defined(__GNUC__)
+#define GPT2I_FORMAT(string_index, first_argument) \
+    __attribute__((format(printf, string_index, first_argument)))
+#define GPT2I_INLINE static inline __attribute__((always_inline))
+#else
+#define GPT2I_FORMAT(string_index, first_argument)
+#define GPT2I_INLINE static inline
+#endif
+
+static inline size_t gpt2i_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t gpt2i_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* ceil(count / unit), for unit > 0 */
+static inline size_t gpt2i_ceil_div(size_t count, size_t unit)
+{
+    return count / unit + (count % unit != 0);
+}
+
+static inline size_t gpt2i_round_up(size_t count, size_t unit)
+{
+    return gpt2i_ceil_div(count, unit) * unit;
+}
+
+/* Checked arithmetic: false, and '*out' is not written, where the result does not fit. */
+static inline bool gpt2i_mul_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    if (b != 0 && a > UINT64_MAX / b)
+        return false;
+    *out = a * b;
+    return true;
+}
+
+static inline bool gpt2i_add_u64(uint64_t a, uint64_t b, uint64_t *out)
+{
+    if (a > UINT64_MAX - b)
+        return false;
+    *out = a + b;
+    return true;
+}
+
+/* Little-endian loads, from any alignment. */
+static inline uint16_t gpt2i_load_le16(const unsigned char *bytes)
+{
+    return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+static inline uint32_t gpt2i_load_le32(const unsigned char *bytes)
+{
+    return (uint32_t)gpt2i_load_le16(bytes) | (uint32_t)gpt2i_load_le16(bytes + 2) << 16;
+}
+
+static inline uint64_t gpt2i_load_le64(const unsigned char *bytes)
+{
+    return (uint64_t)gpt2i_load_le32(bytes) | (uint64_t)gpt2i_load_le32(bytes + 4) << 32;
+}
+
+#endif
