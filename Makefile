@@ -26,32 +26,46 @@ STATIC_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/static/%.o)
 SHARED_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJECTS := $(PROGRAM_SOURCES:%.c=$(BUILD)/static/%.o)
 
+# `make V=1` shows the commands.
+ifeq ($(V),1)
+Q :=
+say :=
+else
+Q := @
+say = @printf '  %-4s %s\n' $(1) $@
+endif
+
 all: lib $(BUILD)/gpt2
 
 lib: $(BUILD)/libgpt2.a $(BUILD)/libgpt2.so
 
 # The same compile line for every file and every instruction set: functions name their own targets.
 $(BUILD)/static/%.o: %.c
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(if $(filter src/%,$<),-DGPT2_DEMO_MODEL='"$(demodir)"') -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter src/%,$<),-DGPT2_DEMO_MODEL='"$(demodir)"') -MMD -MP -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c
+	$(call say,CC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 
 $(BUILD)/libgpt2.a: $(STATIC_OBJECTS)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/libgpt2.so.$(SOVERSION): $(SHARED_OBJECTS) lib/libgpt2.map
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libgpt2.so.$(SOVERSION) \
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libgpt2.so.$(SOVERSION) \
 	  -Wl,--version-script=lib/libgpt2.map -Wl,-z,defs -o $@ $(SHARED_OBJECTS) $(LIBS)
 
 $(BUILD)/libgpt2.so: $(BUILD)/libgpt2.so.$(SOVERSION)
-	ln -sf libgpt2.so.$(SOVERSION) $@
+	$(Q)ln -sf libgpt2.so.$(SOVERSION) $@
 
 $(BUILD)/gpt2: $(PROGRAM_OBJECTS) $(BUILD)/libgpt2.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 -include $(STATIC_OBJECTS:.o=.d) $(SHARED_OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d)
 

@@ -1,0 +1,241 @@
+/*
+ * threads.c: the pool.
+ *
+ * A run publishes its job and then a ticket: generation << 32 | tasks not yet taken.  Whoever lowers
+ * the ticket by one owns that task.  A thread that is late, holding an old ticket, fails to lower it
+ * and has touched nothing; so workers need not be waited for, only tasks that somebody took.
+ * Workers look for a ticket for some microseconds, then sleep on a condition.
+ */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+
+#include "threads.h"
+#include "fpstate.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPINS \
+    2000 /* looks before sleeping: about 20 microseconds, more than the gap between runs */
+
+struct gpt2i_pool {
+    int32_t n_threads; /* the caller's included */
+    int32_t n_started; /* threads[] in use */
+    _Atomic uint64_t ticket;
+    _Atomic uint32_t n_left; /* tasks of this run not yet finished */
+    _Atomic(gpt2i_task) task;
+    _Atomic(void *) argument;
+    _Atomic uint32_t n_tasks;
+    _Atomic uint32_t n_asleep; /* workers in, or on their way into, pthread_cond_wait */
+    _Atomic bool caller_asleep;
+    _Atomic bool stop;
+    pthread_mutex_t mutex;
+    pthread_cond_t work; /* there is a ticket, or stop */
+    pthread_cond_t done; /* n_left is 0 */
+    struct worker {
+        struct gpt2i_pool *pool;
+        size_t index; /* from 1 */
+        pthread_t thread;
+    } workers[];
+};
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Takes and runs tasks until the ticket has none left. */
+static void take_tasks(struct gpt2i_pool *pool, size_t worker)
+{
+    uint64_t ticket = atomic_load(&pool->ticket);
+
+    while ((uint32_t)ticket != 0) {
+        gpt2i_task task = atomic_load(&pool->task);
+        void *argument = atomic_load(&pool->argument);
+        uint32_t index = atomic_load(&pool->n_tasks) - (uint32_t)ticket;
+
+        /* on failure 'ticket' is what the ticket is now */
+        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1))
+            continue;
+        task(argument, index, worker);
+        if (atomic_fetch_sub(&pool->n_left, 1) == 1 && atomic_load(&pool->caller_asleep)) {
+            pthread_mutex_lock(&pool->mutex);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        ticket = atomic_load(&pool->ticket);
+    }
+}
+
+static bool has_work(struct gpt2i_pool *pool)
+{
+    return (uint32_t)atomic_load(&pool->ticket) != 0 || atomic_load(&pool->stop);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    struct gpt2i_pool *pool = worker->pool;
+
+    (void)gpt2i_fpstate_enter(); /* for as long as this thread lives */
+    while (!atomic_load(&pool->stop)) {
+        for (int i = 0; i < SPINS && !has_work(pool); i++)
+            relax();
+        if (!has_work(pool)) {
+            pthread_mutex_lock(&pool->mutex);
+            atomic_fetch_add(&pool->n_asleep, 1);
+            while (!has_work(pool))
+                pthread_cond_wait(&pool->work, &pool->mutex);
+            atomic_fetch_sub(&pool->n_asleep, 1);
+            pthread_mutex_unlock(&pool->mutex);
+        }
+        take_tasks(pool, worker->index);
+    }
+    return NULL;
+}
+
+static void wake_workers(struct gpt2i_pool *pool)
+{
+    if (atomic_load(&pool->n_asleep) == 0)
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_threads)
+{
+    uint64_t n_workers = (uint64_t)n_threads - 1;
+
+    return gpt2i_arena_take(arena, 1,
+                            sizeof(struct gpt2i_pool) + (size_t)n_workers * sizeof(struct worker));
+}
+
+int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2i_error *error)
+{
+    sigset_t all;
+    sigset_t before;
+
+    memset(pool, 0, sizeof *pool);
+    pool->n_threads = n_threads;
+    if (n_threads == 1)
+        return GPT2_OK;
+    if (pthread_mutex_init(&pool->mutex, NULL) != 0)
+        goto fail_mutex;
+    if (pthread_cond_init(&pool->work, NULL) != 0)
+        goto fail_work;
+    if (pthread_cond_init(&pool->done, NULL) != 0)
+        goto fail_done;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int32_t i = 0; i < n_threads - 1; i++) {
+        struct worker *worker = &pool->workers[i];
+
+        worker->pool = pool;
+        worker->index = (size_t)i + 1;
+        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+            break;
+        pool->n_started = i + 1;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pool->n_started == n_threads - 1)
+        return GPT2_OK;
+    n_threads = pool->n_started + 1;
+    gpt2i_pool_stop(pool);
+    return gpt2i_fail(error, GPT2_ERR_THREAD, "thread %d could not be started", n_threads);
+
+fail_done:
+    pthread_cond_destroy(&pool->work);
+fail_work:
+    pthread_mutex_destroy(&pool->mutex);
+fail_mutex:
+    pool->n_threads = 1;
+    return gpt2i_fail(error, GPT2_ERR_THREAD, "a mutex or condition could not be made");
+}
+
+void gpt2i_pool_stop(struct gpt2i_pool *pool)
+{
+    if (pool->n_threads == 1)
+        return;
+    atomic_store(&pool->stop, true);
+    wake_workers(pool);
+    for (int32_t i = 0; i < pool->n_started; i++)
+        pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->mutex);
+    pool->n_threads = 1;
+}
+
+void gpt2i_pool_forget_threads(struct gpt2i_pool *pool)
+{
+    pool->n_threads = 1;
+}
+
+int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool)
+{
+    return pool->n_threads;
+}
+
+void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, size_t n_tasks)
+{
+    uint64_t generation;
+
+    if (pool->n_threads == 1 || n_tasks <= 1) {
+        for (size_t i = 0; i < n_tasks; i++)
+            task(argument, i, 0);
+        return;
+    }
+    generation = (atomic_load(&pool->ticket) >> 32) + 1;
+    atomic_store(&pool->task, task);
+    atomic_store(&pool->argument, argument);
+    atomic_store(&pool->n_tasks, (uint32_t)n_tasks);
+    atomic_store(&pool->n_left, (uint32_t)n_tasks);
+    atomic_store(&pool->ticket, generation << 32 | (uint32_t)n_tasks);
+    wake_workers(pool);
+    take_tasks(pool, 0);
+    for (int i = 0; i < SPINS && atomic_load(&pool->n_left) != 0; i++)
+        relax();
+    if (atomic_load(&pool->n_left) == 0)
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->caller_asleep, true);
+    while (atomic_load(&pool->n_left) != 0)
+        pthread_cond_wait(&pool->done, &pool->mutex);
+    atomic_store(&pool->caller_asleep, false);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+int32_t gpt2i_cpu_count(void)
+{
+    long count;
+
+#if defined(__linux__)
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        count = CPU_COUNT(&set);
+    else
+#endif
+        count = sysconf(_SC_NPROCESSORS_ONLN);
+    if (count < 1)
+        return 1;
+    return count > GPT2I_MAX_THREADS ? GPT2I_MAX_THREADS : (int32_t)count;
+}
+
+uint64_t gpt2i_monotonic_ns(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

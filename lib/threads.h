@@ -1,0 +1,48 @@
+/*
+ * threads.h: a fixed pool of threads that share out numbered tasks, and the clock.
+ *
+ * Tasks are taken one by one, so a slow core takes fewer.  Which thread runs a task never changes a
+ * result: a task writes only what is its own.
+ */
+#ifndef GPT2I_THREADS_H
+#define GPT2I_THREADS_H
+
+#include "arena.h"
+#include "status.h"
+
+#define GPT2I_MAX_THREADS 256
+
+struct gpt2i_pool;
+
+/* Runs one task; 'worker' in [0, n_threads) tells whose scratch to use, 0 is the calling thread. */
+typedef void (*gpt2i_task)(void *argument, size_t task, size_t worker);
+
+/* Places a pool for 'n_threads' threads, the caller's included, in an arena. */
+GPT2I_HIDDEN struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_threads);
+
+/*
+ * Starts n_threads - 1 threads, with every signal blocked: the host's handlers run on the host's own
+ * threads.  Errors: GPT2_ERR_THREAD, with none left running.
+ */
+GPT2I_HIDDEN int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads,
+                                      struct gpt2i_error *error);
+
+/* Ends the threads.  No run may be under way. */
+GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);
+
+/* In the child of fork(): there are no threads but the caller's. */
+GPT2I_HIDDEN void gpt2i_pool_forget_threads(struct gpt2i_pool *pool);
+
+GPT2I_HIDDEN int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool);
+
+/* Runs tasks 0 .. n_tasks - 1 (fewer than 2^32), returns when all are done.  One run at a time. */
+GPT2I_HIDDEN void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument,
+                                 size_t n_tasks);
+
+/* CPUs this process may use, 1 .. GPT2I_MAX_THREADS. */
+GPT2I_HIDDEN int32_t gpt2i_cpu_count(void);
+
+/* The monotonic clock, in nanoseconds. */
+GPT2I_HIDDEN uint64_t gpt2i_monotonic_ns(void);
+
+#endif
