@@ -1,0 +1,134 @@
+/*
+ * avx2.c: the kernels on AVX2 and FMA: a group of 16 lanes is two registers.
+ */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <math.h>
+
+#define TARGET __attribute__((target("avx2,fma,f16c")))
+
+typedef struct {
+    __m256 low, high; /* lanes 0..7, 8..15 */
+} v16;
+
+#define PAIR(low_expression, high_expression) \
+    (v16)                                     \
+    {                                         \
+        low_expression, high_expression       \
+    }
+
+GPT2I_INLINE TARGET v16 v16_set1(float x)
+{
+    return PAIR(_mm256_set1_ps(x), _mm256_set1_ps(x));
+}
+
+GPT2I_INLINE TARGET v16 v16_load(const float *x)
+{
+    return PAIR(_mm256_loadu_ps(x), _mm256_loadu_ps(x + 8));
+}
+
+GPT2I_INLINE TARGET void v16_store(float *x, v16 v)
+{
+    _mm256_storeu_ps(x, v.low);
+    _mm256_storeu_ps(x + 8, v.high);
+}
+
+/* All bits set in the lanes below n. */
+GPT2I_INLINE TARGET __m256i first_lanes(size_t n, int32_t lane_0)
+{
+    __m256i lane =
+        _mm256_add_epi32(_mm256_set1_epi32(lane_0), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)n), lane);
+}
+
+GPT2I_INLINE TARGET v16 v16_load_n(const float *x, size_t n)
+{
+    return PAIR(_mm256_maskload_ps(x, first_lanes(n, 0)),
+                _mm256_maskload_ps(x + 8, first_lanes(n, 8)));
+}
+
+GPT2I_INLINE TARGET void v16_store_n(float *x, size_t n, v16 v)
+{
+    _mm256_maskstore_ps(x, first_lanes(n, 0), v.low);
+    _mm256_maskstore_ps(x + 8, first_lanes(n, 8), v.high);
+}
+
+#define DEFINE_LANEWISE(name, intrinsic)                                 \
+    GPT2I_INLINE TARGET v16 name(v16 a, v16 b)                           \
+    {                                                                    \
+        return PAIR(intrinsic(a.low, b.low), intrinsic(a.high, b.high)); \
+    }
+DEFINE_LANEWISE(v16_add, _mm256_add_ps)
+DEFINE_LANEWISE(v16_sub, _mm256_sub_ps)
+DEFINE_LANEWISE(v16_mul, _mm256_mul_ps)
+DEFINE_LANEWISE(v16_div, _mm256_div_ps)
+DEFINE_LANEWISE(v16_max, _mm256_max_ps)
+DEFINE_LANEWISE(v16_min, _mm256_min_ps)
+
+GPT2I_INLINE TARGET v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    return PAIR(_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high));
+}
+
+GPT2I_INLINE TARGET __m256 where_negative(__m256 x, __m256 a, __m256 b)
+{
+    return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+
+GPT2I_INLINE TARGET v16 v16_where_negative(v16 x, v16 a, v16 b)
+{
+    return PAIR(where_negative(x.low, a.low, b.low), where_negative(x.high, a.high, b.high));
+}
+
+/* In two factors, of which the first is exact, so that the result is rounded once. */
+GPT2I_INLINE TARGET __m256 scale_pow2(__m256 x, __m256 n)
+{
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i whole = _mm256_cvtps_epi32(n);
+    __m256i first = _mm256_srai_epi32(whole, 1);
+    __m256i rest = _mm256_sub_epi32(whole, first);
+
+    x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(first, bias), 23)));
+    return _mm256_mul_ps(x,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+}
+
+GPT2I_INLINE TARGET v16 v16_scale_pow2(v16 x, v16 n)
+{
+    return PAIR(scale_pow2(x.low, n.low), scale_pow2(x.high, n.high));
+}
+
+GPT2I_INLINE TARGET float v16_fold_add(v16 v)
+{
+    __m256 eight = _mm256_add_ps(v.low, v.high);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+GPT2I_INLINE TARGET float v16_fold_max(v16 v)
+{
+    __m256 eight = _mm256_max_ps(v.low, v.high);
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+/* 16 registers: 12 sums, 2 weights and a broadcast; or, for one row, 8 sums at once for latency */
+#define TILES(ROW)       ROW(6, 1) ROW(3, 2) ROW(1, 5)
+#define TILE_MOST_SUMS   6
+#define TILE_MOST_PANELS 5
+
+#define KERNELS          gpt2i_kernels_avx2
+#define KERNELS_NAME     "avx2"
+#define KERNELS_FEATURES GPT2_CPU_AVX2
+
+#include "kernels_template.h"
+
+#endif

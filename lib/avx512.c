@@ -1,0 +1,119 @@
+/*
+ * avx512.c: the kernels on AVX-512: a group of 16 lanes is one register.
+ */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+#include <math.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+
+typedef __m512 v16;
+
+GPT2I_INLINE TARGET v16 v16_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+GPT2I_INLINE TARGET v16 v16_load(const float *x)
+{
+    return _mm512_loadu_ps(x);
+}
+
+GPT2I_INLINE TARGET void v16_store(float *x, v16 v)
+{
+    _mm512_storeu_ps(x, v);
+}
+
+GPT2I_INLINE TARGET __mmask16 first_lanes(size_t n)
+{
+    return (__mmask16)((1u << n) - 1);
+}
+
+GPT2I_INLINE TARGET v16 v16_load_n(const float *x, size_t n)
+{
+    return _mm512_maskz_loadu_ps(first_lanes(n), x);
+}
+
+GPT2I_INLINE TARGET void v16_store_n(float *x, size_t n, v16 v)
+{
+    _mm512_mask_storeu_ps(x, first_lanes(n), v);
+}
+
+GPT2I_INLINE TARGET v16 v16_add(v16 a, v16 b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_sub(v16 a, v16 b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_mul(v16 a, v16 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_div(v16 a, v16 b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_max(v16 a, v16 b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_min(v16 a, v16 b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+GPT2I_INLINE TARGET v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+GPT2I_INLINE TARGET v16 v16_where_negative(v16 x, v16 a, v16 b)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
+}
+
+GPT2I_INLINE TARGET v16 v16_scale_pow2(v16 x, v16 n)
+{
+    return _mm512_scalef_ps(x, n);
+}
+
+GPT2I_INLINE TARGET float v16_fold_add(v16 v)
+{
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+GPT2I_INLINE TARGET float v16_fold_max(v16 v)
+{
+    __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+/* 32 registers: up to 28 sums, the weights of a step and a broadcast */
+#define TILES(ROW)       ROW(14, 2) ROW(8, 3) ROW(4, 6) ROW(2, 8) ROW(1, 8)
+#define TILE_MOST_SUMS   28
+#define TILE_MOST_PANELS 8
+
+#define KERNELS          gpt2i_kernels_avx512
+#define KERNELS_NAME     "avx512"
+#define KERNELS_FEATURES (GPT2_CPU_AVX2 | GPT2_CPU_AVX512)
+
+#include "kernels_template.h"
+
+#endif

@@ -1,0 +1,317 @@
+/*
+ * kernels_template.h: the arithmetic, written once, on groups of 16 lanes.
+ *
+ * An instruction set's file defines the type v16 and the operations below, then includes this file,
+ * which defines its kernels and its table.  So an expression cannot differ between instruction sets.
+ *
+ *     TARGET           function attribute that switches the instruction set on
+ *     v16              16 floats
+ *     v16_set1 v16_load v16_store           of one float; of 16 floats at any alignment
+ *     v16_load_n v16_store_n                of the first n < 16 lanes; a load zeros the others
+ *     v16_add _sub _mul _div _fma           lane by lane, each rounded once; fma(a, b, c) = a b + c
+ *     v16_max v16_min                       a > b ? a : b, a < b ? a : b; so NaN in b stays
+ *     v16_where_negative(x, a, b)           x < 0 ? a : b
+ *     v16_scale_pow2(x, n)                  x 2^n, rounded once, for 0.5 < x < 2 and integral n in
+ *                                           [-152, 128] (n is a float)
+ *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
+ *     TILES(ROW)                            the sizes of register tiles, most rows first
+ *     KERNELS KERNELS_NAME KERNELS_FEATURES the table's name in C, in words, and what it needs
+ */
+
+#define TARGET_INLINE GPT2I_INLINE TARGET
+
+/* Unrolls a loop whose bound is a constant, so that its arrays live in registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+
+/* Loads or stores what is left of n elements from element i on, at most 16. */
+TARGET_INLINE v16 load_upto(const float *x, size_t i, size_t n)
+{
+    return n - i >= GPT2I_LANES ? v16_load(x + i) : v16_load_n(x + i, n - i);
+}
+
+TARGET_INLINE void store_upto(float *x, size_t i, size_t n, v16 v)
+{
+    if (n - i >= GPT2I_LANES)
+        v16_store(x + i, v);
+    else
+        v16_store_n(x + i, n - i, v);
+}
+
+/* ------------------------------------------------------------------------------ matrix product -- */
+
+/*
+ * One register tile: R rows by P panels from (row, panel) on; the last panel keeps n_last lanes.
+ * R and P are constants where this is inlined.
+ */
+TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t panel,
+                               const size_t R, const size_t P, size_t n_last)
+{
+    const float *x = m->x + row * m->x_stride;
+    const float *w = m->w + panel * m->w_panel_stride;
+    float *y = m->y + row * m->y_stride + panel * GPT2I_LANES;
+    size_t k = 0;
+
+    while (k < m->n_k) {
+        size_t k_end = gpt2i_min(k + GPT2I_K_BLOCK, m->n_k);
+        v16 c[TILE_MOST_SUMS]; /* [R][P] */
+
+        UNROLL
+        for (size_t i = 0; i < R * P; i++)
+            c[i] = v16_set1(0.0f);
+        for (; k < k_end; k++) {
+            v16 w_k[TILE_MOST_PANELS];
+
+            UNROLL
+            for (size_t p = 0; p < P; p++)
+                w_k[p] = v16_load(w + p * m->w_panel_stride + k * m->w_k_stride);
+            UNROLL
+            for (size_t r = 0; r < R; r++) {
+                v16 x_k = v16_set1(x[r * m->x_stride + k]);
+
+                UNROLL
+                for (size_t p = 0; p < P; p++)
+                    c[r * P + p] = v16_fma(x_k, w_k[p], c[r * P + p]);
+            }
+        }
+        UNROLL
+        for (size_t r = 0; r < R; r++) {
+            float *y_r = y + r * m->y_stride;
+
+            UNROLL
+            for (size_t p = 0; p < P - 1; p++)
+                v16_store(y_r + p * GPT2I_LANES,
+                          v16_add(v16_load(y_r + p * GPT2I_LANES), c[r * P + p]));
+            store_upto(
+                y_r, (P - 1) * GPT2I_LANES, (P - 1) * GPT2I_LANES + n_last,
+                v16_add(load_upto(y_r, (P - 1) * GPT2I_LANES, (P - 1) * GPT2I_LANES + n_last),
+                        c[r * P + P - 1]));
+        }
+    }
+}
+
+/* All panels of R rows from 'row' on, P at a time, then one by one. */
+TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, const size_t R,
+                               const size_t P)
+{
+    size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
+    size_t panel = 0;
+
+    for (; panel + P <= n_panels; panel += P)
+        matmul_tile(m, row, panel, R, P,
+                    gpt2i_min(m->n_outputs - (panel + P - 1) * GPT2I_LANES, GPT2I_LANES));
+    for (; P > 1 && panel < n_panels; panel++)
+        matmul_tile(m, row, panel, R, 1,
+                    gpt2i_min(m->n_outputs - panel * GPT2I_LANES, GPT2I_LANES));
+}
+
+/* A function for each tile size, so that each has the registers to itself. */
+#define DEFINE_MATMUL_ROWS(R, P)                                                   \
+    static TARGET void matmul_##R##_rows(const struct gpt2i_matmul *m, size_t row) \
+    {                                                                              \
+        matmul_rows(m, row, R, P);                                                 \
+    }
+TILES(DEFINE_MATMUL_ROWS)
+
+static TARGET void matmul(const struct gpt2i_matmul *m)
+{
+    size_t row = 0;
+
+    while (row < m->n_rows) {
+        size_t n_left = m->n_rows - row;
+
+#define RUN_MATMUL_ROWS(R, P)      \
+    if (n_left >= R) {             \
+        matmul_##R##_rows(m, row); \
+        row += R;                  \
+        continue;                  \
+    }
+        TILES(RUN_MATMUL_ROWS)
+    }
+}
+
+/* -------------------------------------------------------------------------- element by element -- */
+
+static TARGET void add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_LANES)
+        store_upto(y, i, n, v16_add(load_upto(y, i, n), load_upto(x, i, n)));
+}
+
+static TARGET void scale(float *x, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_LANES)
+        store_upto(x, i, n, v16_mul(load_upto(x, i, n), v16_set1(factor)));
+}
+
+/*
+ * exp(x), at most 1.1 units in the last place off, denormal results included; 0 below -104,
+ * infinity above 88.73.
+ * x = n ln 2 + r with |r| <= ln(2) / 2; exp(r) = 1 + r + r^2 q(r), q of least relative error
+ * (3e-9) by tests/fit_polynomials.py.
+ */
+TARGET_INLINE v16 v16_exp(v16 x)
+{
+    const v16 round = v16_set1(0x1.8p23f); /* adding it rounds to an integer */
+    v16 n, r, q;
+
+    x = v16_min(v16_set1(89.0f), v16_max(v16_set1(-104.0f), x));
+    n = v16_sub(v16_fma(x, v16_set1(0x1.715476p+0f), round), round); /* log2(e) */
+    r = v16_fma(n, v16_set1(-0x1.62e4p-1f), x);                      /* ln 2, its upper bits */
+    r = v16_fma(n, v16_set1(-0x1.7f7d1cp-20f), r);                   /* ln 2, its lower bits */
+    q = v16_set1(0x1.6a23d0p-10f);
+    q = v16_fma(q, r, v16_set1(0x1.123a20p-7f));
+    q = v16_fma(q, r, v16_set1(0x1.5558f2p-5f));
+    q = v16_fma(q, r, v16_set1(0x1.555492p-3f));
+    q = v16_fma(q, r, v16_set1(0x1.fffffcp-2f));
+    q = v16_fma(v16_mul(q, r), r, r);
+    return v16_scale_pow2(v16_add(q, v16_set1(1.0f)), n);
+}
+
+/* 0.5 x (1 + tanh(u)) with u = sqrt(2/pi) (x + 0.044715 x^3), which is x / (1 + exp(-2 u)). */
+TARGET_INLINE v16 gelu_tanh_16(v16 x)
+{
+    const float c = 1.5957691216057308f; /* 2 sqrt(2/pi) */
+    v16 inner = v16_fma(v16_mul(x, x), v16_set1(0.044715f * 1.5957691216057308f), v16_set1(c));
+    v16 e = v16_exp(v16_mul(v16_sub(v16_set1(0.0f), x), inner));
+
+    return v16_div(x, v16_add(e, v16_set1(1.0f)));
+}
+
+/*
+ * 0.5 x (1 + erf(z)) with z = x / sqrt(2).  Half of erfc(|z|) is exp(-z^2) P(t), where
+ * t = (|z| - 3) / (|z| + 3) and P(t) fits half of exp(z^2) erfc(z) for z in [0, 10.5], of least
+ * relative error (1.5e-9) by tests/fit_polynomials.py.  z^2 = x^2 / 2 is taken with its rounding
+ * error, which the exponential would multiply.
+ */
+TARGET_INLINE v16 gelu_erf_16(v16 x)
+{
+    v16 absolute = v16_where_negative(x, v16_sub(v16_set1(0.0f), x), x);
+    v16 z = v16_min(v16_set1(20.0f), v16_mul(absolute, v16_set1(0.70710678118654752f)));
+    v16 t = v16_div(v16_sub(z, v16_set1(3.0f)), v16_add(z, v16_set1(3.0f)));
+    v16 bounded = v16_min(v16_set1(20.0f), absolute);
+    v16 square = v16_mul(bounded, bounded);
+    v16 error = v16_fma(bounded, bounded, v16_sub(v16_set1(0.0f), square));
+    v16 e = v16_exp(v16_mul(square, v16_set1(-0.5f)));
+    v16 p = v16_set1(0x1.d630cep-16f);
+
+    e = v16_fma(v16_mul(error, v16_set1(-0.5f)), e, e);
+    p = v16_fma(p, t, v16_set1(0x1.e9ce80p-17f));
+    p = v16_fma(p, t, v16_set1(-0x1.37a728p-12f));
+    p = v16_fma(p, t, v16_set1(0x1.772bd4p-12f));
+    p = v16_fma(p, t, v16_set1(0x1.17c202p-9f));
+    p = v16_fma(p, t, v16_set1(-0x1.8facbep-7f));
+    p = v16_fma(p, t, v16_set1(0x1.258b20p-5f));
+    p = v16_fma(p, t, v16_set1(-0x1.336fe8p-4f));
+    p = v16_fma(p, t, v16_set1(0x1.f6ff20p-4f));
+    p = v16_fma(p, t, v16_set1(-0x1.4e102cp-3f));
+    p = v16_fma(p, t, v16_set1(0x1.6e9828p-4f));
+    e = v16_mul(p, e);
+    return v16_mul(x, v16_where_negative(x, e, v16_sub(v16_set1(1.0f), e)));
+}
+
+TARGET_INLINE v16 relu_16(v16 x)
+{
+    return v16_max(v16_set1(0.0f), x);
+}
+
+#define DEFINE_ACTIVATION(name)                                 \
+    static TARGET void name(float *x, size_t n)                 \
+    {                                                           \
+        for (size_t i = 0; i < n; i += GPT2I_LANES)             \
+            store_upto(x, i, n, name##_16(load_upto(x, i, n))); \
+    }
+DEFINE_ACTIVATION(gelu_tanh)
+DEFINE_ACTIVATION(gelu_erf)
+DEFINE_ACTIVATION(relu)
+
+/* --------------------------------------------------------------------------- sums over elements -- */
+
+/* The tree: lane j takes elements j, j + 16, ...; then the lanes fold. */
+static TARGET void layer_norm(float *y, const float *x, const float *gain, const float *bias,
+                              size_t n, float epsilon)
+{
+    v16 lanes = v16_set1(0.0f);
+    v16 mean;
+    v16 r;
+    size_t i;
+
+    for (i = 0; i < n; i += GPT2I_LANES)
+        lanes = v16_add(lanes, load_upto(x, i, n));
+    mean = v16_set1(v16_fold_add(lanes) / (float)n);
+
+    lanes = v16_set1(0.0f);
+    for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES) {
+        v16 d = v16_sub(v16_load(x + i), mean);
+
+        lanes = v16_fma(d, d, lanes);
+    }
+    if (i < n) {
+        float tail[GPT2I_LANES] = {0.0f}; /* missing elements have d = 0 */
+        v16 d = v16_sub(v16_load_n(x + i, n - i), mean);
+
+        v16_store_n(tail, n - i, d);
+        d = v16_load(tail);
+        lanes = v16_fma(d, d, lanes);
+    }
+    r = v16_set1(1.0f / sqrtf(v16_fold_add(lanes) / (float)n + epsilon));
+
+    for (i = 0; i < n; i += GPT2I_LANES) {
+        v16 d = v16_sub(load_upto(x, i, n), mean);
+
+        store_upto(y, i, n, v16_fma(v16_mul(d, r), load_upto(gain, i, n), load_upto(bias, i, n)));
+    }
+}
+
+static TARGET void softmax(float *x, size_t n)
+{
+    v16 lanes = v16_set1(-INFINITY);
+    v16 most;
+    v16 inverse;
+    size_t i;
+
+    for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES)
+        lanes = v16_max(lanes, v16_load(x + i));
+    for (; i < n; i++)
+        lanes = v16_max(lanes, v16_set1(x[i]));
+    most = v16_set1(v16_fold_max(lanes));
+
+    lanes = v16_set1(0.0f);
+    for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES) {
+        v16 e = v16_exp(v16_sub(v16_load(x + i), most));
+
+        v16_store(x + i, e);
+        lanes = v16_add(lanes, e);
+    }
+    if (i < n) {
+        v16_store_n(x + i, n - i, v16_exp(v16_sub(v16_load_n(x + i, n - i), most)));
+        lanes = v16_add(lanes, v16_load_n(x + i, n - i)); /* missing elements add 0 */
+    }
+    inverse = v16_set1(1.0f / v16_fold_add(lanes));
+
+    for (i = 0; i < n; i += GPT2I_LANES)
+        store_upto(x, i, n, v16_mul(load_upto(x, i, n), inverse));
+}
+
+const struct gpt2i_kernels KERNELS = {
+    .name = KERNELS_NAME,
+    .features = KERNELS_FEATURES,
+    .matmul = matmul,
+    .add = add,
+    .scale = scale,
+    .layer_norm = layer_norm,
+    .softmax = softmax,
+    .activation =
+        {
+            [GPT2_ACT_GELU_NEW] = gelu_tanh,
+            [GPT2_ACT_GELU] = gelu_erf,
+            [GPT2_ACT_GELU_FAST] = gelu_tanh,
+            [GPT2_ACT_GELU_PYTORCH_TANH] = gelu_tanh,
+            [GPT2_ACT_RELU] = relu,
+        },
+};

@@ -1,0 +1,77 @@
+/*
+ * pack.c: widening and packing of weights.
+ */
+#include "pack.h"
+
+size_t gpt2i_type_bytes(int32_t type)
+{
+    return type == GPT2_TYPE_F32 ? 4 : 2;
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float out;
+
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+static float widen_f16(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
+    uint32_t magnitude = (uint32_t)(half & 0x7fffu) << 13;
+
+    if ((half & 0x7c00u) == 0x7c00u) /* infinity, NaN */
+        return float_of_bits(sign | 0x7f800000u | magnitude);
+    if ((half & 0x7c00u) == 0) /* zero, denormal: a count of 2^-24 */
+        return float_of_bits(sign | 0x3f800000u) * ((float)(half & 0x3ffu) * 0x1p-24f);
+    return float_of_bits(sign | (magnitude + ((127u - 15u) << 23)));
+}
+
+void gpt2i_widen(float *buffer, int32_t type, size_t n)
+{
+    size_t type_bytes = gpt2i_type_bytes(type);
+    const unsigned char *from = (const unsigned char *)buffer + n * (sizeof(float) - type_bytes);
+
+    /* in place: element i is read before the write of float i can reach it */
+    for (size_t i = 0; i < n; i++, from += type_bytes) {
+        if (type == GPT2_TYPE_F32)
+            buffer[i] = float_of_bits(gpt2i_load_le32(from));
+        else if (type == GPT2_TYPE_F16)
+            buffer[i] = widen_f16(gpt2i_load_le16(from));
+        else
+            buffer[i] = float_of_bits((uint32_t)gpt2i_load_le16(from) << 16);
+    }
+}
+
+void gpt2i_pack_in_out(float *panels, const float *rows, size_t first_in, size_t n_rows,
+                       size_t n_in, size_t n_out)
+{
+    for (size_t out = 0; out < n_out; out += GPT2I_LANES) {
+        size_t n_lanes = gpt2i_min(n_out - out, GPT2I_LANES);
+        float *to = panels + out * n_in + first_in * GPT2I_LANES;
+
+        for (size_t r = 0; r < n_rows; r++, to += GPT2I_LANES)
+            memcpy(to, rows + r * n_out + out, n_lanes * sizeof(float));
+    }
+}
+
+void gpt2i_pack_out_in(float *panels, const float *rows, size_t first_out, size_t n_rows,
+                       size_t n_in)
+{
+    for (size_t r = 0; r < n_rows; r++) {
+        size_t out = first_out + r;
+        float *to = panels + out / GPT2I_LANES * GPT2I_LANES * n_in + out % GPT2I_LANES;
+
+        for (size_t k = 0; k < n_in; k++)
+            to[k * GPT2I_LANES] = rows[r * n_in + k];
+    }
+}
+
+void gpt2i_unpack_row(float *row, const float *panels, size_t out, size_t n_in)
+{
+    const float *from = panels + out / GPT2I_LANES * GPT2I_LANES * n_in + out % GPT2I_LANES;
+
+    for (size_t k = 0; k < n_in; k++)
+        row[k] = from[k * GPT2I_LANES];
+}

@@ -1,0 +1,140 @@
+/*
+ * scalar.c: the kernels in plain C, for any CPU.  They are the definition that the others equal.
+ */
+#include "kernels.h"
+#include "fma.h"
+
+#include <math.h>
+
+#define TARGET
+
+typedef struct {
+    float lane[GPT2I_LANES];
+} v16;
+
+#define FOR_LANES for (size_t l = 0; l < GPT2I_LANES; l++)
+
+GPT2I_INLINE v16 v16_set1(float x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = x;
+    return out;
+}
+
+GPT2I_INLINE v16 v16_load(const float *x)
+{
+    v16 out;
+
+    memcpy(out.lane, x, sizeof out.lane);
+    return out;
+}
+
+GPT2I_INLINE void v16_store(float *x, v16 v)
+{
+    memcpy(x, v.lane, sizeof v.lane);
+}
+
+GPT2I_INLINE v16 v16_load_n(const float *x, size_t n)
+{
+    v16 out = {{0.0f}};
+
+    for (size_t l = 0; l < n; l++)
+        out.lane[l] = x[l];
+    return out;
+}
+
+GPT2I_INLINE void v16_store_n(float *x, size_t n, v16 v)
+{
+    for (size_t l = 0; l < n; l++)
+        x[l] = v.lane[l];
+}
+
+#define DEFINE_LANEWISE(name, expression) \
+    GPT2I_INLINE v16 name(v16 a, v16 b)   \
+    {                                     \
+        v16 out;                          \
+                                          \
+        FOR_LANES                         \
+        out.lane[l] = expression;         \
+        return out;                       \
+    }
+DEFINE_LANEWISE(v16_add, a.lane[l] + b.lane[l])
+DEFINE_LANEWISE(v16_sub, a.lane[l] - b.lane[l])
+DEFINE_LANEWISE(v16_mul, a.lane[l] * b.lane[l])
+DEFINE_LANEWISE(v16_div, a.lane[l] / b.lane[l])
+DEFINE_LANEWISE(v16_max, a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l])
+DEFINE_LANEWISE(v16_min, a.lane[l] < b.lane[l] ? a.lane[l] : b.lane[l])
+
+GPT2I_INLINE v16 v16_fma(v16 a, v16 b, v16 c)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = gpt2i_fma(a.lane[l], b.lane[l], c.lane[l]);
+    return out;
+}
+
+GPT2I_INLINE v16 v16_where_negative(v16 x, v16 a, v16 b)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = x.lane[l] < 0.0f ? a.lane[l] : b.lane[l];
+    return out;
+}
+
+/* 2^n as a float, for -126 <= n <= 127 */
+GPT2I_INLINE float pow2(int32_t n)
+{
+    uint32_t bits = (uint32_t)(n + 127) << 23;
+    float out;
+
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+/* In two factors, of which the first is exact, so that the result is rounded once. */
+GPT2I_INLINE v16 v16_scale_pow2(v16 x, v16 n)
+{
+    v16 out;
+
+    FOR_LANES
+    {
+        /* NaN, which has no integer, keeps its lane through x */
+        int32_t whole = n.lane[l] == n.lane[l] ? (int32_t)n.lane[l] : 0;
+        int32_t first = whole / 2;
+
+        out.lane[l] = x.lane[l] * pow2(first) * pow2(whole - first);
+    }
+    return out;
+}
+
+GPT2I_INLINE float v16_fold_add(v16 v)
+{
+    for (size_t half = GPT2I_LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++)
+            v.lane[l] += v.lane[l + half];
+    }
+    return v.lane[0];
+}
+
+GPT2I_INLINE float v16_fold_max(v16 v)
+{
+    for (size_t half = GPT2I_LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++)
+            v.lane[l] = v.lane[l] > v.lane[l + half] ? v.lane[l] : v.lane[l + half];
+    }
+    return v.lane[0];
+}
+
+#define TILES(ROW)       ROW(4, 1) ROW(1, 2)
+#define TILE_MOST_SUMS   4
+#define TILE_MOST_PANELS 2
+
+#define KERNELS          gpt2i_kernels_scalar
+#define KERNELS_NAME     "scalar"
+#define KERNELS_FEATURES 0
+
+#include "kernels_template.h"
