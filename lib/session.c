@@ -1,0 +1,106 @@
+/*
+ * session.c: placing a session in its block, and its logits.
+ */
+#include "session.h"
+#include "cpu.h"
+
+/* Measures (arena over NULL) or places; the sizes come from 'shape' either way. */
+static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape, int32_t n_threads)
+{
+    const struct gpt2i_config *config = &shape->model->config;
+    uint64_t n_batch = (uint64_t)shape->n_batch;
+    uint64_t n_embd = (uint64_t)config->n_embd;
+    uint64_t n_wide = gpt2i_max((size_t)n_embd * 3, (size_t)config->n_inner);
+    uint64_t n_vocab = (uint64_t)config->n_vocab;
+    uint64_t tile = GPT2I_ATTENTION_ROWS * (uint64_t)shape->kv.n_pages * GPT2I_PAGE;
+    gpt2_session *place = gpt2i_arena_take(arena, 1, sizeof *place);
+    gpt2_session parts = *shape;
+
+    parts.pool = gpt2i_pool_layout(arena, n_threads);
+    parts.act.residual = gpt2i_arena_take(arena, n_batch * n_embd, sizeof(float));
+    parts.act.narrow = gpt2i_arena_take(arena, n_batch * n_embd, sizeof(float));
+    parts.act.wide = gpt2i_arena_take(arena, n_batch * n_wide, sizeof(float));
+    parts.act.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * tile, sizeof(float));
+    parts.logits = gpt2i_arena_take(arena, (uint64_t)shape->n_logit_rows * n_vocab, sizeof(float));
+    parts.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
+    parts.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
+    gpt2i_kvcache_layout(&parts.kv, arena);
+    if (place != NULL) {
+        parts.block_bytes = arena->used_bytes;
+        *place = parts;
+    }
+    return place;
+}
+
+int32_t gpt2i_session_new(gpt2_session **out, const gpt2_model *model,
+                          const gpt2_session_params *params, struct gpt2i_error *error)
+{
+    const struct gpt2i_config *config = &model->config;
+    int32_t n_ctx = params->n_ctx == 0 ? config->n_positions : params->n_ctx;
+    int32_t n_threads = params->n_threads == 0 ? gpt2i_cpu_count() : params->n_threads;
+    gpt2_session shape = {
+        .model = model,
+        .kernels = gpt2i_kernels_choose(gpt2i_cpu_features() & params->cpu_mask),
+        .n_ctx = n_ctx,
+        .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
+        .n_logit_rows = params->n_logit_rows,
+        .empty_prompt = params->empty_prompt,
+        .kv =
+            {
+                .n_layer = (size_t)config->n_layer,
+                .n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE),
+                .n_head = (size_t)config->n_head,
+                .head_dim = (size_t)(config->n_embd / config->n_head),
+            },
+    };
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+    struct gpt2i_arena place;
+    gpt2_session *session;
+    int32_t status;
+
+    *out = NULL;
+    if (n_ctx > config->n_positions)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "n_ctx is %d, the model has %d positions",
+                          n_ctx, config->n_positions);
+    (void)layout(&measure, &shape, n_threads);
+    place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
+    if (place.base == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a session of %zu bytes",
+                          measure.used_bytes);
+    session = layout(&place, &shape, n_threads);
+    status = gpt2i_pool_start(session->pool, n_threads, error);
+    if (status != GPT2_OK) {
+        gpt2i_block_free(session, session->block_bytes);
+        return status;
+    }
+    *out = session;
+    return GPT2_OK;
+}
+
+void gpt2i_session_free(gpt2_session *session)
+{
+    if (session == NULL)
+        return;
+    gpt2i_pool_stop(session->pool);
+    gpt2i_block_free(session, session->block_bytes);
+}
+
+float *gpt2i_session_row(gpt2_session *session, int32_t row, struct gpt2i_error *error)
+{
+    int32_t first_kept = session->n_rows - session->n_rows_kept;
+
+    if (session->n_rows_kept == 0) {
+        (void)gpt2i_fail(error, GPT2_ERR_ROW,
+                         "no logits are kept: the last forward asked for none");
+        return NULL;
+    }
+    if (row == GPT2_LAST_ROW)
+        row = session->n_rows - 1;
+    if (row < first_kept || row >= session->n_rows) {
+        (void)gpt2i_fail(error, GPT2_ERR_ROW,
+                         "row is %d, the last forward kept the logits of rows %d to %d", row,
+                         first_kept, session->n_rows - 1);
+        return NULL;
+    }
+    return session->logits + (size_t)(row - first_kept) * (size_t)session->model->config.n_vocab;
+}
