@@ -43,7 +43,7 @@ struct gpt2i_json {
 GPT2I_HIDDEN void gpt2i_json_begin(struct gpt2i_json *json, const char *text, size_t length,
                                    const char *path);
 
-/* The next event.  Errors: GPT2_ERR_FORMAT, naming path and byte. */
+/* The next event.  Errors: GPT2_ERR_FORMAT, naming path and byte; the parser is of no use then. */
 GPT2I_HIDDEN int32_t gpt2i_json_next(struct gpt2i_json *json, struct gpt2i_json_event *event,
                                      struct gpt2i_error *error);
 
@@ -71,6 +71,15 @@ GPT2I_HIDDEN int32_t gpt2i_json_u64(const struct gpt2i_json *json,
 GPT2I_HIDDEN int32_t gpt2i_json_double(const struct gpt2i_json *json,
                                        const struct gpt2i_json_event *event, double *value,
                                        struct gpt2i_error *error);
+
+#define GPT2I_JSON_SHOWN_BYTES 48
+
+/*
+ * What an error line says was found: a number's digits, a string in quotes (as the file writes it,
+ * cut if long), "true", "an object".  Returns 'shown'.
+ */
+GPT2I_HIDDEN const char *gpt2i_json_show(const struct gpt2i_json_event *event,
+                                         char shown[GPT2I_JSON_SHOWN_BYTES]);
 
 /* Fails with GPT2_ERR_FORMAT at the parser's place: "PATH: byte N: WHAT". */
 GPT2I_HIDDEN int32_t gpt2i_json_fail(const struct gpt2i_json *json, const char *what,

@@ -1,0 +1,145 @@
+/*
+ * test_files.c: reading files by offset and as a whole; absent, cut short, too large, no file at all.
+ */
+#if !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../lib/file.h"
+
+#define DIRECTORY "build/tests-tmp"
+#define SCRATCH   DIRECTORY "/files-scratch"
+
+static char line[1024];
+static struct gpt2i_error error = {line, sizeof line};
+
+static int make_directory(void **state)
+{
+    (void)state;
+    (void)mkdir("build", 0777);
+    (void)mkdir(DIRECTORY, 0777);
+    return access(DIRECTORY, W_OK);
+}
+
+static int remove_scratch(void **state)
+{
+    (void)state;
+    (void)unlink(SCRATCH);
+    return 0;
+}
+
+static void write_file(const void *bytes, size_t n_bytes)
+{
+    FILE *file;
+
+    (void)unlink(SCRATCH); /* some file systems wait for the disk when a file is overwritten */
+    file = fopen(SCRATCH, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n_bytes, file), n_bytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_files(void **state)
+{
+    struct gpt2i_file file;
+    struct gpt2i_text_file text;
+    char bytes[8], path[GPT2I_PATH_BYTES], long_path[GPT2I_PATH_BYTES + 1];
+
+    (void)state;
+    assert_int_equal(gpt2i_file_open(&file, DIRECTORY "/none", &error), GPT2_ERR_FILE);
+    assert_non_null(strstr(line, "none: cannot be opened"));
+    assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, DIRECTORY ": is not a regular file");
+    memset(long_path, 'a', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(gpt2i_file_open(&file, long_path, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, "path is longer than 4095 bytes");
+    assert_int_equal(gpt2i_path_join(path, DIRECTORY, long_path, &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_path_join(path, DIRECTORY "/", "x", &error), GPT2_OK);
+    assert_string_equal(path, DIRECTORY "/x");
+
+    write_file("01234567", 8);
+    assert_true(gpt2i_file_exists(SCRATCH));
+    assert_false(gpt2i_file_exists(DIRECTORY "/none"));
+    assert_int_equal(gpt2i_file_open(&file, SCRATCH, &error), GPT2_OK);
+    assert_int_equal(file.size_bytes, 8);
+    assert_int_equal(gpt2i_file_read(&file, 2, bytes, 6, &error), GPT2_OK);
+    assert_memory_equal(bytes, "234567", 6);
+    assert_int_equal(gpt2i_file_read(&file, 8, bytes, 0, &error), GPT2_OK);
+    assert_int_equal(gpt2i_file_read(&file, 4, bytes, 6, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, SCRATCH ": ends at byte 8, 2 early");
+    assert_int_equal(truncate(SCRATCH, 4), 0); /* by someone else, while it is open */
+    assert_int_equal(gpt2i_file_read(&file, 0, bytes, 8, &error), GPT2_ERR_FILE);
+    gpt2i_file_close(&file);
+
+    assert_int_equal(gpt2i_text_file_read(&text, DIRECTORY, 100, &error), GPT2_ERR_FILE);
+    assert_null(text.text);
+    assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 3, &error), GPT2_ERR_FORMAT);
+    assert_string_equal(line, SCRATCH ": has 4 bytes, more than the 3 allowed");
+    assert_null(text.text);
+    assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 4, &error), GPT2_OK);
+    assert_int_equal(text.file_bytes, 4);
+    assert_string_equal(text.text, "0123");
+    gpt2i_text_file_free(&text);
+    write_file("", 0);
+    assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 4, &error), GPT2_OK);
+    assert_string_equal(text.text, "");
+    gpt2i_text_file_free(&text);
+}
+
+/* Neither a success nor a failure keeps a descriptor. */
+static void test_descriptors(void **state)
+{
+    struct gpt2i_text_file text;
+    struct gpt2i_file file;
+    int before = dup(0), after;
+
+    (void)state;
+    close(before);
+    write_file("0123", 4);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
+        assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 3, &error), GPT2_ERR_FORMAT);
+        assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 4, &error), GPT2_OK);
+        gpt2i_text_file_free(&text);
+    }
+    after = dup(0);
+    close(after);
+    assert_int_equal(after, before);
+}
+
+/* A named pipe without a writer must not hang whoever opens it. */
+static void test_pipe(void **state)
+{
+    struct gpt2i_file file;
+
+    (void)state;
+    (void)unlink(SCRATCH);
+    assert_int_equal(mkfifo(SCRATCH, 0666), 0);
+    assert_int_equal(gpt2i_file_open(&file, SCRATCH, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, SCRATCH ": is not a regular file");
+    (void)unlink(SCRATCH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_pipe),
+    };
+
+    return cmocka_run_group_tests_name("files", tests, make_directory, remove_scratch);
+}
