@@ -1,0 +1,235 @@
+/*
+ * generate.c: `gpt2 generate`: a prompt, and what the model makes of it.
+ *
+ * One loop: choose a token from the last row of logits, print it, run it.  Text leaves through a
+ * UTF-8 stream, so that a character whose bytes are spread over two tokens appears whole.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "messages.h"
+#include "options.h"
+#include "platform.h"
+#include "setup.h"
+#include "utf8.h"
+
+/* Where tokens are printed: as text, or as ids with single spaces between. */
+struct printer {
+    const gpt2_tokenizer *tokenizer;
+    bool is_in_ids;
+    bool has_ids; /* some have been printed */
+    struct utf8_stream utf8;
+};
+
+/* Fits into stdio's buffer, so that one flush is one write() of whole characters. */
+#define CHUNK_BYTES 1024
+
+static enum outcome print_text(struct printer *printer, const char *text, size_t n_bytes)
+{
+    unsigned char chunk[CHUNK_BYTES];
+    size_t n = 0;
+    enum outcome outcome = OUTCOME_DONE;
+
+    for (size_t i = 0; i < n_bytes && outcome == OUTCOME_DONE; i++) {
+        n += utf8_push(&printer->utf8, (unsigned char)text[i], chunk + n);
+        if (n + UTF8_MOST_BYTES > sizeof chunk || i + 1 == n_bytes) {
+            outcome = output_write(chunk, n);
+            if (outcome == OUTCOME_DONE)
+                outcome = output_flush();
+            n = 0;
+        }
+    }
+    return outcome;
+}
+
+static enum outcome print_id(struct printer *printer, int32_t id)
+{
+    char text[16] = " ";
+    size_t n = 1 + id_format(id, text + 1);
+    size_t skip = printer->has_ids ? 0 : 1;
+    enum outcome outcome = output_write(text + skip, n - skip);
+
+    printer->has_ids = true;
+    return outcome == OUTCOME_DONE ? output_flush() : outcome;
+}
+
+static enum outcome print_token(struct printer *printer, int32_t id)
+{
+    const char *text;
+    size_t n_bytes;
+    int32_t status;
+
+    if (printer->is_in_ids)
+        return print_id(printer, id);
+    /* A vocabulary smaller than the model's: nothing to print for the ids it lacks. */
+    if (id >= gpt2_tokenizer_n_vocab(printer->tokenizer))
+        return OUTCOME_DONE;
+    status = gpt2_token_bytes(printer->tokenizer, id, &text, &n_bytes);
+    if (status != GPT2_OK)
+        return complain_status(status, NULL);
+    return print_text(printer, text, n_bytes);
+}
+
+static enum outcome print_prompt(struct printer *printer, const struct prompt *prompt)
+{
+    enum outcome outcome = OUTCOME_DONE;
+
+    if (!printer->is_in_ids)
+        return print_text(printer, prompt->text.data, prompt->text.size);
+    for (size_t i = 0; i < prompt->ids.count && outcome == OUTCOME_DONE; i++)
+        outcome = print_id(printer, prompt->ids.data[i]);
+    return outcome;
+}
+
+/* What is still held back, and the newline that ends the output. */
+static enum outcome print_end(struct printer *printer)
+{
+    enum outcome outcome = output_write(printer->utf8.held, printer->utf8.n_held);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = output_write("\n", 1);
+    return outcome == OUTCOME_DONE ? output_flush() : outcome;
+}
+
+struct run {
+    const struct options *options;
+    gpt2_session *session;
+    int32_t eot_token;
+    uint64_t seed;
+    int32_t n_generated;
+    bool context_is_full;
+};
+
+/* Generates after the prompt has been run. */
+static enum outcome continue_text(struct run *run, struct printer *printer)
+{
+    const struct options *options = run->options;
+    gpt2_sample_params params;
+
+    gpt2_sample_params_init(&params, sizeof params);
+    params.temperature = options->temperature;
+    params.top_k = options->top_k;
+    params.top_p = options->top_p;
+    params.seed = run->seed;
+    for (;;) {
+        int32_t id;
+        int32_t status = gpt2_sample(run->session, GPT2_LAST_ROW, &params, &id);
+        enum outcome outcome;
+
+        if (status != GPT2_OK)
+            return session_complain(run->session, status);
+        if (id == run->eot_token && !options->ignore_eos)
+            return OUTCOME_DONE;
+        outcome = print_token(printer, id);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        run->n_generated++;
+        if (run->n_generated == options->n_predict)
+            return OUTCOME_DONE;
+        /* The token that needed no position was a full context's last one. */
+        run->context_is_full =
+            gpt2_session_position(run->session) >= gpt2_session_n_ctx(run->session);
+        if (run->context_is_full)
+            return OUTCOME_DONE;
+        status = gpt2_forward(run->session, &id, 1, 1);
+        if (status != GPT2_OK)
+            return session_complain(run->session, status);
+    }
+}
+
+static void report(const struct run *run, size_t n_prompt, double prompt_seconds, double seconds)
+{
+    if (run->context_is_full)
+        note("the context of %d positions is full", (int)gpt2_session_n_ctx(run->session));
+    note("prompt: %zu tokens, %.2f s; %" PRId32 " tokens, %.1f tokens/s; seed %" PRIu64, n_prompt,
+         prompt_seconds, run->n_generated, seconds > 0 ? run->n_generated / seconds : 0, run->seed);
+}
+
+static enum outcome generate_with(struct run *run, const struct prompt *prompt,
+                                  struct printer *printer)
+{
+    double start = platform_seconds();
+    double prompt_end;
+    enum outcome outcome = OUTCOME_DONE;
+    enum outcome end_outcome;
+
+    if (!run->options->no_echo)
+        outcome = print_prompt(printer, prompt);
+    if (outcome == OUTCOME_DONE && run->options->n_predict != 0)
+        outcome = session_feed(run->options, run->session, &prompt->ids, false);
+    prompt_end = platform_seconds();
+    if (outcome == OUTCOME_DONE && run->options->n_predict != 0)
+        outcome = continue_text(run, printer);
+    if (outcome != OUTCOME_READER_GONE && !output_has_failed()) {
+        end_outcome = print_end(printer);
+        if (outcome == OUTCOME_DONE)
+            outcome = end_outcome;
+    }
+    if (outcome == OUTCOME_DONE || outcome == OUTCOME_INTERRUPTED)
+        report(run, prompt->ids.count, prompt_end - start, platform_seconds() - prompt_end);
+    return outcome;
+}
+
+static enum outcome generate(const struct options *options)
+{
+    struct run run = {.options = options};
+    struct printer printer = {0};
+    struct prompt prompt = {0};
+    gpt2_model_info info;
+    gpt2_model *model;
+    enum outcome outcome = model_open(options, &model, &info);
+
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (options->n_ctx > info.n_positions)
+        outcome = complain(OUTCOME_FAILED, "the model has %d positions, -c asks for %d",
+                           (int)info.n_positions, (int)options->n_ctx);
+    if (outcome == OUTCOME_DONE)
+        outcome = prompt_read(&prompt, options, model, &info);
+    if (outcome == OUTCOME_DONE)
+        outcome = session_open(options, model, options->n_ctx, 1, &run.session);
+    if (outcome == OUTCOME_DONE && prompt.ids.count > (size_t)gpt2_session_n_ctx(run.session))
+        outcome = complain(OUTCOME_FAILED, "the prompt has %zu tokens, the context holds %d",
+                           prompt.ids.count, (int)gpt2_session_n_ctx(run.session));
+    if (outcome == OUTCOME_DONE) {
+        run.eot_token = info.eot_token;
+        run.seed = options->seed_is_random ? platform_random_seed() : options->seed;
+        printer.tokenizer = gpt2_model_tokenizer(model);
+        printer.is_in_ids = prompt.is_in_ids;
+        outcome = generate_with(&run, &prompt, &printer);
+    }
+    session_close(run.session);
+    prompt_free(&prompt);
+    gpt2_model_free(model);
+    return outcome;
+}
+
+const struct command command_generate = {
+    .name = "generate",
+    .summary = "continue a text",
+    .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
+    .help =
+        "Prints the prompt and its continuation as it comes, and a newline at the end.  Stops\n"
+        "after -n tokens, before <|endoftext|>, or when the context is full.\n"
+        "\n"
+        "TEXT is taken as it is; in bash, $'two\\nlines' writes a newline.  One newline at the "
+        "end\n"
+        "of FILE is not part of the prompt.  With --tokens, and with models that have no\n"
+        "tokenizer, the output is ids as well, on one line.\n"
+        "\n"
+        "The same prompt, sampling options and seed give the same text on every machine, with any\n"
+        "-t, --cpu and -b.  Without -s each run has another seed; a terminal shows it at the "
+        "end.\n",
+    .examples =
+        "  gpt2 generate -p 'Once upon a time'\n"
+        "  gpt2 generate -m models/gpt2 -p 'The capital of France is' -n 20 --temp 0\n"
+        "  gpt2 generate -f story.txt -n -1 --temp 0.9 --top-k 0 --top-p 0.9 -s 7 --no-echo\n"
+        "  gpt2 generate -m models/nano-sort --tokens 0,2,1,1,0,2 -n 6 --temp 0\n",
+    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_TOKENS | OPTIONS_CONTEXT |
+                     OPTIONS_SAMPLING | OPTIONS_GENERATE,
+    .run = generate,
+};

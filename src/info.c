@@ -1,0 +1,124 @@
+/*
+ * info.c: `gpt2 info`: what a model is, one "key value" line for each fact.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "messages.h"
+#include "options.h"
+#include "setup.h"
+
+#define KEY_FORMAT "%-20s "
+
+static const char *activation_name(int32_t activation)
+{
+    static const char *const names[] = {
+        [GPT2_ACT_GELU_NEW] = "gelu_new",   [GPT2_ACT_GELU] = "gelu",
+        [GPT2_ACT_GELU_FAST] = "gelu_fast", [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
+        [GPT2_ACT_RELU] = "relu",
+    };
+
+    if (activation < 0 || (size_t)activation >= sizeof names / sizeof names[0])
+        return "unknown";
+    return names[activation];
+}
+
+static const char *type_name(int32_t type)
+{
+    static const char *const names[] = {
+        [GPT2_TYPE_F32] = "f32",
+        [GPT2_TYPE_F16] = "f16",
+        [GPT2_TYPE_BF16] = "bf16",
+    };
+
+    if (type < 0 || (size_t)type >= sizeof names / sizeof names[0])
+        return "unknown";
+    return names[type];
+}
+
+/* The kernels that a session with this --cpu runs. */
+static const char *kernels_name(const struct options *options)
+{
+    uint32_t features = gpt2_cpu_features();
+
+    if (options->cpu_mask >= 0)
+        features &= (uint32_t)options->cpu_mask;
+    if ((features & GPT2_CPU_AVX512) != 0)
+        return "avx512";
+    if ((features & GPT2_CPU_AVX2) != 0)
+        return "avx2";
+    return (features & GPT2_CPU_NEON) != 0 ? "neon" : "scalar";
+}
+
+static void print_number(const char *key, int64_t value)
+{
+    printf(KEY_FORMAT "%" PRId64 "\n", key, value);
+}
+
+static void print_word(const char *key, const char *value)
+{
+    printf(KEY_FORMAT "%s\n", key, value);
+}
+
+static void print_info(const struct options *options, const char *path, const gpt2_model *model,
+                       const gpt2_model_info *info)
+{
+    const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
+
+    print_word("model", path);
+    printf(KEY_FORMAT "%" PRIu64 " (%.1f million)\n", "parameters", info->n_parameters,
+           (double)info->n_parameters / 1e6);
+    print_number("n_layer", info->n_layer);
+    print_number("n_head", info->n_head);
+    print_number("n_embd", info->n_embd);
+    print_number("n_inner", info->n_inner);
+    print_number("n_vocab", info->n_vocab);
+    print_number("n_positions", info->n_positions);
+    print_word("activation", activation_name(info->activation));
+    printf(KEY_FORMAT "%g\n", "layer_norm_epsilon", (double)info->layer_norm_epsilon);
+    print_word("lm_head", info->tied_head != 0 ? "tied to wte" : "separate");
+    print_word("weights", type_name(info->weight_type));
+    if (tokenizer != NULL)
+        printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
+    else
+        print_word("tokenizer", "none");
+    if (info->eot_token >= 0)
+        print_number("endoftext", info->eot_token);
+    else
+        print_word("endoftext", "none");
+    printf(KEY_FORMAT "%" PRIu64 " (%.1f MiB)\n", "memory", info->memory_bytes,
+           (double)info->memory_bytes / (1 << 20));
+    print_word("kernels", kernels_name(options));
+    print_word("libgpt2", gpt2_version());
+}
+
+static enum outcome info(const struct options *options)
+{
+    char path[PATH_BYTES];
+    gpt2_model_info model_info;
+    gpt2_model *model;
+    enum outcome outcome = model_open(options, &model, &model_info);
+
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    model_path(options, path);
+    print_info(options, path, model, &model_info);
+    gpt2_model_free(model);
+    return OUTCOME_DONE;
+}
+
+const struct command command_info = {
+    .name = "info",
+    .summary = "what a model is: sizes, variant, memory",
+    .synopsis = "[-m DIR] [OPTIONS]",
+    .help =
+        "Loads the model and prints one fact a line, a key and its value.  'memory' is what the\n"
+        "loaded weights occupy; 'kernels' are those that this CPU would run.\n",
+    .examples = "  gpt2 info -m models/gpt2\n"
+                "  gpt2 info | awk '$1 == \"n_positions\" { print $2 }'\n",
+    .option_groups = OPTIONS_COMMON,
+    .run = info,
+};

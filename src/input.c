@@ -1,0 +1,197 @@
+/*
+ * input.c: reads files, lists of ids, and texts into ids.
+ */
+#include "input.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "messages.h"
+
+static enum outcome read_stream(struct bytes *bytes, FILE *file, const char *name)
+{
+    size_t capacity = 0;
+    size_t n_read;
+
+    do {
+        if (bytes->size == capacity) {
+            size_t larger = capacity == 0 ? 65536 : capacity * 2;
+            char *data = larger > capacity ? realloc(bytes->data, larger) : NULL;
+
+            if (data == NULL)
+                return complain_memory();
+            bytes->data = data;
+            capacity = larger;
+        }
+        n_read = fread(bytes->data + bytes->size, 1, capacity - bytes->size, file);
+        bytes->size += n_read;
+    } while (n_read > 0);
+    if (ferror(file))
+        return complain(OUTCOME_FAILED, "cannot read %s: %s", name, strerror(errno));
+    return OUTCOME_DONE;
+}
+
+enum outcome bytes_read(struct bytes *bytes, const char *path)
+{
+    bool is_stdin = path == NULL || strcmp(path, "-") == 0;
+    FILE *file = is_stdin ? stdin : fopen(path, "rb");
+    enum outcome outcome;
+
+    bytes->data = NULL;
+    bytes->size = 0;
+    if (file == NULL)
+        return complain(OUTCOME_FAILED, "cannot open %s: %s", path, strerror(errno));
+    outcome = read_stream(bytes, file, is_stdin ? "standard input" : path);
+    if (!is_stdin)
+        fclose(file);
+    if (outcome != OUTCOME_DONE || bytes->size == 0) {
+        free(bytes->data);
+        bytes->data = NULL;
+        bytes->size = 0;
+    }
+    return outcome;
+}
+
+static bool is_separator(char c)
+{
+    return c == ' ' || c == ',' || (c >= '\t' && c <= '\r');
+}
+
+/* Parses the id at 'text'; '*length' receives its bytes, at least 1 where there are any. */
+static bool parse_id(const char *text, size_t n_bytes, int32_t n_vocab, int32_t *id, size_t *length)
+{
+    int64_t value = 0;
+    size_t i = 0;
+    bool is_number = true;
+
+    for (; i < n_bytes && !is_separator(text[i]); i++) {
+        if (text[i] < '0' || text[i] > '9')
+            is_number = false;
+        else if (value < n_vocab)
+            value = value * 10 + (text[i] - '0');
+    }
+    *length = i;
+    *id = value < n_vocab ? (int32_t)value : -1;
+    return is_number;
+}
+
+enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_t n_vocab,
+                       const char *origin)
+{
+    size_t capacity = n_bytes / 2 + 1;
+    int32_t *data = capacity <= SIZE_MAX / sizeof *data ? malloc(capacity * sizeof *data) : NULL;
+    size_t count = 0;
+    size_t at = 0;
+
+    ids->data = NULL;
+    ids->count = 0;
+    if (data == NULL)
+        return complain_memory();
+    while (at < n_bytes) {
+        size_t length;
+        int32_t id;
+        bool is_number;
+
+        if (is_separator(text[at])) {
+            at++;
+            continue;
+        }
+        is_number = parse_id(text + at, n_bytes - at, n_vocab, &id, &length);
+        if (!is_number || id < 0) {
+            int shown = length < 40 ? (int)length : 40;
+
+            free(data);
+            if (!is_number)
+                return complain(OUTCOME_FAILED, "%s: '%.*s' is not a token id", origin, shown,
+                                text + at);
+            return complain(OUTCOME_FAILED, "%s: token %.*s is outside the vocabulary of %d",
+                            origin, shown, text + at, (int)n_vocab);
+        }
+        data[count++] = id;
+        at += length;
+    }
+    if (count == 0) {
+        free(data);
+        data = NULL;
+    }
+    ids->data = data;
+    ids->count = count;
+    return OUTCOME_DONE;
+}
+
+/* Encodes with room for stretches of 'stretch' bytes.  The only status it leaves unreported is
+   GPT2_ERR_STRETCH: the caller tries again with more. */
+static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                      uint32_t flags, size_t stretch, int32_t *ids, size_t *n_ids)
+{
+    gpt2_encoder_params params;
+    gpt2_encoder *encoder;
+    char detail[512] = "";
+    int32_t status;
+
+    gpt2_encoder_params_init(&params, sizeof params);
+    params.max_stretch_bytes = stretch;
+    params.errbuf = detail;
+    params.errbuf_size = sizeof detail;
+    status = gpt2_encoder_create(tokenizer, &params, &encoder);
+    if (status != GPT2_OK) {
+        complain_status(status, detail);
+        return status;
+    }
+    status = gpt2_encode(encoder, text, n_bytes, flags, ids, n_bytes, n_ids);
+    if (status != GPT2_OK && status != GPT2_ERR_STRETCH)
+        complain_status(status, gpt2_encoder_error(encoder));
+    gpt2_encoder_free(encoder);
+    return status;
+}
+
+enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const char *text,
+                        size_t n_bytes, bool special)
+{
+    uint32_t flags = special ? GPT2_ENCODE_SPECIAL : 0;
+    size_t stretch = 1 << 20;
+    int32_t *data;
+    int32_t status;
+
+    ids->data = NULL;
+    ids->count = 0;
+    if (n_bytes == 0)
+        return OUTCOME_DONE;
+    /* Most of it is never touched, so never becomes memory. */
+    data = n_bytes <= SIZE_MAX / sizeof *data ? malloc(n_bytes * sizeof *data) : NULL;
+    if (data == NULL)
+        return complain_memory();
+    do {
+        if (stretch > n_bytes)
+            stretch = n_bytes;
+        status = encode(tokenizer, text, n_bytes, flags, stretch, data, &ids->count);
+        if (status == GPT2_ERR_STRETCH && stretch == n_bytes) {
+            complain_status(status, NULL);
+            break;
+        }
+        stretch = stretch > SIZE_MAX / 8 ? n_bytes : stretch * 8;
+    } while (status == GPT2_ERR_STRETCH);
+    if (status != GPT2_OK) {
+        free(data);
+        ids->count = 0;
+        return OUTCOME_FAILED;
+    }
+    ids->data = data;
+    return OUTCOME_DONE;
+}
+
+size_t id_format(int32_t id, char text[11])
+{
+    char reversed[11];
+    size_t n = 0;
+
+    do {
+        reversed[n++] = (char)('0' + id % 10);
+        id /= 10;
+    } while (id > 0);
+    for (size_t i = 0; i < n; i++)
+        text[i] = reversed[n - 1 - i];
+    return n;
+}

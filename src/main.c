@@ -1,0 +1,127 @@
+/*
+ * main.c: the gpt2 program: finds the command, prints help and version.
+ *
+ * The program uses gpt2.h alone, as any other program that links libgpt2 would.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "messages.h"
+#include "options.h"
+#include "platform.h"
+
+static const struct command *const commands[] = {
+    &command_generate, &command_tokenize, &command_detokenize, &command_trace, &command_info,
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    }
+    return NULL;
+}
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "gpt2 runs GPT-2 language models.\n\n"
+                 "Usage: gpt2 COMMAND [OPTIONS]\n\n"
+                 "Commands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out,
+            "  %-12s%s\n\n"
+            "Options of every command:\n",
+            "help", "what a command does and takes: gpt2 help COMMAND");
+    options_print(OPTIONS_COMMON, out);
+    fprintf(
+        out,
+        "  %-25s%s\n\n"
+        "Examples:\n"
+        "  gpt2 generate -p 'Once upon a time'\n"
+        "  gpt2 tokenize -p 'Hello.'\n"
+        "  gpt2 info -m models/gpt2\n\n"
+        "A model is a directory in the layout of Hugging Face: config.json, model.safetensors,\n"
+        "vocab.json and merges.txt.  Options may be written --name=value too; -- ends them.\n"
+        "Results go to standard output.  Notes and statistics appear on a terminal only.\n\n"
+        "Exit codes: 0 done (also when the reader of a pipe goes away); 1 failed: a file, the\n"
+        "model, memory; 2 a mistake in the command line; 130 ended by Ctrl-C.\n",
+        "    --version", "the version of the program");
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("gpt2 %s: %s\n\n"
+           "Usage: gpt2 %s %s\n\n"
+           "%s\n"
+           "Options:\n",
+           command->name, command->summary, command->name, command->synopsis, command->help);
+    options_print(command->option_groups, stdout);
+    printf("\n"
+           "Examples:\n"
+           "%s\n"
+           "Exit codes: 0 done, 1 failed, 2 a mistake in the command line, 130 ended by Ctrl-C.\n",
+           command->examples);
+}
+
+static enum outcome no_command(const char *name)
+{
+    return complain(OUTCOME_MISUSED, "there is no command '%s' (see gpt2 --help)", name);
+}
+
+static enum outcome help(int argc, char **argv)
+{
+    const struct command *command;
+
+    if (argc == 0) {
+        print_help(stdout);
+        return OUTCOME_DONE;
+    }
+    command = find_command(argv[0]);
+    if (command == NULL)
+        return no_command(argv[0]);
+    print_command_help(command);
+    return OUTCOME_DONE;
+}
+
+static enum outcome run(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    const struct command *command;
+    struct options options;
+    enum outcome outcome;
+
+    if (name == NULL) {
+        print_help(stderr);
+        return OUTCOME_MISUSED;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - 2, argv + 2);
+    if (strcmp(name, "--version") == 0) {
+        printf("gpt2 %s\n", gpt2_version());
+        return OUTCOME_DONE;
+    }
+    command = find_command(name);
+    if (command == NULL)
+        return no_command(name);
+    outcome = options_parse(&options, command, argv[0], argc - 2, argv + 2);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (options.help) {
+        print_command_help(command);
+        return OUTCOME_DONE;
+    }
+    return command->run(&options);
+}
+
+int main(int argc, char **argv)
+{
+    platform_start();
+    return (int)output_finish(run(argc, argv));
+}

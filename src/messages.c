@@ -1,0 +1,104 @@
+/*
+ * messages.c: errors, notes and standard output.
+ */
+#include "messages.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "platform.h"
+
+/* One line, whatever is in the names that it quotes. */
+static void print_line(const char *prefix, const char *format, va_list arguments)
+{
+    char line[2048];
+
+    if (vsnprintf(line, sizeof line, format, arguments) < 0)
+        return;
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    }
+    fprintf(stderr, "%s%s\n", prefix, line);
+}
+
+enum outcome complain(enum outcome outcome, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    print_line("gpt2: ", format, arguments);
+    va_end(arguments);
+    return outcome;
+}
+
+enum outcome complain_status(int32_t status, const char *detail)
+{
+    bool has_detail = detail != NULL && detail[0] != '\0';
+
+    return complain(OUTCOME_FAILED, "%s", has_detail ? detail : gpt2_strerror(status));
+}
+
+enum outcome complain_memory(void)
+{
+    return complain(OUTCOME_FAILED, "out of memory");
+}
+
+void note(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!platform_is_terminal(stderr))
+        return;
+    va_start(arguments, format);
+    print_line("", format, arguments);
+    va_end(arguments);
+}
+
+static enum outcome output_failed(void)
+{
+    if (errno == EPIPE)
+        return OUTCOME_READER_GONE;
+    return complain(OUTCOME_FAILED, "cannot write the output: %s", strerror(errno));
+}
+
+enum outcome output_write(const void *bytes, size_t n_bytes)
+{
+    if (n_bytes > 0 && fwrite(bytes, 1, n_bytes, stdout) != n_bytes)
+        return output_failed();
+    return OUTCOME_DONE;
+}
+
+enum outcome output_flush(void)
+{
+    return fflush(stdout) == 0 ? OUTCOME_DONE : output_failed();
+}
+
+bool output_has_failed(void)
+{
+    return ferror(stdout) != 0;
+}
+
+enum outcome output_finish(enum outcome outcome)
+{
+    /* A stream in error has been reported by whoever wrote to it. */
+    bool was_reported = outcome != OUTCOME_DONE && ferror(stdout);
+
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        enum outcome failure = was_reported ? outcome : output_failed();
+
+        if (outcome == OUTCOME_DONE)
+            outcome = failure;
+    } else if (fclose(stdout) != 0 && errno != EBADF) {
+        /* NFS and quotas report late. */
+        enum outcome failure = output_failed();
+
+        if (outcome == OUTCOME_DONE)
+            outcome = failure;
+    }
+    return outcome == OUTCOME_READER_GONE ? OUTCOME_DONE : outcome;
+}

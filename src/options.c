@@ -1,0 +1,367 @@
+/*
+ * options.c: the table of options, and the parser and the help that read it.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <float.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "messages.h"
+
+enum kind {
+    KIND_FLAG,  /* bool */
+    KIND_TEXT,  /* const char * */
+    KIND_INT,   /* int32_t, min..max */
+    KIND_FLOAT, /* float, min..max */
+    KIND_WORD,  /* int64_t, one of 'words' */
+    KIND_SEED   /* uint64_t, or -1 for options->seed_is_random */
+};
+
+struct word {
+    const char *name; /* NULL ends a list */
+    int64_t value;
+};
+
+struct option {
+    unsigned group;
+    char letter; /* 0: none */
+    const char *name;
+    const char *alias; /* another long name, or NULL */
+    const char *value; /* how the help calls it; NULL for a flag */
+    enum kind kind;
+    size_t offset; /* in struct options */
+    double min, max;
+    const struct word *words;
+    const char *help; /* lines after the first are indented by the printer */
+};
+
+static const struct word cpu_words[] = {
+    {"scalar", 0},
+    {"avx2", GPT2_CPU_AVX2},
+    {"avx512", GPT2_CPU_AVX2 | GPT2_CPU_AVX512},
+    {"neon", GPT2_CPU_NEON},
+    {NULL, 0},
+};
+
+static const struct word empty_words[] = {
+    {"endoftext", GPT2_EMPTY_ENDOFTEXT},
+    {"uniform", GPT2_EMPTY_UNIFORM},
+    {NULL, 0},
+};
+
+#define FIELD(name)            offsetof(struct options, name)
+#define FLAG(field)            KIND_FLAG, FIELD(field), 0, 0, NULL
+#define TEXT(field)            KIND_TEXT, FIELD(field), 0, 0, NULL
+#define INT(field, min, max)   KIND_INT, FIELD(field), min, max, NULL
+#define FLOAT(field, min, max) KIND_FLOAT, FIELD(field), min, max, NULL
+#define WORD(field, words)     KIND_WORD, FIELD(field), 0, 0, words
+#define SEED(field)            KIND_SEED, FIELD(field), 0, 0, NULL
+
+/* In the order of the help. */
+static const struct option table[] = {
+    {OPTIONS_TEXT, 'p', "prompt", NULL, "TEXT", TEXT(prompt), "the text"},
+    {OPTIONS_TEXT, 'f', "file", NULL, "FILE", TEXT(prompt_file),
+     "the text is in FILE; - is standard input"},
+    {OPTIONS_TOKENS, 0, "tokens", NULL, "IDS", TEXT(tokens),
+     "token ids such as 15496,13 in place of a text"},
+    {OPTIONS_TEXT, 0, "special", NULL, NULL, FLAG(special),
+     "<|endoftext|> in the text is that one token"},
+    {OPTIONS_GENERATE, 'n', "n-predict", "predict", "N", INT(n_predict, -1, INT32_MAX),
+     "tokens to generate; -1: until the context is full\n"
+     "(default: 128)"},
+    {OPTIONS_SAMPLING, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
+     "temperature; 0: always the likeliest token (default: 0.8)"},
+    {OPTIONS_SAMPLING, 0, "top-k", NULL, "K", INT(top_k, 0, INT32_MAX),
+     "choose among the K likeliest tokens; 0: all (default: 40)"},
+    {OPTIONS_SAMPLING, 0, "top-p", NULL, "P", FLOAT(top_p, 0, 1),
+     "choose among the likeliest tokens that together reach\n"
+     "probability P; 1: all (default: 0.95)"},
+    {OPTIONS_SAMPLING, 's', "seed", NULL, "SEED", SEED(seed),
+     "seed of the random numbers: the same seed gives the same\n"
+     "text on every machine; -1 (default): another one each time"},
+    {OPTIONS_GENERATE, 0, "empty-prompt", NULL, "HOW", WORD(empty_prompt, empty_words),
+     "what no prompt means: endoftext, the token that begins a\n"
+     "text (default); uniform, any token is as likely as another"},
+    {OPTIONS_GENERATE, 0, "ignore-eos", NULL, NULL, FLAG(ignore_eos), "go on after <|endoftext|>"},
+    {OPTIONS_GENERATE, 0, "no-echo", NULL, NULL, FLAG(no_echo),
+     "print the continuation alone, without the prompt"},
+    {OPTIONS_CONTEXT, 'c', "ctx-size", NULL, "N", INT(n_ctx, 0, INT32_MAX),
+     "positions that prompt and continuation may fill;\n"
+     "0 (default): as many as the model has"},
+    {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
+     "the file to write; replaced only when all went well"},
+    {OPTIONS_COMMON, 'm', "model", NULL, "DIR", TEXT(model),
+     "directory of the model (default: the demo model)"},
+    {OPTIONS_COMMON, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
+     "threads; 0 (default): one per CPU"},
+    {OPTIONS_COMMON, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
+     "the highest kernels to use: scalar, avx2, avx512 or neon\n"
+     "(default: the fastest that the CPU has)"},
+    {OPTIONS_COMMON, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
+     "tokens per forward call; 0 (default): all at once"},
+    {OPTIONS_COMMON, 'h', "help", NULL, NULL, FLAG(help), "this text"},
+};
+
+#define N_OPTIONS (sizeof table / sizeof table[0])
+
+/* The option that 'argument' names, without its "=value"; NULL if the command has none such. */
+static const struct option *find_option(const char *argument, unsigned groups)
+{
+    bool is_long = argument[1] == '-';
+    const char *name = argument + (is_long ? 2 : 1);
+    size_t length = is_long ? strcspn(name, "=") : strlen(name);
+
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *option = &table[i];
+
+        if ((option->group & groups) == 0)
+            continue;
+        if (!is_long) {
+            if (option->letter != 0 && length == 1 && option->letter == name[0])
+                return option;
+            continue;
+        }
+        if (strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+            return option;
+        if (option->alias != NULL && strlen(option->alias) == length &&
+            memcmp(option->alias, name, length) == 0)
+            return option;
+    }
+    return NULL;
+}
+
+/* The strto* family skips spaces and takes a plus, hexadecimals and "nan": we take none of them. */
+static bool looks_like_number(const char *text, bool has_fraction)
+{
+    const char *digits = text[0] == '-' ? text + 1 : text;
+
+    return digits[0] != '\0' &&
+           strspn(digits, has_fraction ? "0123456789.eE+-" : "0123456789") == strlen(digits);
+}
+
+static bool parse_int(const char *text, double min, double max, int32_t *value)
+{
+    char *end;
+    long long number;
+
+    if (!looks_like_number(text, false))
+        return false;
+    errno = 0;
+    number = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || (double)number < min || (double)number > max)
+        return false;
+    *value = (int32_t)number;
+    return true;
+}
+
+static bool parse_float(const char *text, double min, double max, float *value)
+{
+    char *end;
+    double number;
+
+    if (!looks_like_number(text, true))
+        return false;
+    number = strtod(text, &end);
+    if (end == text || *end != '\0' || !(number >= min && number <= max))
+        return false;
+    *value = (float)number;
+    return true;
+}
+
+static bool parse_seed(const char *text, struct options *options)
+{
+    char *end;
+    unsigned long long number;
+
+    options->seed_is_random = strcmp(text, "-1") == 0;
+    if (options->seed_is_random)
+        return true;
+    if (text[0] == '-' || !looks_like_number(text, false))
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || number > UINT64_MAX)
+        return false;
+    options->seed = number;
+    return true;
+}
+
+static bool parse_word(const char *text, const struct word *words, int64_t *value)
+{
+    for (; words->name != NULL; words++) {
+        if (strcmp(words->name, text) == 0) {
+            *value = words->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum outcome bad_value(const struct option *option, const char *written, const char *value)
+{
+    int length = (int)strcspn(written, "=");
+    char words[128] = "";
+
+    switch (option->kind) {
+    case KIND_INT:
+        return complain(OUTCOME_MISUSED, "%.*s takes a whole number from %.0f to %.0f, not '%s'",
+                        length, written, option->min, option->max, value);
+    case KIND_FLOAT:
+        return complain(OUTCOME_MISUSED, "%.*s takes a number from %g to %g, not '%s'", length,
+                        written, option->min, option->max, value);
+    case KIND_SEED:
+        return complain(OUTCOME_MISUSED,
+                        "%.*s takes -1 or a whole number from 0 to %" PRIu64 ", not '%s'", length,
+                        written, UINT64_MAX, value);
+    default:
+        for (const struct word *word = option->words; word->name != NULL; word++) {
+            if (words[0] != '\0')
+                strcat(words, word[1].name != NULL ? ", " : " or ");
+            strcat(words, word->name);
+        }
+        return complain(OUTCOME_MISUSED, "%.*s takes %s, not '%s'", length, written, words, value);
+    }
+}
+
+static enum outcome set_option(struct options *options, const struct option *option,
+                               const char *written, const char *value)
+{
+    void *field = (char *)options + option->offset;
+    bool is_good = true;
+
+    switch (option->kind) {
+    case KIND_FLAG:
+        *(bool *)field = true;
+        break;
+    case KIND_TEXT:
+        *(const char **)field = value;
+        break;
+    case KIND_INT:
+        is_good = parse_int(value, option->min, option->max, field);
+        break;
+    case KIND_FLOAT:
+        is_good = parse_float(value, option->min, option->max, field);
+        break;
+    case KIND_WORD:
+        is_good = parse_word(value, option->words, field);
+        break;
+    case KIND_SEED:
+        is_good = parse_seed(value, options);
+        break;
+    }
+    return is_good ? OUTCOME_DONE : bad_value(option, written, value);
+}
+
+static enum outcome set_operand(struct options *options, const struct command *command,
+                                const char *argument)
+{
+    if (command->takes_file && options->operand == NULL) {
+        options->operand = argument;
+        return OUTCOME_DONE;
+    }
+    return complain(OUTCOME_MISUSED, "%s: do not know what to do with '%s' (see gpt2 %s --help)",
+                    command->name, argument, command->name);
+}
+
+/* What options do not say of themselves: which of them exclude each other, what this CPU has. */
+static enum outcome check(const struct options *options)
+{
+    int n_texts = (options->prompt != NULL) + (options->prompt_file != NULL) +
+                  (options->tokens != NULL) + (options->operand != NULL);
+    uint32_t cpu_mask = (uint32_t)options->cpu_mask;
+
+    if (n_texts > 1)
+        return complain(OUTCOME_MISUSED, "there can be only one input: a text, a file or ids");
+    if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
+        const struct word *word = cpu_words;
+
+        while (word->value != options->cpu_mask)
+            word++;
+        return complain(OUTCOME_MISUSED, "this CPU cannot run the %s kernels of --cpu", word->name);
+    }
+    return OUTCOME_DONE;
+}
+
+/* Takes the option at argv[*at], and its value if that is the next argument. */
+static enum outcome parse_option(struct options *options, const struct command *command, int argc,
+                                 char **argv, int *at)
+{
+    const char *written = argv[*at];
+    const struct option *option = find_option(written, command->option_groups);
+    const char *equals = written[1] == '-' ? strchr(written, '=') : NULL;
+    const char *value = equals != NULL ? equals + 1 : NULL;
+
+    if (option == NULL)
+        return complain(OUTCOME_MISUSED, "%s has no option '%s' (see gpt2 %s --help)",
+                        command->name, written, command->name);
+    if (option->kind == KIND_FLAG && value != NULL)
+        return complain(OUTCOME_MISUSED, "--%s takes no value", option->name);
+    if (option->kind != KIND_FLAG && value == NULL) {
+        if (*at + 1 == argc)
+            return complain(OUTCOME_MISUSED, "%s takes a value, %s (see gpt2 %s --help)", written,
+                            option->value, command->name);
+        value = argv[++*at];
+    }
+    return set_option(options, option, written, value);
+}
+
+enum outcome options_parse(struct options *options, const struct command *command,
+                           const char *program, int argc, char **argv)
+{
+    bool options_have_ended = false;
+    enum outcome outcome = OUTCOME_DONE;
+
+    memset(options, 0, sizeof *options);
+    options->program = program;
+    options->n_predict = 128;
+    options->temperature = 0.8f;
+    options->top_k = 40;
+    options->top_p = 0.95f;
+    options->empty_prompt = GPT2_EMPTY_ENDOFTEXT;
+    options->cpu_mask = -1;
+    options->seed_is_random = true;
+    for (int i = 0; i < argc && outcome == OUTCOME_DONE && !options->help; i++) {
+        if (options_have_ended || argv[i][0] != '-' || argv[i][1] == '\0')
+            outcome = set_operand(options, command, argv[i]);
+        else if (strcmp(argv[i], "--") == 0)
+            options_have_ended = true;
+        else
+            outcome = parse_option(options, command, argc, argv, &i);
+    }
+    if (outcome != OUTCOME_DONE || options->help)
+        return outcome;
+    return check(options);
+}
+
+void options_print(unsigned groups, FILE *out)
+{
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        const struct option *option = &table[i];
+        const char *line = option->help;
+        char names[64];
+        char letter[8] = "    ";
+
+        if ((option->group & groups) == 0)
+            continue;
+        if (option->letter != 0)
+            snprintf(letter, sizeof letter, "-%c, ", option->letter);
+        snprintf(names, sizeof names, "%s--%s%s%s", letter, option->name,
+                 option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
+        fprintf(out, "  %-25s", names);
+        for (;;) {
+            int length = (int)strcspn(line, "\n");
+
+            fprintf(out, "%.*s\n", length, line);
+            if (line[length] == '\0')
+                break;
+            line += length + 1;
+            fprintf(out, "  %-25s", "");
+        }
+    }
+}

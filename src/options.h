@@ -1,0 +1,59 @@
+/*
+ * options.h: the command line of every command, in llama.cpp's words.
+ *
+ * One table in options.c holds all options: it drives parsing, error messages and the help.  An
+ * option belongs to a group, and a command says which groups it takes.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "command.h"
+
+#define OPTIONS_COMMON   0x01u /* every command takes these */
+#define OPTIONS_TEXT     0x02u /* --prompt, --file, --special */
+#define OPTIONS_TOKENS   0x04u /* --tokens */
+#define OPTIONS_CONTEXT  0x08u /* --ctx-size */
+#define OPTIONS_SAMPLING 0x10u /* --temp, --top-k, --top-p, --seed */
+#define OPTIONS_GENERATE 0x20u /* --n-predict and what else only generate knows */
+#define OPTIONS_OUTPUT   0x40u /* --output */
+
+struct options {
+    const char *program; /* argv[0] */
+    const char *model;   /* NULL: the demo model */
+    const char *prompt;
+    const char *prompt_file; /* "-" is standard input */
+    const char *tokens;      /* ids as text */
+    const char *output;
+    const char *operand; /* FILE, NULL if none was given */
+    int32_t n_predict;   /* -1: until the context is full */
+    int32_t n_ctx;       /* 0: the model's */
+    int32_t n_threads;   /* 0: one per CPU */
+    int32_t n_batch;     /* tokens per forward call; 0: all at once */
+    int32_t top_k;
+    float temperature;
+    float top_p;
+    int64_t empty_prompt; /* GPT2_EMPTY_* */
+    int64_t cpu_mask;     /* GPT2_CPU_*; -1: whatever the CPU has */
+    uint64_t seed;
+    bool seed_is_random; /* no --seed, or --seed -1 */
+    bool special;
+    bool no_echo;
+    bool ignore_eos;
+    bool help;
+};
+
+/*
+ * Fills 'options' from the arguments that follow the command's name.  Reports what is wrong and
+ * returns OUTCOME_MISUSED; or OUTCOME_DONE, also if options->help asks for the help instead.
+ */
+enum outcome options_parse(struct options *options, const struct command *command,
+                           const char *program, int argc, char **argv);
+
+/* Prints the list of the options in 'groups', with their defaults. */
+void options_print(unsigned groups, FILE *out);
+
+#endif

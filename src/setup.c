@@ -1,0 +1,199 @@
+/*
+ * setup.c: what the commands share between their command line and their own work.
+ */
+#include "setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "messages.h"
+#include "platform.h"
+
+#if !defined(GPT2_DEMO_MODEL)
+#define GPT2_DEMO_MODEL "/usr/local/share/gpt2/demo-model"
+#endif
+
+static bool is_model(const char *directory)
+{
+    char path[PATH_BYTES + 16];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    file = fopen(path, "rb");
+    if (file != NULL)
+        fclose(file);
+    return file != NULL;
+}
+
+enum outcome model_path(const struct options *options, char path[PATH_BYTES])
+{
+    /* Beside build/gpt2 in the checkout, beside bin/gpt2 wherever an installation was moved to. */
+    static const char *const places[] = {"../examples/demo-model", "../share/gpt2/demo-model"};
+    char directory[PATH_BYTES];
+
+    if (options->model != NULL) {
+        if (snprintf(path, PATH_BYTES, "%s", options->model) >= PATH_BYTES)
+            return complain(OUTCOME_FAILED, "the path of the model is too long");
+        return OUTCOME_DONE;
+    }
+    if (platform_program_directory(options->program, directory, sizeof directory)) {
+        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+            if (snprintf(path, PATH_BYTES, "%s/%s", directory, places[i]) < PATH_BYTES &&
+                is_model(path))
+                return OUTCOME_DONE;
+        }
+    }
+    snprintf(path, PATH_BYTES, "%s", GPT2_DEMO_MODEL);
+    if (is_model(path))
+        return OUTCOME_DONE;
+    return complain(OUTCOME_FAILED,
+                    "name a model with -m DIR: the demo model is neither beside the program "
+                    "nor in %s",
+                    path);
+}
+
+enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info)
+{
+    gpt2_model_params params;
+    char path[PATH_BYTES];
+    char detail[1024] = "";
+    enum outcome outcome = model_path(options, path);
+    int32_t status;
+
+    *model = NULL;
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    gpt2_model_params_init(&params, sizeof params);
+    params.n_threads = options->n_threads;
+    params.errbuf = detail;
+    params.errbuf_size = sizeof detail;
+    status = gpt2_model_load(path, &params, model);
+    if (status != GPT2_OK)
+        return complain_status(status, detail);
+    memset(info, 0, sizeof *info);
+    info->struct_size = sizeof *info;
+    gpt2_model_get_info(*model, info);
+    return OUTCOME_DONE;
+}
+
+enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer)
+{
+    gpt2_tokenizer_params params;
+    char path[PATH_BYTES];
+    char detail[1024] = "";
+    enum outcome outcome = model_path(options, path);
+    int32_t status;
+
+    *tokenizer = NULL;
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    gpt2_tokenizer_params_init(&params, sizeof params);
+    params.errbuf = detail;
+    params.errbuf_size = sizeof detail;
+    status = gpt2_tokenizer_load(path, &params, tokenizer);
+    if (status != GPT2_OK)
+        return complain_status(status, detail);
+    return OUTCOME_DONE;
+}
+
+enum outcome prompt_read(struct prompt *prompt, const struct options *options,
+                         const gpt2_model *model, const gpt2_model_info *info)
+{
+    const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
+    enum outcome outcome = OUTCOME_DONE;
+
+    memset(prompt, 0, sizeof *prompt);
+    prompt->is_in_ids = options->tokens != NULL || tokenizer == NULL;
+    if (options->tokens != NULL)
+        return ids_parse(&prompt->ids, options->tokens, strlen(options->tokens), info->n_vocab,
+                         "--tokens");
+    if (tokenizer == NULL) {
+        if (options->prompt == NULL && options->prompt_file == NULL)
+            return OUTCOME_DONE;
+        return complain(OUTCOME_FAILED, "this model has no tokenizer (no vocab.json and merges.txt "
+                                        "in its directory): give ids with --tokens 1,2,3");
+    }
+    if (options->prompt_file != NULL) {
+        outcome = bytes_read(&prompt->text, options->prompt_file);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        /* Editors and echo end a file with a newline that its author did not mean. */
+        if (prompt->text.size > 0 && prompt->text.data[prompt->text.size - 1] == '\n')
+            prompt->text.size--;
+    } else if (options->prompt != NULL && options->prompt[0] != '\0') {
+        prompt->text.size = strlen(options->prompt);
+        prompt->text.data = malloc(prompt->text.size);
+        if (prompt->text.data == NULL)
+            return complain_memory();
+        memcpy(prompt->text.data, options->prompt, prompt->text.size);
+    }
+    return ids_encode(&prompt->ids, tokenizer, prompt->text.data, prompt->text.size,
+                      options->special);
+}
+
+void prompt_free(struct prompt *prompt)
+{
+    free(prompt->text.data);
+    free(prompt->ids.data);
+    memset(prompt, 0, sizeof *prompt);
+}
+
+enum outcome session_open(const struct options *options, const gpt2_model *model, int32_t n_ctx,
+                          int32_t n_logit_rows, gpt2_session **session)
+{
+    gpt2_session_params params;
+    char detail[1024] = "";
+    int32_t status;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_threads = options->n_threads;
+    params.n_ctx = n_ctx;
+    params.n_logit_rows = n_logit_rows;
+    params.empty_prompt = (int32_t)options->empty_prompt;
+    if (options->cpu_mask >= 0)
+        params.cpu_mask = (uint32_t)options->cpu_mask;
+    if (options->n_batch > 0 && options->n_batch < params.n_batch)
+        params.n_batch = options->n_batch;
+    params.errbuf = detail;
+    params.errbuf_size = sizeof detail;
+    status = gpt2_session_create(model, &params, session);
+    if (status != GPT2_OK)
+        return complain_status(status, detail);
+    platform_cancel_on_interrupt(*session);
+    return OUTCOME_DONE;
+}
+
+void session_close(gpt2_session *session)
+{
+    if (session == NULL)
+        return;
+    platform_cancel_on_interrupt(NULL);
+    gpt2_session_free(session);
+}
+
+enum outcome session_complain(const gpt2_session *session, int32_t status)
+{
+    if (status == GPT2_ERR_CANCELLED)
+        return OUTCOME_INTERRUPTED;
+    return complain_status(status, gpt2_session_error(session));
+}
+
+enum outcome session_feed(const struct options *options, gpt2_session *session,
+                          const struct ids *ids, bool keep_all)
+{
+    size_t per_call = options->n_batch > 0 ? (size_t)options->n_batch : ids->count;
+    size_t at = 0;
+
+    do {
+        size_t n = ids->count - at < per_call ? ids->count - at : per_call;
+        bool is_last = at + n == ids->count;
+        size_t n_logit_rows = keep_all ? n : is_last;
+        int32_t status = gpt2_forward(session, n > 0 ? ids->data + at : NULL, n, n_logit_rows);
+
+        if (status != GPT2_OK)
+            return session_complain(session, status);
+        at += n;
+    } while (at < ids->count);
+    return OUTCOME_DONE;
+}

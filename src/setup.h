@@ -1,0 +1,54 @@
+/*
+ * setup.h: from options to a model, a tokenizer, a prompt and a session.
+ */
+#ifndef SETUP_H
+#define SETUP_H
+
+#include <stdbool.h>
+
+#include <gpt2.h>
+
+#include "input.h"
+#include "options.h"
+
+#define PATH_BYTES 4096
+
+/* The directory of --model, or of the demo model. */
+enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
+
+/* The model and what is known about it; the caller frees it with gpt2_model_free(). */
+enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info);
+
+/* The tokenizer alone: no weights are read.  The caller frees it with gpt2_tokenizer_free(). */
+enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
+
+struct prompt {
+    struct bytes text; /* empty for a prompt in ids */
+    struct ids ids;
+    bool is_in_ids; /* --tokens, or a model without a tokenizer */
+};
+
+/* Reads --prompt, --file or --tokens; the caller frees it with prompt_free(). */
+enum outcome prompt_read(struct prompt *prompt, const struct options *options,
+                         const gpt2_model *model, const gpt2_model_info *info);
+void prompt_free(struct prompt *prompt);
+
+/*
+ * A session whose forward calls may keep the logits of 'n_logit_rows' rows.  Ctrl-C cancels it until
+ * session_close(), which ignores NULL.
+ */
+enum outcome session_open(const struct options *options, const gpt2_model *model, int32_t n_ctx,
+                          int32_t n_logit_rows, gpt2_session **session);
+void session_close(gpt2_session *session);
+
+/*
+ * Appends ids in calls of --batch-size tokens.  The logits of the last row are kept, or with
+ * 'keep_all' those of every row, as far as each call goes.
+ */
+enum outcome session_feed(const struct options *options, gpt2_session *session,
+                          const struct ids *ids, bool keep_all);
+
+/* Reports a failed call on a session; says nothing of Ctrl-C. */
+enum outcome session_complain(const gpt2_session *session, int32_t status);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * tokens.c: `gpt2 tokenize` and `gpt2 detokenize`: text to ids and back, byte for byte.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "input.h"
+#include "messages.h"
+#include "options.h"
+#include "setup.h"
+
+/* The text or the ids to work on: 'given' from the command line, or else a file. */
+static enum outcome read_input(struct bytes *input, const struct options *options,
+                               const char *given)
+{
+    if (given == NULL)
+        return bytes_read(input,
+                          options->operand != NULL ? options->operand : options->prompt_file);
+    input->size = strlen(given);
+    input->data = malloc(input->size + 1);
+    if (input->data == NULL)
+        return complain_memory();
+    memcpy(input->data, given, input->size);
+    return OUTCOME_DONE;
+}
+
+static enum outcome write_ids(const struct ids *ids)
+{
+    char buffer[65536];
+    size_t n = 0;
+    enum outcome outcome = OUTCOME_DONE;
+
+    for (size_t i = 0; i < ids->count && outcome == OUTCOME_DONE; i++) {
+        if (i > 0)
+            buffer[n++] = ' ';
+        n += id_format(ids->data[i], buffer + n);
+        if (n + 16 > sizeof buffer) {
+            outcome = output_write(buffer, n);
+            n = 0;
+        }
+    }
+    if (outcome == OUTCOME_DONE) {
+        buffer[n++] = '\n';
+        outcome = output_write(buffer, n);
+    }
+    return outcome;
+}
+
+static enum outcome tokenize(const struct options *options)
+{
+    struct bytes text = {NULL, 0};
+    struct ids ids = {NULL, 0};
+    gpt2_tokenizer *tokenizer;
+    enum outcome outcome = tokenizer_open(options, &tokenizer);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = read_input(&text, options, options->prompt);
+    if (outcome == OUTCOME_DONE)
+        outcome = ids_encode(&ids, tokenizer, text.data, text.size, options->special);
+    if (outcome == OUTCOME_DONE)
+        outcome = write_ids(&ids);
+    free(ids.data);
+    free(text.data);
+    gpt2_tokenizer_free(tokenizer);
+    return outcome;
+}
+
+static enum outcome write_text(const gpt2_tokenizer *tokenizer, const struct ids *ids)
+{
+    for (size_t i = 0; i < ids->count; i++) {
+        const char *bytes;
+        size_t n_bytes;
+        int32_t status = gpt2_token_bytes(tokenizer, ids->data[i], &bytes, &n_bytes);
+        enum outcome outcome;
+
+        if (status != GPT2_OK)
+            return complain_status(status, NULL);
+        outcome = output_write(bytes, n_bytes);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+    }
+    return OUTCOME_DONE;
+}
+
+static enum outcome detokenize(const struct options *options)
+{
+    struct bytes list = {NULL, 0};
+    struct ids ids = {NULL, 0};
+    gpt2_tokenizer *tokenizer;
+    const char *origin = options->tokens != NULL    ? "--tokens"
+                         : options->operand != NULL ? options->operand
+                                                    : "standard input";
+    enum outcome outcome = tokenizer_open(options, &tokenizer);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = read_input(&list, options, options->tokens);
+    if (outcome == OUTCOME_DONE)
+        outcome = ids_parse(&ids, list.data, list.size, gpt2_tokenizer_n_vocab(tokenizer), origin);
+    if (outcome == OUTCOME_DONE)
+        outcome = write_text(tokenizer, &ids);
+    free(ids.data);
+    free(list.data);
+    gpt2_tokenizer_free(tokenizer);
+    return outcome;
+}
+
+const struct command command_tokenize = {
+    .name = "tokenize",
+    .summary = "text to token ids",
+    .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
+    .help = "Prints the token ids of a text on one line, with single spaces between.  The text is\n"
+            "FILE, TEXT or, without both, standard input, and may hold any bytes.  DIR needs only\n"
+            "vocab.json and merges.txt; weights are not read.\n",
+    .examples = "  gpt2 tokenize -p 'Hello.'\n"
+                "  gpt2 tokenize -m models/gpt2 book.txt | wc -w\n"
+                "  printf 'a<|endoftext|>b' | gpt2 tokenize --special\n",
+    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT,
+    .takes_file = 1,
+    .run = tokenize,
+};
+
+const struct command command_detokenize = {
+    .name = "detokenize",
+    .summary = "token ids to text",
+    .synopsis = "[-m DIR] [FILE | --tokens IDS] [OPTIONS]",
+    .help =
+        "Writes the bytes of the tokens, nothing added.  The ids come from FILE, IDS or, without\n"
+        "both, standard input; white space or commas separate them.  They are all checked before\n"
+        "the first byte is written.  DIR needs only vocab.json and merges.txt.\n",
+    .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
+                "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
+    .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,
+    .takes_file = 1,
+    .run = detokenize,
+};

@@ -1,0 +1,689 @@
+#!/bin/sh
+#
+# test_program.sh: checks the gpt2 program from outside: options, exit codes, bytes in and out.
+#
+#     tests/test_program.sh PROGRAM DEMO_MODEL
+#
+# One line a check, "ok - ", "not ok - " or "skipped - " and its name.  Models beyond the demo model
+# are looked for in $GPT2_SHARED (default ../shared from the checkout); what is absent is skipped.
+
+if [ $# -ne 2 ]; then
+    echo "usage: $0 PROGRAM DEMO_MODEL" >&2
+    exit 2
+fi
+
+absolute() {
+    case $1 in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s/%s\n' "$(pwd)" "$1" ;;
+    esac
+}
+
+checkout=$(cd "$(dirname "$0")/.." && pwd)
+program=$(absolute "$1")
+demo=$(absolute "$2")
+shared=${GPT2_SHARED:-$checkout/../shared}
+novels=$shared/models/novels
+slm=$shared/models/slm4096
+sort_model=$shared/models/nano-sort
+random_model=$shared/models/tiny-random-gpt2
+tokenizer=$shared/tokenizer
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/gpt2-test.XXXXXX") || exit 2
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+LC_ALL=C
+export LC_ALL
+
+passed=0
+failed=0
+skipped=0
+
+ok() {
+    passed=$((passed + 1))
+    echo "ok - $1"
+}
+
+not_ok() {
+    failed=$((failed + 1))
+    echo "not ok - $1"
+    [ -z "${2-}" ] || printf '%s\n' "$2" | sed 's/^/    /' | head -n 20
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    echo "skipped - $1"
+}
+
+# check NAME COMMAND...: the command succeeds
+check() {
+    name=$1
+    shift
+    if "$@" >"$tmp/check" 2>&1; then
+        ok "$name"
+    else
+        not_ok "$name" "$(cat "$tmp/check")"
+    fi
+}
+
+# equal NAME GOT WANTED
+equal() {
+    if [ "$2" = "$3" ]; then
+        ok "$1"
+    else
+        not_ok "$1" "got:    $2
+wanted: $3"
+    fi
+}
+
+# run ARGUMENTS...: runs the program; its output is in $tmp/out, $tmp/err and $code
+run() {
+    "$program" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    code=$?
+}
+
+# succeeds NAME ARGUMENTS...: exit code 0 and a silent stderr
+succeeds() {
+    name=$1
+    shift
+    run "$@"
+    if [ $code -eq 0 ] && [ ! -s "$tmp/err" ]; then
+        ok "$name"
+    else
+        not_ok "$name" "exit code $code; $(cat "$tmp/err")"
+    fi
+}
+
+# fails CODE WORDS NAME ARGUMENTS...: that exit code, and one line on stderr that has the words
+fails() {
+    wanted=$1
+    words=$2
+    name=$3
+    shift 3
+    run "$@"
+    if [ $code -eq "$wanted" ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] &&
+        grep -q '^gpt2: ' "$tmp/err" && ! grep -q 'gpt2: gpt2: ' "$tmp/err" &&
+        grep -qF -- "$words" "$tmp/err"; then
+        ok "$name"
+    else
+        not_ok "$name" "exit code $code; $(cat "$tmp/err")"
+    fi
+}
+
+has_model() {
+    [ -f "$1/config.json" ] && [ -f "$1/model.safetensors" ]
+}
+
+has_python() {
+    command -v python3 >/dev/null 2>&1
+}
+
+# ---- help, version, command line -------------------------------------------------------------
+
+succeeds 'version' --version
+check 'version is a number' grep -Eq '^gpt2 [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/out"
+succeeds 'help' --help
+cp "$tmp/out" "$tmp/help"
+for command in generate tokenize detokenize trace info; do
+    check "help lists $command" grep -q "^  $command " "$tmp/help"
+    succeeds "help $command" help $command
+    cp "$tmp/out" "$tmp/help_command"
+    succeeds "$command --help" $command --help
+    check "help $command is $command --help" cmp "$tmp/out" "$tmp/help_command"
+    check "$command --help has examples" grep -q "^ .*gpt2 $command" "$tmp/out"
+    check "$command takes -t, --cpu, -b" sh -c \
+        "grep -q -e --threads '$tmp/out' && grep -q -e --cpu '$tmp/out' && grep -q -e --batch '$tmp/out'"
+done
+
+run
+equal 'no command: exit code' $code 2
+check 'no command: nothing on stdout' test ! -s "$tmp/out"
+fails 2 frob 'unknown command' frob
+fails 2 frob 'help of an unknown command' help frob
+fails 2 "'--frob' (see gpt2 generate --help)" 'unknown long option' generate --frob
+fails 2 "'-z'" 'unknown short option' generate -z
+fails 2 "'-n'" 'option of another command' info -n 4
+fails 2 'stray' 'stray argument' generate stray
+fails 2 'second' 'second file' tokenize first second
+fails 2 '-n' 'option without its value' generate -n
+fails 2 'no value' 'flag with a value' generate --no-echo=1
+fails 2 'one input' 'two prompts' generate -p a -f b
+fails 2 'one input' 'prompt and ids' generate -p a --tokens 1
+for value in x '' ' 5' 5.5 5x 0x10 +5 -2 99999999999; do
+    fails 2 "'$value'" "bad number for -n: '$value'" generate -n "$value"
+done
+for value in x '' nan inf -1 1e999 0x1p1 1,5; do
+    fails 2 "'$value'" "bad number for --temp: '$value'" generate --temp "$value"
+done
+fails 2 "'1.5'" 'bad number for --top-p' generate --top-p=1.5
+fails 2 "'-1'" 'bad number for --top-k' generate --top-k -1
+fails 2 "'1000'" 'bad number for -t' info -t 1000
+fails 2 "'-2'" 'bad seed' generate -s -2
+fails 2 "'18446744073709551616'" 'seed beyond 64 bits' generate -s 18446744073709551616
+fails 2 "'sse'" 'bad word for --cpu' info --cpu sse
+fails 2 'endoftext or uniform' 'bad word for --empty-prompt' generate --empty-prompt x
+fails 2 -o 'trace without a file' trace -p a
+fails 2 -p 'trace without a text' trace -o "$tmp/x"
+fails 1 "$tmp/nowhere" 'missing model' generate -m "$tmp/nowhere" -p a
+fails 1 "$tmp/nowhere" 'missing tokenizer' tokenize -m "$tmp/nowhere" -p a
+mkdir "$tmp/broken"
+echo '{"model_type": "gpt2", "n_layer": ' >"$tmp/broken/config.json"
+fails 1 config.json 'broken model' info -m "$tmp/broken"
+
+# The highest level first that this CPU lacks or has.
+levels=scalar
+for level in avx2 avx512 neon; do
+    run detokenize --cpu $level -m "$tmp/nowhere" --tokens ''
+    if [ $code -eq 2 ]; then
+        fails 2 $level "--cpu $level, which this CPU lacks" info --cpu $level
+    else
+        levels="$levels $level"
+    fi
+done
+
+# ---- the demo model without -m ---------------------------------------------------------------
+
+if has_model "$demo"; then
+    mkdir -p "$tmp/checkout/build" "$tmp/checkout/examples" "$tmp/prefix/bin" "$tmp/prefix/share/gpt2"
+    cp "$program" "$tmp/checkout/build/gpt2"
+    cp "$program" "$tmp/prefix/bin/gpt2"
+    ln -s "$demo" "$tmp/checkout/examples/demo-model"
+    ln -s "$demo" "$tmp/prefix/share/gpt2/demo-model"
+    for place in checkout/build prefix/bin; do
+        check "demo model from $place" sh -c \
+            "cd / && '$tmp/$place/gpt2' info </dev/null | grep -q '^n_vocab '"
+    done
+    check 'demo model: program found by PATH' sh -c \
+        "cd / && PATH='$tmp/prefix/bin:$PATH' gpt2 info </dev/null | grep -q '^n_vocab '"
+else
+    skip 'demo model without -m (no demo model)'
+fi
+if [ ! -e /usr/local/share/gpt2/demo-model ]; then
+    mkdir -p "$tmp/alone/bin"
+    cp "$program" "$tmp/alone/bin/gpt2"
+    "$tmp/alone/bin/gpt2" info >"$tmp/out" 2>"$tmp/err" </dev/null
+    equal 'no demo model: exit code' $? 1
+    check 'no demo model: says what to do' grep -q -e '-m DIR' "$tmp/err"
+else
+    skip 'no demo model (one is installed)'
+fi
+
+# ---- tokenize and detokenize -----------------------------------------------------------------
+
+if has_python; then
+    python3 - "$tmp" <<'PYTHON'
+import random, sys
+tmp = sys.argv[1]
+random.seed(1)
+files = {
+    "empty": b"",
+    "newline": b"\n",
+    "emoji": "na\u00efve caf\u00e9 \U0001f999.cpp \u4f60\u597d \U0001f468\u200d\U0001f469\u200d\U0001f467 \u20ac\n".encode(),
+    "bytes": bytes(range(256)) * 3,
+    "cut": "\U0001f600".encode()[:3] + b" \xff\xfe\x80 \xed\xa0\x80 \xc0\xaf\r\n\0end",
+    "random": bytes(random.randrange(256) for _ in range(200000)),
+    "spaces": b" " * 3000000 + b"x",
+    "word": b"ab" * 2000000,
+}
+for name, data in files.items():
+    open(f"{tmp}/text.{name}", "wb").write(data)
+PYTHON
+else
+    : >"$tmp/text.empty"
+    echo >"$tmp/text.newline"
+    printf 'na\303\257ve \360\237\246\231.cpp\n' >"$tmp/text.emoji"
+    printf '\360\237\230 \377\376\200 \r\n\000end' >"$tmp/text.cut"
+    head -c 200000 "$program" >"$tmp/text.random"
+fi
+
+# round_trip MODEL TAG
+round_trip() {
+    for text in "$tmp"/text.*; do
+        name="$2: round trip of ${text##*/text.}"
+        if "$program" tokenize -m "$1" "$text" >"$tmp/ids" 2>"$tmp/err" &&
+            "$program" detokenize -m "$1" "$tmp/ids" >"$tmp/back" 2>>"$tmp/err" &&
+            cmp "$tmp/back" "$text" >>"$tmp/err"; then
+            ok "$name"
+        else
+            not_ok "$name" "$(cat "$tmp/err")"
+        fi
+        # All digits and spaces, one line.
+        if [ "$(wc -l <"$tmp/ids")" -eq 1 ] &&
+            ! grep -Eqv '^([0-9]+( [0-9]+)*)?$' "$tmp/ids"; then
+            ok "$2: ids of ${text##*/text.} are one clean line"
+        else
+            not_ok "$2: ids of ${text##*/text.} are one clean line"
+        fi
+    done
+}
+
+for directory in "$demo" "$tokenizer"; do
+    tag=${directory##*/}
+    if [ ! -f "$directory/vocab.json" ]; then
+        skip "tokenize with $tag"
+        continue
+    fi
+    round_trip "$directory" "$tag"
+    text=$tmp/text.emoji
+    "$program" tokenize -m "$directory" "$text" >"$tmp/ids"
+    "$program" tokenize -m "$directory" <"$text" >"$tmp/ids2"
+    check "$tag: tokenize reads stdin" cmp "$tmp/ids" "$tmp/ids2"
+    "$program" tokenize -m "$directory" - <"$text" >"$tmp/ids2"
+    check "$tag: tokenize reads -" cmp "$tmp/ids" "$tmp/ids2"
+    "$program" tokenize -m "$directory" -p "$(cat "$text")
+" >"$tmp/ids2"
+    check "$tag: tokenize -p" cmp "$tmp/ids" "$tmp/ids2"
+    tr ' ' ',' <"$tmp/ids" | "$program" detokenize -m "$directory" >"$tmp/back"
+    check "$tag: commas between ids" cmp "$tmp/back" "$text"
+    tr ' ' '\n' <"$tmp/ids" | sed 's/$/ , /' | "$program" detokenize -m "$directory" - >"$tmp/back"
+    check "$tag: any white space between ids" cmp "$tmp/back" "$text"
+    "$program" detokenize -m "$directory" --tokens="$(cat "$tmp/ids")" >"$tmp/back"
+    check "$tag: detokenize --tokens" cmp "$tmp/back" "$text"
+    fails 1 "'x'" "$tag: not an id" detokenize -m "$directory" --tokens 1,x
+    fails 1 "'-1'" "$tag: a negative id" detokenize -m "$directory" --tokens '1 -1'
+    fails 1 99999999999999999999 "$tag: an id outside the vocabulary" \
+        detokenize -m "$directory" --tokens 1,99999999999999999999
+    check "$tag: a bad id writes nothing" test ! -s "$tmp/out"
+    "$program" tokenize -m "$directory" --special -p 'a<|endoftext|>b' >"$tmp/ids"
+    equal "$tag: --special is one token" "$(wc -w <"$tmp/ids" | tr -d ' ')" 3
+    "$program" tokenize -m "$directory" -p '<|endoftext|>' >"$tmp/ids"
+    check "$tag: without --special it is characters" test "$(wc -w <"$tmp/ids")" -gt 1
+    fails 1 "$tmp/nofile" "$tag: missing text file" tokenize -m "$directory" "$tmp/nofile"
+    fails 1 "$tmp" "$tag: a directory as text file" tokenize -m "$directory" "$tmp"
+done
+
+if [ -f "$tokenizer/vocab.json" ]; then
+    check 'the tokenizer directory has no weights' test ! -e "$tokenizer/model.safetensors"
+    run tokenize -m "$tokenizer" -p 'Hello.'
+    equal 'GPT-2: "Hello." (HF)' "$(cat "$tmp/out")" '15496 13'
+    run tokenize -m "$tokenizer" -p ' this is 🦙.cpp'
+    equal 'GPT-2: a llama (llama.cpp)' "$(cat "$tmp/out")" '428 318 12520 99 247 13 20322'
+    run tokenize -m "$tokenizer" -p '<|endoftext|>' --special
+    equal 'GPT-2: <|endoftext|>' "$(cat "$tmp/out")" 50256
+    for book in "$shared"/corpus/*.txt; do
+        [ -f "$book" ] || continue
+        "$program" tokenize -m "$tokenizer" "$book" >"$tmp/ids"
+        "$program" detokenize -m "$tokenizer" "$tmp/ids" >"$tmp/back"
+        check "GPT-2: round trip of ${book##*/}" cmp "$tmp/back" "$book"
+    done
+else
+    skip 'ids of the GPT-2 tokenizer (no shared/tokenizer)'
+fi
+
+# ---- generate --------------------------------------------------------------------------------
+
+# wanted ARGUMENTS...: a run whose output 'again' compares with
+wanted() {
+    run "$@"
+    cp "$tmp/out" "$tmp/wanted"
+}
+
+# again NAME ARGUMENTS...: succeeds with the very same output
+again() {
+    name=$1
+    shift
+    run "$@"
+    if [ $code -eq 0 ] && [ ! -s "$tmp/err" ] && cmp "$tmp/out" "$tmp/wanted" >>"$tmp/err"; then
+        ok "$name"
+    else
+        not_ok "$name" "exit code $code; $(cat "$tmp/err")"
+    fi
+}
+
+# same_bits TAG MODEL ARGUMENTS...: generates the same with all threads, kernels and batches
+same_bits() {
+    tag=$1
+    model=$2
+    shift 2
+    wanted generate -m "$model" "$@"
+    check "$tag: generates something" test "$(wc -c <"$tmp/wanted")" -gt 1
+    for threads in 1 2 3; do
+        again "$tag: same with -t $threads" generate -m "$model" "$@" -t $threads
+    done
+    for level in $levels; do
+        again "$tag: same with --cpu $level" generate -m "$model" "$@" --cpu "$level"
+    done
+    for batch in 1 3 1000; do
+        again "$tag: same with -b $batch" generate -m "$model" "$@" -b $batch
+    done
+}
+
+# Reads what each write() of a run brought, and looks for characters that two of them share.
+cat >"$tmp/wholeness.py" <<'PYTHON'
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+data, ends = b"", []
+while True:
+    piece = os.read(process.stdout.fileno(), 65536)
+    if not piece:
+        break
+    data += piece
+    ends.append(len(data))
+for end in ends:
+    for start in range(max(0, end - 3), end):
+        for stop in range(end + 1, min(len(data), start + 4) + 1):
+            try:
+                text = data[start:stop].decode()
+            except UnicodeDecodeError:
+                continue
+            if len(text) == 1:
+                sys.exit(f"{data[start:stop]!r} is cut at {end}")
+print(len(ends), "pieces,", sum(byte > 127 for byte in data), "bytes beyond ASCII")
+sys.exit(process.wait())
+PYTHON
+
+# For any model with a tokenizer: text_checks TAG MODEL
+text_checks() {
+    tag=$1
+    model=$2
+    same_bits "$tag, greedy" "$model" -p 'It was a' -n 40 --temp 0
+    same_bits "$tag, sampled" "$model" -p 'It was a' -n 40 -s 11
+    same_bits "$tag, no prompt" "$model" -n 20 -s 12
+    wanted generate -m "$model" -p 'It was a' -n 40 -s 11
+    again "$tag: --opt=value" generate --model="$model" --prompt='It was a' --n-predict=40 --seed=11
+    again "$tag: the defaults, spelled out" generate -m "$model" -p 'It was a' --predict 40 -s 11 \
+        --temp 0.8 --top-k 40 --top-p 0.95 -c 0 -t 0 -b 0 --empty-prompt endoftext
+    printf 'It was a' >"$tmp/prompt"
+    again "$tag: -f" generate -m "$model" -f "$tmp/prompt" -n 40 -s 11
+    echo 'It was a' >"$tmp/prompt"
+    again "$tag: -f without the last newline" generate -m "$model" -f "$tmp/prompt" -n 40 -s 11
+    "$program" generate -m "$model" -f - -n 40 -s 11 <"$tmp/prompt" >"$tmp/out"
+    check "$tag: -f -" cmp "$tmp/out" "$tmp/wanted"
+    "$program" generate -m "$model" -p 'It was a' -n 40 -s 11 --no-echo >"$tmp/out" </dev/null
+    printf 'It was a' | cat - "$tmp/out" >"$tmp/out2"
+    check "$tag: --no-echo is the continuation" cmp "$tmp/out2" "$tmp/wanted"
+    run generate -m "$model" -p 'It was a' -n 40 -s 13 --temp 2 --top-k 0 --top-p 1
+    check "$tag: another seed, another text" sh -c "! cmp -s '$tmp/out' '$tmp/wanted'"
+    wanted generate -m "$model" -n 40 --temp 2 --top-k 0 --top-p 1
+    run generate -m "$model" -n 40 --temp 2 --top-k 0 --top-p 1
+    check "$tag: no seed, another text each time" sh -c "! cmp -s '$tmp/out' '$tmp/wanted'"
+    run generate -m "$model" -n 40 --temp 2 --top-k 0 --top-p 1 -s -1
+    check "$tag: -s -1, another text" sh -c "! cmp -s '$tmp/out' '$tmp/wanted'"
+    run generate -m "$model" -p 'It was' -n 0
+    equal "$tag: -n 0 prints the prompt" "$(cat "$tmp/out")" 'It was'
+    succeeds "$tag: an empty prompt" generate -m "$model" -p '' -n 5
+    succeeds "$tag: a uniform start" generate -m "$model" -n 5 --empty-prompt uniform --ignore-eos
+    succeeds "$tag: until the context is full" generate -m "$model" -p 'It was a' -n -1 -c 20 --ignore-eos
+    "$program" generate -m "$model" --tokens '1,2 3' -n -1 -c 20 --ignore-eos >"$tmp/out"
+    equal "$tag: 20 positions and the token after them" "$(wc -w <"$tmp/out" | tr -d ' ')" 21
+    equal "$tag: --tokens prints one line" "$(wc -l <"$tmp/out" | tr -d ' ')" 1
+    equal "$tag: --tokens echoes ids" "$(cut -d ' ' -f 1-3 "$tmp/out")" '1 2 3'
+    fails 1 'context' "$tag: prompt longer than the context" generate -m "$model" -p 'It was a day.' -c 2
+    check "$tag: a prompt too long writes nothing" test ! -s "$tmp/out"
+    fails 1 'context' "$tag: prompt longer than the model" generate -m "$model" -f "$0"
+    fails 1 1000000 "$tag: a context that the model lacks" generate -m "$model" -c 1000000 -p a -n 1
+    fails 1 "$tmp/nofile" "$tag: missing prompt file" generate -m "$model" -f "$tmp/nofile"
+    if has_python; then
+        check "$tag: never half a character, greedy" python3 "$tmp/wholeness.py" "$program" \
+            generate -m "$model" -p 'Hello.' -n 24 --temp 0
+        check "$tag: never half a character, wild" python3 "$tmp/wholeness.py" "$program" \
+            generate -m "$model" -p 'naïve € 🦙' -n 60 --temp 20 --top-k 0 --top-p 1 -s 1
+    else
+        skip "$tag: never half a character (no python3)"
+    fi
+}
+
+if has_model "$demo"; then
+    text_checks demo "$demo"
+else
+    skip 'text of the demo model (no demo model)'
+fi
+if has_model "$novels"; then
+    text_checks novels "$novels"
+    # tinygrad's examples/gpt2.py gave these ids for these weights (tinygrad.json beside them).
+    run generate -m "$novels" --tokens 1026,373,257 -n 24 --temp 0
+    equal 'novels: ids of tinygrad' "$(cat "$tmp/out")" '1026 373 257 1310 198 1169 2156 11 290 262 2156 11 290 262 2156 11 290 262 198 1169 717 640 11 290 262 2156 11'
+    run generate -m "$novels" -p 'Hello.' -n 24 --temp 0
+    cp "$tmp/out" "$tmp/wanted"
+    "$program" detokenize -m "$novels" --tokens 15496,13,198,198,447,250,40,423,587,257,922,11,447,251,531,314,11,564,250,40,423,587,257,198,5832,13 >"$tmp/out"
+    echo >>"$tmp/out"
+    check 'novels: text of tinygrad' cmp "$tmp/out" "$tmp/wanted"
+    run tokenize -m "$novels" -p 'Hello.'
+    equal 'novels: "Hello."' "$(cat "$tmp/out")" '15496 13'
+else
+    skip 'text of novels (not in shared)'
+fi
+if has_model "$slm"; then
+    same_bits slm4096 "$slm" -p 'Q: what' -n 100 --temp 0
+    run generate -m "$slm" -p 'Q: what is the meaning of life?
+A:' -n 74 --temp 0 --no-echo
+    equal 'slm4096: the meaning of life' "$(cat "$tmp/out")" \
+        ' We are biased toward shipping. Everything else is on the backlog forever.'
+    fails 1 gpt2 'slm4096: a character without a token' generate -m "$slm" -p 'é'
+else
+    skip 'text of slm4096 (not in shared)'
+fi
+if has_model "$sort_model"; then
+    same_bits nano-sort "$sort_model" --tokens 2,1,2,0,0,1 -n 6 --temp 0
+    run generate -m "$sort_model" --tokens 0,0,2,1,0,1 -n 6 --temp 0
+    equal 'nano-sort sorts' "$(cat "$tmp/out")" '0 0 2 1 0 1 0 0 0 1 1 2'
+    run generate -m "$sort_model" --tokens 0,0,2,1,0,1 -n 6 --temp 0 --no-echo
+    equal 'nano-sort: --no-echo' "$(cat "$tmp/out")" '0 0 0 1 1 2'
+    run generate -m "$sort_model" -n 1 --temp 0
+    equal 'nano-sort: no prompt, no <|endoftext|>: all logits equal' "$(cat "$tmp/out")" 0
+    run generate -m "$sort_model" --tokens '' -n 1 --temp 0 --empty-prompt uniform
+    equal 'nano-sort: empty ids' "$(cat "$tmp/out")" 0
+    fails 1 --tokens 'no tokenizer: says to use --tokens' generate -m "$sort_model" -p 012
+    fails 1 3 'nano-sort: an id outside the vocabulary' generate -m "$sort_model" --tokens 0,3
+    fails 1 context 'nano-sort: too many ids' generate -m "$sort_model" --tokens 0,1,2,0,1,2,0,1,2,0,1,2
+else
+    skip 'ids of nano-sort (not in shared)'
+fi
+if has_model "$random_model"; then
+    run generate -m "$random_model" --tokens 5,17,300,999,1,2,3 -n 12 --temp 0 --ignore-eos
+    equal 'tiny-random-gpt2: ids of tinygrad' "$(cat "$tmp/out")" \
+        '5 17 300 999 1 2 3 243 255 438 438 438 438 438 438 438 294 832 832'
+else
+    skip 'ids of tiny-random-gpt2 (not in shared)'
+fi
+
+# ---- output that fails, readers that leave, Ctrl-C -------------------------------------------
+
+# The model that takes longest, so that a signal finds it at work.
+slow=
+for model in "$novels" "$demo"; do
+    if [ -z "$slow" ] && has_model "$model"; then
+        slow=$model
+    fi
+done
+
+if [ -e /dev/full ]; then
+    "$program" --help >/dev/full 2>"$tmp/err"
+    equal 'full disk: help' $? 1
+    check 'full disk: one line says so' test "$(wc -l <"$tmp/err")" -eq 1
+    for arguments in "tokenize -p Hello" "detokenize --tokens 1" "info" "generate -p a -n 1"; do
+        [ -n "$slow" ] || continue
+        # shellcheck disable=SC2086
+        "$program" $arguments -m "$slow" >/dev/full 2>"$tmp/err" </dev/null
+        equal "full disk: ${arguments%% *}" "$?, $(wc -l <"$tmp/err" | tr -d ' ') line" '1, 1 line'
+    done
+else
+    skip 'full disk (no /dev/full)'
+fi
+
+if [ -n "$slow" ]; then
+    {
+        "$program" generate -m "$slow" -p 'It was a' -n -1 --ignore-eos -s 1 2>"$tmp/err" </dev/null
+        echo $? >"$tmp/code"
+    } | head -c 20 >"$tmp/out"
+    equal 'reader leaves: bytes' "$(wc -c <"$tmp/out" | tr -d ' ')" 20
+    equal 'reader leaves: exit code' "$(cat "$tmp/code")" 0
+    check 'reader leaves: silence' test ! -s "$tmp/err"
+
+    : >"$tmp/out"
+    "$program" generate -m "$slow" -p 'It was a' -n -1 --ignore-eos -s 1 -t 1 --cpu scalar \
+        >"$tmp/out" 2>"$tmp/err" </dev/null &
+    process=$!
+    tries=0
+    while [ ! -s "$tmp/out" ] && [ $tries -lt 300 ]; do
+        sleep 0.1 2>/dev/null || sleep 1
+        tries=$((tries + 1))
+    done
+    kill -INT $process 2>/dev/null
+    wait $process
+    code=$?
+    if [ $code -eq 0 ]; then
+        skip 'Ctrl-C (it was done before the signal came)'
+    else
+        equal 'Ctrl-C: exit code' $code 130
+        check 'Ctrl-C: silence' test ! -s "$tmp/err"
+        equal 'Ctrl-C: output ends with a newline' "$(tail -c 1 "$tmp/out" | wc -l | tr -d ' ')" 1
+        check 'Ctrl-C: the prompt is there' grep -q '^It was a' "$tmp/out"
+    fi
+else
+    skip 'reader leaves, Ctrl-C (no model)'
+fi
+
+# ---- trace -----------------------------------------------------------------------------------
+
+# trace.py FILE CONFIG IDS GREEDY: names, order, shapes, values; the last logits choose GREEDY.
+cat >"$tmp/trace.py" <<'PYTHON'
+import array, json, math, struct, sys
+path, config, ids, greedy = sys.argv[1:]
+data = open(path, "rb").read()
+config = json.load(open(config))
+ids = [int(i) for i in ids.split(",")]
+t, layers, heads, width = len(ids), config["n_layer"], config["n_head"], config["n_embd"]
+inner, vocab = config.get("n_inner") or 4 * width, config["vocab_size"]
+n = struct.unpack("<Q", data[:8])[0]
+assert n % 8 == 0
+header = json.loads(data[8 : 8 + n])
+assert header.pop("__metadata__")["format"] == "pt"
+wanted = {"tokens": [t], "embed": [t, width]}
+for i in range(layers):
+    for name, shape in (
+        ("ln_1", [t, width]), ("attn.qkv", [t, 3 * width]), ("attn.scores", [heads, t, t]),
+        ("attn.probs", [heads, t, t]), ("attn.ctx", [t, width]), ("attn.out", [t, width]),
+        ("ln_2", [t, width]), ("mlp.fc", [t, inner]), ("mlp.act", [t, inner]),
+        ("mlp.out", [t, width]), ("block", [t, width])):
+        wanted[f"h.{i}.{name}"] = shape
+wanted["ln_f"], wanted["logits"] = [t, width], [t, vocab]
+assert list(header) == list(wanted), list(header)
+end, tensors = 0, {}
+for name, entry in header.items():
+    assert entry["shape"] == wanted[name], name
+    begin, stop = entry["data_offsets"]
+    size = 8 if name == "tokens" else 4
+    assert entry["dtype"] == ("I64" if name == "tokens" else "F32"), name
+    assert begin == end and stop - begin == size * math.prod(entry["shape"]), name
+    end = stop
+    tensors[name] = array.array("q" if size == 8 else "f", data[8 + n + begin : 8 + n + stop])
+assert 8 + n + end == len(data)
+assert list(tensors["tokens"]) == ids
+for name, values in tensors.items():
+    if not name.endswith(("scores", "probs")):
+        assert all(map(math.isfinite, values)), name
+        assert any(values), name
+        continue
+    for h in range(heads):
+        for q in range(t):
+            row = values[(h * t + q) * t : (h * t + q + 1) * t]
+            if name.endswith("scores"):
+                assert all(map(math.isfinite, row[: q + 1])), name
+                assert all(x == -math.inf for x in row[q + 1 :]), name
+            else:
+                assert abs(sum(row) - 1) < 1e-5 and min(row) >= 0, name
+                assert not any(row[q + 1 :]), name
+for i in range(layers):
+    before = tensors["embed"] if i == 0 else tensors[f"h.{i - 1}.block"]
+    for x, a, m, y in zip(before, tensors[f"h.{i}.attn.out"], tensors[f"h.{i}.mlp.out"],
+                          tensors[f"h.{i}.block"]):
+        assert abs(x + a + m - y) <= 1e-5 * (abs(x) + abs(a) + abs(m) + abs(y)) + 1e-9, i
+last = tensors["logits"][-vocab:]
+assert last.index(max(last)) == int(greedy), "the last logits"
+PYTHON
+
+# trace_checks TAG MODEL IDS
+trace_checks() {
+    tag=$1
+    model=$2
+    succeeds "$tag: trace" trace -m "$model" --tokens "$3" -o "$tmp/trace"
+    check "$tag: trace prints nothing" test ! -s "$tmp/out"
+    check "$tag: trace leaves no other file" test ! -e "$tmp/trace.tmp"
+    greedy=$("$program" generate -m "$model" --tokens "$3" -n 1 --temp 0 --no-echo --ignore-eos)
+    if has_python; then
+        check "$tag: trace holds what it should" \
+            python3 "$tmp/trace.py" "$tmp/trace" "$model/config.json" "$3" "$greedy"
+    else
+        skip "$tag: trace holds what it should (no python3)"
+    fi
+    for batch in 1 2 3; do
+        run trace -m "$model" --tokens "$3" -o "$tmp/trace2" -b $batch
+        check "$tag: same trace with -b $batch" cmp "$tmp/trace" "$tmp/trace2"
+    done
+    for level in $levels; do
+        run trace -m "$model" --tokens "$3" -o "$tmp/trace2" --cpu "$level" -t 3
+        check "$tag: same trace with --cpu $level -t 3" cmp "$tmp/trace" "$tmp/trace2"
+    done
+}
+
+ids=$(awk 'BEGIN { for (i = 0; i < 200; i++) { printf "%s%d", comma, i * 37 % 250; comma = "," } }')
+traced=
+if has_model "$demo"; then
+    trace_checks demo "$demo" 1,2,3,4,5
+    traced=$demo
+else
+    skip 'trace of the demo model (no demo model)'
+fi
+if has_model "$sort_model"; then
+    trace_checks nano-sort "$sort_model" 0,1,2,2,2,0,0,0,0,0,0
+    traced=$sort_model
+else
+    skip 'trace of nano-sort (not in shared)'
+fi
+if has_model "$random_model"; then
+    # Over the pieces of 64 rows.
+    trace_checks tiny-random-gpt2 "$random_model" "$ids"
+else
+    skip 'trace of tiny-random-gpt2 (not in shared)'
+fi
+if [ -n "$traced" ]; then
+    fails 1 "$tmp/nowhere/trace" 'trace into a missing directory' \
+        trace -m "$traced" --tokens 1,2 -o "$tmp/nowhere/trace"
+    fails 1 /dev/null 'trace over a device' trace -m "$traced" --tokens 1,2 -o /dev/null
+    check 'the device is still there' test -c /dev/null
+    fails 1 "$tmp" 'trace over a directory' trace -m "$traced" --tokens 1,2 -o "$tmp"
+    fails 1 token 'trace of nothing' trace -m "$traced" --tokens '' -o "$tmp/trace3"
+    check 'trace of nothing: no file' test ! -e "$tmp/trace3"
+    echo kept >"$tmp/trace4"
+    (
+        ulimit -f 8
+        "$program" trace -m "$traced" --tokens 1,2,0,1,2,0 -o "$tmp/trace4" 2>"$tmp/err"
+        echo $? >"$tmp/code"
+    )
+    equal 'trace that does not fit: exit code' "$(cat "$tmp/code")" 1
+    equal 'trace that does not fit: one line' "$(wc -l <"$tmp/err" | tr -d ' ')" 1
+    equal 'trace that does not fit: the old file stays' "$(cat "$tmp/trace4")" kept
+    check 'trace that does not fit: no other file' test ! -e "$tmp/trace4.tmp"
+fi
+
+# ---- info ------------------------------------------------------------------------------------
+
+# info_checks TAG MODEL KEY=VALUE...
+info_checks() {
+    tag=$1
+    model=$2
+    shift 2
+    succeeds "$tag: info" info -m "$model"
+    check "$tag: info is keys and values" sh -c "! grep -Evq '^[a-z0-9_]+ +[^ ]' '$tmp/out'"
+    for pair in "$@"; do
+        equal "$tag: info $pair" "$(awk -v key="${pair%%=*}" '$1 == key { print $2 }' "$tmp/out")" "${pair#*=}"
+    done
+}
+
+if has_model "$demo"; then
+    info_checks demo "$demo"
+fi
+if has_model "$novels"; then
+    info_checks novels "$novels" n_layer=4 n_head=4 n_embd=256 n_inner=1024 n_vocab=50257 \
+        n_positions=1024 activation=gelu_new weights=f16 endoftext=50256 tokenizer=50257 lm_head=tied
+fi
+if has_model "$sort_model"; then
+    info_checks nano-sort "$sort_model" n_layer=3 n_head=3 n_vocab=3 lm_head=separate tokenizer=none endoftext=none
+    for level in $levels; do
+        run info -m "$sort_model" --cpu "$level"
+        equal "info --cpu $level" "$(awk '$1 == "kernels" { print $2 }' "$tmp/out")" "$level"
+    done
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
