@@ -1,0 +1,141 @@
+/*
+ * core.c: one hash for each model, over every way of computing its logits.
+ *
+ *     core [--quick] MODEL...
+ *
+ * runs each model directory over kernels, threads and ways of cutting the tokens into calls, and
+ * prints "HASH MODEL" once all ways agree.  It needs no test library and no file but the model, so
+ * that it runs wherever the library does; builds are compared by comparing what it prints.
+ * Exit status: 0, or 1 where two ways differ or something fails.
+ */
+#include "gpt2.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_TOKENS 200 /* more than three pages of 64 positions */
+
+/* FNV-1a over the bits of the logits, so that 0 and -0 differ. */
+static uint64_t hash_floats(uint64_t hash, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[i], sizeof bits);
+        for (int shift = 0; shift < 32; shift += 8)
+            hash = (hash ^ (bits >> shift & 0xff)) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+/* Ids that any machine makes alike. */
+static void make_tokens(int32_t *tokens, size_t n_tokens, int32_t n_vocab)
+{
+    uint32_t state = 1;
+
+    for (size_t i = 0; i < n_tokens; i++) {
+        state = state * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((uint64_t)state * (uint32_t)n_vocab >> 32);
+    }
+}
+
+struct way {
+    uint32_t cpu_mask;
+    int32_t n_threads;
+    size_t n_together; /* tokens of a call */
+};
+
+/* The hash of all rows of logits, computed in one way. */
+static int run(const gpt2_model *model, const struct way *way, const int32_t *tokens,
+               size_t n_tokens, int32_t n_vocab, uint64_t *hash)
+{
+    gpt2_session_params params;
+    gpt2_session *session;
+    int32_t status;
+
+    (void)gpt2_session_params_init(&params, sizeof params);
+    params.cpu_mask = way->cpu_mask;
+    params.n_threads = way->n_threads;
+    params.n_logit_rows = (int32_t)way->n_together;
+    status = gpt2_session_create(model, &params, &session);
+    *hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < n_tokens && status == GPT2_OK; i += way->n_together) {
+        size_t n = n_tokens - i < way->n_together ? n_tokens - i : way->n_together;
+
+        status = gpt2_forward(session, tokens + i, n, n);
+        for (size_t row = 0; row < n && status == GPT2_OK; row++) {
+            const float *logits;
+
+            status = gpt2_session_logits(session, (int32_t)row, &logits);
+            if (status == GPT2_OK)
+                *hash = hash_floats(*hash, logits, (size_t)n_vocab);
+        }
+    }
+    if (status != GPT2_OK)
+        fprintf(stderr, "core: %s\n", gpt2_strerror(status));
+    gpt2_session_free(session);
+    return status == GPT2_OK ? 0 : 1;
+}
+
+static int check_model(const char *path, int quick)
+{
+    static const uint32_t masks[] = {GPT2_CPU_ALL, GPT2_CPU_AVX2, 0};
+    static const int32_t threads[] = {1, 2, 3, 8};
+    int32_t tokens[MOST_TOKENS];
+    gpt2_model_info info = {.struct_size = sizeof info};
+    gpt2_model *model;
+    int32_t status = gpt2_model_load(path, NULL, &model);
+    size_t n_tokens = MOST_TOKENS;
+    uint64_t first = 0;
+    int n_ways = 0;
+    int failed = 0;
+
+    if (status != GPT2_OK || gpt2_model_get_info(model, &info) != GPT2_OK) {
+        fprintf(stderr, "core: %s: %s\n", path, gpt2_strerror(status));
+        return 1;
+    }
+    if (quick)
+        n_tokens = 71; /* across one page, no multiple of anything */
+    if (n_tokens > (size_t)info.n_positions)
+        n_tokens = (size_t)info.n_positions;
+    make_tokens(tokens, n_tokens, info.n_vocab);
+    for (size_t m = 0; m < sizeof masks / sizeof masks[0]; m++) {
+        const size_t together[] = {n_tokens, 1, 7};
+
+        for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+            for (size_t k = 0; k < sizeof together / sizeof together[0]; k++) {
+                struct way way = {masks[m], threads[t], together[k]};
+                uint64_t hash;
+
+                if (quick && n_ways > 0 && (m + t + k) % 3 != 0)
+                    continue;
+                failed |= run(model, &way, tokens, n_tokens, info.n_vocab, &hash);
+                if (n_ways++ == 0)
+                    first = hash;
+                if (hash == first)
+                    continue;
+                fprintf(stderr,
+                        "core: %s: %016" PRIx64 " with mask %08" PRIx32
+                        ", %d threads, %zu tokens a call, not %016" PRIx64 "\n",
+                        path, hash, way.cpu_mask, way.n_threads, way.n_together, first);
+                failed = 1;
+            }
+        }
+    }
+    gpt2_model_free(model);
+    if (!failed)
+        printf("%016" PRIx64 " %s %zu tokens\n", first, path, n_tokens);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    int quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    int failed = argc - quick < 2;
+
+    for (int i = 1 + quick; i < argc; i++)
+        failed |= check_model(argv[i], quick);
+    return failed;
+}
