@@ -19,6 +19,7 @@ libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 datadir ?= $(prefix)/share
 demodir := $(datadir)/gpt2/demo-model
+DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
 LIB_SOURCES := $(sort $(wildcard lib/*.c))
 PROGRAM_SOURCES := $(sort $(wildcard src/*.c))
@@ -69,7 +70,94 @@ $(BUILD)/gpt2: $(PROGRAM_OBJECTS) $(BUILD)/libgpt2.a
 
 -include $(STATIC_OBJECTS:.o=.d) $(SHARED_OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d)
 
+# ------------------------------------------------------------------------------------- to look at
+
+demo: $(BUILD)/gpt2 $(BUILD)/examples/minimal
+	@printf '\n$$ build/gpt2 generate -p "It was a" -n 80 -s 1\n'
+	@$(BUILD)/gpt2 generate -p "It was a" -n 80 -s 1
+	@printf '\n$$ build/examples/minimal examples/demo-model "The old man"\n'
+	@$(BUILD)/examples/minimal examples/demo-model "The old man"
+
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)
+
+# ------------------------------------------------------------------------------------------ tests
+
+# Each tests/test_NAME.c is a program; what they share is in the other files, but core.c.
+TEST_SUITES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
+TEST_SHARED := $(filter-out tests/test_% tests/core.c,$(sort $(wildcard tests/*.c)))
+TEST_OBJECTS := $(TEST_SHARED:%.c=$(BUILD)/static/%.o)
+TEST_CFLAGS := -Ilib -D_GNU_SOURCE
+
+$(BUILD)/static/tests/%.o: ALL_CFLAGS += $(TEST_CFLAGS)
+
+$(BUILD)/tests/%: tests/%.c $(TEST_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_OBJECTS) \
+	  $(BUILD)/libgpt2.a -lcmocka $(LIBS) $(TEST_LDFLAGS)
+
+-include $(TEST_SUITES:=.d) $(TEST_OBJECTS:.o=.d)
+
+SUITES = $(TEST_SUITES) \
+  "sh tests/check_house.sh $(BUILD)" \
+  "sh tests/check_install.sh $(BUILD)" \
+  "sh tests/check_bits.sh $(BUILD) --quick" \
+  "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model"
+
+check: all $(TEST_SUITES)
+	@sh tests/run.sh $(BUILD)/logs $(SUITES)
+
+# Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
+check-hf: all
+	@sh tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD)
+
+# Every check at its full length.  An hour.
+soak: all $(TEST_SUITES)
+	@GPT2_TEST_EVERY_FLOAT=1 sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
+	  "sh tests/check_bits.sh $(BUILD)" \
+	  "sh tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) --full"
+
+deps:
+	@sh tests/deps.sh
+
+# ---------------------------------------------------------------------------------------- install
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) \
+	  $(DESTDIR)$(demodir)
+	$(INSTALL) -m 755 $(BUILD)/gpt2 $(DESTDIR)$(bindir)/gpt2
+	$(INSTALL) -m 644 include/gpt2.h $(DESTDIR)$(includedir)/gpt2.h
+	$(INSTALL) -m 644 $(BUILD)/libgpt2.a $(DESTDIR)$(libdir)/libgpt2.a
+	$(INSTALL) -m 755 $(BUILD)/libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)
+	ln -sf libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so
+	sed -e 's|@PREFIX@|$(prefix)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@LIBDIR@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' \
+	  -e 's|@INCLUDEDIR@|$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
+	  gpt2.pc.in > $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc
+	$(INSTALL) -m 644 $(DEMO_FILES) $(DESTDIR)$(demodir)
+
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/gpt2 $(DESTDIR)$(includedir)/gpt2.h $(DESTDIR)$(libdir)/libgpt2.a \
+	  $(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so \
+	  $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc $(addprefix $(DESTDIR)$(demodir)/,$(notdir $(DEMO_FILES)))
+	-rmdir $(DESTDIR)$(demodir) $(DESTDIR)$(datadir)/gpt2
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all lib clean
+help:
+	@echo 'all        the library and the program (default)'
+	@echo 'demo       builds, and shows the main job'
+	@echo 'deps       installs what tests need: cmocka'
+	@echo 'check      the tests; minutes'
+	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
+	@echo 'soak       every check at its full length; an hour'
+	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
+	@echo 'clean'
+	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
+
+.DELETE_ON_ERROR:
+.PHONY: all lib demo check check-hf soak deps install uninstall clean help

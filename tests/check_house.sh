@@ -1,0 +1,142 @@
+#!/bin/sh
+# check_house.sh BUILD_DIR: the rules of the house that a machine can check.
+set -u
+build=$1
+passed=0 failed=0 skipped=0
+trap 'rm -rf "$scratch"' EXIT
+scratch=$(mktemp -d)
+
+# verdict NAME FILE: FILE lists the offenders, one a line
+verdict() {
+    if [ -s "$2" ]; then
+        echo "failed: $1"
+        cat "$2"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+skip() {
+    echo "skipped: $1"
+    skipped=$((skipped + 1))
+}
+
+# ---- levels: a file of lib/ includes its own level or lower
+levels='
+0 common status arena file fpstate threads
+1 cpu fma kernels kernels_template scalar avx2 avx512 pack
+2 json decimal tensors safetensors unicode unicode_tables pretokenize dictionary vocab bpe
+3 config model weights kvcache layers attention tap forward random sampler session
+4 params api api_text
+'
+level_of() {
+    echo "$levels" | awk -v name="$1" '{ for (i = 2; i <= NF; i++) if ($i == name) print $1 }'
+}
+for file in lib/*.[ch]; do
+    name=$(basename "$file" | sed 's/\.[ch]$//')
+    level=$(level_of "$name")
+    if [ -z "$level" ]; then
+        echo "$file has no level: add it to tests/check_house.sh"
+        continue
+    fi
+    sed -n 's/^#include "\(.*\)\.h"/\1/p' "$file" | grep -v '^gpt2$' | while read -r used; do
+        [ "$(level_of "$used")" -le "$level" ] ||
+            echo "$file, level $level, includes $used.h, level $(level_of "$used")"
+    done
+done >"$scratch/levels"
+verdict "levels of lib/" "$scratch/levels"
+
+grep -nE '#include "' src/*.[ch] | while IFS=: read -r file line text; do
+    header=$(echo "$text" | sed 's/.*"\(.*\)".*/\1/')
+    [ "$header" = gpt2.h ] || [ -f "src/$header" ] || echo "$file:$line: $text"
+done >"$scratch/src"
+verdict "src/ uses gpt2.h and nothing of lib/" "$scratch/src"
+
+# ---- symbols
+grep -ohE '\bgpt2_[a-z0-9_]+\(' include/gpt2.h | tr -d '(' | sort -u >"$scratch/mentioned"
+sed -n '/^GPT2_API/,/;/p' include/gpt2.h | grep -oE '\bgpt2_[a-z0-9_]+\(' | tr -d '(' |
+    sort -u >"$scratch/declared"
+nm -D --defined-only "$build/libgpt2.so.1" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
+    sort >"$scratch/exported"
+diff "$scratch/declared" "$scratch/exported" >"$scratch/exports"
+verdict "the shared library exports what gpt2.h declares" "$scratch/exports"
+
+comm -23 "$scratch/mentioned" "$scratch/declared" >"$scratch/unknown"
+verdict "comments of gpt2.h name functions that exist" "$scratch/unknown"
+
+nm -g --defined-only "$build/libgpt2.a" | awk 'NF == 3 && $3 !~ /^gpt2/ { print $3 }' \
+    >"$scratch/foreign"
+verdict "global names of the static library begin with gpt2" "$scratch/foreign"
+
+# ---- calls: who may ask the operating system for what
+system_calls='
+arena mmap munmap madvise
+file open open64 close pread pread64 fstat fstat64 strerror snprintf __errno_location
+threads pthread_ sched_getaffinity sysconf clock_gettime sigfillset __sched_cpucount
+status vsnprintf
+weights snprintf
+tap snprintf
+scalar sqrtf
+avx2 sqrtf
+avx512 sqrtf
+attention sqrtf
+'
+everyone='memcpy|memset|memcmp|memmove|memchr|strlen|strcmp|strncmp|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__udivti3|__umodti3'
+nm -A --undefined-only "$build/libgpt2.a" | sed 's/^[^:]*:\([^:]*\)\.o:.* U /\1 /' |
+    grep -vE ' gpt2' | grep -vE " ($everyone)\$" | while read -r object symbol; do
+    allowed=$(echo "$system_calls" | sed -n "s/^$object //p")
+    ok=no
+    for prefix in $allowed; do
+        case $prefix in
+        *_) case $symbol in "$prefix"*) ok=yes ;; esac ;;
+        *) [ "$symbol" = "$prefix" ] && ok=yes ;;
+        esac
+    done
+    [ $ok = yes ] || echo "$object.o calls $symbol"
+done >"$scratch/calls"
+verdict "the library calls only what it may" "$scratch/calls"
+
+for object in "$build"/static/lib/*.o; do
+    readelf -SW "$object" | sed 's/^ *\[ *[0-9]*\] *//' |
+        awk -v object="$object" '$1 ~ /^\.t?(data|bss)$/ && $5 !~ /^0+$/ { print object, $1, $5 }'
+done >"$scratch/data"
+verdict ".data and .bss are empty" "$scratch/data"
+
+# ---- text
+if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
+    clang-format --dry-run include/*.h lib/*.[ch] src/*.[ch] tests/*.[ch] examples/*.c 2>&1 |
+        grep -E 'warning|error' >"$scratch/format"
+    verdict "clang-format" "$scratch/format"
+else
+    skip "clang-format 14 is not here"
+fi
+awk 'FNR == 1 { n = 0 } ++n == 501 { print FILENAME " has more than 500 lines" }' \
+    include/*.h lib/*.[ch] src/*.[ch] tests/*.[ch] >"$scratch/long"
+verdict "no file of more than 500 lines" "$scratch/long"
+grep -nE '[[:space:]]$|TODO|FIXME|XXX' include/*.h lib/*.[ch] src/*.[ch] tests/*.[ch] docs/*.md \
+    README.md Makefile >"$scratch/blanks"
+verdict "no trailing blanks, nothing left to do" "$scratch/blanks"
+while read -r function; do
+    grep -q "\`$function()\`" docs/api.md || echo "docs/api.md does not name $function()"
+done <"$scratch/declared" >"$scratch/docs"
+grep -ohE '`gpt2_[a-z0-9_]+\(\)`' README.md docs/*.md | tr -d '`()' | sort -u |
+    comm -23 - "$scratch/declared" | sed 's/$/() is in the docs, not in gpt2.h/' >>"$scratch/docs"
+verdict "docs name the functions of gpt2.h" "$scratch/docs"
+
+# ---- the header alone
+echo '#include "gpt2.h"' >"$scratch/alone.c"
+${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$scratch/alone.c" \
+    2>"$scratch/alone"
+verdict "gpt2.h compiles alone as C11" "$scratch/alone"
+if command -v c++ >/dev/null; then
+    cp "$scratch/alone.c" "$scratch/alone.cpp"
+    c++ -std=c++17 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$scratch/alone.cpp" \
+        2>"$scratch/alone"
+    verdict "gpt2.h compiles alone as C++17" "$scratch/alone"
+else
+    skip "no C++ compiler"
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

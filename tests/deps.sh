@@ -1,0 +1,44 @@
+#!/bin/sh
+# deps.sh: installs what the tests need, from the system's packages, if it is missing:
+# cmocka, and on CI machines (CI=true) clang and clang-format, whose checks are skipped elsewhere.
+set -eu
+
+have_cmocka() {
+    printf '#include <stdarg.h>\n#include <stddef.h>\n#include <setjmp.h>\n#include <cmocka.h>\n' |
+        ${CC:-cc} -E -x c - >/dev/null 2>&1
+}
+
+if have_cmocka && { [ "${CI:-}" != true ] || { command -v clang && command -v clang-format; } >/dev/null; }; then
+    exit 0
+fi
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    as_root=sudo
+fi
+extra=
+if [ "${CI:-}" = true ]; then
+    extra="clang clang-format"
+fi
+if command -v apt-get >/dev/null; then
+    $as_root apt-get update -q
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config $extra
+elif command -v dnf >/dev/null; then
+    # shellcheck disable=SC2086
+    $as_root dnf install -y libcmocka-devel pkgconf $extra
+elif command -v apk >/dev/null; then
+    # shellcheck disable=SC2086
+    $as_root apk add cmocka-dev pkgconf $extra
+elif command -v pacman >/dev/null; then
+    # shellcheck disable=SC2086
+    $as_root pacman -S --noconfirm --needed cmocka pkgconf $extra
+elif command -v zypper >/dev/null; then
+    # shellcheck disable=SC2086
+    $as_root zypper install -y libcmocka-devel pkg-config $extra
+elif command -v brew >/dev/null; then
+    brew install cmocka pkg-config
+else
+    echo "deps: no package manager known here: install cmocka (https://cmocka.org) by hand" >&2
+    exit 1
+fi

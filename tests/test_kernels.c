@@ -1,0 +1,445 @@
+/*
+ * test_kernels.c: the kernels of every instruction set against the scalar ones, to the bit, and
+ * those against the definitions and against double precision.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "cpu.h"
+#include "fma.h"
+#include "kernels.h"
+#include "pack.h"
+
+#define MOST 700 /* floats of a vector under test */
+
+static uint64_t random_state;
+
+static uint32_t random_bits(void)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(random_state >> 32);
+}
+
+static size_t random_below(size_t n)
+{
+    return (size_t)random_bits() * n >> 32;
+}
+
+/* Mostly ordinary numbers; zeros, denormals and large ones among them. */
+static float random_float(float scale)
+{
+    float x = ((float)(random_bits() >> 8) * 0x1p-24f - 0.5f) * 2.0f * scale;
+
+    switch (random_below(64)) {
+    case 0:
+        return 0.0f;
+    case 1:
+        return -0.0f;
+    case 2:
+        return x * 0x1p-140f;
+    case 3:
+        return x * 0x1p+20f;
+    default:
+        return x;
+    }
+}
+
+static void fill(float *x, size_t n, float scale)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float(scale);
+}
+
+/* The tables to test against the scalar one: those this machine can run. */
+static size_t list_tables(const struct gpt2i_kernels *tables[3])
+{
+    const uint32_t masks[] = {GPT2_CPU_AVX2, GPT2_CPU_ALL};
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        const struct gpt2i_kernels *table = gpt2i_kernels_choose(gpt2i_cpu_features() & masks[i]);
+
+        if (table != &gpt2i_kernels_scalar && (n == 0 || tables[n - 1] != table))
+            tables[n++] = table;
+    }
+    return n;
+}
+
+/* A buffer of n floats whose end lies against a page that cannot be touched. */
+struct guarded {
+    float *x;
+    unsigned char *mapping;
+    size_t mapping_bytes;
+};
+
+static struct guarded guarded_new(size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = gpt2i_round_up(n * sizeof(float) + 1, page);
+    struct guarded g = {.mapping_bytes = bytes + page};
+
+    g.mapping =
+        mmap(NULL, g.mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(g.mapping, MAP_FAILED);
+    assert_int_equal(mprotect(g.mapping + bytes, page, PROT_NONE), 0);
+    g.x = (float *)(void *)(g.mapping + bytes) - n;
+    return g;
+}
+
+static void guarded_free(struct guarded *g)
+{
+    munmap(g->mapping, g->mapping_bytes);
+}
+
+/* ----------------------------------------------------------------------------------- the FMA -- */
+
+static void test_fma_is_exact(void **state)
+{
+    size_t n_checked = 0;
+
+    (void)state;
+    random_state = 1;
+    for (size_t i = 0; i < 3000000; i++) {
+        uint32_t bits[3] = {random_bits(), random_bits(), random_bits()};
+        float x[3];
+        float ours;
+        float theirs;
+
+        if (i % 2 == 0) { /* the sum near the product, where rounding twice goes wrong */
+            uint32_t exponent = (bits[0] >> 23 & 255) + (bits[1] >> 23 & 255) - 127;
+
+            exponent += (uint32_t)random_below(60) - 30;
+            bits[2] = (bits[2] & 0x807fffff) | (exponent & 255) << 23;
+        }
+        if (i % 3 == 0) { /* short factors, so that products lie halfway between floats */
+            bits[0] &= 0xfffff000;
+            bits[1] &= 0xffffe000;
+        }
+        memcpy(x, bits, sizeof x);
+        theirs = fmaf(x[0], x[1], x[2]);
+        ours = gpt2i_fma(x[0], x[1], x[2]);
+        if (isnan(theirs)) {
+            assert_true(isnan(ours));
+            continue;
+        }
+        assert_memory_equal(&ours, &theirs, sizeof ours);
+        n_checked++;
+    }
+    assert_true(n_checked > 2000000);
+}
+
+/* ---------------------------------------------------------------------------- matrix products -- */
+
+/* The definition, one output at a time. */
+static float define_output(const struct gpt2i_matmul *m, size_t row, size_t o)
+{
+    const float *x = m->x + row * m->x_stride;
+    const float *w = m->w + o / GPT2I_LANES * m->w_panel_stride + o % GPT2I_LANES;
+    float total = m->y[row * m->y_stride + o];
+
+    for (size_t k = 0; k < m->n_k;) {
+        size_t end = gpt2i_min(k + GPT2I_K_BLOCK, m->n_k);
+        float c = 0.0f;
+
+        for (; k < end; k++)
+            c = gpt2i_fma(x[k], w[k * m->w_k_stride], c);
+        total = total + c;
+    }
+    return total;
+}
+
+/* One shape: x and y end at guard pages, rows are 'gap' floats apart, the gaps stay as they are. */
+static void check_matmul(const struct gpt2i_kernels *kernels, size_t n_rows, size_t n_k,
+                         size_t n_outputs, size_t gap)
+{
+    size_t n_panels = gpt2i_ceil_div(n_outputs, GPT2I_LANES);
+    size_t x_floats = n_rows == 0 ? 0 : (n_rows - 1) * (n_k + gap) + n_k;
+    size_t y_floats = n_rows == 0 ? 0 : (n_rows - 1) * (n_outputs + gap) + n_outputs;
+    struct guarded x = guarded_new(x_floats);
+    struct guarded y = guarded_new(y_floats);
+    struct guarded w = guarded_new(n_panels * GPT2I_LANES * n_k);
+    float *before = malloc((y_floats + 1) * sizeof(float));
+    struct gpt2i_matmul m = {
+        .y = y.x,
+        .y_stride = n_outputs + gap,
+        .x = x.x,
+        .x_stride = n_k + gap,
+        .w = w.x,
+        .w_k_stride = GPT2I_LANES,
+        .w_panel_stride = GPT2I_LANES * n_k,
+        .n_rows = n_rows,
+        .n_k = n_k,
+        .n_outputs = n_outputs,
+    };
+
+    fill(x.x, x_floats, 2.0f);
+    fill(y.x, y_floats, 2.0f);
+    fill(w.x, n_panels * GPT2I_LANES * n_k, 0.5f);
+    memcpy(before, y.x, y_floats * sizeof(float));
+    kernels->matmul(&m);
+    m.y = before;
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t o = 0; o < n_outputs; o++)
+            before[r * m.y_stride + o] = define_output(&m, r, o);
+    }
+    assert_memory_equal(y.x, before, y_floats * sizeof(float));
+    free(before);
+    guarded_free(&x);
+    guarded_free(&y);
+    guarded_free(&w);
+}
+
+static void test_matmul_equals_definition(void **state)
+{
+    static const size_t widths[] = {1, 5, 15, 16, 17, 33, 80, 127, 128, 129, 200};
+    static const size_t depths[] = {0, 1, 12, 63, 64, 65, 130};
+    const struct gpt2i_kernels *tables[4] = {&gpt2i_kernels_scalar};
+    size_t n_tables = 1 + list_tables(tables + 1);
+
+    (void)state;
+    random_state = 2;
+    for (size_t t = 0; t < n_tables; t++) {
+        for (size_t n_rows = 0; n_rows < 32; n_rows += n_rows < 17 ? 1 : 7) {
+            for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+                for (size_t j = 0; j < sizeof depths / sizeof depths[0]; j++)
+                    check_matmul(tables[t], n_rows, depths[j], widths[i], random_below(9));
+            }
+        }
+        check_matmul(tables[t], 3, 768, 2304, 0); /* c_attn of the 124M model */
+    }
+}
+
+/* ------------------------------------------------------------------------- vectors, to the bit -- */
+
+/* Runs operation 'op' of a table on x, in place; 'other' is a second vector. */
+static void run_op(const struct gpt2i_kernels *kernels, size_t op, float *x, const float *other,
+                   size_t n)
+{
+    float y[MOST];
+
+    switch (op) {
+    case 0:
+        kernels->add(x, other, n);
+        break;
+    case 1:
+        kernels->scale(x, other[0], n);
+        break;
+    case 2:
+        kernels->softmax(x, n);
+        break;
+    case 3:
+        kernels->layer_norm(y, x, other, other, n, 1e-5f);
+        memcpy(x, y, n * sizeof(float));
+        break;
+    default:
+        kernels->activation[op - 4](x, n);
+    }
+}
+
+static void test_vectors_equal_scalar(void **state)
+{
+    const struct gpt2i_kernels *tables[3];
+    size_t n_tables = list_tables(tables);
+
+    (void)state;
+    random_state = 3;
+    if (n_tables == 0)
+        skip();
+    for (size_t op = 0; op < 9; op++) {
+        for (size_t i = 0; i < 4000; i++) {
+            size_t n = 1 + (i < MOST ? i : random_below(MOST));
+            float scale = exp2f((float)random_below(24) - 12.0f);
+            float expected[MOST];
+            float other[MOST];
+            struct guarded x = guarded_new(n);
+
+            if (n > MOST)
+                n = MOST;
+            fill(expected, n, scale);
+            fill(other, n, 1.0f);
+            for (size_t t = 0; t < n_tables; t++) {
+                float in[MOST];
+
+                memcpy(in, expected, n * sizeof(float));
+                memcpy(x.x, expected, n * sizeof(float));
+                run_op(&gpt2i_kernels_scalar, op, in, other, n);
+                run_op(tables[t], op, x.x, other, n);
+                assert_memory_equal(x.x, in, n * sizeof(float));
+            }
+            guarded_free(&x);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------ accuracy -- */
+
+/* |found - wanted| in units in the last place of the wanted float (of a normal one at least). */
+static double ulps(float found, double wanted)
+{
+    double least = 0x1p-126;
+    double size = fabs(wanted) > least ? fabs(wanted) : least;
+
+    return fabs((double)found - wanted) / ldexp(1.0, ilogb(size) - 23);
+}
+
+static double true_gelu_tanh(double x)
+{
+    return x / (1.0 + exp(-2.0 * sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static double true_gelu_erf(double x)
+{
+    return 0.5 * x * erfc(-x / sqrt(2.0));
+}
+
+/*
+ * Largest error of an activation over every 'stride'-th float of [low, high), in ulps and absolute.
+ * Environment: GPT2_TEST_EVERY_FLOAT=1 takes every float (minutes).
+ */
+static void check_activation(const char *name, int32_t activation, double (*truth)(double),
+                             float low, float high, double most_ulps, double most_absolute)
+{
+    const struct gpt2i_kernels *kernels = gpt2i_kernels_choose(gpt2i_cpu_features());
+    uint32_t stride = getenv("GPT2_TEST_EVERY_FLOAT") != NULL ? 1 : 997;
+    double worst_ulps = 0.0;
+    double worst_absolute = 0.0;
+    size_t n_checked = 0;
+
+    for (uint64_t bits = 0; bits <= UINT32_MAX;) {
+        float in[256];
+        float out[256];
+        size_t n = 0;
+
+        for (; n < 256 && bits <= UINT32_MAX; bits += stride) {
+            uint32_t b = (uint32_t)bits;
+
+            memcpy(&in[n], &b, sizeof b);
+            if (in[n] >= low && in[n] < high)
+                n++;
+        }
+        memcpy(out, in, sizeof out);
+        kernels->activation[activation](out, n);
+        for (size_t i = 0; i < n; i++) {
+            double wanted = truth((double)in[i]);
+
+            worst_ulps = fmax(worst_ulps, ulps(out[i], wanted));
+            worst_absolute = fmax(worst_absolute, fabs((double)out[i] - wanted));
+        }
+        n_checked += n;
+    }
+    print_message("%s on [%g, %g): %zu floats, at most %.2f ulp, %.2g absolute\n", name,
+                  (double)low, (double)high, n_checked, worst_ulps, worst_absolute);
+    assert_true(n_checked > 1000);
+    assert_true(worst_ulps <= most_ulps);
+    assert_true(worst_absolute <= most_absolute);
+}
+
+static void test_activations_are_accurate(void **state)
+{
+    (void)state;
+    check_activation("gelu_new", GPT2_ACT_GELU_NEW, true_gelu_tanh, -4.0f, 100.0f, 16.0, 6e-7);
+    check_activation("gelu_new", GPT2_ACT_GELU_NEW, true_gelu_tanh, -100.0f, -4.0f, INFINITY,
+                     1e-10);
+    check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -4.0f, 100.0f, 5.0, 4e-7);
+    check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -100.0f, -4.0f, 10.0, 3e-11);
+}
+
+/* exp through softmax: of (0, x) the second is e^x / (1 + e^x), for x <= 0. */
+static void test_softmax_is_accurate(void **state)
+{
+    const struct gpt2i_kernels *kernels = gpt2i_kernels_choose(gpt2i_cpu_features());
+    double worst = 0.0;
+
+    (void)state;
+    for (uint32_t bits = 0x80000000u; bits < 0xc2d00000u; bits += 499) { /* -0 to -104 */
+        float x[2] = {0.0f, 0.0f};
+        double wanted;
+
+        memcpy(&x[1], &bits, sizeof bits);
+        wanted = exp((double)x[1]) / (1.0 + exp((double)x[1]));
+        kernels->softmax(x, 2);
+        worst = fmax(worst, ulps(x[1], wanted));
+    }
+    print_message("softmax of two: at most %.2f ulp\n", worst);
+    assert_true(worst <= 2.5);
+}
+
+/* ------------------------------------------------------------------------------------- packing -- */
+
+static void test_widen_is_exact(void **state)
+{
+    float buffer[2];
+
+    (void)state;
+    for (uint32_t half = 0; half < 0x10000; half++) {
+        unsigned char raw[2] = {(unsigned char)half, (unsigned char)(half >> 8)};
+        int exponent = (int)(half >> 10 & 31);
+        double mantissa = (double)(half & 1023);
+        double wanted =
+            exponent == 0 ? ldexp(mantissa, -24) : ldexp(1024.0 + mantissa, exponent - 25);
+        uint32_t bits;
+
+        if (exponent == 31)
+            wanted = mantissa == 0.0 ? HUGE_VAL : NAN;
+        memcpy((unsigned char *)buffer + 2, raw, 2);
+        gpt2i_widen(buffer, GPT2_TYPE_F16, 1);
+        if (isnan(wanted))
+            assert_true(isnan(buffer[0]));
+        else
+            assert_true((double)buffer[0] == ((half & 0x8000) != 0 ? -wanted : wanted));
+        assert_int_equal(signbit(buffer[0]) != 0, half >> 15);
+
+        memcpy((unsigned char *)buffer + 2, raw, 2);
+        gpt2i_widen(buffer, GPT2_TYPE_BF16, 1);
+        memcpy(&bits, buffer, sizeof bits);
+        assert_int_equal(bits, half << 16);
+    }
+}
+
+static void test_pack_and_unpack(void **state)
+{
+    enum { N_IN = 19, N_OUT = 37 };
+    float matrix[N_OUT * N_IN];
+    float transposed[N_IN * N_OUT];
+    float panels[2][N_IN * 48] = {{0.0f}};
+    float row[N_IN];
+
+    (void)state;
+    random_state = 4;
+    fill(matrix, N_OUT * N_IN, 1.0f);
+    for (size_t o = 0; o < N_OUT; o++) {
+        for (size_t k = 0; k < N_IN; k++)
+            transposed[k * N_OUT + o] = matrix[o * N_IN + k];
+    }
+    assert_int_equal(gpt2i_packed_floats(N_IN, N_OUT), N_IN * 48);
+    gpt2i_pack_out_in(panels[0], matrix, 0, 16, N_IN);
+    gpt2i_pack_out_in(panels[0], matrix + 16 * N_IN, 16, N_OUT - 16, N_IN);
+    gpt2i_pack_in_out(panels[1], transposed, 0, 5, N_IN, N_OUT);
+    gpt2i_pack_in_out(panels[1], transposed + 5 * N_OUT, 5, N_IN - 5, N_IN, N_OUT);
+    assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
+    for (size_t o = 0; o < N_OUT; o++) {
+        gpt2i_unpack_row(row, panels[0], o, N_IN);
+        assert_memory_equal(row, matrix + o * N_IN, sizeof row);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fma_is_exact),
+        cmocka_unit_test(test_matmul_equals_definition),
+        cmocka_unit_test(test_vectors_equal_scalar),
+        cmocka_unit_test(test_activations_are_accurate),
+        cmocka_unit_test(test_softmax_is_accurate),
+        cmocka_unit_test(test_widen_is_exact),
+        cmocka_unit_test(test_pack_and_unpack),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
