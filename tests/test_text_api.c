@@ -1,0 +1,250 @@
+/*
+ * test_text_api.c: the exported functions of tokenizers and encoders: what they refuse, what they
+ * say then, and what they leave behind.
+ */
+#define DIRECTORY "build/tests-tmp/text-api"
+#include "text_helpers.h"
+
+static void test_buffers(void **state)
+{
+    struct pair pair = open_pair(DEMO);
+    static const char text[] = "A text of several tokens, whatever they are.";
+    size_t n_ids, n, n_bytes;
+    int32_t *ids = encode(pair, text, sizeof text - 1, 0, &n_ids);
+
+    (void)state;
+    assert_true(n_ids > 4);
+    for (size_t capacity = 0; capacity <= n_ids + 1; capacity++) {
+        int32_t *some = malloc((capacity + 1) * sizeof *some);
+
+        assert_non_null(some);
+        some[capacity] = -77;
+        n = 0;
+        assert_int_equal(gpt2_encode(pair.encoder, text, sizeof text - 1, 0, some, capacity, &n),
+                         capacity < n_ids ? GPT2_ERR_BUFFER : GPT2_OK);
+        assert_int_equal(n, n_ids);
+        assert_int_equal(some[capacity], -77);
+        free(some);
+    }
+    assert_non_null(strstr(gpt2_encoder_error(pair.encoder), "buffer room for"));
+    for (size_t capacity = 0; capacity <= sizeof text; capacity++) {
+        char *some = malloc(capacity + 1);
+
+        assert_non_null(some);
+        some[capacity] = 77;
+        assert_int_equal(gpt2_decode(pair.tokenizer, ids, n_ids, some, capacity, &n_bytes),
+                         capacity < sizeof text - 1 ? GPT2_ERR_BUFFER : GPT2_OK);
+        assert_int_equal(n_bytes, sizeof text - 1);
+        assert_int_equal(some[capacity], 77);
+        free(some);
+    }
+    assert_int_equal(gpt2_decode(pair.tokenizer, ids, n_ids, NULL, 0, &n_bytes), GPT2_ERR_BUFFER);
+    assert_int_equal(n_bytes, sizeof text - 1);
+    assert_int_equal(gpt2_decode(pair.tokenizer, NULL, 0, NULL, 0, &n_bytes), GPT2_OK);
+    assert_int_equal(n_bytes, 0);
+    assert_int_equal(gpt2_encode(pair.encoder, NULL, 0, 0, NULL, 0, &n), GPT2_OK);
+    assert_int_equal(n, 0);
+    free(ids);
+    close_pair(pair);
+}
+
+static void test_stretch(void **state)
+{
+    struct pair pair = open_pair(DEMO);
+    static const size_t lengths[] = {1, 2, 16, 31, 32, 33, 100, 256, 257, 4097};
+    char text[5000];
+    int32_t ids[5000];
+    size_t n_ids;
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        gpt2_encoder_params params;
+        gpt2_encoder *encoder;
+        char wanted[256];
+
+        assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
+        assert_int_equal(params.max_stretch_bytes, 65536);
+        params.max_stretch_bytes = lengths[i];
+        assert_int_equal(gpt2_encoder_create(pair.tokenizer, &params, &encoder), GPT2_OK);
+        assert_string_equal(gpt2_encoder_error(encoder), "");
+        assert_int_equal(gpt2_encode(encoder, text, lengths[i], 0, ids, COUNT(ids), &n_ids), 0);
+        assert_true(n_ids > 0);
+        text[0] = '1'; /* one byte, then a stretch that is too long */
+        assert_int_equal(gpt2_encode(encoder, text, lengths[i] + 2, 0, ids, COUNT(ids), &n_ids),
+                         GPT2_ERR_STRETCH);
+        text[0] = 'x';
+        assert_int_equal(n_ids, 0);
+        (void)sprintf(wanted,
+                      "a stretch of %zu bytes without a break at offset 1 of the text; the encoder "
+                      "was made for max_stretch_bytes %zu",
+                      lengths[i] + 1, lengths[i]);
+        assert_string_equal(gpt2_encoder_error(encoder), wanted);
+        /* the encoder goes on working, and its line stays until the next failure */
+        assert_int_equal(gpt2_encode(encoder, text, lengths[i], 0, ids, COUNT(ids), &n_ids), 0);
+        assert_string_equal(gpt2_encoder_error(encoder), wanted);
+        gpt2_encoder_free(encoder);
+    }
+    close_pair(pair);
+}
+
+static void test_arguments(void **state)
+{
+    struct pair pair = open_pair(DEMO);
+    int32_t id = 0, n_vocab = gpt2_tokenizer_n_vocab(pair.tokenizer), beyond[3];
+    gpt2_tokenizer *tokenizer = (gpt2_tokenizer *)&id;
+    gpt2_encoder *encoder = (gpt2_encoder *)&id;
+    const char *bytes = "";
+    size_t n = 7;
+    char text[16];
+
+    (void)state;
+    assert_int_equal(gpt2_tokenizer_load(NULL, NULL, &tokenizer), GPT2_ERR_ARGUMENT);
+    assert_null(tokenizer);
+    assert_int_equal(gpt2_tokenizer_load(DEMO, NULL, NULL), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_tokenizer_n_vocab(NULL), 0);
+    assert_int_equal(gpt2_tokenizer_eot(NULL), -1);
+    gpt2_tokenizer_free(NULL);
+    gpt2_encoder_free(NULL);
+    assert_string_equal(gpt2_encoder_error(NULL), "");
+
+    assert_int_equal(gpt2_token_bytes(NULL, 0, &bytes, &n), GPT2_ERR_ARGUMENT);
+    assert_null(bytes);
+    assert_int_equal(n, 0);
+    assert_int_equal(gpt2_token_bytes(pair.tokenizer, 0, NULL, &n), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_token_bytes(pair.tokenizer, 0, &bytes, NULL), GPT2_ERR_ARGUMENT);
+    beyond[0] = -1;
+    beyond[1] = n_vocab;
+    beyond[2] = INT32_MIN;
+    for (size_t i = 0; i < COUNT(beyond); i++) {
+        bytes = "";
+        n = 7;
+        assert_int_equal(gpt2_token_bytes(pair.tokenizer, beyond[i], &bytes, &n), GPT2_ERR_TOKEN);
+        assert_null(bytes);
+        assert_int_equal(n, 0);
+        n = 7;
+        assert_int_equal(gpt2_decode(pair.tokenizer, beyond + i, 1, text, sizeof text, &n),
+                         GPT2_ERR_TOKEN);
+        assert_int_equal(n, 0);
+    }
+    for (int32_t i = 0; i < n_vocab; i++) {
+        assert_int_equal(gpt2_token_bytes(pair.tokenizer, i, &bytes, &n), GPT2_OK);
+        assert_true(n > 0);
+    }
+
+    assert_int_equal(gpt2_decode(NULL, &id, 1, text, sizeof text, &n), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_decode(pair.tokenizer, NULL, 1, text, sizeof text, &n),
+                     GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_decode(pair.tokenizer, &id, 1, NULL, 1, &n), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_decode(pair.tokenizer, &id, 1, text, sizeof text, NULL),
+                     GPT2_ERR_ARGUMENT);
+
+    assert_int_equal(gpt2_encoder_create(NULL, NULL, &encoder), GPT2_ERR_ARGUMENT);
+    assert_null(encoder);
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, NULL, NULL), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, NULL, &encoder), GPT2_OK);
+    n = 7;
+    assert_int_equal(gpt2_encode(NULL, "a", 1, 0, &id, 1, &n), GPT2_ERR_ARGUMENT);
+    assert_int_equal(n, 0);
+    assert_int_equal(gpt2_encode(encoder, NULL, 1, 0, &id, 1, &n), GPT2_ERR_ARGUMENT);
+    assert_non_null(strstr(gpt2_encoder_error(encoder), "text is NULL"));
+    assert_int_equal(gpt2_encode(encoder, "a", 1, 0, NULL, 1, &n), GPT2_ERR_ARGUMENT);
+    assert_non_null(strstr(gpt2_encoder_error(encoder), "ids is NULL"));
+    assert_int_equal(gpt2_encode(encoder, "a", 1, 0, &id, 1, NULL), GPT2_ERR_ARGUMENT);
+    assert_non_null(strstr(gpt2_encoder_error(encoder), "n_ids is NULL"));
+    n = 7;
+    assert_int_equal(gpt2_encode(encoder, "a", 1, 6, &id, 1, &n), GPT2_ERR_ARGUMENT);
+    assert_int_equal(n, 0);
+    assert_non_null(strstr(gpt2_encoder_error(encoder), "flags 0x6"));
+    gpt2_encoder_free(encoder);
+    close_pair(pair);
+}
+
+/* A struct of a caller from the future: the one we know and 16 bytes more. */
+union newer_params {
+    gpt2_tokenizer_params tokenizer;
+    gpt2_encoder_params encoder;
+    unsigned char bytes[sizeof(gpt2_encoder_params) + 16];
+};
+
+static void test_tokenizer_params(void **state)
+{
+    union newer_params newer;
+    gpt2_tokenizer_params *params = &newer.tokenizer;
+    gpt2_tokenizer *tokenizer;
+    size_t size = sizeof *params;
+
+    (void)state;
+    assert_int_equal(gpt2_tokenizer_params_init(NULL, size), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_tokenizer_params_init(params, size - 1), GPT2_ERR_ARGUMENT);
+    memset(&newer, 0xaa, sizeof newer);
+    assert_int_equal(gpt2_tokenizer_params_init(params, size + 16), GPT2_OK);
+    assert_int_equal(params->struct_size, size + 16);
+    assert_true(params->reserved == 0 && params->errbuf == NULL && params->errbuf_size == 0);
+    params->errbuf = line;
+    params->errbuf_size = sizeof line;
+    assert_int_equal(gpt2_tokenizer_load(DEMO, params, &tokenizer), GPT2_OK);
+    gpt2_tokenizer_free(tokenizer);
+    newer.bytes[size + 15] = 1; /* a wish that this library does not know */
+    assert_int_equal(gpt2_tokenizer_load(DEMO, params, &tokenizer), GPT2_ERR_UNSUPPORTED);
+    assert_null(tokenizer);
+    assert_non_null(strstr(line, "gpt2_tokenizer_params"));
+    newer.bytes[size + 15] = 0;
+    params->reserved = 1;
+    assert_int_equal(gpt2_tokenizer_load(DEMO, params, &tokenizer), GPT2_ERR_ARGUMENT);
+    assert_string_equal(line, "gpt2_tokenizer_params.reserved is 1, wanted 0");
+    params->reserved = 0;
+    params->struct_size = 8;
+    assert_int_equal(gpt2_tokenizer_load(DEMO, params, &tokenizer), GPT2_ERR_ARGUMENT);
+    assert_null(tokenizer);
+}
+
+static void test_encoder_params(void **state)
+{
+    struct pair pair = open_pair(DEMO);
+    static const size_t refused[] = {0, (size_t)INT32_MAX + 1, SIZE_MAX};
+    union newer_params newer;
+    gpt2_encoder_params *params = &newer.encoder;
+    gpt2_encoder *encoder;
+    size_t size = sizeof *params;
+
+    (void)state;
+    assert_int_equal(gpt2_encoder_params_init(NULL, size), GPT2_ERR_ARGUMENT);
+    assert_int_equal(gpt2_encoder_params_init(params, size - 1), GPT2_ERR_ARGUMENT);
+    memset(&newer, 0xaa, sizeof newer);
+    assert_int_equal(gpt2_encoder_params_init(params, size + 16), GPT2_OK);
+    assert_true(params->struct_size == size + 16 && params->reserved == 0);
+    params->errbuf = line;
+    params->errbuf_size = sizeof line;
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_OK);
+    gpt2_encoder_free(encoder);
+    newer.bytes[size] = 1;
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_UNSUPPORTED);
+    assert_null(encoder);
+    assert_non_null(strstr(line, "gpt2_encoder_params"));
+    newer.bytes[size] = 0;
+    params->reserved = 2;
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_ARGUMENT);
+    assert_string_equal(line, "gpt2_encoder_params.reserved is 2, wanted 0");
+    params->reserved = 0;
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        params->max_stretch_bytes = refused[i];
+        assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_ARGUMENT);
+        assert_null(encoder);
+        assert_non_null(strstr(line, "max_stretch_bytes is "));
+    }
+    params->struct_size = 0;
+    assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_ARGUMENT);
+    close_pair(pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_buffers),        cmocka_unit_test(test_stretch),
+        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_tokenizer_params),
+        cmocka_unit_test(test_encoder_params),
+    };
+
+    return cmocka_run_group_tests_name("text_api", tests, make_directory, remove_directory);
+}
