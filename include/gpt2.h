@@ -218,7 +218,7 @@ typedef struct gpt2_encoder_params {
     uint32_t reserved;        /* 0 */
     size_t max_stretch_bytes; /* longest stretch without a break, such as one word or one run of
                                  spaces, that can be encoded; default 65536.  The length of a text
-                                 is always enough for it.  Memory: about 24 bytes for each. */
+                                 is always enough for it.  Memory: about 17 bytes for each. */
     char *errbuf;             /* optional: receives one line of detail on failure */
     size_t errbuf_size;       /* bytes in errbuf */
 } gpt2_encoder_params;
@@ -236,7 +236,7 @@ GPT2_API int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer,
 /* NULL is ignored. */
 GPT2_API void gpt2_encoder_free(gpt2_encoder *encoder);
 
-/* One line about the last call that failed on this encoder, "" if none did; valid until the next. */
+/* One line about the last call on this encoder if it failed, else ""; valid until the next. */
 GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
 /* For 'flags' of gpt2_encode(): "<|endoftext|>" in the text is that one token, not 13 characters. */
@@ -304,7 +304,7 @@ GPT2_API int32_t gpt2_session_n_ctx(const gpt2_session *session);
 /* The kernels in use: "scalar", "avx2", "avx512" or "neon"; "" for NULL. */
 GPT2_API const char *gpt2_session_kernels(const gpt2_session *session);
 
-/* One line about the last call that failed on this session, "" if none did; valid until the next. */
+/* One line about the last call on this session if it failed, else ""; valid until the next. */
 GPT2_API const char *gpt2_session_error(const gpt2_session *session);
 
 /*

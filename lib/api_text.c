@@ -3,13 +3,7 @@
  * work is done in vocab.c and bpe.c.
  */
 #include "bpe.h"
-
-/* Sizes of the first release, 0.1: never to change. */
-#define TOKENIZER_PARAMS_0_1                        \
-    (offsetof(gpt2_tokenizer_params, errbuf_size) + \
-     sizeof(((gpt2_tokenizer_params *)0)->errbuf_size))
-#define ENCODER_PARAMS_0_1 \
-    (offsetof(gpt2_encoder_params, errbuf_size) + sizeof(((gpt2_encoder_params *)0)->errbuf_size))
+#include "params.h"
 
 #define DEFAULT_STRETCH_BYTES 65536
 #define MAX_STRETCH_BYTES     INT32_MAX
@@ -24,38 +18,44 @@ struct gpt2_encoder {
 static const gpt2_tokenizer_params tokenizer_defaults = {.struct_size =
                                                              sizeof(gpt2_tokenizer_params)};
 
+static const struct gpt2i_params_kind tokenizer_params = {
+    .name = "gpt2_tokenizer_params",
+    .defaults = &tokenizer_defaults,
+    .known_bytes = sizeof(gpt2_tokenizer_params),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_tokenizer_params, errbuf_size),
+    .errbuf_offset = offsetof(gpt2_tokenizer_params, errbuf),
+};
+
 static const gpt2_encoder_params encoder_defaults = {.struct_size = sizeof(gpt2_encoder_params),
                                                      .max_stretch_bytes = DEFAULT_STRETCH_BYTES};
+
+static const struct gpt2i_params_kind encoder_params = {
+    .name = "gpt2_encoder_params",
+    .defaults = &encoder_defaults,
+    .known_bytes = sizeof(gpt2_encoder_params),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_encoder_params, errbuf_size),
+    .errbuf_offset = offsetof(gpt2_encoder_params, errbuf),
+};
 
 /* --------------------------------------------------------------------------------- tokenizer -- */
 
 int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size)
 {
-    return gpt2i_fill_struct(params, struct_size, &tokenizer_defaults, sizeof tokenizer_defaults,
-                             TOKENIZER_PARAMS_0_1);
+    return gpt2i_params_init(params, struct_size, &tokenizer_params);
 }
 
 int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                             gpt2_tokenizer **tokenizer)
 {
-    gpt2_tokenizer_params known = tokenizer_defaults;
+    gpt2_tokenizer_params known;
     struct gpt2i_error error = {NULL, 0};
+    int32_t status;
 
     if (tokenizer != NULL)
         *tokenizer = NULL;
-    if (params != NULL) {
-        int32_t status;
-
-        if (params->struct_size >= TOKENIZER_PARAMS_0_1) {
-            error.text = params->errbuf;
-            error.capacity = params->errbuf_size;
-        }
-        gpt2i_error_clear(&error);
-        status = gpt2i_accept_struct(&known, sizeof known, TOKENIZER_PARAMS_0_1, params,
-                                     "gpt2_tokenizer_params", &error);
-        if (status != GPT2_OK)
-            return status;
-    }
+    status = gpt2i_params_take(&known, params, &tokenizer_params, &error);
+    if (status != GPT2_OK)
+        return status;
     if (path == NULL || tokenizer == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_tokenizer_load: %s is NULL",
                           path == NULL ? "path" : "tokenizer");
@@ -123,8 +123,7 @@ int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t 
 
 int32_t gpt2_encoder_params_init(gpt2_encoder_params *params, size_t struct_size)
 {
-    return gpt2i_fill_struct(params, struct_size, &encoder_defaults, sizeof encoder_defaults,
-                             ENCODER_PARAMS_0_1);
+    return gpt2i_params_init(params, struct_size, &encoder_params);
 }
 
 /* Measures over a NULL arena, and places; NULL while measuring. */
@@ -141,26 +140,17 @@ static gpt2_encoder *encoder_layout(struct gpt2i_arena *arena, size_t max_stretc
 int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer, const gpt2_encoder_params *params,
                             gpt2_encoder **encoder)
 {
-    gpt2_encoder_params known = encoder_defaults;
+    gpt2_encoder_params known;
     struct gpt2i_error error = {NULL, 0};
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
     void *block;
+    int32_t status;
 
     if (encoder != NULL)
         *encoder = NULL;
-    if (params != NULL) {
-        int32_t status;
-
-        if (params->struct_size >= ENCODER_PARAMS_0_1) {
-            error.text = params->errbuf;
-            error.capacity = params->errbuf_size;
-        }
-        gpt2i_error_clear(&error);
-        status = gpt2i_accept_struct(&known, sizeof known, ENCODER_PARAMS_0_1, params,
-                                     "gpt2_encoder_params", &error);
-        if (status != GPT2_OK)
-            return status;
-    }
+    status = gpt2i_params_take(&known, params, &encoder_params, &error);
+    if (status != GPT2_OK)
+        return status;
     if (tokenizer == NULL || encoder == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_create: %s is NULL",
                           tokenizer == NULL ? "tokenizer" : "encoder");
@@ -206,6 +196,7 @@ int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, uin
         return GPT2_ERR_ARGUMENT;
     error.text = encoder->error;
     error.capacity = sizeof encoder->error;
+    gpt2i_error_clear(&error);
     if (n_ids == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encode: n_ids is NULL");
     if (text == NULL && n_bytes > 0)

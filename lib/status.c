@@ -1,5 +1,5 @@
 /*
- * status.c: status texts, the one line of detail, and the rule of growing structs.
+ * status.c: status texts, and the one line of detail.
  */
 #include "status.h"
 
@@ -65,38 +65,4 @@ void gpt2i_error_clear(struct gpt2i_error *error)
 {
     if (error->text != NULL && error->capacity > 0)
         error->text[0] = '\0';
-}
-
-int32_t gpt2i_accept_struct(void *known, size_t known_bytes, size_t first_bytes,
-                            const void *from_caller, const char *name, struct gpt2i_error *error)
-{
-    const unsigned char *bytes = from_caller;
-    uint32_t struct_size;
-
-    memcpy(&struct_size, from_caller, sizeof struct_size);
-    if (struct_size < first_bytes)
-        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                          "%s.struct_size is %u, wanted at least %zu: use %s_init()", name,
-                          struct_size, first_bytes, name);
-    for (size_t i = known_bytes; i < struct_size; i++) {
-        if (bytes[i] != 0)
-            return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                              "%s: byte %zu is set, but this libgpt2 (%s) knows %zu bytes of it",
-                              name, i, gpt2_version(), known_bytes);
-    }
-    memcpy(known, from_caller, gpt2i_min(struct_size, known_bytes));
-    return GPT2_OK;
-}
-
-int32_t gpt2i_fill_struct(void *to_caller, size_t caller_bytes, const void *known,
-                          size_t known_bytes, size_t first_bytes)
-{
-    uint32_t struct_size = (uint32_t)caller_bytes;
-
-    if (to_caller == NULL || caller_bytes < first_bytes || caller_bytes > UINT32_MAX)
-        return GPT2_ERR_ARGUMENT;
-    memset(to_caller, 0, caller_bytes);
-    memcpy(to_caller, known, gpt2i_min(caller_bytes, known_bytes));
-    memcpy(to_caller, &struct_size, sizeof struct_size);
-    return GPT2_OK;
 }

@@ -24,9 +24,12 @@ static void test_buffers(void **state)
                          capacity < n_ids ? GPT2_ERR_BUFFER : GPT2_OK);
         assert_int_equal(n, n_ids);
         assert_int_equal(some[capacity], -77);
+        if (capacity < n_ids)
+            assert_non_null(strstr(gpt2_encoder_error(pair.encoder), "buffer room for"));
+        else
+            assert_string_equal(gpt2_encoder_error(pair.encoder), "");
         free(some);
     }
-    assert_non_null(strstr(gpt2_encoder_error(pair.encoder), "buffer room for"));
     for (size_t capacity = 0; capacity <= sizeof text; capacity++) {
         char *some = malloc(capacity + 1);
 
@@ -80,9 +83,9 @@ static void test_stretch(void **state)
                       "was made for max_stretch_bytes %zu",
                       lengths[i] + 1, lengths[i]);
         assert_string_equal(gpt2_encoder_error(encoder), wanted);
-        /* the encoder goes on working, and its line stays until the next failure */
+        /* the encoder goes on working, and its line ends with the next call */
         assert_int_equal(gpt2_encode(encoder, text, lengths[i], 0, ids, COUNT(ids), &n_ids), 0);
-        assert_string_equal(gpt2_encoder_error(encoder), wanted);
+        assert_string_equal(gpt2_encoder_error(encoder), "");
         gpt2_encoder_free(encoder);
     }
     close_pair(pair);
