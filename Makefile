@@ -33,7 +33,7 @@ Q :=
 say :=
 else
 Q := @
-say = @printf '  %-4s %s\n' $(1) $@
+say = $(if $(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '  %-4s %s\n' $(1) $@)
 endif
 
 all: lib $(BUILD)/gpt2

@@ -48,7 +48,6 @@ sed "s|^|# |; s|$shared/||" "$build/gcc.txt"
 try clang clang -O2
 try contract-gcc gcc -O3 -ffp-contract=fast -march=native
 try contract-clang clang -O3 -ffp-contract=fast -march=native
-try no-optimisation gcc -O0
 
 while read -r hash model rest; do
     [ "${hash#\#}" = "$hash" ] || continue
