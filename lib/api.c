@@ -273,15 +273,6 @@ static int32_t check_tokens(const gpt2_session *session, const int32_t *tokens, 
     return GPT2_OK;
 }
 
-/* The empty prompt where <|endoftext|> does not stand for it: all logits are 1. */
-static void uniform_logits(gpt2_session *session, size_t n_logit_rows)
-{
-    for (int32_t i = 0; i < session->model->config.n_vocab; i++)
-        session->logits[i] = 1.0f;
-    session->n_rows = 1;
-    session->n_rows_kept = n_logit_rows > 0;
-}
-
 int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_tokens,
                      size_t n_logit_rows)
 {
@@ -298,10 +289,8 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
             return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
                               "gpt2_forward: n_tokens is 0 at position %d, allowed at 0 only",
                               session->n_past);
-        if (session->empty_prompt == GPT2_EMPTY_UNIFORM || session->model->eot_token < 0) {
-            uniform_logits(session, n_logit_rows);
-            return GPT2_OK;
-        }
+        if (session->empty_prompt == GPT2_EMPTY_UNIFORM || session->model->eot_token < 0)
+            return gpt2i_forward_nothing(session, n_logit_rows);
         tokens = &session->model->eot_token;
         n_tokens = 1;
     }

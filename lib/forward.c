@@ -118,7 +118,7 @@ static int32_t head(gpt2_session *session, const struct step *step)
                           model->lm_head.n_out, step->logits);
 }
 
-/* Whether the call is to end here: asked between layers. */
+/* Whether the call is to end here: asked before each layer, before the head and at the end. */
 static int32_t interrupted(gpt2_session *session)
 {
     struct gpt2i_error error = {session->error, sizeof session->error};
@@ -172,10 +172,26 @@ int32_t gpt2i_forward(gpt2_session *session, const int32_t *tokens, size_t n_tok
         row += t;
     }
     gpt2i_fpstate_leave(host_state);
+    if (status == GPT2_OK)
+        status = interrupted(session);
     if (status != GPT2_OK)
         return status;
     session->n_past += (int32_t)n_tokens;
     session->n_rows = (int32_t)n_tokens;
     session->n_rows_kept = (int32_t)n_logit_rows;
+    return GPT2_OK;
+}
+
+int32_t gpt2i_forward_nothing(gpt2_session *session, size_t n_logit_rows)
+{
+    int32_t status = interrupted(session);
+
+    session->n_rows_kept = 0;
+    if (status != GPT2_OK)
+        return status;
+    for (int32_t i = 0; i < session->model->config.n_vocab; i++)
+        session->logits[i] = 1.0f;
+    session->n_rows = 1;
+    session->n_rows_kept = n_logit_rows > 0;
     return GPT2_OK;
 }
