@@ -44,7 +44,7 @@ try() {
 options=$*
 rm -f "$build"/*.txt
 try gcc "${CC:-cc}" -O2
-sed "s|^|# |; s|$shared/||" "$build/gcc.txt"
+sed "s|^|  |; s|$shared/||" "$build/gcc.txt"
 try clang clang -O2
 try contract-gcc gcc -O3 -ffp-contract=fast -march=native
 try contract-clang clang -O3 -ffp-contract=fast -march=native

@@ -2,7 +2,7 @@
 # run.sh LOG_DIR SUITE... : runs test suites and sums up what they report.
 #
 # A suite is a command (quoted, if it has arguments).  It reports as cmocka does, or with a last line
-# "N passed, N failed, N skipped".  Lines that begin with "#" are facts and are always shown; the rest
+# "N passed, N failed, N skipped".  Lines that begin with two blanks are facts and are always shown; the rest
 # is shown only if the suite fails, and kept in LOG_DIR.  Exit status 1 if anything failed.
 set -u
 log_dir=$1
@@ -43,7 +43,7 @@ for suite in "$@"; do
         cat "$log"
         echo "FAILED  $name: $p passed, $f failed, $s skipped (status $status, ${seconds} s)"
     else
-        grep '^#' "$log"
+        grep '^  ' "$log"
         echo "ok      $name: $p passed, $s skipped (${seconds} s)"
     fi
 done

@@ -333,7 +333,7 @@ static void check_activation(const char *name, int32_t activation, double (*trut
         }
         n_checked += n;
     }
-    print_message("%s on [%g, %g): %zu floats, at most %.2f ulp, %.2g absolute\n", name,
+    print_message("  %s on [%g, %g): %zu floats, at most %.2f ulp, %.2g absolute\n", name,
                   (double)low, (double)high, n_checked, worst_ulps, worst_absolute);
     assert_true(n_checked > 1000);
     assert_true(worst_ulps <= most_ulps);
@@ -366,7 +366,7 @@ static void test_softmax_is_accurate(void **state)
         kernels->softmax(x, 2);
         worst = fmax(worst, ulps(x[1], wanted));
     }
-    print_message("softmax of two: at most %.2f ulp\n", worst);
+    print_message("  softmax of two: at most %.2f ulp\n", worst);
     assert_true(worst <= 2.5);
 }
 
