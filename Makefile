@@ -9,6 +9,7 @@ GPT2_CFLAGS := -std=c11 -pedantic -Wall -Wextra -Iinclude -fvisibility=hidden
 ALL_CFLAGS = $(GPT2_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LIBS := -lm -pthread
 BUILD ?= build
+comma := ,
 AR ?= ar
 INSTALL ?= install
 
@@ -98,6 +99,9 @@ $(BUILD)/tests/%: tests/%.c $(TEST_OBJECTS) $(BUILD)/libgpt2.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(TEST_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(TEST_OBJECTS) \
 	  $(BUILD)/libgpt2.a -lcmocka $(LIBS) $(TEST_LDFLAGS)
+
+# A test may stand between the library and functions that its head names in lines "WRAP := ...".
+$(BUILD)/tests/test_%: TEST_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* WRAP := //p' $<))
 
 -include $(TEST_SUITES:=.d) $(TEST_OBJECTS:.o=.d)
 

@@ -132,11 +132,10 @@ static void weigh(const struct gpt2i_sampler *sampler, const float *logits,
         keep_top_p(weights, sampler->order, n_vocab, params->top_p);
 }
 
-int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
-                     const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
+static int32_t choose(const struct gpt2i_sampler *sampler, const float *logits,
+                      const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
 {
     int32_t best = argmax(logits, sampler->n_vocab);
-    uint64_t host_state;
     uint32_t words[4];
 
     if (best < 0)
@@ -148,10 +147,18 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
     }
     if (!(logits[best] / params->temperature < INFINITY))
         return gpt2i_fail(error, GPT2_ERR_NAN, "logits / temperature exceed the largest float");
-    host_state = gpt2i_fpstate_enter();
     weigh(sampler, logits, params);
     gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);
     *id = draw(sampler->weights, sampler->n_vocab, gpt2i_uniform(words[0]));
-    gpt2i_fpstate_leave(host_state);
     return GPT2_OK;
+}
+
+int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
+                     const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
+{
+    uint64_t host_state = gpt2i_fpstate_enter();
+    int32_t status = choose(sampler, logits, params, id, error);
+
+    gpt2i_fpstate_leave(host_state);
+    return status;
 }

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Write tests/data/demo-model.safetensors: what transformers computes for the demo model.
 
+transformers runs in float64 here, so that what a test measures against the file is the error of
+libgpt2 and not the sum of two.  (make check-hf compares with transformers in float32.)
+
 For three sequences of 11 ids, s0 and s1 text and s2 random, the file holds, all F32:
 
     sN.tokens           [11]
@@ -44,7 +47,7 @@ def sequences(model_dir, n_vocab):
 def reference(model_dir):
     """The tensors and the metadata of the file."""
     model = transformers.GPT2LMHeadModel.from_pretrained(
-        model_dir, attn_implementation="eager", torch_dtype=torch.float32).eval()
+        model_dir, attn_implementation="eager", torch_dtype=torch.float64).eval()
     tensors = {}
     for number, ids in enumerate(sequences(model_dir, model.config.vocab_size)):
         taps = {name: tap for name, tap in capture(model, ids).items()
@@ -52,9 +55,9 @@ def reference(model_dir):
                 or number == 0 and name.startswith("h.0.")}
         taps["probs"] = torch.tensor(taps["logits"][-1]).softmax(-1).numpy()
         prompt = ids[:N_PROMPT]
-        taps["tokens"] = np.array(ids, np.float32)
-        taps["greedy"] = np.array(prompt + greedy(model, prompt, N_GREEDY)[0], np.float32)
-        tensors.update({f"s{number}.{name}": tap for name, tap in taps.items()})
+        taps["tokens"] = np.array(ids)
+        taps["greedy"] = np.array(prompt + greedy(model, prompt, N_GREEDY)[0])
+        tensors.update({f"s{number}.{name}": tap.astype(np.float32) for name, tap in taps.items()})
     weights = (Path(model_dir) / "model.safetensors").read_bytes()
     return tensors, {
         "transformers": transformers.__version__,
