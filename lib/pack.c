@@ -33,6 +33,10 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
     size_t type_bytes = gpt2i_type_bytes(type);
     const unsigned char *from = (const unsigned char *)buffer + n * (sizeof(float) - type_bytes);
 
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (type == GPT2_TYPE_F32)
+        return; /* as they should be already */
+#endif
     /* in place: element i is read before the write of float i can reach it */
     for (size_t i = 0; i < n; i++, from += type_bytes) {
         if (type == GPT2_TYPE_F32)
