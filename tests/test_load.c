@@ -1,0 +1,490 @@
+/*
+ * test_load.c: loading: the variants of a model directory, and what is wrong with others; the structs
+ * that grow; statuses, version, kernels.
+ */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+
+#include "tiny_model.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECTORY TINY_DIRECTORY "/load"
+#define WEIGHTS   DIRECTORY "/model.safetensors"
+#define NEXT      64 /* bytes by which a newer release's structs are longer */
+
+static gpt2_model *shared_model;     /* the plain one */
+static gpt2_session *shared_session; /* over it, with a row of logits */
+static uint64_t odd_hash;            /* of its logits */
+
+/* What a failed call must leave as it was.  Pages are 0 where there is no /proc. */
+struct footprint {
+    long pages;
+    int descriptor;
+};
+
+static struct footprint footprint(void)
+{
+    struct footprint now = {0, -1};
+    char text[64] = "";
+    int fd = open("/proc/self/statm", O_RDONLY);
+
+    if (fd >= 0) {
+        if (read(fd, text, sizeof text - 1) > 0)
+            now.pages = strtol(text, NULL, 10);
+        (void)close(fd);
+    }
+    now.descriptor = open(".", O_RDONLY);
+    (void)close(now.descriptor);
+    return now;
+}
+
+static int32_t load(const char *directory, int32_t n_threads, gpt2_model **model, char line[512])
+{
+    gpt2_model_params params;
+
+    assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
+    params.n_threads = n_threads;
+    params.errbuf = line;
+    params.errbuf_size = 512;
+    return gpt2_model_load(directory, &params, model);
+}
+
+static uint64_t text_hash(const struct tiny_model *file)
+{
+    struct tiny_text text;
+
+    tiny_text_begin(&text, file);
+    gpt2_model_free(text.model);
+    return text.hash;
+}
+
+static int set_up(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    struct tiny_text text;
+
+    (void)state;
+    tiny_text_begin(&text, &file);
+    shared_model = text.model;
+    odd_hash = text.hash;
+    shared_session = tiny_session(shared_model, GPT2_CPU_ALL, 1, 8);
+    return gpt2_forward(shared_session, text.ids, 1, 1);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    gpt2_session_free(shared_session);
+    gpt2_model_free(shared_model);
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------ variants -- */
+
+/* Files that hold the same model give the same bits; those that do not, do not. */
+static void test_variants(void **state)
+{
+    struct tiny_model plain = tiny_odd(DIRECTORY), file = plain;
+    static const char *const dtypes[] = {"F16", "BF16"};
+    uint64_t zero_biases;
+
+    (void)state;
+    file.prefix = "";
+    assert_true(text_hash(&file) == odd_hash);
+    file.masks = true;
+    assert_true(text_hash(&file) == odd_hash);
+    file.prefix = "transformer.";
+    file.redundant_head = true;
+    file.tokenizer = true;
+    assert_true(text_hash(&file) == odd_hash);
+    file.untied = true;
+    assert_true(text_hash(&file) != odd_hash);
+
+    file = plain;
+    file.biases = TINY_BIASES_ZERO;
+    zero_biases = text_hash(&file);
+    assert_true(zero_biases != odd_hash);
+    file.biases = TINY_BIASES_MISSING;
+    file.masks = true; /* attn.bias is no bias */
+    assert_true(text_hash(&file) == zero_biases);
+    for (size_t i = 0; i < COUNT(dtypes); i++) {
+        uint64_t hash;
+
+        file = plain;
+        file.untied = i == 1;
+        file.dtype = dtypes[i];
+        hash = text_hash(&file);
+        file.widened = true;
+        assert_true(text_hash(&file) == hash);
+        file.dtype = "F32";
+        assert_true(text_hash(&file) != hash);
+    }
+}
+
+/* However many threads pack a model of several megabytes, it is the same. */
+static void test_threads(void **state)
+{
+    static const int32_t threads[] = {0, 1, 2, 3, 8, 256};
+    struct tiny_model file = tiny_pages(DIRECTORY);
+    uint64_t first = 0;
+
+    (void)state;
+    file.n_embd = 320;
+    file.n_vocab = 3001;
+    file.untied = true;
+    tiny_write(&file);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        gpt2_session *session;
+        gpt2_model *model;
+        int32_t ids[20];
+        char line[512];
+        uint64_t hash;
+
+        if (load(DIRECTORY, threads[i], &model, line) != GPT2_OK)
+            fail_msg("%s", line);
+        assert_string_equal(line, "");
+        session = tiny_session(model, GPT2_CPU_ALL, 1, 256);
+        tiny_ids(ids, COUNT(ids), file.n_vocab);
+        hash = tiny_run(session, ids, COUNT(ids), COUNT(ids), 0);
+        first = i == 0 ? hash : first;
+        assert_true(hash == first);
+        gpt2_session_free(session);
+        gpt2_model_free(model);
+    }
+}
+
+static void test_info(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    const uint64_t block = 2 * 35 + 35 * 105 + 105 + 35 * 35 + 35 + 2 * 35 + 2 * 35 * 50 + 50 + 35;
+    struct {
+        gpt2_model_info info;
+        unsigned char more[NEXT];
+    } room;
+    gpt2_model_info *info = &room.info;
+    gpt2_model *model;
+
+    (void)state;
+    for (int untied = 0; untied < 2; untied++) {
+        file.untied = untied == 1;
+        file.dtype = untied == 1 ? "BF16" : "F16";
+        file.eot = untied == 1 ? -1 : 96;
+        file.tokenizer = untied == 0;
+        model = tiny_load(&file);
+        memset(&room, 0x5a, sizeof room);
+        info->struct_size = sizeof room;
+        assert_int_equal(gpt2_model_get_info(model, info), GPT2_OK);
+        assert_int_equal(info->struct_size, sizeof room);
+        assert_int_equal(info->n_vocab, 97);
+        assert_int_equal(info->n_positions, 8);
+        assert_int_equal(info->n_embd, 35);
+        assert_int_equal(info->n_layer, 2);
+        assert_int_equal(info->n_head, 7);
+        assert_int_equal(info->n_inner, 50);
+        assert_int_equal(info->activation, GPT2_ACT_GELU_NEW);
+        assert_int_equal(info->tied_head, !untied);
+        assert_int_equal(info->weight_type, untied == 1 ? GPT2_TYPE_BF16 : GPT2_TYPE_F16);
+        assert_int_equal(info->eot_token, file.eot);
+        assert_true(info->layer_norm_epsilon == 1e-5f);
+        assert_int_equal(info->n_parameters,
+                         2 * block + 2 * 35 + (8 + 97 + 97 * (uint64_t)untied) * 35);
+        assert_in_range(info->memory_bytes, info->n_parameters * 4, info->n_parameters * 6);
+        for (size_t i = 0; i < NEXT; i++) /* fields of a later release are 0 */
+            assert_int_equal(room.more[i], 0);
+        assert_true((gpt2_model_tokenizer(model) != NULL) == file.tokenizer);
+
+        memset(&room, 0x5a, sizeof room);
+        info->struct_size = sizeof *info;
+        assert_int_equal(gpt2_model_get_info(model, info), GPT2_OK);
+        assert_int_equal(info->n_vocab, 97);
+        assert_int_equal(room.more[0], 0x5a);
+        for (info->struct_size = 0; info->struct_size < sizeof *info; info->struct_size++)
+            assert_int_equal(gpt2_model_get_info(model, info), GPT2_ERR_ARGUMENT);
+        assert_int_equal(gpt2_model_get_info(model, NULL), GPT2_ERR_ARGUMENT);
+        assert_int_equal(gpt2_model_get_info(NULL, info), GPT2_ERR_ARGUMENT);
+        gpt2_model_free(model);
+    }
+    assert_null(gpt2_model_tokenizer(NULL));
+    gpt2_model_free(NULL);
+}
+
+/* ------------------------------------------------------------------------------------- refusals -- */
+
+static void check_refused(const char *path, int32_t status, const char *words)
+{
+    gpt2_model *model = (gpt2_model *)&model;
+    struct footprint before = footprint(), after;
+    char line[512] = "";
+    int32_t found = load(path, 1, &model, line);
+
+    after = footprint();
+    if (found != status)
+        fail_msg("found status %d, wanted %d and \"%s\": %s", (int)found, (int)status, words, line);
+    tiny_check_says(line, words);
+    assert_null(model);
+    assert_int_equal(after.descriptor, before.descriptor);
+    if (after.pages != before.pages)
+        fail_msg("%s: %ld pages stay", line, after.pages - before.pages);
+}
+
+static void test_tensors(void **state)
+{
+    static const struct {
+        const char *without, *extra, *odd, *odd_dtype;
+        uint64_t odd_dim;
+        int32_t status;
+        const char *words;
+    } cases[] = {
+#define FILE_PATH WEIGHTS ": "
+        {"wpe.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT,
+         FILE_PATH "tensor transformer.wpe.weight is missing"},
+        {"wte.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "wte.weight is missing"},
+        {"h.1.ln_2.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "h.1.ln_2.weight is missing"},
+        {"h.0.mlp.c_fc.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "c_fc.weight is missing"},
+        {NULL, "h.7.ln_1.weight", NULL, NULL, 0, GPT2_ERR_UNSUPPORTED,
+         "transformer.h.7.ln_1.weight has no place in a GPT-2 of 2 layers"},
+        {NULL, "h.1.attn.q_attn.weight", NULL, NULL, 0, GPT2_ERR_UNSUPPORTED, "q_attn.weight"},
+        {NULL, NULL, "h.1.attn.c_proj.weight", NULL, 36, GPT2_ERR_FORMAT,
+         "c_proj.weight has shape [35, 36], config.json wants [35, 35]"},
+        {NULL, NULL, "ln_f.bias", NULL, 34, GPT2_ERR_FORMAT,
+         "ln_f.bias has shape [34], config.json wants [35]"},
+        {NULL, NULL, "h.0.attn.c_attn.weight", "I32", 0, GPT2_ERR_UNSUPPORTED,
+         "transformer.h.0.attn.c_attn.weight has type I32, wanted F32, F16 or BF16"},
+        {NULL, NULL, "h.0.ln_1.bias", "U8", 0, GPT2_ERR_UNSUPPORTED, "has type U8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct tiny_model file = tiny_odd(DIRECTORY);
+
+        file.without = cases[i].without;
+        file.extra = cases[i].extra;
+        file.odd = cases[i].odd;
+        file.odd_dtype = cases[i].odd_dtype;
+        file.odd_dim = cases[i].odd_dim;
+        tiny_write(&file);
+        check_refused(DIRECTORY, cases[i].status, cases[i].words);
+    }
+}
+
+static void test_config(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+
+    (void)state;
+    tiny_write(&file);
+    file.n_layer = 1;
+    tiny_write_config(&file, DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_UNSUPPORTED, "has no place in a GPT-2 of 1 layers");
+    file.n_layer = 3;
+    tiny_write_config(&file, DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "transformer.h.2.ln_1.weight is missing");
+    file = tiny_odd(DIRECTORY);
+    file.n_vocab = 98;
+    tiny_write_config(&file, DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "has shape [97, 35], config.json wants [98, 35]");
+    file = tiny_odd(DIRECTORY);
+    file.untied = true;
+    tiny_write_config(&file, DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "tensor lm_head.weight is missing");
+    file = tiny_odd(DIRECTORY);
+    file.n_head = 6;
+    tiny_write_config(&file, DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "config.json: n_head: found 6");
+}
+
+static void test_files(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    static char long_path[8192];
+    gpt2_tokenizer *tokenizer;
+    gpt2_model *model = (gpt2_model *)&model;
+    struct stat info;
+    char line[512];
+
+    (void)state;
+    memset(long_path, 'a', sizeof long_path - 1);
+    check_refused(long_path, GPT2_ERR_FILE, "path of config.json is longer than 4095 bytes");
+    check_refused(TINY_DIRECTORY "/none", GPT2_ERR_FILE, "/none/config.json: cannot be opened");
+    check_refused("", GPT2_ERR_FILE, "/config.json");
+    tiny_write(&file);
+    check_refused(WEIGHTS, GPT2_ERR_FILE, "model.safetensors/config.json: cannot be opened");
+    assert_int_equal(stat(WEIGHTS, &info), 0);
+    for (off_t cut = 1; cut <= info.st_size; cut += cut < 20 ? 1 : cut * 2 / 3) {
+        tiny_write(&file);
+        assert_int_equal(truncate(WEIGHTS, info.st_size - cut), 0);
+        check_refused(DIRECTORY, GPT2_ERR_FORMAT, WEIGHTS);
+    }
+    assert_int_equal(truncate(WEIGHTS, 0), 0);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, WEIGHTS);
+    assert_int_equal(unlink(WEIGHTS), 0);
+    check_refused(DIRECTORY, GPT2_ERR_FILE, WEIGHTS ": cannot be opened");
+    tiny_remove(DIRECTORY);
+    tiny_write_tokenizer(DIRECTORY);
+    check_refused(DIRECTORY, GPT2_ERR_FILE, DIRECTORY "/config.json: cannot be opened");
+    assert_int_equal(gpt2_tokenizer_load(DIRECTORY, NULL, &tokenizer), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 97);
+    gpt2_tokenizer_free(tokenizer);
+    tiny_write(&file);
+    tiny_write_tokenizer(DIRECTORY);
+    assert_int_equal(truncate(DIRECTORY "/vocab.json", 50), 0);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, DIRECTORY "/vocab.json");
+    assert_int_equal(gpt2_model_load(NULL, NULL, &model), GPT2_ERR_ARGUMENT);
+    assert_null(model);
+    assert_int_equal(gpt2_model_load(DIRECTORY, NULL, NULL), GPT2_ERR_ARGUMENT);
+    assert_int_equal(load(DIRECTORY, -1, &model, line), GPT2_ERR_ARGUMENT);
+    tiny_check_says(line, "n_threads is -1, wanted 0 to 256");
+    assert_int_equal(load(DIRECTORY, 257, &model, line), GPT2_ERR_ARGUMENT);
+}
+
+/* ------------------------------------------------------------------------------------- structs -- */
+
+static int32_t init_load(void *params, size_t struct_size)
+{
+    return gpt2_model_params_init(params, struct_size);
+}
+
+static int32_t init_session(void *params, size_t struct_size)
+{
+    return gpt2_session_params_init(params, struct_size);
+}
+
+static int32_t init_sample(void *params, size_t struct_size)
+{
+    return gpt2_sample_params_init(params, struct_size);
+}
+
+static int32_t use_load(const void *params)
+{
+    gpt2_model *model;
+    int32_t status = gpt2_model_load(DIRECTORY, params, &model);
+
+    gpt2_model_free(model);
+    return status;
+}
+
+static int32_t use_session(const void *params)
+{
+    gpt2_session *other;
+    int32_t status = gpt2_session_create(shared_model, params, &other);
+
+    gpt2_session_free(other);
+    return status;
+}
+
+static int32_t use_sample(const void *params)
+{
+    int32_t id;
+
+    return gpt2_sample(shared_session, 0, params, &id);
+}
+
+static void check_bytes(const unsigned char *bytes, size_t n, unsigned char value)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(bytes[i], value);
+}
+
+/* The rules of docs/abi.md: as long as in the first release, shorter, longer with zeros or not. */
+static void test_growth(void **state)
+{
+    static const struct {
+        size_t size;
+        int32_t (*init)(void *params, size_t struct_size);
+        int32_t (*use)(const void *params);
+    } kinds[] = {
+        {sizeof(gpt2_model_params), init_load, use_load},
+        {sizeof(gpt2_session_params), init_session, use_session},
+        {sizeof(gpt2_sample_params), init_sample, use_sample},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        _Alignas(8) unsigned char bytes[256];
+        size_t size = kinds[k].size;
+        uint32_t said;
+
+        assert_int_equal(kinds[k].init(NULL, size), GPT2_ERR_ARGUMENT);
+        memset(bytes, 0x5a, sizeof bytes);
+        for (size_t small = 0; small < size; small++)
+            assert_int_equal(kinds[k].init(bytes, small), GPT2_ERR_ARGUMENT);
+        check_bytes(bytes, sizeof bytes, 0x5a);
+        assert_int_equal(kinds[k].init(bytes, size), GPT2_OK);
+        assert_int_equal(kinds[k].use(bytes), GPT2_OK); /* what lies behind it is not its own */
+        check_bytes(bytes + size, sizeof bytes - size, 0x5a);
+        for (said = 0; said < size; said++) { /* no release had less */
+            memcpy(bytes, &said, sizeof said);
+            assert_int_equal(kinds[k].use(bytes), GPT2_ERR_ARGUMENT);
+        }
+        assert_int_equal(kinds[k].init(bytes, size + NEXT), GPT2_OK);
+        memcpy(&said, bytes, sizeof said);
+        assert_int_equal(said, size + NEXT);
+        check_bytes(bytes + size, NEXT, 0);
+        check_bytes(bytes + size + NEXT, sizeof bytes - size - NEXT, 0x5a);
+        assert_int_equal(kinds[k].use(bytes), GPT2_OK);
+        for (size_t i = size; i < size + NEXT; i++) { /* a newer release's field is set */
+            bytes[i] = 0x80;
+            assert_int_equal(kinds[k].use(bytes), GPT2_ERR_UNSUPPORTED);
+            bytes[i] = 0;
+        }
+    }
+    tiny_check_says(gpt2_session_error(shared_session), "gpt2_sample_params: byte 103 is set");
+}
+
+static void test_texts(void **state)
+{
+    static const int32_t statuses[] = {GPT2_OK, -1,  -2,  -3,  -4,  -5,  -6,        -20,
+                                       -21,     -40, -41, -42, -60, -61, -80,       1,
+                                       -7,      -19, -22, -43, -62, -81, INT32_MAX, INT32_MIN};
+    char version[48];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(statuses); i++) { /* 15 that have a text, and some of no meaning */
+        const char *text = gpt2_strerror(statuses[i]);
+
+        assert_true(i < 15 ? strlen(text) > 4 : strcmp(text, "unknown status") == 0);
+        for (size_t j = 0; j < i && j < 15; j++)
+            assert_string_not_equal(text, gpt2_strerror(statuses[j]));
+    }
+    (void)snprintf(version, sizeof version, "%d.%d.%d", GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR,
+                   GPT2_VERSION_PATCH);
+    assert_string_equal(gpt2_version(), version);
+}
+
+static void test_kernels(void **state)
+{
+    uint32_t have = gpt2_cpu_features();
+
+    (void)state;
+    for (uint32_t mask = 0; mask < 16; mask++) {
+        gpt2_session *session = tiny_session(shared_model, mask, 1, 8);
+        uint32_t both = have & mask;
+        const char *wanted = (both & GPT2_CPU_NEON) != 0 ? "neon"
+                             : (both & 3) == 3           ? "avx512"
+                             : (both & 1) == 1           ? "avx2"
+                                                         : "scalar";
+
+        assert_string_equal(gpt2_session_kernels(session), wanted);
+        gpt2_session_free(session);
+    }
+    if ((have & GPT2_CPU_AVX512) != 0)
+        assert_true((have & GPT2_CPU_AVX2) != 0);
+    assert_int_equal(have & ~(uint32_t)(GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_NEON), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_growth),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_kernels), cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_tensors), cmocka_unit_test(test_config),
+        cmocka_unit_test(test_files),
+    };
+
+    return cmocka_run_group_tests_name("load", tests, set_up, tear_down);
+}

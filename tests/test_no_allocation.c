@@ -1,0 +1,500 @@
+/*
+ * test_no_allocation.c: what the library takes from its host, and what it leaves alone.
+ *
+ * After load and creation there is no allocation, no file, no thread and, on one thread, no lock and
+ * no system call.  Each handle is one block.  Where the system refuses something, nothing stays
+ * behind.  The host's floating-point state counts for nothing and is put back.
+ *
+ * The linker's --wrap leads the library's calls to here, for each function of these lines:
+ * WRAP := malloc calloc realloc free aligned_alloc posix_memalign mmap munmap madvise
+ * WRAP := open open64 openat read pread pread64 fstat fstat64 close fopen getenv
+ * WRAP := pthread_create pthread_join pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
+ * WRAP := pthread_cond_init pthread_cond_wait pthread_cond_signal pthread_cond_broadcast
+ * WRAP := pthread_sigmask sched_getaffinity sysconf clock_gettime
+ */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+
+#include "tiny_model.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+#define DIRECTORY    TINY_DIRECTORY "/no-allocation"
+#define THREAD_START 100000 /* microseconds: under sanitizers a thread calls much as it starts */
+
+/* ---------------------------------------------------------------------------------- the calls -- */
+
+/* From pthread_mutex_lock on: what a pool of threads may use while it works. */
+/* clang-format off */
+#define CALLS(X)                                                                                \
+    X(malloc) X(calloc) X(realloc) X(free) X(aligned_alloc) X(posix_memalign) X(mmap) X(munmap) \
+    X(madvise) X(open) X(openat) X(read) X(pread) X(fstat) X(close) X(fopen) X(getenv)          \
+    X(pthread_create) X(pthread_join) X(pthread_mutex_init) X(pthread_cond_init) X(sysconf)     \
+    X(pthread_sigmask) X(sched_getaffinity) X(clock_gettime) X(pthread_mutex_lock)              \
+    X(pthread_mutex_unlock) X(pthread_cond_wait) X(pthread_cond_signal) X(pthread_cond_broadcast)
+/* clang-format on */
+
+#define ENUMERATOR(name) CALL_##name,
+#define NAME(name)       #name,
+enum { CALLS(ENUMERATOR) N_CALLS };
+static const char *const call_names[] = {CALLS(NAME)};
+
+static atomic_int counts[N_CALLS];
+static atomic_int fail_in; /* the fallible call, counted down, that fails; 0: none */
+
+/* clang's sanitizers lie in the program, so that their calls come here too, from their very start. */
+#if defined(__clang__)
+#define PLAIN __attribute__((disable_sanitizer_instrumentation))
+#else
+#define PLAIN
+#endif
+
+static PLAIN bool fails(int call)
+{
+    if (atomic_load(&fail_in) > 0 && atomic_fetch_sub(&fail_in, 1) == 1)
+        return true;
+    atomic_fetch_add(&counts[call], 1);
+    return false;
+}
+
+/* Counts a call, and lets it fail with 'failure' if it is its turn. */
+#define WRAP(type, symbol, name, parameters, arguments, failure)           \
+    type __real_##symbol parameters;                                       \
+    type __wrap_##symbol parameters;                                       \
+    PLAIN type __wrap_##symbol parameters                                  \
+    {                                                                      \
+        return fails(CALL_##name) ? (failure) : __real_##symbol arguments; \
+    }
+/* Counts a call that is not made to fail. */
+#define WRAP_SAFE(type, symbol, parameters, arguments)                                 \
+    type __real_##symbol parameters;                                                   \
+    type __wrap_##symbol parameters;                                                   \
+    PLAIN type __wrap_##symbol parameters                                              \
+    {                                                                                  \
+        return atomic_fetch_add(&counts[CALL_##symbol], 1), __real_##symbol arguments; \
+    }
+
+WRAP_SAFE(void *, malloc, (size_t n), (n))
+WRAP_SAFE(void *, calloc, (size_t n, size_t bytes), (n, bytes))
+WRAP_SAFE(void *, realloc, (void *p, size_t n), (p, n))
+WRAP_SAFE(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
+WRAP_SAFE(int, posix_memalign, (void **p, size_t alignment, size_t n), (p, alignment, n))
+WRAP(void *, mmap, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t offset),
+     (at, n, prot, flags, fd, offset), (errno = ENOMEM, MAP_FAILED))
+WRAP_SAFE(int, munmap, (void *p, size_t n), (p, n))
+WRAP_SAFE(int, madvise, (void *p, size_t n, int advice), (p, n, advice))
+WRAP(int, open, open, (const char *path, int flags, ...), (path, flags), (errno = EMFILE, -1))
+WRAP_SAFE(int, openat, (int at, const char *path, int flags, ...), (at, path, flags))
+WRAP(ssize_t, pread, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at),
+     (errno = EIO, -1))
+WRAP_SAFE(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
+WRAP(int, fstat, fstat, (int fd, struct stat *info), (fd, info), (errno = EIO, -1))
+#if defined(__GLIBC__)
+WRAP(int, open64, open, (const char *path, int flags, ...), (path, flags), (errno = EMFILE, -1))
+WRAP(ssize_t, pread64, pread, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at),
+     (errno = EIO, -1))
+WRAP(int, fstat64, fstat, (int fd, struct stat64 *info), (fd, info), (errno = EIO, -1))
+#endif
+WRAP_SAFE(int, close, (int fd), (fd))
+WRAP_SAFE(FILE *, fopen, (const char *path, const char *mode), (path, mode))
+WRAP_SAFE(char *, getenv, (const char *name), (name))
+WRAP(int, pthread_create, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument),
+     (thread, attributes, start, argument), EAGAIN)
+WRAP_SAFE(int, pthread_join, (pthread_t thread, void **value), (thread, value))
+WRAP(int, pthread_mutex_init, pthread_mutex_init,
+     (pthread_mutex_t * mutex, const pthread_mutexattr_t *attributes), (mutex, attributes), ENOMEM)
+WRAP(int, pthread_cond_init, pthread_cond_init,
+     (pthread_cond_t * condition, const pthread_condattr_t *attributes), (condition, attributes),
+     ENOMEM)
+WRAP_SAFE(int, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
+WRAP_SAFE(int, pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex))
+WRAP_SAFE(int, pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
+          (condition, mutex))
+WRAP_SAFE(int, pthread_cond_signal, (pthread_cond_t * condition), (condition))
+WRAP_SAFE(int, pthread_cond_broadcast, (pthread_cond_t * condition), (condition))
+WRAP_SAFE(int, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old))
+WRAP_SAFE(int, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *set), (pid, n, set))
+WRAP_SAFE(long, sysconf, (int name), (name))
+WRAP_SAFE(int, clock_gettime, (clockid_t clock, struct timespec *now), (clock, now))
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+PLAIN void __wrap_free(void *p)
+{
+    atomic_fetch_add(&counts[CALL_free], 1);
+    __real_free(p);
+}
+
+static void forget(void)
+{
+    for (int i = 0; i < N_CALLS; i++)
+        atomic_store(&counts[i], 0);
+}
+
+static int count_of(int call)
+{
+    return atomic_load(&counts[call]);
+}
+
+/* No call before 'end' since forget(). */
+static void check_none(int end)
+{
+    for (int i = 0; i < end; i++)
+        if (count_of(i) != 0)
+            fail_msg("%d calls of %s", count_of(i), call_names[i]);
+}
+
+/* ------------------------------------------------------------------------------------- the use -- */
+
+/* All that a text needs. */
+struct host {
+    gpt2_model *model;
+    gpt2_encoder *encoder;
+    gpt2_session *session;
+};
+
+static int32_t create(struct host *host, int32_t n_threads)
+{
+    gpt2_model_params load;
+    gpt2_session_params params;
+    int32_t status;
+
+    (void)gpt2_model_params_init(&load, sizeof load);
+    load.n_threads = n_threads;
+    status = gpt2_model_load(DIRECTORY, &load, &host->model);
+    if (status != GPT2_OK)
+        return status;
+    (void)gpt2_session_params_init(&params, sizeof params);
+    params.n_threads = n_threads;
+    params.n_logit_rows = 8;
+    status = gpt2_session_create(host->model, &params, &host->session);
+    return status == GPT2_OK
+               ? gpt2_encoder_create(gpt2_model_tokenizer(host->model), NULL, &host->encoder)
+               : status;
+}
+
+static void destroy(struct host *host)
+{
+    gpt2_session_free(host->session);
+    gpt2_encoder_free(host->encoder);
+    gpt2_model_free(host->model);
+    memset(host, 0, sizeof *host);
+}
+
+static int32_t look(void *user, const gpt2_tap *tap)
+{
+    *(size_t *)user += (size_t)tap->n_rows;
+    return 0;
+}
+
+/* Everything that is called between creation and the end, its failures too; true if all went well. */
+static bool use(const struct host *host)
+{
+    static const char text[] = "thethat'sthe<|endoftext|>theory";
+    const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(host->model);
+    gpt2_session *session = host->session;
+    gpt2_sample_params params;
+    const float *logits;
+    const char *bytes;
+    size_t n_ids = 0, n_bytes, n_looks = 0;
+    char decoded[sizeof text];
+    int32_t ids[sizeof text], id = -1;
+    bool good = true;
+
+    (void)gpt2_sample_params_init(&params, sizeof params);
+    params.top_k = 20;
+    params.top_p = 0.9f;
+    good &= gpt2_encode(host->encoder, "a b", 3, 0, ids, 8, &n_bytes) == GPT2_ERR_TOKEN;
+    good &= gpt2_encode(host->encoder, text, 4, 0, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER;
+    good &= gpt2_encode(host->encoder, text, sizeof text - 1, GPT2_ENCODE_SPECIAL, ids, sizeof text,
+                        &n_ids) == GPT2_OK;
+    good &= gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes) == GPT2_OK;
+    good &= n_bytes == sizeof text - 1 && memcmp(decoded, text, n_bytes) == 0;
+    good &= gpt2_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
+    for (int round = 0; round < 2; round++) { /* the second with taps, from the empty prompt */
+        if (round == 1)
+            good &= gpt2_session_set_tap(session, look, &n_looks, GPT2_TAP_ALL) == GPT2_OK &&
+                    gpt2_forward(session, NULL, 0, 1) == GPT2_OK;
+        good &= gpt2_forward(session, ids, 5, 5) == GPT2_OK;
+        good &= gpt2_session_logits(session, 2, &logits) == GPT2_OK;
+        good &= gpt2_sample(session, 2, NULL, &id) == GPT2_OK;
+        good &= gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK;
+        good &= gpt2_forward(session, &id, 1, 1) == GPT2_OK;
+        good &= gpt2_forward(session, ids, 9, 1) == GPT2_ERR_CONTEXT;
+        good &= gpt2_session_error(session)[0] != '\0';
+        gpt2_session_cancel(session);
+        good &= gpt2_forward(session, ids, 1, 1) == GPT2_ERR_CANCELLED;
+        good &= gpt2_session_reset(session) == GPT2_OK;
+    }
+    good &= gpt2_session_set_tap(session, NULL, NULL, 0) == GPT2_OK;
+    return good && n_looks > 100;
+}
+
+static int set_up(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+
+    (void)state;
+    file.tokenizer = true;
+    tiny_write(&file);
+    return 0;
+}
+
+static void test_calls(void **state)
+{
+    struct host host = {NULL, NULL, NULL};
+
+    (void)state;
+    forget();
+    assert_int_equal(create(&host, 1), GPT2_OK);
+    assert_true(count_of(CALL_mmap) > 3 && count_of(CALL_open) >= 4); /* so they are counted */
+    assert_true(count_of(CALL_pread) >= 4 && count_of(CALL_munmap) > 0);
+    assert_int_equal(count_of(CALL_malloc) + count_of(CALL_pthread_create), 0);
+    forget();
+    assert_true(use(&host));
+    check_none(N_CALLS);
+    destroy(&host);
+    forget();
+    assert_int_equal(create(&host, 3), GPT2_OK);
+    assert_int_equal(count_of(CALL_pthread_create), 2 + 2); /* to load, and the session's */
+    assert_int_equal(count_of(CALL_pthread_join), 2);
+    (void)usleep(THREAD_START);
+    forget();
+    for (int i = 0; i < 20; i++)
+        assert_true(use(&host));
+    check_none(CALL_pthread_mutex_lock);
+    destroy(&host);
+}
+
+/* One block for each handle, and nothing else that lasts. */
+static void test_blocks(void **state)
+{
+    struct host host = {NULL, NULL, NULL};
+
+    (void)state;
+    forget();
+    assert_int_equal(gpt2_model_load(DIRECTORY, NULL, &host.model), GPT2_OK);
+    assert_int_equal(count_of(CALL_mmap) - count_of(CALL_munmap), 2); /* its tokenizer is one */
+    forget();
+    assert_int_equal(gpt2_session_create(host.model, NULL, &host.session), GPT2_OK);
+    assert_int_equal(gpt2_encoder_create(gpt2_model_tokenizer(host.model), NULL, &host.encoder),
+                     GPT2_OK);
+    assert_int_equal(count_of(CALL_mmap), 2);
+    check_none(CALL_mmap);
+    assert_int_equal(count_of(CALL_munmap) + count_of(CALL_open), 0);
+    forget();
+    destroy(&host);
+    assert_int_equal(count_of(CALL_munmap), 4);
+}
+
+/* Each call that the system may refuse is refused, one after another. */
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
+        int32_t status = GPT2_ERR_MEMORY;
+        int n_refused = -1;
+
+        while (status != GPT2_OK) {
+            struct host host = {NULL, NULL, NULL};
+            bool whole;
+
+            forget();
+            atomic_store(&fail_in, ++n_refused + 1);
+            status = create(&host, n_threads);
+            atomic_store(&fail_in, 0);
+            whole = gpt2_model_tokenizer(host.model) != NULL && host.encoder != NULL;
+            destroy(&host);
+            if (status == GPT2_OK ? !whole
+                                  : status != GPT2_ERR_MEMORY && status != GPT2_ERR_THREAD &&
+                                        status != GPT2_ERR_FILE)
+                fail_msg("call %d refused: status %d", n_refused, (int)status);
+            assert_int_equal(count_of(CALL_mmap), count_of(CALL_munmap));
+            assert_int_equal(count_of(CALL_open), count_of(CALL_close));
+            assert_int_equal(count_of(CALL_pthread_create), count_of(CALL_pthread_join));
+        }
+        assert_true(n_refused > 20);
+    }
+}
+
+/* ------------------------------------------------------------------------------- system calls -- */
+
+#if defined(__linux__)
+
+/*
+ * From here on, in any thread, a system call other than exit_group ends the process; with a pool also
+ * others than futex and the three of a thread that has not come to its function yet.
+ */
+static bool confine(bool pool)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_futex : SYS_exit_group, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_rseq : SYS_exit_group, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_set_robust_list : SYS_exit_group, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_rt_sigprocmask : SYS_exit_group, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    };
+    struct sock_fprog program = {COUNT(code), code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0;
+}
+
+/* Uses the library in a confined child; one of 0 threads offends.  Returns how the child ended. */
+static int run_confined(int32_t n_threads)
+{
+    int wait_status = -1;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct host host = {NULL, NULL, NULL};
+        bool good = create(&host, n_threads > 0 ? n_threads : 1) == GPT2_OK;
+
+        (void)usleep(n_threads > 1 ? THREAD_START : 0);
+        good = good && confine(n_threads > 1);
+        if (n_threads == 0)
+            (void)syscall(SYS_getppid);
+        for (int i = 0; i < 20 && good; i++)
+            good = use(&host);
+        (void)syscall(SYS_exit_group, good ? 0 : 1); /* _exit() does more under sanitizers */
+    }
+    assert_int_equal(waitpid(child, &wait_status, 0), child);
+    return wait_status;
+}
+
+#endif
+
+static void test_system_calls(void **state)
+{
+    (void)state;
+#if defined(__linux__)
+    int end = run_confined(0);
+    bool caught = WIFSIGNALED(end) && WTERMSIG(end) == SIGSYS;
+
+    for (int32_t n_threads = 1; n_threads <= 3 && caught; n_threads++) {
+        end = run_confined(n_threads);
+        if (end != 0)
+            fail_msg("%d threads: the child ended with 0x%x", (int)n_threads, (unsigned)end);
+    }
+    if (caught)
+        return;
+#endif
+    skip(); /* system calls are not watched here */
+}
+
+/* ----------------------------------------------------------------------- floating-point state -- */
+
+#if defined(__x86_64__)
+
+#define USUAL        0x1f80u
+#define FLUSH_AND_UP 0xdfc0u /* denormals are zero and become zero, rounding up */
+#define TRAPS        0x1900u /* invalid, division by zero and overflow raise SIGFPE */
+
+static int32_t put_nan(void *user, const gpt2_tap *tap)
+{
+    memcpy(tap->data + 3, user, sizeof tap->data[0]);
+    return 0;
+}
+
+static void check_state(uint32_t wanted)
+{
+    uint32_t found = _mm_getcsr();
+
+    _mm_setcsr(USUAL);
+    if (found != wanted)
+        fail_msg("MXCSR is 0x%x, wanted 0x%x", found, wanted);
+    _mm_setcsr(wanted);
+}
+
+/* Loads, runs and samples under a state: a hash of logits that are denormal, and of tokens. */
+static uint64_t run_under(uint32_t host_state, const char *directory)
+{
+    gpt2_model_info info = {.struct_size = sizeof info};
+    uint32_t nan_bits = 0x7fc00000;
+    gpt2_sample_params params;
+    gpt2_session *session;
+    gpt2_model *model;
+    int32_t ids[200], id = 0;
+    uint64_t hash;
+
+    (void)gpt2_sample_params_init(&params, sizeof params);
+    tiny_ids(ids, COUNT(ids), 1000);
+    _mm_setcsr(host_state);
+    assert_int_equal(gpt2_model_load(directory, NULL, &model), GPT2_OK);
+    (void)gpt2_model_get_info(model, &info);
+    session = tiny_session(model, GPT2_CPU_ALL, 3, 50); /* its threads begin in this state */
+    hash = tiny_run(session, ids, COUNT(ids), 80, tiny_hash(0, &info.layer_norm_epsilon, 1));
+    check_state(host_state);
+    for (params.position = 0; params.position < 80; params.position++) {
+        memset(&params.temperature, params.position < 40 ? 0 : 0x3f, sizeof params.temperature);
+        assert_int_equal(gpt2_sample(session, (int32_t)params.position % 40, &params, &id), 0);
+        check_state(host_state);
+        hash = hash * 31 + (uint64_t)id;
+    }
+    (void)gpt2_session_set_tap(session, put_nan, &nan_bits, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
+    assert_int_equal(gpt2_session_reset(session) + gpt2_forward(session, ids, 1, 1), GPT2_OK);
+    assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NAN);
+    memcpy(&params.temperature, &nan_bits, sizeof nan_bits);
+    assert_int_equal(gpt2_sample(session, 0, &params, &id), GPT2_ERR_ARGUMENT);
+    check_state(host_state);
+    _mm_setcsr(USUAL);
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    return hash;
+}
+
+#endif
+
+static void test_host_state(void **state)
+{
+    (void)state;
+#if defined(__x86_64__)
+    struct tiny_model file = tiny_pages(DIRECTORY "-state");
+    uint64_t usual;
+
+    file.n_vocab = 1000;
+    file.untied = true;
+    file.head_exponent = -138;
+    tiny_write(&file);
+    usual = run_under(USUAL, file.directory);
+    assert_true(run_under(FLUSH_AND_UP, file.directory) == usual);
+    assert_true(run_under(TRAPS, file.directory) == usual);
+#else
+    skip();
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_calls),      cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_system_calls),
+        cmocka_unit_test(test_host_state),
+
+    };
+
+    return cmocka_run_group_tests_name("no_allocation", tests, set_up, NULL);
+}
