@@ -26,7 +26,8 @@
  *             up with their _init function.  docs/abi.md says what may change and what never does.
  *
  * Shapes are written [rows, columns], row-major.  Everything is available since 0.1 unless it says
- * otherwise.
+ * otherwise.  Every function that takes a params struct may also return GPT2_ERR_UNSUPPORTED: the
+ * struct is a newer one, and a field is set that this library does not know.
  */
 #ifndef GPT2_H
 #define GPT2_H
@@ -427,7 +428,10 @@ typedef struct gpt2_tap {
     float *data;       /* [n_rows, n_columns], valid during the callback; may be changed */
 } gpt2_tap;
 
-/* Runs on the thread that called gpt2_forward().  Non-zero ends it with GPT2_ERR_CANCELLED. */
+/*
+ * Runs on the thread that called gpt2_forward(), rounding to nearest with denormals kept, whatever
+ * the host's floating-point state is.  Non-zero ends the call with GPT2_ERR_CANCELLED.
+ */
 typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
 
 /*

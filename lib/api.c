@@ -5,6 +5,7 @@
 #include "bpe.h"
 #include "cpu.h"
 #include "forward.h"
+#include "fpstate.h"
 #include "params.h"
 #include "sampler.h"
 #include "tap.h"
@@ -94,6 +95,7 @@ int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_
 {
     struct gpt2i_error error = {NULL, 0};
     gpt2_model_params known;
+    uint64_t host_state;
     int32_t status;
 
     if (model != NULL)
@@ -107,8 +109,11 @@ int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_
                              &error);
     if (status != GPT2_OK)
         return status;
-    return gpt2i_model_read(model, path, known.n_threads == 0 ? gpt2i_cpu_count() : known.n_threads,
-                            &error);
+    host_state = gpt2i_fpstate_enter(); /* the numbers of config.json are rounded to float */
+    status = gpt2i_model_read(model, path,
+                              known.n_threads == 0 ? gpt2i_cpu_count() : known.n_threads, &error);
+    gpt2i_fpstate_leave(host_state);
+    return status;
 }
 
 void gpt2_model_free(gpt2_model *model)
@@ -345,28 +350,21 @@ static int32_t check_sample_params(const gpt2_sample_params *params, struct gpt2
     return GPT2_OK;
 }
 
-int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
-                    int32_t *id)
+static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
+                      int32_t *id, struct gpt2i_error *error)
 {
-    struct gpt2i_error error;
     struct gpt2i_sampler sampler;
     gpt2_sample_params known;
     const float *logits;
-    int32_t status;
+    int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
 
-    if (id != NULL)
-        *id = 0;
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    error = session_error(session);
-    status = gpt2i_params_take(&known, params, &sample_params, &error);
     if (status == GPT2_OK && id == NULL)
-        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sample: id is NULL");
+        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample: id is NULL");
     if (status == GPT2_OK)
-        status = check_sample_params(&known, &error);
+        status = check_sample_params(&known, error);
     if (status != GPT2_OK)
         return status;
-    logits = gpt2i_session_row(session, row, &error);
+    logits = gpt2i_session_row(session, row, error);
     if (logits == NULL)
         return GPT2_ERR_ROW;
     if (known.position < 0) {
@@ -378,7 +376,25 @@ int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params
     sampler.weights = session->sample_weights;
     sampler.order = session->sample_order;
     sampler.n_vocab = (size_t)session->model->config.n_vocab;
-    return gpt2i_sample(&sampler, logits, &known, id, &error);
+    return gpt2i_sample(&sampler, logits, &known, id, error);
+}
+
+int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
+                    int32_t *id)
+{
+    struct gpt2i_error error;
+    uint64_t host_state;
+    int32_t status;
+
+    if (id != NULL)
+        *id = 0;
+    if (session == NULL)
+        return GPT2_ERR_ARGUMENT;
+    error = session_error(session);
+    host_state = gpt2i_fpstate_enter(); /* params may hold NaN, which traps in some hosts' state */
+    status = sample(session, row, params, id, &error);
+    gpt2i_fpstate_leave(host_state);
+    return status;
 }
 
 /* ---------------------------------------------------------------------------------------- taps -- */

@@ -118,7 +118,7 @@ bool gpt2i_file_exists(const char *path)
     int fd = open_read(path);
 
     if (fd < 0)
-        return false;
+        return errno != ENOENT && errno != ENOTDIR; /* it is there, and cannot be opened */
     close_handle(fd);
     return true;
 }

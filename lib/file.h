@@ -21,7 +21,7 @@ struct gpt2i_file {
 GPT2I_HIDDEN int32_t gpt2i_path_join(char *path, const char *directory, const char *name,
                                      struct gpt2i_error *error);
 
-/* True if something can be opened for reading at 'path'. */
+/* True unless there is nothing at 'path'; what is there may still fail to open. */
 GPT2I_HIDDEN bool gpt2i_file_exists(const char *path);
 
 /* Opens a regular file.  Errors: GPT2_ERR_FILE.  On failure nothing stays open. */

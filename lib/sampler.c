@@ -6,7 +6,6 @@
  * which less than top_p has been kept.  Of equal logits the lower id counts as the likelier.
  */
 #include "sampler.h"
-#include "fpstate.h"
 #include "random.h"
 
 #include <math.h>
@@ -132,8 +131,8 @@ static void weigh(const struct gpt2i_sampler *sampler, const float *logits,
         keep_top_p(weights, sampler->order, n_vocab, params->top_p);
 }
 
-static int32_t choose(const struct gpt2i_sampler *sampler, const float *logits,
-                      const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
+int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
+                     const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
 {
     int32_t best = argmax(logits, sampler->n_vocab);
     uint32_t words[4];
@@ -151,14 +150,4 @@ static int32_t choose(const struct gpt2i_sampler *sampler, const float *logits,
     gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);
     *id = draw(sampler->weights, sampler->n_vocab, gpt2i_uniform(words[0]));
     return GPT2_OK;
-}
-
-int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
-                     const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
-{
-    uint64_t host_state = gpt2i_fpstate_enter();
-    int32_t status = choose(sampler, logits, params, id, error);
-
-    gpt2i_fpstate_leave(host_state);
-    return status;
 }

@@ -17,7 +17,7 @@ struct gpt2i_sampler {
 
 /*
  * As gpt2_sample(), from logits [n_vocab]; params are in range, and params->position is the index of
- * the token to draw.  Errors: GPT2_ERR_NAN.
+ * the token to draw.  The caller has entered our floating-point state.  Errors: GPT2_ERR_NAN.
  */
 GPT2I_HIDDEN int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
                                   const gpt2_sample_params *params, int32_t *id,

@@ -91,7 +91,7 @@ float *gpt2i_session_row(gpt2_session *session, int32_t row, struct gpt2i_error 
 
     if (session->n_rows_kept == 0) {
         (void)gpt2i_fail(error, GPT2_ERR_ROW,
-                         "no logits are kept: the last forward asked for none");
+                         "no logits are kept: none were asked for, or the last forward failed");
         return NULL;
     }
     if (row == GPT2_LAST_ROW)
