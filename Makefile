@@ -116,13 +116,13 @@ check: all $(TEST_SUITES)
 
 # Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
 check-hf: all
-	@sh tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD)
+	@bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD)
 
 # Every check at its full length.  An hour.
 soak: all $(TEST_SUITES)
 	@GPT2_TEST_EVERY_FLOAT=1 sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
 	  "sh tests/check_bits.sh $(BUILD)" \
-	  "sh tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) --full"
+	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) --full"
 
 deps:
 	@sh tests/deps.sh
@@ -164,4 +164,5 @@ help:
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
 .DELETE_ON_ERROR:
+.SECONDARY: $(TEST_OBJECTS)
 .PHONY: all lib demo check check-hf soak deps install uninstall clean help

@@ -16,7 +16,7 @@ count() {
 }
 
 for suite in "$@"; do
-    name=$(printf '%s\n' "$suite" | sed 's/^sh //; s/ .*//; s|.*/||; s/\.sh$//')
+    name=$(printf '%s\n' "$suite" | sed -E 's/^(ba)?sh //; s/ .*//; s|.*/||; s/\.sh$//')
     log=$log_dir/$name.log
     start=$(date +%s)
     sh -c "$suite" >"$log" 2>&1
