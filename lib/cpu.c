@@ -44,6 +44,13 @@ uint32_t gpt2i_cpu_features(void)
     return features;
 }
 
+#elif defined(__aarch64__)
+
+uint32_t gpt2i_cpu_features(void)
+{
+    return GPT2_CPU_NEON; /* part of every aarch64 */
+}
+
 #else
 
 uint32_t gpt2i_cpu_features(void)

@@ -9,6 +9,8 @@ const struct gpt2i_kernels *gpt2i_kernels_choose(uint32_t features)
 #if defined(__x86_64__)
         &gpt2i_kernels_avx512,
         &gpt2i_kernels_avx2,
+#elif defined(__aarch64__)
+        &gpt2i_kernels_neon,
 #endif
         &gpt2i_kernels_scalar,
     };

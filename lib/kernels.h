@@ -62,6 +62,8 @@ extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_scalar;
 #if defined(__x86_64__)
 extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_avx2;
 extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_avx512;
+#elif defined(__aarch64__)
+extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_neon;
 #endif
 
 #endif

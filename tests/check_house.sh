@@ -25,7 +25,7 @@ skip() {
 # ---- levels: a file of lib/ includes its own level or lower
 levels='
 0 common status arena file fpstate threads
-1 cpu fma kernels kernels_template scalar avx2 avx512 pack
+1 cpu fma kernels kernels_template scalar avx2 avx512 neon pack
 2 json decimal tensors safetensors unicode unicode_tables pretokenize dictionary vocab bpe
 3 config model weights kvcache layers attention tap forward random sampler session
 4 params api api_text

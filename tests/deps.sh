@@ -1,6 +1,6 @@
 #!/bin/sh
-# deps.sh: installs what the tests need, from the system's packages, if it is missing:
-# cmocka, and on CI machines (CI=true) clang and clang-format, whose checks are skipped elsewhere.
+# deps.sh: installs what the tests need, from the system's packages, if it is missing: cmocka, and on
+# CI machines (CI=true) the compilers and emulators whose checks are skipped where they are absent.
 set -eu
 
 have_cmocka() {
@@ -8,7 +8,13 @@ have_cmocka() {
         ${CC:-cc} -E -x c - >/dev/null 2>&1
 }
 
-if have_cmocka && { [ "${CI:-}" != true ] || { command -v clang && command -v clang-format; } >/dev/null; }; then
+have_ci_tools() {
+    for tool in clang clang-format qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
+        command -v $tool >/dev/null || return 1
+    done
+}
+
+if have_cmocka && { [ "${CI:-}" != true ] || have_ci_tools; }; then
     exit 0
 fi
 
@@ -23,7 +29,8 @@ fi
 if command -v apt-get >/dev/null; then
     $as_root apt-get update -q
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config $extra
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config \
+        $extra ${extra:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user musl-tools}
 elif command -v dnf >/dev/null; then
     # shellcheck disable=SC2086
     $as_root dnf install -y libcmocka-devel pkgconf $extra
