@@ -142,12 +142,13 @@ install: all
 	  -e 's|@INCLUDEDIR@|$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
 	  gpt2.pc.in > $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc
 	$(INSTALL) -m 644 $(DEMO_FILES) $(DESTDIR)$(demodir)
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/gpt2 $(DESTDIR)$(includedir)/gpt2.h $(DESTDIR)$(libdir)/libgpt2.a \
 	  $(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so \
 	  $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc $(addprefix $(DESTDIR)$(demodir)/,$(notdir $(DEMO_FILES)))
-	-rmdir $(DESTDIR)$(demodir) $(DESTDIR)$(datadir)/gpt2
+	@rmdir $(DESTDIR)$(demodir) $(DESTDIR)$(datadir)/gpt2 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD)

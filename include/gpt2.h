@@ -61,7 +61,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_TOKEN    (-2) /* a token id outside the vocabulary, or a byte without a token */
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
 #define GPT2_ERR_ROW      (-4) /* logits of a row that the last gpt2_forward() did not keep */
-#define GPT2_ERR_BUFFER   (-5) /* the output does not fit: the size it needs has been stored */
+#define GPT2_ERR_BUFFER   (-5) /* the output does not fit; its size is stored if it has a place */
 #define GPT2_ERR_STRETCH  (-6) /* a stretch of text is longer than the encoder was made for */
 
 /* The machine cannot: free something, or ask for less. */
@@ -69,9 +69,12 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_THREAD (-21) /* a thread could not be started */
 
 /* The files are not usable: the detail names the file, what was found and what was wanted. */
-#define GPT2_ERR_FILE        (-40) /* cannot be opened or read */
-#define GPT2_ERR_FORMAT      (-41) /* damaged, or not the format it should be */
-#define GPT2_ERR_UNSUPPORTED (-42) /* well-formed, but not something this library runs faithfully */
+#define GPT2_ERR_FILE   (-40) /* cannot be opened or read */
+#define GPT2_ERR_FORMAT (-41) /* damaged, or not the format it should be */
+
+/* Well-formed, but not something this library runs faithfully: a variant of the model in a file, or
+   a field of a newer params struct. */
+#define GPT2_ERR_UNSUPPORTED (-42)
 
 /* The call was ended. */
 #define GPT2_ERR_CANCELLED (-60) /* by gpt2_session_cancel() or by a tap */
@@ -270,9 +273,12 @@ typedef struct gpt2_session_params {
     uint32_t struct_size; /* set by gpt2_session_params_init() */
     uint32_t cpu_mask;    /* GPT2_CPU_* groups the kernels may use; default GPT2_CPU_ALL */
     int32_t n_threads;    /* 1..256, the caller's included; 0: one per CPU; default 1 */
-    int32_t n_ctx;        /* positions the text may reach; 0 (default): the model's n_positions */
+    int32_t n_ctx;        /* positions the text may reach; the model's n_positions if that is less,
+                             or if this is 0 (default); gpt2_session_n_ctx() tells */
     int32_t n_batch;      /* rows of one internal step, 1..65536; default 256 */
-    int32_t n_logit_rows; /* most rows of logits kept by one gpt2_forward(); default 1 */
+    int32_t
+        n_logit_rows; /* most rows of logits kept by one gpt2_forward(); default 1; more than the
+                             context has positions: as many as it has */
     int32_t empty_prompt; /* GPT2_EMPTY_*; default GPT2_EMPTY_ENDOFTEXT */
     int32_t reserved;     /* 0 */
     char *errbuf;         /* optional: receives one line of detail on failure */
@@ -293,7 +299,7 @@ GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session
 /* Ends the threads and frees the session; NULL is ignored. */
 GPT2_API void gpt2_session_free(gpt2_session *session);
 
-/* Starts a new, empty text. */
+/* Starts a new, empty text, and takes back a gpt2_session_cancel() that has ended no call yet. */
 GPT2_API int32_t gpt2_session_reset(gpt2_session *session);
 
 /* Positions filled so far, which is also the position of the next token; 0 for NULL. */
@@ -429,8 +435,8 @@ typedef struct gpt2_tap {
 } gpt2_tap;
 
 /*
- * Runs on the thread that called gpt2_forward(), rounding to nearest with denormals kept, whatever
- * the host's floating-point state is.  Non-zero ends the call with GPT2_ERR_CANCELLED.
+ * Runs on the thread that called gpt2_forward(), in the floating-point state of that call.
+ * Non-zero ends the call with GPT2_ERR_CANCELLED.
  */
 typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
 

@@ -126,7 +126,8 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     gpt2_model_info known = {0};
 
     if (model == NULL || info == NULL ||
-        info->struct_size < GPT2I_SIZE_TO(gpt2_model_info, memory_bytes))
+        info->struct_size < GPT2I_SIZE_TO(gpt2_model_info, memory_bytes) ||
+        info->struct_size > GPT2I_STRUCT_MOST_BYTES)
         return GPT2_ERR_ARGUMENT;
     known.struct_size = info->struct_size;
     known.n_vocab = model->config.n_vocab;
@@ -159,8 +160,7 @@ int32_t gpt2_session_params_init(gpt2_session_params *params, size_t struct_size
     return gpt2i_params_init(params, struct_size, &session_params);
 }
 
-static int32_t check_session_params(const gpt2_session_params *params, const gpt2_model *model,
-                                    struct gpt2i_error *error)
+static int32_t check_session_params(const gpt2_session_params *params, struct gpt2i_error *error)
 {
     const struct {
         const char *name;
@@ -169,9 +169,9 @@ static int32_t check_session_params(const gpt2_session_params *params, const gpt
         int64_t most;
     } ranges[] = {
         {"gpt2_session_params.n_threads", params->n_threads, 0, GPT2I_MAX_THREADS},
-        {"gpt2_session_params.n_ctx", params->n_ctx, 0, model->config.n_positions},
+        {"gpt2_session_params.n_ctx", params->n_ctx, 0, INT32_MAX},
         {"gpt2_session_params.n_batch", params->n_batch, 1, MAX_BATCH},
-        {"gpt2_session_params.n_logit_rows", params->n_logit_rows, 1, model->config.n_positions},
+        {"gpt2_session_params.n_logit_rows", params->n_logit_rows, 1, INT32_MAX},
         {"gpt2_session_params.empty_prompt", params->empty_prompt, GPT2_EMPTY_ENDOFTEXT,
          GPT2_EMPTY_UNIFORM},
         {"gpt2_session_params.reserved", params->reserved, 0, 0},
@@ -198,7 +198,7 @@ int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_session_create: %s is NULL",
                             model == NULL ? "model" : "session");
     if (status == GPT2_OK)
-        status = check_session_params(&known, model, &error);
+        status = check_session_params(&known, &error);
     return status == GPT2_OK ? gpt2i_session_new(session, model, &known, &error) : status;
 }
 
@@ -212,6 +212,7 @@ int32_t gpt2_session_reset(gpt2_session *session)
     if (session == NULL)
         return GPT2_ERR_ARGUMENT;
     (void)session_error(session);
+    atomic_store(&session->cancelled, false);
     session->n_past = 0;
     session->n_rows = 0;
     session->n_rows_kept = 0;
@@ -248,6 +249,7 @@ int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns)
 {
     if (session == NULL)
         return GPT2_ERR_ARGUMENT;
+    (void)session_error(session);
     session->deadline_ns = deadline_ns;
     return GPT2_OK;
 }
@@ -256,6 +258,7 @@ int32_t gpt2_session_after_fork(gpt2_session *session)
 {
     if (session == NULL)
         return GPT2_ERR_ARGUMENT;
+    (void)session_error(session);
     gpt2i_pool_forget_threads(session->pool);
     return GPT2_OK;
 }

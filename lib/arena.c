@@ -24,7 +24,7 @@ struct gpt2i_arena gpt2i_arena_over(void *base)
 
 void *gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes)
 {
-    uint64_t bytes;
+    uint64_t bytes = 0;
     size_t offset = arena->used_bytes;
 
     if (!gpt2i_mul_u64(count, element_bytes, &bytes) || bytes > SIZE_MAX - GPT2I_ALIGN ||

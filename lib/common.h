@@ -7,11 +7,13 @@
 #ifndef GPT2I_COMMON_H
 #define GPT2I_COMMON_H
 
-#ifdef __FAST_MATH__
-#error "libgpt2 promises exact bits: compile it without -ffast-math"
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0)
+#error "libgpt2 promises exact bits: compile it without -ffast-math and its parts"
 #endif
 
 #if defined(__clang__)
+#pragma float_control(precise, on) /* clang does not tell which parts of -ffast-math are on */
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")

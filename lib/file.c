@@ -113,6 +113,24 @@ static int64_t read_at(int fd, void *bytes, size_t n_bytes, uint64_t offset)
 
 #endif
 
+/* strerror() may write to memory that all threads share. */
+static const char *reason(int error_number)
+{
+    switch (error_number) {
+    case ENOENT:
+    case ENOTDIR:
+        return "there is no such file";
+    case EACCES:
+    case EPERM:
+        return "permission denied";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    default:
+        return "the system refuses";
+    }
+}
+
 bool gpt2i_file_exists(const char *path)
 {
     int fd = open_read(path);
@@ -133,7 +151,7 @@ int32_t gpt2i_file_open(struct gpt2i_file *file, const char *path, struct gpt2i_
     memcpy(file->path, path, strlen(path) + 1);
     fd = open_read(path);
     if (fd < 0)
-        return gpt2i_fail(error, GPT2_ERR_FILE, "%s: cannot be opened: %s", path, strerror(errno));
+        return gpt2i_fail(error, GPT2_ERR_FILE, "%s: cannot be opened: %s", path, reason(errno));
     if (!regular_size(fd, &file->size_bytes)) {
         close_handle(fd);
         return gpt2i_fail(error, GPT2_ERR_FILE, "%s: is not a regular file", path);

@@ -153,9 +153,9 @@ int32_t gpt2i_forward(gpt2_session *session, const int32_t *tokens, size_t n_tok
 {
     size_t n_vocab = (size_t)session->model->config.n_vocab;
     size_t first_kept = n_tokens - n_logit_rows;
-    uint64_t host_state = gpt2i_fpstate_enter();
     int32_t status = GPT2_OK;
 
+    session->host_state = gpt2i_fpstate_enter();
     session->n_rows_kept = 0;
     for (size_t row = 0; row < n_tokens && status == GPT2_OK;) {
         size_t t = gpt2i_min(n_tokens - row, (size_t)session->n_batch);
@@ -171,7 +171,7 @@ int32_t gpt2i_forward(gpt2_session *session, const int32_t *tokens, size_t n_tok
         status = run_step(session, &step);
         row += t;
     }
-    gpt2i_fpstate_leave(host_state);
+    gpt2i_fpstate_leave(session->host_state);
     if (status == GPT2_OK)
         status = interrupted(session);
     if (status != GPT2_OK)

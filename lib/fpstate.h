@@ -44,7 +44,7 @@ static inline void gpt2i_fpstate_leave(uint64_t host)
 
 #else
 
-/* WebAssembly and others have one state only. */
+/* WebAssembly has one state only; on other processors the host's state is taken as it is. */
 static inline uint64_t gpt2i_fpstate_enter(void)
 {
     return 0;

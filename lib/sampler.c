@@ -136,6 +136,7 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
 {
     int32_t best = argmax(logits, sampler->n_vocab);
     uint32_t words[4];
+    float scaled;
 
     if (best < 0)
         return gpt2i_fail(error, GPT2_ERR_NAN,
@@ -144,7 +145,8 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
         *id = best;
         return GPT2_OK;
     }
-    if (!(logits[best] / params->temperature < INFINITY))
+    scaled = logits[best] / params->temperature;
+    if (!(scaled < INFINITY && scaled > -INFINITY))
         return gpt2i_fail(error, GPT2_ERR_NAN, "logits / temperature exceed the largest float");
     weigh(sampler, logits, params);
     gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);

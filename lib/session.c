@@ -36,14 +36,15 @@ int32_t gpt2i_session_new(gpt2_session **out, const gpt2_model *model,
                           const gpt2_session_params *params, struct gpt2i_error *error)
 {
     const struct gpt2i_config *config = &model->config;
-    int32_t n_ctx = params->n_ctx == 0 ? config->n_positions : params->n_ctx;
+    bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
+    int32_t n_ctx = is_shorter ? params->n_ctx : config->n_positions;
     int32_t n_threads = params->n_threads == 0 ? gpt2i_cpu_count() : params->n_threads;
     gpt2_session shape = {
         .model = model,
         .kernels = gpt2i_kernels_choose(gpt2i_cpu_features() & params->cpu_mask),
         .n_ctx = n_ctx,
         .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
-        .n_logit_rows = params->n_logit_rows,
+        .n_logit_rows = params->n_logit_rows < n_ctx ? params->n_logit_rows : n_ctx,
         .empty_prompt = params->empty_prompt,
         .kv =
             {
@@ -59,14 +60,12 @@ int32_t gpt2i_session_new(gpt2_session **out, const gpt2_model *model,
     int32_t status;
 
     *out = NULL;
-    if (n_ctx > config->n_positions)
-        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "n_ctx is %d, the model has %d positions",
-                          n_ctx, config->n_positions);
     (void)layout(&measure, &shape, n_threads);
     place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
     if (place.base == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a session of %zu bytes",
-                          measure.used_bytes);
+        return gpt2i_fail(error, GPT2_ERR_MEMORY,
+                          "no memory for a session of %d positions, n_batch %d, n_logit_rows %d",
+                          shape.n_ctx, shape.n_batch, shape.n_logit_rows);
     session = layout(&place, &shape, n_threads);
     status = gpt2i_pool_start(session->pool, n_threads, error);
     if (status != GPT2_OK) {
@@ -91,7 +90,7 @@ float *gpt2i_session_row(gpt2_session *session, int32_t row, struct gpt2i_error 
 
     if (session->n_rows_kept == 0) {
         (void)gpt2i_fail(error, GPT2_ERR_ROW,
-                         "no logits are kept: none were asked for, or the last forward failed");
+                         "no logits are kept: no forward that asked for them has completed");
         return NULL;
     }
     if (row == GPT2_LAST_ROW)

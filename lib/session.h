@@ -49,13 +49,14 @@ struct gpt2_session {
     void *tap_user;
     uint32_t tap_kinds; /* GPT2_TAP_BIT of those wanted; 0: off */
 
+    uint64_t host_state; /* floating-point state of the caller, while a forward runs */
     _Atomic bool cancelled;
     uint64_t deadline_ns; /* 0: none */
     char error[GPT2I_ERROR_BYTES];
     size_t block_bytes;
 };
 
-/* 'params' are complete and in range but for what depends on the model. */
+/* 'params' are complete and in range. */
 GPT2I_HIDDEN int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                                        const gpt2_session_params *params,
                                        struct gpt2i_error *error);

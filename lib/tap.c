@@ -2,6 +2,7 @@
  * tap.c: calling the caller's callback, and the names of the points.
  */
 #include "tap.h"
+#include "fpstate.h"
 
 #include <stdio.h>
 
@@ -9,10 +10,14 @@ static int32_t call(gpt2_session *session, gpt2_tap *tap)
 {
     struct gpt2i_error error = {session->error, sizeof session->error};
     char name[32];
+    int32_t ends;
 
     tap->struct_size = sizeof *tap;
     tap->first_position = session->n_past + tap->first_row;
-    if (session->tap(session->tap_user, tap) == 0)
+    gpt2i_fpstate_leave(session->host_state); /* the callback is the host's code */
+    ends = session->tap(session->tap_user, tap);
+    session->host_state = gpt2i_fpstate_enter();
+    if (ends == 0)
         return GPT2_OK;
     (void)gpt2i_tap_name(tap->kind, tap->layer, name, sizeof name);
     return gpt2i_fail(&error, GPT2_ERR_CANCELLED, "cancelled by the tap at %s", name);

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define SPINS \
-    2000 /* looks before sleeping: about 20 microseconds, more than the gap between runs */
+    2000 /* looks before sleeping: 20 to 60 microseconds, more than the gap between runs */
 
 struct gpt2i_pool {
     int32_t n_threads; /* the caller's included */

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#define FILE_NAME_BYTES (NAME_BYTES + 16)
 #define NAME_BYTES      64
 #define SLOTS_PER_BLOCK 12
 #define SLOTS_OUTSIDE   5          /* wte, wpe, ln_f's two, lm_head */
@@ -27,7 +28,7 @@ struct slot {
     char name[NAME_BYTES]; /* without the file's prefix */
     enum slot_kind kind;
     bool is_vector;
-    bool optional; /* zeros where the file has none */
+    bool is_bias;  /* zeros where the file has no biases at all */
     size_t n_rows; /* as in the file */
     size_t n_columns;
     const struct gpt2i_tensor *tensor; /* NULL: zeros */
@@ -38,6 +39,7 @@ struct gpt2i_weight_map {
     struct gpt2i_config config;
     const struct gpt2i_tensors *tensors;
     const char *prefix; /* of the names in the file: "transformer." or "" */
+    bool has_biases;    /* else none is there, and all are zeros */
     size_t n_slots;
     size_t block_bytes;
     struct slot slots[];
@@ -56,14 +58,14 @@ static void add_slot(struct gpt2i_weight_map *map, const char *layer, const char
     slot->n_columns = n_columns;
 }
 
-/* A vector; biases may be missing, as nanoGPT leaves them out. */
+/* A vector: the gain or bias of a norm, the bias of a matrix. */
 static void add_vector(struct gpt2i_weight_map *map, const char *layer, const char *name, size_t n)
 {
     size_t length = strlen(name);
 
     add_slot(map, layer, name, SLOT_ROWS, 1, n);
     map->slots[map->n_slots - 1].is_vector = true;
-    map->slots[map->n_slots - 1].optional = strcmp(name + length - 5, ".bias") == 0;
+    map->slots[map->n_slots - 1].is_bias = strcmp(name + length - 5, ".bias") == 0;
 }
 
 static void list_slots(struct gpt2i_weight_map *map)
@@ -117,17 +119,36 @@ static int32_t fail_shape(const struct gpt2i_tensor *tensor, const struct slot *
                       tensor->file->path, tensor->name, found, wanted);
 }
 
+/* The tensor of a slot under its name in the file, 'name'; NULL if there is none. */
+static const struct gpt2i_tensor *look_up(const struct gpt2i_weight_map *map,
+                                          const struct slot *slot, char name[FILE_NAME_BYTES])
+{
+    bool is_outside = strncmp(slot->name, "lm_head.", 8) == 0;
+
+    (void)snprintf(name, FILE_NAME_BYTES, "%s%s", is_outside ? "" : map->prefix, slot->name);
+    return gpt2i_tensors_find(map->tensors, name);
+}
+
+/* nanoGPT can leave out all biases; a single one that is missing is a damaged file. */
+static bool has_biases(const struct gpt2i_weight_map *map)
+{
+    char name[FILE_NAME_BYTES];
+
+    for (size_t i = 0; i < map->n_slots; i++) {
+        if (map->slots[i].is_bias && look_up(map, &map->slots[i], name) != NULL)
+            return true;
+    }
+    return false;
+}
+
 static int32_t find_tensor(struct gpt2i_weight_map *map, struct slot *slot,
                            struct gpt2i_error *error)
 {
-    char name[NAME_BYTES + 16];
-    const struct gpt2i_tensor *tensor;
+    char name[FILE_NAME_BYTES];
+    const struct gpt2i_tensor *tensor = look_up(map, slot, name);
     bool fits;
 
-    (void)snprintf(name, sizeof name, "%s%s",
-                   strncmp(slot->name, "lm_head.", 8) == 0 ? "" : map->prefix, slot->name);
-    tensor = gpt2i_tensors_find(map->tensors, name);
-    if (tensor == NULL && slot->optional)
+    if (tensor == NULL && slot->is_bias && !map->has_biases)
         return GPT2_OK;
     if (tensor == NULL)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is missing",
@@ -208,6 +229,7 @@ int32_t gpt2i_weight_map_new(struct gpt2i_weight_map **out, const struct gpt2i_c
     map->prefix =
         gpt2i_tensors_find(tensors, "transformer.wte.weight") != NULL ? "transformer." : "";
     list_slots(map);
+    map->has_biases = has_biases(map);
     for (size_t i = 0; i < map->n_slots && status == GPT2_OK; i++)
         status = find_tensor(map, &map->slots[i], error);
     if (status == GPT2_OK)

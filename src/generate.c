@@ -186,10 +186,9 @@ static enum outcome generate(const struct options *options)
     if (outcome != OUTCOME_DONE)
         return outcome;
     if (options->n_ctx > info.n_positions)
-        outcome = complain(OUTCOME_FAILED, "the model has %d positions, -c asks for %d",
-                           (int)info.n_positions, (int)options->n_ctx);
-    if (outcome == OUTCOME_DONE)
-        outcome = prompt_read(&prompt, options, model, &info);
+        note("the model has %d positions, fewer than -c %d", (int)info.n_positions,
+             (int)options->n_ctx);
+    outcome = prompt_read(&prompt, options, model, &info);
     if (outcome == OUTCOME_DONE)
         outcome = session_open(options, model, options->n_ctx, 1, &run.session);
     if (outcome == OUTCOME_DONE && prompt.ids.count > (size_t)gpt2_session_n_ctx(run.session))

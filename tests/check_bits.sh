@@ -68,6 +68,7 @@ try gcc none gcc -O2
 try clang none clang -O2
 try contract-gcc none gcc -O3 -ffp-contract=fast -march=native
 try contract-clang none clang -O3 -ffp-contract=fast -march=native
+try part-of-fast-math none clang -O2 -ffast-math -fno-finite-math-only
 try musl none musl-gcc -O2 -static
 try no-fma "qemu-x86_64 -cpu Nehalem" gcc -O2 -static
 try aarch64 qemu-aarch64 aarch64-linux-gnu-gcc -O2 -static

@@ -45,6 +45,8 @@ static float random_float(float scale)
         return x * 0x1p-140f;
     case 3:
         return x * 0x1p+20f;
+    case 4:
+        return random_below(200) == 0 ? x * INFINITY : x; /* infinities and, of zeros, NaN */
     default:
         return x;
     }

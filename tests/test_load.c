@@ -244,6 +244,8 @@ static void test_tensors(void **state)
          FILE_PATH "tensor transformer.wpe.weight is missing"},
         {"wte.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "wte.weight is missing"},
         {"h.1.ln_2.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "h.1.ln_2.weight is missing"},
+        {"h.0.attn.c_attn.bias", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT,
+         "tensor transformer.h.0.attn.c_attn.bias is missing"},
         {"h.0.mlp.c_fc.weight", NULL, NULL, NULL, 0, GPT2_ERR_FORMAT, "c_fc.weight is missing"},
         {NULL, "h.7.ln_1.weight", NULL, NULL, 0, GPT2_ERR_UNSUPPORTED,
          "transformer.h.7.ln_1.weight has no place in a GPT-2 of 2 layers"},
