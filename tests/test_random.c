@@ -5,8 +5,6 @@
 
 #include "../lib/random.h"
 
-/* ------------------------------------------------------------------------------------ numbers -- */
-
 /* Random123's kat_vectors. */
 static void test_philox(void **state)
 {

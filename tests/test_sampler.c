@@ -87,6 +87,8 @@ static int32_t sample(const gpt2_sample_params *params)
     return id;
 }
 
+/* ------------------------------------------------------------------------------------ numbers -- */
+
 /* Two sets of numbers give the same text only if they are equal. */
 static void test_determinism(void **state)
 {
