@@ -42,35 +42,18 @@ GPT2I_INLINE TARGET void v16_store_n(float *x, size_t n, v16 v)
     _mm512_mask_storeu_ps(x, first_lanes(n), v);
 }
 
-GPT2I_INLINE TARGET v16 v16_add(v16 a, v16 b)
-{
-    return _mm512_add_ps(a, b);
-}
-
-GPT2I_INLINE TARGET v16 v16_sub(v16 a, v16 b)
-{
-    return _mm512_sub_ps(a, b);
-}
-
-GPT2I_INLINE TARGET v16 v16_mul(v16 a, v16 b)
-{
-    return _mm512_mul_ps(a, b);
-}
-
-GPT2I_INLINE TARGET v16 v16_div(v16 a, v16 b)
-{
-    return _mm512_div_ps(a, b);
-}
-
-GPT2I_INLINE TARGET v16 v16_max(v16 a, v16 b)
-{
-    return _mm512_max_ps(a, b);
-}
-
-GPT2I_INLINE TARGET v16 v16_min(v16 a, v16 b)
-{
-    return _mm512_min_ps(a, b);
-}
+#define DEFINE_LANEWISE(name, intrinsic)       \
+    GPT2I_INLINE TARGET v16 name(v16 a, v16 b) \
+    {                                          \
+        return intrinsic(a, b);                \
+    }
+DEFINE_LANEWISE(v16_add, _mm512_add_ps)
+DEFINE_LANEWISE(v16_sub, _mm512_sub_ps)
+DEFINE_LANEWISE(v16_mul, _mm512_mul_ps)
+DEFINE_LANEWISE(v16_div, _mm512_div_ps)
+DEFINE_LANEWISE(v16_max, _mm512_max_ps)
+DEFINE_LANEWISE(v16_min, _mm512_min_ps)
+DEFINE_LANEWISE(v16_scale_pow2, _mm512_scalef_ps)
 
 GPT2I_INLINE TARGET v16 v16_fma(v16 a, v16 b, v16 c)
 {
@@ -80,11 +63,6 @@ GPT2I_INLINE TARGET v16 v16_fma(v16 a, v16 b, v16 c)
 GPT2I_INLINE TARGET v16 v16_where_negative(v16 x, v16 a, v16 b)
 {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
-}
-
-GPT2I_INLINE TARGET v16 v16_scale_pow2(v16 x, v16 n)
-{
-    return _mm512_scalef_ps(x, n);
 }
 
 GPT2I_INLINE TARGET float v16_fold_add(v16 v)

@@ -12,17 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../lib/config.h"
 #include "../lib/file.h"
+#include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define DIRECTORY    "build/tests-tmp"
-#define SCRATCH      DIRECTORY "/config-scratch"
+#define SCRATCH      SCRATCH_DIRECTORY "/config-scratch"
 
 static char line[1024];
 static struct gpt2i_error error = {line, sizeof line};
@@ -41,14 +40,6 @@ static const struct gpt2i_config defaults = {
     .eos_token_id = -1,
 };
 
-static int make_directory(void **state)
-{
-    (void)state;
-    (void)mkdir("build", 0777);
-    (void)mkdir(DIRECTORY, 0777);
-    return access(DIRECTORY, W_OK);
-}
-
 static int remove_scratch(void **state)
 {
     (void)state;
@@ -58,13 +49,7 @@ static int remove_scratch(void **state)
 
 static int32_t read_text(const char *text, struct gpt2i_config *config)
 {
-    FILE *file;
-
-    (void)unlink(SCRATCH);
-    file = fopen(SCRATCH, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    assert_int_equal(fclose(file), 0);
+    scratch_write(SCRATCH, text, strlen(text));
     memset(config, 0x5a, sizeof *config);
     line[0] = '\0';
     return gpt2i_config_read(config, SCRATCH, &error);
@@ -274,8 +259,8 @@ static void test_refused(void **state)
             fail_msg("%s: status %d, %s", refused[i].text, (int)status, line);
         check_equal(&config, &zero);
     }
-    assert_int_equal(gpt2i_config_read(&config, DIRECTORY "/none", &error), GPT2_ERR_FILE);
-    assert_int_equal(gpt2i_config_read(&config, DIRECTORY, &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_config_read(&config, SCRATCH_DIRECTORY "/none", &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_config_read(&config, SCRATCH_DIRECTORY, &error), GPT2_ERR_FILE);
 }
 
 /* No prefix is read as a whole file. */
@@ -342,5 +327,5 @@ int main(void)
         cmocka_unit_test(test_cut),      cmocka_unit_test(test_real),
     };
 
-    return cmocka_run_group_tests_name("config", tests, make_directory, remove_scratch);
+    return cmocka_run_group_tests_name("config", tests, scratch_set_up, remove_scratch);
 }

@@ -12,43 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../lib/file.h"
+#include "scratch.h"
 
-#define DIRECTORY "build/tests-tmp"
-#define SCRATCH   DIRECTORY "/files-scratch"
+#define SCRATCH SCRATCH_DIRECTORY "/files-scratch"
 
 static char line[1024];
 static struct gpt2i_error error = {line, sizeof line};
-
-static int make_directory(void **state)
-{
-    (void)state;
-    (void)mkdir("build", 0777);
-    (void)mkdir(DIRECTORY, 0777);
-    return access(DIRECTORY, W_OK);
-}
 
 static int remove_scratch(void **state)
 {
     (void)state;
     (void)unlink(SCRATCH);
     return 0;
-}
-
-static void write_file(const void *bytes, size_t n_bytes)
-{
-    FILE *file;
-
-    (void)unlink(SCRATCH); /* some file systems wait for the disk when a file is overwritten */
-    file = fopen(SCRATCH, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, n_bytes, file), n_bytes);
-    assert_int_equal(fclose(file), 0);
 }
 
 static void test_files(void **state)
@@ -58,7 +38,7 @@ static void test_files(void **state)
     char bytes[8], path[GPT2I_PATH_BYTES], long_path[GPT2I_PATH_BYTES + 1];
 
     (void)state;
-    assert_int_equal(gpt2i_file_open(&file, DIRECTORY "/none", &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_file_open(&file, SCRATCH_DIRECTORY "/none", &error), GPT2_ERR_FILE);
     assert_non_null(strstr(line, "none: cannot be opened"));
     assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
     assert_string_equal(line, DIRECTORY ": is not a regular file");
@@ -67,12 +47,12 @@ static void test_files(void **state)
     assert_int_equal(gpt2i_file_open(&file, long_path, &error), GPT2_ERR_FILE);
     assert_string_equal(line, "path is longer than 4095 bytes");
     assert_int_equal(gpt2i_path_join(path, DIRECTORY, long_path, &error), GPT2_ERR_FILE);
-    assert_int_equal(gpt2i_path_join(path, DIRECTORY "/", "x", &error), GPT2_OK);
-    assert_string_equal(path, DIRECTORY "/x");
+    assert_int_equal(gpt2i_path_join(path, SCRATCH_DIRECTORY "/", "x", &error), GPT2_OK);
+    assert_string_equal(path, SCRATCH_DIRECTORY "/x");
 
-    write_file("01234567", 8);
+    scratch_write(SCRATCH, "01234567", 8);
     assert_true(gpt2i_file_exists(SCRATCH));
-    assert_false(gpt2i_file_exists(DIRECTORY "/none"));
+    assert_false(gpt2i_file_exists(SCRATCH_DIRECTORY "/none"));
     assert_int_equal(gpt2i_file_open(&file, SCRATCH, &error), GPT2_OK);
     assert_int_equal(file.size_bytes, 8);
     assert_int_equal(gpt2i_file_read(&file, 2, bytes, 6, &error), GPT2_OK);
@@ -93,7 +73,7 @@ static void test_files(void **state)
     assert_int_equal(text.file_bytes, 4);
     assert_string_equal(text.text, "0123");
     gpt2i_text_file_free(&text);
-    write_file("", 0);
+    scratch_write(SCRATCH, "", 0);
     assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 4, &error), GPT2_OK);
     assert_string_equal(text.text, "");
     gpt2i_text_file_free(&text);
@@ -108,7 +88,7 @@ static void test_descriptors(void **state)
 
     (void)state;
     close(before);
-    write_file("0123", 4);
+    scratch_write(SCRATCH, "0123", 4);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
         assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 3, &error), GPT2_ERR_FORMAT);
@@ -141,5 +121,5 @@ int main(void)
         cmocka_unit_test(test_pipe),
     };
 
-    return cmocka_run_group_tests_name("files", tests, make_directory, remove_scratch);
+    return cmocka_run_group_tests_name("files", tests, scratch_set_up, remove_scratch);
 }

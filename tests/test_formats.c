@@ -16,27 +16,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "../lib/tensors.h"
+#include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define DIRECTORY    "build/tests-tmp"
-#define SCRATCH      DIRECTORY "/formats-scratch"
+#define SCRATCH      SCRATCH_DIRECTORY "/formats-scratch"
 
 static char line[1024];
 static struct gpt2i_error error = {line, sizeof line};
-
-static int make_directory(void **state)
-{
-    (void)state;
-    (void)mkdir("build", 0777);
-    (void)mkdir(DIRECTORY, 0777);
-    return access(DIRECTORY, W_OK);
-}
 
 static int remove_scratch(void **state)
 {
@@ -45,42 +36,9 @@ static int remove_scratch(void **state)
     return 0;
 }
 
-static void write_file(const void *bytes, size_t n_bytes)
-{
-    FILE *file;
-
-    (void)unlink(SCRATCH); /* some file systems wait for the disk when a file is overwritten */
-    file = fopen(SCRATCH, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, n_bytes, file), n_bytes);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* What a failed call must leave as it was.  Pages are 0 where there is no /proc. */
-struct footprint {
-    long pages;
-    int descriptor;
-};
-
-static struct footprint footprint(void)
-{
-    struct footprint now = {0, -1};
-    char text[64] = "";
-    int fd = open("/proc/self/statm", O_RDONLY);
-
-    if (fd >= 0) {
-        if (read(fd, text, sizeof text - 1) > 0)
-            now.pages = strtol(text, NULL, 10);
-        close(fd);
-    }
-    now.descriptor = open(".", O_RDONLY);
-    close(now.descriptor);
-    return now;
-}
-
 static void check_unchanged(struct footprint before, const char *what)
 {
-    struct footprint after = footprint();
+    struct footprint after = footprint_now();
 
     if (after.descriptor != before.descriptor)
         fail_msg("%s: a file stays open", what);
@@ -120,7 +78,7 @@ static int32_t open_scratch(struct gpt2i_tensors *tensors)
 static void check_refused(int32_t wanted, const char *says, const char *what)
 {
     static struct gpt2i_tensors tensors;
-    struct footprint before = footprint();
+    struct footprint before = footprint_now();
     int32_t status = open_scratch(&tensors);
 
     if (status != wanted || strstr(line, says) == NULL ||
@@ -136,15 +94,15 @@ static void test_safetensors_valid(void **state)
 {
     static struct gpt2i_tensors tensors;
     static const char *const names[] = {"a", "b", "c", "none"};
-    struct footprint before = footprint();
+    struct footprint before = footprint_now();
     const struct gpt2i_tensor *b, *c;
     size_t n_bytes;
     unsigned char *bytes = safetensors(valid, sizeof valid - 1, VALID_DATA, &n_bytes);
 
     (void)state;
-    write_file(bytes, n_bytes);
+    scratch_write(SCRATCH, bytes, n_bytes);
     free(bytes);
-    before = footprint();
+    before = footprint_now();
     if (open_scratch(&tensors) != GPT2_OK)
         fail_msg("%s", line);
     assert_int_equal(tensors.n_tensors, COUNT(names));
@@ -185,7 +143,7 @@ static void test_safetensors_cut(void **state)
     for (size_t cut = 0; cut <= n_bytes; cut++) {
         if (cut == n_bytes - 1)
             continue; /* this is the valid file */
-        write_file(bytes, cut);
+        scratch_write(SCRATCH, bytes, cut);
         snprintf(what, sizeof what, "cut at %zu", cut);
         check_refused(GPT2_ERR_FORMAT, "", what);
     }
@@ -271,7 +229,7 @@ static void test_safetensors_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(refused); i++) {
         bytes = safetensors(refused[i].header, strlen(refused[i].header), 8, &n_bytes);
-        write_file(bytes, n_bytes);
+        scratch_write(SCRATCH, bytes, n_bytes);
         free(bytes);
         check_refused(refused[i].status, refused[i].says, refused[i].header);
     }
@@ -281,7 +239,7 @@ static void test_safetensors_refused(void **state)
         bytes = safetensors("{}", 2, 0, &n_bytes);
         for (int j = 0; j < 8; j++)
             bytes[j] = (unsigned char)(lengths[i] >> 8 * j);
-        write_file(bytes, n_bytes);
+        scratch_write(SCRATCH, bytes, n_bytes);
         /* as large as the header claims, without its bytes */
         if (lengths[i] < UINT32_MAX)
             assert_int_equal(truncate(SCRATCH, (off_t)lengths[i] + 8), 0);
@@ -303,14 +261,14 @@ static void test_safetensors_limits(void **state)
 
     (void)state;
     assert_int_equal(sizeof longest, GPT2I_TENSOR_NAME_BYTES);
-    write_file(bytes, 8 + sizeof header - 1 + 8);
+    scratch_write(SCRATCH, bytes, 8 + sizeof header - 1 + 8);
     free(bytes);
     assert_int_equal(open_scratch(&tensors), GPT2_OK);
     assert_non_null(gpt2i_tensors_find(&tensors, longest));
     gpt2i_tensors_close(&tensors);
 
     bytes = safetensors("{}", 2, 0, &n_bytes);
-    write_file(bytes, n_bytes);
+    scratch_write(SCRATCH, bytes, n_bytes);
     free(bytes);
     assert_int_equal(open_scratch(&tensors), GPT2_OK);
     assert_int_equal(tensors.n_tensors, 0);
@@ -328,7 +286,7 @@ static void test_safetensors_limits(void **state)
             continue;
         many[used] = '}';
         bytes = safetensors(many, used + 1, (size_t)i + 1, &n_bytes);
-        write_file(bytes, n_bytes);
+        scratch_write(SCRATCH, bytes, n_bytes);
         free(bytes);
         if (i == 65536) {
             check_refused(GPT2_ERR_FORMAT, "has more than 65536 tensors", "many");
@@ -411,8 +369,8 @@ static void test_safetensors_damaged(void **state)
             damaged[(random >> 8) % (n_bytes - VALID_DATA)] =
                 i % 2 == 0 ? (unsigned char)(random >> 24) : (unsigned char)valid[random >> 26];
         }
-        write_file(damaged, n_bytes);
-        before = footprint();
+        scratch_write(SCRATCH, damaged, n_bytes);
+        before = footprint_now();
         if (open_scratch(&tensors) == GPT2_OK) {
             for (size_t j = 0; j < tensors.n_tensors; j++)
                 assert_true(tensors.items[j].offset + tensors.items[j].n_bytes <= n_bytes);
@@ -492,5 +450,5 @@ int main(void)
         cmocka_unit_test(test_safetensors_real),
     };
 
-    return cmocka_run_group_tests_name("formats", tests, make_directory, remove_scratch);
+    return cmocka_run_group_tests_name("formats", tests, scratch_set_up, remove_scratch);
 }

@@ -7,8 +7,8 @@
 #endif
 
 #include "tiny_model.h"
+#include "scratch.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,28 +19,6 @@
 static gpt2_model *shared_model;     /* the plain one */
 static gpt2_session *shared_session; /* over it, with a row of logits */
 static uint64_t odd_hash;            /* of its logits */
-
-/* What a failed call must leave as it was.  Pages are 0 where there is no /proc. */
-struct footprint {
-    long pages;
-    int descriptor;
-};
-
-static struct footprint footprint(void)
-{
-    struct footprint now = {0, -1};
-    char text[64] = "";
-    int fd = open("/proc/self/statm", O_RDONLY);
-
-    if (fd >= 0) {
-        if (read(fd, text, sizeof text - 1) > 0)
-            now.pages = strtol(text, NULL, 10);
-        (void)close(fd);
-    }
-    now.descriptor = open(".", O_RDONLY);
-    (void)close(now.descriptor);
-    return now;
-}
 
 static int32_t load(const char *directory, int32_t n_threads, gpt2_model **model, char line[512])
 {
@@ -217,11 +195,11 @@ static void test_info(void **state)
 static void check_refused(const char *path, int32_t status, const char *words)
 {
     gpt2_model *model = (gpt2_model *)&model;
-    struct footprint before = footprint(), after;
+    struct footprint before = footprint_now(), after;
     char line[512] = "";
     int32_t found = load(path, 1, &model, line);
 
-    after = footprint();
+    after = footprint_now();
     if (found != status)
         fail_msg("found status %d, wanted %d and \"%s\": %s", (int)found, (int)status, words, line);
     tiny_check_says(line, words);
