@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -40,13 +41,13 @@ static void test_files(void **state)
     (void)state;
     assert_int_equal(gpt2i_file_open(&file, SCRATCH_DIRECTORY "/none", &error), GPT2_ERR_FILE);
     assert_non_null(strstr(line, "none: cannot be opened"));
-    assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
-    assert_string_equal(line, DIRECTORY ": is not a regular file");
+    assert_int_equal(gpt2i_file_open(&file, SCRATCH_DIRECTORY, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, SCRATCH_DIRECTORY ": is not a regular file");
     memset(long_path, 'a', sizeof long_path - 1);
     long_path[sizeof long_path - 1] = '\0';
     assert_int_equal(gpt2i_file_open(&file, long_path, &error), GPT2_ERR_FILE);
     assert_string_equal(line, "path is longer than 4095 bytes");
-    assert_int_equal(gpt2i_path_join(path, DIRECTORY, long_path, &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_path_join(path, SCRATCH_DIRECTORY, long_path, &error), GPT2_ERR_FILE);
     assert_int_equal(gpt2i_path_join(path, SCRATCH_DIRECTORY "/", "x", &error), GPT2_OK);
     assert_string_equal(path, SCRATCH_DIRECTORY "/x");
 
@@ -64,7 +65,7 @@ static void test_files(void **state)
     assert_int_equal(gpt2i_file_read(&file, 0, bytes, 8, &error), GPT2_ERR_FILE);
     gpt2i_file_close(&file);
 
-    assert_int_equal(gpt2i_text_file_read(&text, DIRECTORY, 100, &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_text_file_read(&text, SCRATCH_DIRECTORY, 100, &error), GPT2_ERR_FILE);
     assert_null(text.text);
     assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 3, &error), GPT2_ERR_FORMAT);
     assert_string_equal(line, SCRATCH ": has 4 bytes, more than the 3 allowed");
@@ -90,7 +91,7 @@ static void test_descriptors(void **state)
     close(before);
     scratch_write(SCRATCH, "0123", 4);
     for (int i = 0; i < 10; i++) {
-        assert_int_equal(gpt2i_file_open(&file, DIRECTORY, &error), GPT2_ERR_FILE);
+        assert_int_equal(gpt2i_file_open(&file, SCRATCH_DIRECTORY, &error), GPT2_ERR_FILE);
         assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 3, &error), GPT2_ERR_FORMAT);
         assert_int_equal(gpt2i_text_file_read(&text, SCRATCH, 4, &error), GPT2_OK);
         gpt2i_text_file_free(&text);
