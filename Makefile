@@ -111,6 +111,11 @@ SUITES = $(TEST_SUITES) \
   "sh tests/check_bits.sh $(BUILD) --quick" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model"
 
+# `make -j deps check`: first the one, then the other.
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+$(TEST_SUITES) $(TEST_OBJECTS): | deps
+endif
+
 check: all $(TEST_SUITES)
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 
