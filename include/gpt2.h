@@ -276,9 +276,8 @@ typedef struct gpt2_session_params {
     int32_t n_ctx;        /* positions the text may reach; the model's n_positions if that is less,
                              or if this is 0 (default); gpt2_session_n_ctx() tells */
     int32_t n_batch;      /* rows of one internal step, 1..65536; default 256 */
-    int32_t
-        n_logit_rows; /* most rows of logits kept by one gpt2_forward(); default 1; more than the
-                             context has positions: as many as it has */
+    int32_t n_logit_rows; /* most rows of logits kept by one gpt2_forward(), default 1; as many as
+                             the context has positions if it is more */
     int32_t empty_prompt; /* GPT2_EMPTY_*; default GPT2_EMPTY_ENDOFTEXT */
     int32_t reserved;     /* 0 */
     char *errbuf;         /* optional: receives one line of detail on failure */
