@@ -7,7 +7,7 @@
 #include "layers.h"
 
 #define TASKS_PER_THREAD 4 /* so that a thread that falls behind takes fewer */
-#define PANELS_TOGETHER  8 /* a multiple of the panels that kernels run at once */
+#define PANELS_TOGETHER  8 /* about what kernels run at once: a cut between them costs little */
 #define ROWS_TOGETHER    4 /* rows of a task that is cut along rows */
 
 struct linear_job {
