@@ -80,9 +80,9 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_CANCELLED (-60) /* by gpt2_session_cancel() or by a tap */
 #define GPT2_ERR_DEADLINE  (-61) /* the deadline of gpt2_session_set_deadline() has passed */
 
-/* The numbers are not usable. */
-#define GPT2_ERR_NAN (-80) /* the logits to sample from hold NaN or +infinity, hold nothing but
-                              -infinity, or leave the range of float when divided by temperature */
+/* The logits to sample from hold NaN or +infinity, hold nothing but -infinity, or leave the range of
+   float when they are divided by the temperature. */
+#define GPT2_ERR_NAN (-80)
 
 /* A sentence for a status, never NULL; also for numbers that this library does not know. */
 GPT2_API const char *gpt2_strerror(int32_t status);
