@@ -19,7 +19,7 @@
  *   Threads   A model and a tokenizer are immutable: any number of threads may use one.  A session
  *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the exception.
  *   Memory    Load and create allocate; nothing else does.  Nothing else opens files, starts
- *             threads or (on one thread) enters the kernel.
+ *             threads (but gpt2_session_init()) or, on one thread, enters the kernel.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
  *   Growth    Params and info structs begin with struct_size and grow at their end only.  Set them
@@ -61,7 +61,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_TOKEN    (-2) /* a token id outside the vocabulary, or a byte without a token */
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
 #define GPT2_ERR_ROW      (-4) /* logits of a row that the last gpt2_forward() did not keep */
-#define GPT2_ERR_BUFFER   (-5) /* the output does not fit; its size is stored if it has a place */
+#define GPT2_ERR_BUFFER   (-5) /* a buffer is too small; what it needs is stored or in the detail */
 #define GPT2_ERR_STRETCH  (-6) /* a stretch of text is longer than the encoder was made for */
 
 /* The machine cannot: free something, or ask for less. */
@@ -215,6 +215,27 @@ GPT2_API int32_t gpt2_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, c
 GPT2_API int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
                              char *text, size_t capacity, size_t *n_bytes);
 
+/* Between the calls of gpt2_decode_part(): {0} at the beginning of a text. */
+typedef struct gpt2_decode_state {
+    uint32_t n_held; /* 0 to 3 */
+    uint8_t held[4]; /* the first bytes of a character whose others are to come */
+} gpt2_decode_state;
+
+/* For 'flags' of gpt2_decode_part(): more tokens follow. */
+#define GPT2_DECODE_MORE 0x1u
+
+/*
+ * gpt2_decode_part() is gpt2_decode() for tokens that come one by one, or a few at a time: with
+ * GPT2_DECODE_MORE it ends between two UTF-8 characters and keeps the bytes of an unfinished one in
+ * 'state' for the next call; bytes that cannot become a character any more are not kept.  A call
+ * without the flag (n_ids may be 0) writes all that is left.
+ * All that was written makes the text of gpt2_decode().  A call that fails leaves 'state' as it was.
+ * Errors: GPT2_ERR_BUFFER, _TOKEN, _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
+                                  const int32_t *ids, size_t n_ids, uint32_t flags, char *text,
+                                  size_t capacity, size_t *n_bytes);
+
 /* The workspace of encoding: as many encoders as threads that encode, over one tokenizer. */
 typedef struct gpt2_encoder gpt2_encoder;
 
@@ -223,7 +244,7 @@ typedef struct gpt2_encoder_params {
     uint32_t reserved;        /* 0 */
     size_t max_stretch_bytes; /* longest stretch without a break, such as one word or one run of
                                  spaces, that can be encoded; default 65536.  The length of a text
-                                 is always enough for it.  Memory: about 17 bytes for each. */
+                                 is always enough for it.  Memory: about 19 bytes for each. */
     char *errbuf;             /* optional: receives one line of detail on failure */
     size_t errbuf_size;       /* bytes in errbuf */
 } gpt2_encoder_params;
@@ -238,22 +259,45 @@ GPT2_API int32_t gpt2_encoder_params_init(gpt2_encoder_params *params, size_t st
 GPT2_API int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer,
                                      const gpt2_encoder_params *params, gpt2_encoder **encoder);
 
+/*
+ * The same in the caller's memory: gpt2_encoder_size() stores how many bytes an encoder needs, and
+ * gpt2_encoder_init() makes it in 'memory', of 'memory_bytes' bytes, at any alignment and with any
+ * content, which must not move while the encoder is in use.  gpt2_encoder_free() then frees nothing
+ * and need not be called.
+ * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
+ * _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_encoder_size(const gpt2_encoder_params *params, size_t *n_bytes);
+GPT2_API int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer,
+                                   const gpt2_encoder_params *params, void *memory,
+                                   size_t memory_bytes, gpt2_encoder **encoder);
+
 /* NULL is ignored. */
 GPT2_API void gpt2_encoder_free(gpt2_encoder *encoder);
 
 /* One line about the last call on this encoder if it failed, else ""; valid until the next. */
 GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
-/* For 'flags' of gpt2_encode(): "<|endoftext|>" in the text is that one token, not 13 characters. */
-#define GPT2_ENCODE_SPECIAL 0x1u
+/* Forgets the parts of a text that has not ended.  Errors: GPT2_ERR_ARGUMENT. */
+GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
+
+/* For 'flags' of gpt2_encode(). */
+#define GPT2_ENCODE_SPECIAL 0x1u /* "<|endoftext|>" is that one token, not 13 characters */
+#define GPT2_ENCODE_MORE    0x2u /* the text goes on in the next call */
 
 /*
  * gpt2_encode() turns text into token ids, the ids of GPT-2's byte-level BPE.
  *
  *   text      'n_bytes' bytes of any content, UTF-8 or not, NULs included; NULL if n_bytes is 0
  *   ids       receives up to 'capacity' ids; n_bytes of them always suffice
- *   n_ids     receives how many ids the text has, also when it fails with GPT2_ERR_BUFFER
+ *   n_ids     receives how many ids there are, also when it fails with GPT2_ERR_BUFFER
  *             (then 'ids' is not to be read; it may be NULL if 'capacity' is 0: a count)
+ *
+ * A long text may come in parts, cut anywhere: all but the last with GPT2_ENCODE_MORE, and the other
+ * flags the same for all.  The encoder holds back bytes whose ids the next part may change, fewer
+ * than max_stretch_bytes + 64, so n_bytes + max_stretch_bytes + 64 ids always suffice for a part.
+ * The ids of all calls together are those of the whole text.  A call that fails has taken nothing of
+ * its part and can be made again.
  *
  * Time grows as n log n at worst, whatever the bytes.  Does not allocate.
  * Errors: GPT2_ERR_BUFFER, _STRETCH, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
@@ -295,6 +339,19 @@ GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t st
  */
 GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,
                                      gpt2_session **session);
+
+/*
+ * The same in the caller's memory: gpt2_session_size() stores how many bytes a session needs, and
+ * gpt2_session_init() makes it in 'memory', of 'memory_bytes' bytes, at any alignment and with any
+ * content, which must not move while the session is in use.  gpt2_session_free() then ends the
+ * threads and leaves the memory to the caller.
+ * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
+ * _THREAD, _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_session_size(const gpt2_model *model, const gpt2_session_params *params,
+                                   size_t *n_bytes);
+GPT2_API int32_t gpt2_session_init(const gpt2_model *model, const gpt2_session_params *params,
+                                   void *memory, size_t memory_bytes, gpt2_session **session);
 
 /* Ends the threads and frees the session; NULL is ignored. */
 GPT2_API void gpt2_session_free(gpt2_session *session);

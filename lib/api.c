@@ -2,7 +2,6 @@
  * api.c: the exported functions of models and sessions: arguments are checked here, the work is done
  * below.  api_text.c has those of tokenizers and encoders.
  */
-#include "bpe.h"
 #include "cpu.h"
 #include "forward.h"
 #include "fpstate.h"
@@ -184,6 +183,19 @@ static int32_t check_session_params(const gpt2_session_params *params, struct gp
     return status;
 }
 
+/* What the ways of making a session check; 'pointer' is the argument 'name', where they store. */
+static int32_t take_session_params(gpt2_session_params *known, const gpt2_session_params *params,
+                                   const char *function, const gpt2_model *model, const char *name,
+                                   const void *pointer, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_params_take(known, params, &session_params, error);
+
+    if (status == GPT2_OK && (model == NULL || pointer == NULL))
+        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", function,
+                            model == NULL ? "model" : name);
+    return status == GPT2_OK ? check_session_params(known, error) : status;
+}
+
 int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,
                             gpt2_session **session)
 {
@@ -193,13 +205,41 @@ int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *
 
     if (session != NULL)
         *session = NULL;
-    status = gpt2i_params_take(&known, params, &session_params, &error);
-    if (status == GPT2_OK && (model == NULL || session == NULL))
-        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_session_create: %s is NULL",
-                            model == NULL ? "model" : "session");
-    if (status == GPT2_OK)
-        status = check_session_params(&known, &error);
+    status = take_session_params(&known, params, "gpt2_session_create", model, "session", session,
+                                 &error);
     return status == GPT2_OK ? gpt2i_session_new(session, model, &known, &error) : status;
+}
+
+int32_t gpt2_session_size(const gpt2_model *model, const gpt2_session_params *params,
+                          size_t *n_bytes)
+{
+    struct gpt2i_error error = {NULL, 0};
+    gpt2_session_params known;
+    int32_t status;
+
+    if (n_bytes != NULL)
+        *n_bytes = 0;
+    status =
+        take_session_params(&known, params, "gpt2_session_size", model, "n_bytes", n_bytes, &error);
+    return status == GPT2_OK ? gpt2i_session_size(model, &known, n_bytes, &error) : status;
+}
+
+int32_t gpt2_session_init(const gpt2_model *model, const gpt2_session_params *params, void *memory,
+                          size_t memory_bytes, gpt2_session **session)
+{
+    struct gpt2i_error error = {NULL, 0};
+    gpt2_session_params known;
+    int32_t status;
+
+    if (session != NULL)
+        *session = NULL;
+    status =
+        take_session_params(&known, params, "gpt2_session_init", model, "session", session, &error);
+    if (status == GPT2_OK && memory == NULL)
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_session_init: memory is NULL");
+    if (status != GPT2_OK)
+        return status;
+    return gpt2i_session_init(session, model, &known, memory, memory_bytes, &error);
 }
 
 void gpt2_session_free(gpt2_session *session)

@@ -1,19 +1,13 @@
 /*
  * api_text.c: the exported functions of tokenizers and encoders: arguments are checked here, the
- * work is done in vocab.c and bpe.c.
+ * work is done in vocab.c and text.c.
  */
-#include "bpe.h"
 #include "params.h"
+#include "text.h"
 
 #define DEFAULT_STRETCH_BYTES 65536
 #define MAX_STRETCH_BYTES     INT32_MAX
-
-struct gpt2_encoder {
-    size_t block_bytes;
-    const gpt2_tokenizer *tokenizer;
-    struct gpt2i_bpe_scratch *scratch;
-    char error[GPT2I_ERROR_BYTES];
-};
+#define ENCODE_FLAGS          (GPT2_ENCODE_SPECIAL | GPT2_ENCODE_MORE)
 
 static const gpt2_tokenizer_params tokenizer_defaults = {.struct_size =
                                                              sizeof(gpt2_tokenizer_params)};
@@ -96,27 +90,21 @@ int32_t gpt2_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char
 int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, char *text,
                     size_t capacity, size_t *n_bytes)
 {
-    size_t total = 0;
+    gpt2_decode_state state = {0};
 
+    return gpt2_decode_part(tokenizer, &state, ids, n_ids, 0, text, capacity, n_bytes);
+}
+
+int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
+                         const int32_t *ids, size_t n_ids, uint32_t flags, char *text,
+                         size_t capacity, size_t *n_bytes)
+{
     if (n_bytes != NULL)
         *n_bytes = 0;
-    if (tokenizer == NULL || n_bytes == NULL || (ids == NULL && n_ids > 0) ||
-        (text == NULL && capacity > 0))
+    if (tokenizer == NULL || state == NULL || n_bytes == NULL || (ids == NULL && n_ids > 0) ||
+        (text == NULL && capacity > 0) || (flags & ~GPT2_DECODE_MORE) != 0 || state->n_held > 3)
         return GPT2_ERR_ARGUMENT;
-    for (size_t i = 0; i < n_ids; i++) {
-        const char *bytes;
-        size_t length;
-
-        if (!gpt2i_token_bytes(tokenizer, ids[i], &bytes, &length))
-            return GPT2_ERR_TOKEN;
-        if (length > SIZE_MAX - total)
-            return GPT2_ERR_ARGUMENT; /* more than an address space holds */
-        if (total <= capacity && length <= capacity - total && length > 0)
-            memcpy(text + total, bytes, length);
-        total += length;
-    }
-    *n_bytes = total;
-    return total <= capacity ? GPT2_OK : GPT2_ERR_BUFFER;
+    return gpt2i_decode(tokenizer, state, ids, n_ids, flags, text, capacity, n_bytes);
 }
 
 /* ----------------------------------------------------------------------------------- encoder -- */
@@ -126,15 +114,30 @@ int32_t gpt2_encoder_params_init(gpt2_encoder_params *params, size_t struct_size
     return gpt2i_params_init(params, struct_size, &encoder_params);
 }
 
-/* Measures over a NULL arena, and places; NULL while measuring. */
-static gpt2_encoder *encoder_layout(struct gpt2i_arena *arena, size_t max_stretch_bytes)
+/* What the ways of making an encoder check, and how many bytes one takes. */
+static int32_t measure_encoder(gpt2_encoder_params *known, const gpt2_encoder_params *params,
+                               struct gpt2i_arena *measured, struct gpt2i_error *error)
 {
-    gpt2_encoder *encoder = gpt2i_arena_take(arena, 1, sizeof *encoder);
-    struct gpt2i_bpe_scratch *scratch = gpt2i_bpe_scratch_layout(arena, max_stretch_bytes);
+    int32_t status = gpt2i_params_take(known, params, &encoder_params, error);
 
-    if (encoder != NULL)
-        encoder->scratch = scratch;
-    return encoder;
+    if (status != GPT2_OK)
+        return status;
+    if (known->reserved != 0)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_encoder_params.reserved is %u, wanted 0",
+                          (unsigned)known->reserved);
+    if (known->max_stretch_bytes == 0 || known->max_stretch_bytes > MAX_STRETCH_BYTES)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_encoder_params.max_stretch_bytes is %zu, wanted 1 to %d",
+                          known->max_stretch_bytes, MAX_STRETCH_BYTES);
+    *measured = gpt2i_arena_over(NULL);
+    (void)gpt2i_encoder_layout(measured, NULL, known->max_stretch_bytes);
+    return GPT2_OK;
+}
+
+static int32_t fail_encoder_memory(const gpt2_encoder_params *known, struct gpt2i_error *error)
+{
+    return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for an encoder of max_stretch_bytes %zu",
+                      known->max_stretch_bytes);
 }
 
 int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer, const gpt2_encoder_params *params,
@@ -142,41 +145,79 @@ int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer, const gpt2_encoder_
 {
     gpt2_encoder_params known;
     struct gpt2i_error error = {NULL, 0};
-    struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
+    struct gpt2i_arena measured, arena;
     void *block;
     int32_t status;
 
     if (encoder != NULL)
         *encoder = NULL;
-    status = gpt2i_params_take(&known, params, &encoder_params, &error);
+    status = measure_encoder(&known, params, &measured, &error);
     if (status != GPT2_OK)
         return status;
     if (tokenizer == NULL || encoder == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_create: %s is NULL",
                           tokenizer == NULL ? "tokenizer" : "encoder");
-    if (known.reserved != 0)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_params.reserved is %u, wanted 0",
-                          (unsigned)known.reserved);
-    if (known.max_stretch_bytes == 0 || known.max_stretch_bytes > MAX_STRETCH_BYTES)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
-                          "gpt2_encoder_params.max_stretch_bytes is %zu, wanted 1 to %d",
-                          known.max_stretch_bytes, MAX_STRETCH_BYTES);
-    (void)encoder_layout(&measure, known.max_stretch_bytes);
-    block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
+    block = measured.overflow ? NULL : gpt2i_block_new(measured.used_bytes);
     if (block == NULL)
-        return gpt2i_fail(&error, GPT2_ERR_MEMORY,
-                          "no memory for an encoder of max_stretch_bytes %zu",
-                          known.max_stretch_bytes);
+        return fail_encoder_memory(&known, &error);
     arena = gpt2i_arena_over(block);
-    *encoder = encoder_layout(&arena, known.max_stretch_bytes);
-    (*encoder)->block_bytes = measure.used_bytes;
-    (*encoder)->tokenizer = tokenizer;
+    *encoder = gpt2i_encoder_layout(&arena, tokenizer, known.max_stretch_bytes);
+    (*encoder)->block_bytes = measured.used_bytes;
+    return GPT2_OK;
+}
+
+int32_t gpt2_encoder_size(const gpt2_encoder_params *params, size_t *n_bytes)
+{
+    gpt2_encoder_params known;
+    struct gpt2i_error error = {NULL, 0};
+    struct gpt2i_arena measured;
+    int32_t status;
+
+    if (n_bytes != NULL)
+        *n_bytes = 0;
+    status = measure_encoder(&known, params, &measured, &error);
+    if (status != GPT2_OK)
+        return status;
+    if (n_bytes == NULL)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_size: n_bytes is NULL");
+    *n_bytes = gpt2i_arena_bytes_anywhere(&measured);
+    return *n_bytes == 0 ? fail_encoder_memory(&known, &error) : GPT2_OK;
+}
+
+int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer, const gpt2_encoder_params *params,
+                          void *memory, size_t memory_bytes, gpt2_encoder **encoder)
+{
+    gpt2_encoder_params known;
+    struct gpt2i_error error = {NULL, 0};
+    struct gpt2i_arena measured, arena;
+    size_t wanted_bytes;
+    int32_t status;
+
+    if (encoder != NULL)
+        *encoder = NULL;
+    status = measure_encoder(&known, params, &measured, &error);
+    if (status != GPT2_OK)
+        return status;
+    if (tokenizer == NULL || memory == NULL || encoder == NULL)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_init: %s is NULL",
+                          tokenizer == NULL ? "tokenizer"
+                          : memory == NULL  ? "memory"
+                                            : "encoder");
+    wanted_bytes = gpt2i_arena_bytes_anywhere(&measured);
+    if (wanted_bytes == 0)
+        return fail_encoder_memory(&known, &error);
+    if (memory_bytes < wanted_bytes)
+        return gpt2i_fail(&error, GPT2_ERR_BUFFER,
+                          "gpt2_encoder_init: memory_bytes is %zu, wanted %zu", memory_bytes,
+                          wanted_bytes);
+    arena = gpt2i_arena_anywhere(memory);
+    *encoder = gpt2i_encoder_layout(&arena, tokenizer, known.max_stretch_bytes);
     return GPT2_OK;
 }
 
 void gpt2_encoder_free(gpt2_encoder *encoder)
 {
-    if (encoder != NULL)
+    if (encoder != NULL && encoder->block_bytes > 0)
         gpt2i_block_free(encoder, encoder->block_bytes);
 }
 
@@ -185,18 +226,34 @@ const char *gpt2_encoder_error(const gpt2_encoder *encoder)
     return encoder == NULL ? "" : encoder->error;
 }
 
+/* The encoder's own error line, emptied for a new call. */
+static struct gpt2i_error encoder_error(gpt2_encoder *encoder)
+{
+    struct gpt2i_error error = {encoder->error, sizeof encoder->error};
+
+    gpt2i_error_clear(&error);
+    return error;
+}
+
+int32_t gpt2_encoder_reset(gpt2_encoder *encoder)
+{
+    if (encoder == NULL)
+        return GPT2_ERR_ARGUMENT;
+    (void)encoder_error(encoder);
+    gpt2i_encoder_reset(encoder);
+    return GPT2_OK;
+}
+
 int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, uint32_t flags,
                     int32_t *ids, size_t capacity, size_t *n_ids)
 {
-    struct gpt2i_error error = {NULL, 0};
+    struct gpt2i_error error;
 
     if (n_ids != NULL)
         *n_ids = 0;
     if (encoder == NULL)
         return GPT2_ERR_ARGUMENT;
-    error.text = encoder->error;
-    error.capacity = sizeof encoder->error;
-    gpt2i_error_clear(&error);
+    error = encoder_error(encoder);
     if (n_ids == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encode: n_ids is NULL");
     if (text == NULL && n_bytes > 0)
@@ -205,10 +262,9 @@ int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, uin
     if (ids == NULL && capacity > 0)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
                           "gpt2_encode: ids is NULL, but capacity is %zu", capacity);
-    if ((flags & ~GPT2_ENCODE_SPECIAL) != 0)
+    if ((flags & ~ENCODE_FLAGS) != 0)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
                           "gpt2_encode: flags 0x%x, of which 0x%x means nothing here",
-                          (unsigned)flags, (unsigned)(flags & ~GPT2_ENCODE_SPECIAL));
-    return gpt2i_bpe_encode(encoder->tokenizer, encoder->scratch, text, n_bytes,
-                            (flags & GPT2_ENCODE_SPECIAL) != 0, ids, capacity, n_ids, &error);
+                          (unsigned)flags, (unsigned)(flags & ~ENCODE_FLAGS));
+    return gpt2i_encode(encoder, text, n_bytes, flags, ids, capacity, n_ids, &error);
 }

@@ -22,6 +22,20 @@ struct gpt2i_arena gpt2i_arena_over(void *base)
     return arena;
 }
 
+size_t gpt2i_arena_bytes_anywhere(const struct gpt2i_arena *measured)
+{
+    bool fits = !measured->overflow && measured->used_bytes <= SIZE_MAX - GPT2I_ALIGN;
+
+    return fits ? measured->used_bytes + GPT2I_ALIGN - 1 : 0;
+}
+
+struct gpt2i_arena gpt2i_arena_anywhere(void *memory)
+{
+    size_t past = (size_t)((uintptr_t)memory % GPT2I_ALIGN);
+
+    return gpt2i_arena_over((unsigned char *)memory + (past == 0 ? 0 : GPT2I_ALIGN - past));
+}
+
 void *gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes)
 {
     uint64_t bytes = 0;

@@ -1,13 +1,12 @@
 /*
- * bpe.c: encoding.  Text is cut into pieces, and inside each piece the two neighbours whose merge
- * has the lowest rank, the leftmost of equals, become one token, until no neighbours can merge.
+ * bpe.c: byte-pair encoding of one piece of text: the two neighbours whose merge has the lowest rank,
+ * the leftmost of equals, become one token, until no neighbours can merge.
  *
  * Three ways lead to the same ids.  Most pieces of ordinary text are tokens themselves: one
  * look-up.  Other short pieces are merged in two small arrays.  Long pieces are merged in a linked
  * list with a tree over it that finds the lowest rank, so that n bytes take n log n steps.
  */
 #include "bpe.h"
-#include "pretokenize.h"
 #include "vocab.h"
 
 #define FAN_OUT    16 /* children of a node of the tree: 16 ranks are one cache line */
@@ -19,17 +18,10 @@
  * levels[k][16 i] on.  The leftmost lowest rank is found from the top down.
  */
 struct gpt2i_bpe_scratch {
-    size_t max_stretch_bytes;
     int32_t *symbols;
     uint32_t *next;
     uint32_t *previous;
     uint32_t *levels[MAX_LEVELS];
-};
-
-struct id_output {
-    int32_t *ids;
-    size_t capacity;
-    size_t n_ids; /* goes on counting where the capacity ends */
 };
 
 struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
@@ -51,18 +43,10 @@ struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
     }
     if (scratch == NULL)
         return NULL;
-    scratch->max_stretch_bytes = max_stretch_bytes;
     scratch->symbols = symbols;
     scratch->next = next;
     scratch->previous = previous;
     return scratch;
-}
-
-static void put_id(struct id_output *output, int32_t id)
-{
-    if (output->n_ids < output->capacity)
-        output->ids[output->n_ids] = id;
-    output->n_ids++;
 }
 
 /* ------------------------------------------------------------------------------ short pieces -- */
@@ -186,9 +170,9 @@ static size_t find_lowest(const struct gpt2i_bpe_scratch *scratch, int top, uint
     return at;
 }
 
-/* The long way of gpt2i_bpe_short(): n_bytes <= max_stretch_bytes; false if a byte has no token. */
+/* The long way of gpt2i_bpe_short(). */
 static bool merge_long(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
-                       const unsigned char *piece, size_t n_bytes, struct id_output *output)
+                       const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
 {
     int32_t *symbols = scratch->symbols;
     uint32_t *next = scratch->next, *previous = scratch->previous;
@@ -230,98 +214,21 @@ static bool merge_long(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch
         }
     }
     for (uint32_t i = 0; i < end; i = next[i])
-        put_id(output, symbols[i]);
+        gpt2i_put_id(output, symbols[i]);
     return true;
 }
 
-/* -------------------------------------------------------------------------------- whole text -- */
-
-/* Names the first byte of text[begin .. end] that has no token. */
-static int32_t fail_no_token(const gpt2_tokenizer *tokenizer, const unsigned char *text,
-                             size_t begin, size_t end, struct gpt2i_error *error)
+bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
+                     const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
 {
-    while (begin + 1 < end && tokenizer->byte_ids[text[begin]] >= 0)
-        begin++;
-    return gpt2i_fail(error, GPT2_ERR_TOKEN,
-                      "byte 0x%02x at offset %zu of the text has no token in this vocabulary",
-                      (unsigned)text[begin], begin);
-}
+    int32_t ids[GPT2I_SHORT_BYTES];
+    size_t n;
 
-/* One text without special tokens: text[begin .. end]. */
-static int32_t encode_span(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
-                           const unsigned char *text, size_t begin, size_t end,
-                           struct id_output *output, struct gpt2i_error *error)
-{
-    size_t length;
-
-    for (size_t at = begin; at < end; at += length) {
-        const unsigned char *piece = text + at;
-
-        length = gpt2i_piece_length(piece, end - at);
-        if (length > scratch->max_stretch_bytes)
-            return gpt2i_fail(error, GPT2_ERR_STRETCH,
-                              "a stretch of %zu bytes without a break at offset %zu of the text; "
-                              "the encoder was made for max_stretch_bytes %zu",
-                              length, at, scratch->max_stretch_bytes);
-        if (length <= GPT2I_SHORT_BYTES) {
-            int32_t ids[GPT2I_SHORT_BYTES];
-            size_t n;
-
-            ids[0] = find_piece(tokenizer, piece, length);
-            n = ids[0] >= 0 ? 1 : gpt2i_bpe_short(tokenizer, piece, length, ids);
-            if (n == 0)
-                return fail_no_token(tokenizer, text, at, end, error);
-            for (size_t i = 0; i < n; i++)
-                put_id(output, ids[i]);
-        } else if (!merge_long(tokenizer, scratch, piece, length, output)) {
-            return fail_no_token(tokenizer, text, at, end, error);
-        }
-    }
-    return GPT2_OK;
-}
-
-/* Where the next <|endoftext|> begins in text[at .. n_bytes]; n_bytes if there is none. */
-static size_t find_special(const unsigned char *text, size_t at, size_t n_bytes)
-{
-    while (n_bytes - at >= GPT2I_EOT_BYTES) {
-        const unsigned char *found = memchr(text + at, '<', n_bytes - at - GPT2I_EOT_BYTES + 1);
-
-        if (found == NULL)
-            break;
-        at = (size_t)(found - text);
-        if (memcmp(found, GPT2I_EOT_TEXT, GPT2I_EOT_BYTES) == 0)
-            return at;
-        at++;
-    }
-    return n_bytes;
-}
-
-int32_t gpt2i_bpe_encode(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
-                         const char *text, size_t n_bytes, bool special, int32_t *ids,
-                         size_t capacity, size_t *n_ids, struct gpt2i_error *error)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    struct id_output output = {.ids = ids, .capacity = capacity};
-    size_t at = 0;
-
-    *n_ids = 0;
-    special = special && tokenizer->eot >= 0;
-    while (at < n_bytes) {
-        /* a special token ends one text and begins another: no piece looks across it */
-        size_t end = special ? find_special(bytes, at, n_bytes) : n_bytes;
-        int32_t status = encode_span(tokenizer, scratch, bytes, at, end, &output, error);
-
-        if (status != GPT2_OK)
-            return status;
-        if (end < n_bytes) {
-            put_id(&output, tokenizer->eot);
-            end += GPT2I_EOT_BYTES;
-        }
-        at = end;
-    }
-    *n_ids = output.n_ids;
-    if (output.n_ids > capacity)
-        return gpt2i_fail(error, GPT2_ERR_BUFFER, "the text has %zu ids, the buffer room for %zu",
-                          output.n_ids, capacity);
-    return GPT2_OK;
+    if (n_bytes > GPT2I_SHORT_BYTES)
+        return merge_long(tokenizer, scratch, piece, n_bytes, output);
+    ids[0] = find_piece(tokenizer, piece, n_bytes);
+    n = ids[0] >= 0 ? 1 : gpt2i_bpe_short(tokenizer, piece, n_bytes, ids);
+    for (size_t i = 0; i < n; i++)
+        gpt2i_put_id(output, ids[i]);
+    return n > 0;
 }

@@ -1,5 +1,5 @@
 /*
- * bpe.h: GPT-2's byte-level BPE: the vocabulary and merges, encoding and decoding.
+ * bpe.h: GPT-2's byte-level BPE: the vocabulary and merges, and the encoding of one piece of text.
  */
 #ifndef GPT2I_BPE_H
 #define GPT2I_BPE_H
@@ -32,10 +32,26 @@ struct gpt2i_bpe_scratch;
 GPT2I_HIDDEN struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
                                                                 size_t max_stretch_bytes);
 
-/* As gpt2_encode(). */
-GPT2I_HIDDEN int32_t gpt2i_bpe_encode(const gpt2_tokenizer *tokenizer,
-                                      struct gpt2i_bpe_scratch *scratch, const char *text,
-                                      size_t n_bytes, bool special, int32_t *ids, size_t capacity,
-                                      size_t *n_ids, struct gpt2i_error *error);
+/* Where ids go. */
+struct gpt2i_id_output {
+    int32_t *ids;
+    size_t capacity;
+    size_t n_ids; /* goes on counting where the capacity ends */
+};
+
+static inline void gpt2i_put_id(struct gpt2i_id_output *output, int32_t id)
+{
+    if (output->n_ids < output->capacity)
+        output->ids[output->n_ids] = id;
+    output->n_ids++;
+}
+
+/*
+ * Encodes piece[n_bytes], 0 < n_bytes <= the scratch's max_stretch_bytes; false, and nothing is put
+ * out, if a byte has no token.
+ */
+GPT2I_HIDDEN bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer,
+                                  struct gpt2i_bpe_scratch *scratch, const unsigned char *piece,
+                                  size_t n_bytes, struct gpt2i_id_output *output);
 
 #endif

@@ -4,6 +4,36 @@
 #include "session.h"
 #include "cpu.h"
 
+static int32_t n_threads_of(const gpt2_session_params *params)
+{
+    return params->n_threads == 0 ? gpt2i_cpu_count() : params->n_threads;
+}
+
+/* A session without its parts. */
+static gpt2_session shape_of(const gpt2_model *model, const gpt2_session_params *params)
+{
+    const struct gpt2i_config *config = &model->config;
+    bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
+    int32_t n_ctx = is_shorter ? params->n_ctx : config->n_positions;
+    gpt2_session shape = {
+        .model = model,
+        .kernels = gpt2i_kernels_choose(gpt2i_cpu_features() & params->cpu_mask),
+        .n_ctx = n_ctx,
+        .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
+        .n_logit_rows = params->n_logit_rows < n_ctx ? params->n_logit_rows : n_ctx,
+        .empty_prompt = params->empty_prompt,
+        .kv =
+            {
+                .n_layer = (size_t)config->n_layer,
+                .n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE),
+                .n_head = (size_t)config->n_head,
+                .head_dim = (size_t)(config->n_embd / config->n_head),
+            },
+    };
+
+    return shape;
+}
+
 /* Measures (arena over NULL) or places; the sizes come from 'shape' either way. */
 static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape, int32_t n_threads)
 {
@@ -25,55 +55,79 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape
     parts.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
     parts.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
     gpt2i_kvcache_layout(&parts.kv, arena);
-    if (place != NULL) {
-        parts.block_bytes = arena->used_bytes;
+    if (place != NULL)
         *place = parts;
-    }
     return place;
 }
 
-int32_t gpt2i_session_new(gpt2_session **out, const gpt2_model *model,
+static int32_t fail_memory(const gpt2_session *shape, struct gpt2i_error *error)
+{
+    return gpt2i_fail(error, GPT2_ERR_MEMORY,
+                      "no memory for a session of %d positions, n_batch %d, n_logit_rows %d",
+                      shape->n_ctx, shape->n_batch, shape->n_logit_rows);
+}
+
+int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,
+                           size_t *n_bytes, struct gpt2i_error *error)
+{
+    gpt2_session shape = shape_of(model, params);
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+
+    (void)layout(&measure, &shape, n_threads_of(params));
+    *n_bytes = gpt2i_arena_bytes_anywhere(&measure);
+    return *n_bytes == 0 ? fail_memory(&shape, error) : GPT2_OK;
+}
+
+/* Places a session and starts its threads. */
+static int32_t begin(gpt2_session **session, struct gpt2i_arena place, const gpt2_session *shape,
+                     int32_t n_threads, struct gpt2i_error *error)
+{
+    gpt2_session *begun = layout(&place, shape, n_threads);
+    int32_t status = gpt2i_pool_start(begun->pool, n_threads, error);
+
+    if (status == GPT2_OK)
+        *session = begun;
+    return status;
+}
+
+int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
+                           const gpt2_session_params *params, void *memory, size_t memory_bytes,
+                           struct gpt2i_error *error)
+{
+    gpt2_session shape = shape_of(model, params);
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+    int32_t n_threads = n_threads_of(params);
+    size_t wanted_bytes;
+
+    (void)layout(&measure, &shape, n_threads);
+    wanted_bytes = gpt2i_arena_bytes_anywhere(&measure);
+    if (wanted_bytes == 0)
+        return fail_memory(&shape, error);
+    if (memory_bytes < wanted_bytes)
+        return gpt2i_fail(error, GPT2_ERR_BUFFER,
+                          "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
+                          wanted_bytes);
+    return begin(session, gpt2i_arena_anywhere(memory), &shape, n_threads, error);
+}
+
+int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                           const gpt2_session_params *params, struct gpt2i_error *error)
 {
-    const struct gpt2i_config *config = &model->config;
-    bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
-    int32_t n_ctx = is_shorter ? params->n_ctx : config->n_positions;
-    int32_t n_threads = params->n_threads == 0 ? gpt2i_cpu_count() : params->n_threads;
-    gpt2_session shape = {
-        .model = model,
-        .kernels = gpt2i_kernels_choose(gpt2i_cpu_features() & params->cpu_mask),
-        .n_ctx = n_ctx,
-        .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
-        .n_logit_rows = params->n_logit_rows < n_ctx ? params->n_logit_rows : n_ctx,
-        .empty_prompt = params->empty_prompt,
-        .kv =
-            {
-                .n_layer = (size_t)config->n_layer,
-                .n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE),
-                .n_head = (size_t)config->n_head,
-                .head_dim = (size_t)(config->n_embd / config->n_head),
-            },
-    };
+    gpt2_session shape = shape_of(model, params);
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
-    struct gpt2i_arena place;
-    gpt2_session *session;
+    int32_t n_threads = n_threads_of(params);
+    void *block;
     int32_t status;
 
-    *out = NULL;
     (void)layout(&measure, &shape, n_threads);
-    place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
-    if (place.base == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY,
-                          "no memory for a session of %d positions, n_batch %d, n_logit_rows %d",
-                          shape.n_ctx, shape.n_batch, shape.n_logit_rows);
-    session = layout(&place, &shape, n_threads);
-    status = gpt2i_pool_start(session->pool, n_threads, error);
-    if (status != GPT2_OK) {
-        gpt2i_block_free(session, session->block_bytes);
-        return status;
-    }
-    *out = session;
-    return GPT2_OK;
+    block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
+    if (block == NULL)
+        return fail_memory(&shape, error);
+    shape.block_bytes = measure.used_bytes;
+    status = begin(session, gpt2i_arena_over(block), &shape, n_threads, error);
+    if (status != GPT2_OK)
+        gpt2i_block_free(block, measure.used_bytes);
+    return status;
 }
 
 void gpt2i_session_free(gpt2_session *session)
@@ -81,7 +135,8 @@ void gpt2i_session_free(gpt2_session *session)
     if (session == NULL)
         return;
     gpt2i_pool_stop(session->pool);
-    gpt2i_block_free(session, session->block_bytes);
+    if (session->block_bytes > 0)
+        gpt2i_block_free(session, session->block_bytes);
 }
 
 float *gpt2i_session_row(gpt2_session *session, int32_t row, struct gpt2i_error *error)

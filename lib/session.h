@@ -53,13 +53,18 @@ struct gpt2_session {
     _Atomic bool cancelled;
     uint64_t deadline_ns; /* 0: none */
     char error[GPT2I_ERROR_BYTES];
-    size_t block_bytes;
+    size_t block_bytes; /* 0: in the caller's memory */
 };
 
-/* 'params' are complete and in range. */
+/* As gpt2_session_create(), _size() and _init(); 'params' are complete and in range. */
 GPT2I_HIDDEN int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                                        const gpt2_session_params *params,
                                        struct gpt2i_error *error);
+GPT2I_HIDDEN int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,
+                                        size_t *n_bytes, struct gpt2i_error *error);
+GPT2I_HIDDEN int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
+                                        const gpt2_session_params *params, void *memory,
+                                        size_t memory_bytes, struct gpt2i_error *error);
 
 GPT2I_HIDDEN void gpt2i_session_free(gpt2_session *session);
 

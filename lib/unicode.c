@@ -66,6 +66,26 @@ size_t gpt2i_utf8_read(const unsigned char *bytes, size_t n_bytes, uint32_t *cod
     return *code_point < 0x10000 || *code_point > 0x10ffff ? 0 : 4;
 }
 
+size_t gpt2i_utf8_unfinished(const unsigned char *bytes, size_t n_bytes)
+{
+    unsigned char whole[4] = {0, 0x80, 0x80, 0x80};
+    uint32_t code_point;
+    size_t n = 1, wanted;
+
+    while (n < 3 && n < n_bytes && is_continuation(bytes[n_bytes - n]))
+        n++;
+    if (n > n_bytes)
+        return 0;
+    memcpy(whole, bytes + n_bytes - n, n);
+    if (whole[0] < 0xc2 || whole[0] > 0xf4)
+        return 0;
+    wanted = whole[0] < 0xe0 ? 2 : whole[0] < 0xf0 ? 3 : 4;
+    if (n >= wanted)
+        return 0;
+    /* behind a second byte that may stand there, any continuation may: 0x80 */
+    return n == 1 || gpt2i_utf8_read(whole, sizeof whole, &code_point) == wanted ? n : 0;
+}
+
 enum gpt2i_class gpt2i_class_of(uint32_t code_point)
 {
     uint32_t block, at;

@@ -26,6 +26,12 @@ GPT2I_HIDDEN extern const uint8_t gpt2i_ascii_class[128];
 GPT2I_HIDDEN size_t gpt2i_utf8_read(const unsigned char *bytes, size_t n_bytes,
                                     uint32_t *code_point);
 
+/*
+ * How many bytes at the end of bytes[n_bytes] begin a well-formed sequence that more bytes would
+ * complete: 0 to 3.
+ */
+GPT2I_HIDDEN size_t gpt2i_utf8_unfinished(const unsigned char *bytes, size_t n_bytes);
+
 /* The class of a code point; Unicode 16.0. */
 GPT2I_HIDDEN enum gpt2i_class gpt2i_class_of(uint32_t code_point);
 

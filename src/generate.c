@@ -1,12 +1,12 @@
 /*
  * generate.c: `gpt2 generate`: a prompt, and what the model makes of it.
  *
- * One loop: choose a token from the last row of logits, print it, run it.  Text leaves through a
- * UTF-8 stream, so that a character whose bytes are spread over two tokens appears whole.
+ * One loop: choose a token from the last row of logits, print it, run it.  A character whose bytes
+ * are spread over two tokens appears whole.
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include <gpt2.h>
 
@@ -15,35 +15,42 @@
 #include "options.h"
 #include "platform.h"
 #include "setup.h"
-#include "utf8.h"
 
 /* Where tokens are printed: as text, or as ids with single spaces between. */
 struct printer {
     const gpt2_tokenizer *tokenizer;
     bool is_in_ids;
     bool has_ids; /* some have been printed */
-    struct utf8_stream utf8;
+    gpt2_decode_state state;
+    char *text; /* of one token, grown as needed */
+    size_t capacity;
 };
 
-/* Fits into stdio's buffer, so that one flush is one write() of whole characters. */
-#define CHUNK_BYTES 1024
-
-static enum outcome print_text(struct printer *printer, const char *text, size_t n_bytes)
+static enum outcome print_bytes(const char *bytes, size_t n_bytes)
 {
-    unsigned char chunk[CHUNK_BYTES];
-    size_t n = 0;
-    enum outcome outcome = OUTCOME_DONE;
+    enum outcome outcome = output_write(bytes, n_bytes);
 
-    for (size_t i = 0; i < n_bytes && outcome == OUTCOME_DONE; i++) {
-        n += utf8_push(&printer->utf8, (unsigned char)text[i], chunk + n);
-        if (n + UTF8_MOST_BYTES > sizeof chunk || i + 1 == n_bytes) {
-            outcome = output_write(chunk, n);
-            if (outcome == OUTCOME_DONE)
-                outcome = output_flush();
-            n = 0;
-        }
+    return outcome == OUTCOME_DONE ? output_flush() : outcome;
+}
+
+/* What these tokens add to the text, in whole characters if there are more to come. */
+static enum outcome print_decoded(struct printer *printer, const int32_t *ids, size_t n_ids,
+                                  uint32_t flags)
+{
+    size_t n_bytes;
+    int32_t status;
+
+    while ((status = gpt2_decode_part(printer->tokenizer, &printer->state, ids, n_ids, flags,
+                                      printer->text, printer->capacity, &n_bytes)) ==
+           GPT2_ERR_BUFFER) {
+        char *text = realloc(printer->text, n_bytes);
+
+        if (text == NULL)
+            return complain(OUTCOME_FAILED, "no memory for a token of %zu bytes", n_bytes);
+        printer->text = text;
+        printer->capacity = n_bytes;
     }
-    return outcome;
+    return status == GPT2_OK ? print_bytes(printer->text, n_bytes) : complain_status(status, NULL);
 }
 
 static enum outcome print_id(struct printer *printer, int32_t id)
@@ -59,19 +66,12 @@ static enum outcome print_id(struct printer *printer, int32_t id)
 
 static enum outcome print_token(struct printer *printer, int32_t id)
 {
-    const char *text;
-    size_t n_bytes;
-    int32_t status;
-
     if (printer->is_in_ids)
         return print_id(printer, id);
     /* A vocabulary smaller than the model's: nothing to print for the ids it lacks. */
     if (id >= gpt2_tokenizer_n_vocab(printer->tokenizer))
         return OUTCOME_DONE;
-    status = gpt2_token_bytes(printer->tokenizer, id, &text, &n_bytes);
-    if (status != GPT2_OK)
-        return complain_status(status, NULL);
-    return print_text(printer, text, n_bytes);
+    return print_decoded(printer, &id, 1, GPT2_DECODE_MORE);
 }
 
 static enum outcome print_prompt(struct printer *printer, const struct prompt *prompt)
@@ -79,7 +79,7 @@ static enum outcome print_prompt(struct printer *printer, const struct prompt *p
     enum outcome outcome = OUTCOME_DONE;
 
     if (!printer->is_in_ids)
-        return print_text(printer, prompt->text.data, prompt->text.size);
+        return print_bytes(prompt->text.data, prompt->text.size);
     for (size_t i = 0; i < prompt->ids.count && outcome == OUTCOME_DONE; i++)
         outcome = print_id(printer, prompt->ids.data[i]);
     return outcome;
@@ -88,11 +88,11 @@ static enum outcome print_prompt(struct printer *printer, const struct prompt *p
 /* What is still held back, and the newline that ends the output. */
 static enum outcome print_end(struct printer *printer)
 {
-    enum outcome outcome = output_write(printer->utf8.held, printer->utf8.n_held);
+    enum outcome outcome = OUTCOME_DONE;
 
-    if (outcome == OUTCOME_DONE)
-        outcome = output_write("\n", 1);
-    return outcome == OUTCOME_DONE ? output_flush() : outcome;
+    if (!printer->is_in_ids)
+        outcome = print_decoded(printer, NULL, 0, 0);
+    return outcome == OUTCOME_DONE ? print_bytes("\n", 1) : outcome;
 }
 
 struct run {
@@ -202,6 +202,7 @@ static enum outcome generate(const struct options *options)
         outcome = generate_with(&run, &prompt, &printer);
     }
     session_close(run.session);
+    free(printer.text);
     prompt_free(&prompt);
     gpt2_model_free(model);
     return outcome;
