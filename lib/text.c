@@ -13,9 +13,9 @@
 
 /*
  * Bytes behind a piece that decide where it ends: a white-space character that it leaves to the next
- * piece (3 bytes), the character behind that (4), and a special token that may begin there.
+ * piece (3 bytes) and then a special token, if one begins there; else less.
  */
-#define LOOK_AHEAD_BYTES (3 + 4 + GPT2I_EOT_BYTES)
+#define LOOK_AHEAD_BYTES (3 + GPT2I_EOT_BYTES)
 
 /*
  * Room for an unsettled end beyond max_stretch_bytes.  A piece that is cut off is seen too long by
