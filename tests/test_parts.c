@@ -144,6 +144,22 @@ static void test_cuts(void **state)
     gpt2_tokenizer_free(tokenizer);
 }
 
+static void check_cuts(struct pair pair, const char *text, uint32_t flags)
+{
+    struct stream stream = {.encoder = pair.encoder, .flags = flags};
+    size_t n_bytes = strlen(text), n_whole;
+    int32_t *whole = encode(pair, text, n_bytes, flags, &n_whole);
+
+    for (size_t cut = 0; cut <= n_bytes; cut++) {
+        stream.n_ids = 0;
+        assert_int_equal(push(&stream, text, cut, false), GPT2_OK);
+        assert_int_equal(push(&stream, text + cut, n_bytes - cut, true), GPT2_OK);
+        assert_int_equal(stream.n_ids, n_whole);
+        assert_memory_equal(stream.ids, whole, n_whole * sizeof *whole);
+    }
+    free(whole);
+}
+
 /* Texts whose pieces depend on what stands far behind them, cut at each place. */
 static void test_each_cut(void **state)
 {
@@ -157,7 +173,7 @@ static void test_each_cut(void **state)
         "  \xf0\x9f\x98\x80",
         "\xe3\x80\x80 \xe6\xbc\xa2\xe6",
         EOT EOT " " EOT,
-        "\xc2\xa0\xc2\xa0a",
+        "\xc2\xa0\xc2\xa0 a",
         "12  12",
         " \n\n " EOT "\n",
     };
@@ -165,22 +181,18 @@ static void test_each_cut(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
-        struct stream stream = {.encoder = pair.encoder};
-
-        for (stream.flags = 0; stream.flags <= GPT2_ENCODE_SPECIAL; stream.flags++) {
-            size_t n_bytes = strlen(texts[i]), n_whole;
-            int32_t *whole = encode(pair, texts[i], n_bytes, stream.flags, &n_whole);
-
-            for (size_t cut = 0; cut <= n_bytes; cut++) {
-                stream.n_ids = 0;
-                assert_int_equal(push(&stream, texts[i], cut, false), GPT2_OK);
-                assert_int_equal(push(&stream, texts[i] + cut, n_bytes - cut, true), GPT2_OK);
-                assert_int_equal(stream.n_ids, n_whole);
-                assert_memory_equal(stream.ids, whole, n_whole * sizeof *whole);
-            }
-            free(whole);
-        }
+        check_cuts(pair, texts[i], 0);
+        check_cuts(pair, texts[i], GPT2_ENCODE_SPECIAL);
     }
+    close_pair(pair);
+
+    /* a space and an ideographic space, whose first byte it may be merged with */
+    put_vocabulary("{\"\xc4\xa0\":0,\"\xc3\xa3\":1,\"\xc4\xa2\":2,\"\xc4\xa0\xc3\xa3\":3,"
+                   "\"<|endoftext|>\":4}",
+                   "\xc4\xa0 \xc3\xa3\n");
+    pair = open_pair(DIRECTORY);
+    check_ids(pair, " \xe3\x80\x80" EOT, 17, GPT2_ENCODE_SPECIAL, (int32_t[]){3, 2, 2, 4}, 4);
+    check_cuts(pair, " \xe3\x80\x80" EOT, GPT2_ENCODE_SPECIAL);
     close_pair(pair);
 }
 
