@@ -123,6 +123,12 @@ check: all $(TEST_SUITES)
 check-hf: all
 	@bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD)
 
+# Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
+check-real: all
+	@command -v python3 >/dev/null || { echo 'check-real: python3 is missing' >&2; exit 1; }
+	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
+	  --program $(BUILD)/gpt2 "$(GPT2_MODELS)"
+
 # Every check at its full length.  An hour.
 soak: all $(TEST_SUITES)
 	@GPT2_TEST_EVERY_FLOAT=1 sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
@@ -164,6 +170,7 @@ help:
 	@echo 'deps       installs what tests need: cmocka'
 	@echo 'check      the tests; minutes'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
+	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
 	@echo 'soak       every check at its full length; an hour'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
 	@echo 'clean'
@@ -171,4 +178,4 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS)
-.PHONY: all lib demo check check-hf soak deps install uninstall clean help
+.PHONY: all lib demo check check-hf check-real soak deps install uninstall clean help
