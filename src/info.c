@@ -11,8 +11,6 @@
 #include "options.h"
 #include "setup.h"
 
-#define KEY_FORMAT "%-20s "
-
 static const char *activation_name(int32_t activation)
 {
     static const char *const names[] = {

@@ -14,7 +14,8 @@
 #include "platform.h"
 
 static const struct command *const commands[] = {
-    &command_generate, &command_tokenize, &command_detokenize, &command_trace, &command_info,
+    &command_generate,   &command_score, &command_tokenize,
+    &command_detokenize, &command_trace, &command_info,
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])

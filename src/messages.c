@@ -59,6 +59,24 @@ void note(const char *format, ...)
     va_end(arguments);
 }
 
+void progress(const char *format, ...)
+{
+    char line[128];
+    va_list arguments;
+
+    if (!platform_is_terminal(stderr))
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\r%s\033[K", line);
+}
+
+void progress_clear(void)
+{
+    progress("%s", "");
+}
+
 static enum outcome output_failed(void)
 {
     if (errno == EPIPE)

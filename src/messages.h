@@ -28,6 +28,13 @@ enum outcome complain_memory(void);
 /* One line that only a person at a terminal gets. */
 void note(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* The same, but the next one takes its place; progress_clear() must come before other messages. */
+void progress(const char *format, ...) PRINTF_LIKE(1, 2);
+void progress_clear(void);
+
+/* A result that is a fact: printf(KEY_FORMAT "%d\n", "key", value). */
+#define KEY_FORMAT "%-20s "
+
 /* Standard output.  All report what goes wrong; OUTCOME_READER_GONE says nothing. */
 enum outcome output_write(const void *bytes, size_t n_bytes);
 enum outcome output_flush(void);

@@ -92,7 +92,7 @@ static const struct option table[] = {
     {OPTIONS_GENERATE, 0, "no-echo", NULL, NULL, FLAG(no_echo),
      "print the continuation alone, without the prompt"},
     {OPTIONS_CONTEXT, 'c', "ctx-size", NULL, "N", INT(n_ctx, 0, INT32_MAX),
-     "positions that prompt and continuation may fill;\n"
+     "positions of the context to use;\n"
      "0 (default): as many as the model has"},
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
      "the file to write; replaced only when all went well"},

@@ -92,7 +92,7 @@ bool platform_seek(FILE *file, uint64_t offset)
 
 static void on_interrupt(int signal_number)
 {
-    gpt2_session *session = atomic_load(&interruptible);
+    gpt2_session *session = atomic_exchange(&interruptible, NULL);
 
     (void)signal_number;
     if (session != NULL)
@@ -115,4 +115,9 @@ void platform_cancel_on_interrupt(gpt2_session *session)
         sigaction(SIGINT, &action, NULL);
         atomic_store(&interruptible, NULL);
     }
+}
+
+bool platform_was_interrupted(void)
+{
+    return atomic_load(&interruptible) == NULL;
 }

@@ -41,4 +41,7 @@ bool platform_seek(FILE *file, uint64_t offset);
  */
 void platform_cancel_on_interrupt(gpt2_session *session);
 
+/* Has it cancelled the session?  gpt2_session_reset() would take that back. */
+bool platform_was_interrupted(void);
+
 #endif

@@ -97,6 +97,19 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
     return OUTCOME_DONE;
 }
 
+enum outcome input_read(struct bytes *input, const struct options *options, const char *given)
+{
+    if (given == NULL)
+        return bytes_read(input,
+                          options->operand != NULL ? options->operand : options->prompt_file);
+    input->size = strlen(given);
+    input->data = malloc(input->size + 1);
+    if (input->data == NULL)
+        return complain_memory();
+    memcpy(input->data, given, input->size);
+    return OUTCOME_DONE;
+}
+
 enum outcome prompt_read(struct prompt *prompt, const struct options *options,
                          const gpt2_model *model, const gpt2_model_info *info)
 {

@@ -22,6 +22,12 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
 /* The tokenizer alone: no weights are read.  The caller frees it with gpt2_tokenizer_free(). */
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
 
+/*
+ * The whole text, or the ids, that a command works on: 'given' on the command line, or else FILE,
+ * --file or standard input.  The caller frees input->data.
+ */
+enum outcome input_read(struct bytes *input, const struct options *options, const char *given);
+
 struct prompt {
     struct bytes text; /* empty for a prompt in ids */
     struct ids ids;

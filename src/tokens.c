@@ -2,7 +2,6 @@
  * tokens.c: `gpt2 tokenize` and `gpt2 detokenize`: text to ids and back, byte for byte.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include <gpt2.h>
 
@@ -11,21 +10,6 @@
 #include "messages.h"
 #include "options.h"
 #include "setup.h"
-
-/* The text or the ids to work on: 'given' from the command line, or else a file. */
-static enum outcome read_input(struct bytes *input, const struct options *options,
-                               const char *given)
-{
-    if (given == NULL)
-        return bytes_read(input,
-                          options->operand != NULL ? options->operand : options->prompt_file);
-    input->size = strlen(given);
-    input->data = malloc(input->size + 1);
-    if (input->data == NULL)
-        return complain_memory();
-    memcpy(input->data, given, input->size);
-    return OUTCOME_DONE;
-}
 
 static enum outcome write_ids(const struct ids *ids)
 {
@@ -57,7 +41,7 @@ static enum outcome tokenize(const struct options *options)
     enum outcome outcome = tokenizer_open(options, &tokenizer);
 
     if (outcome == OUTCOME_DONE)
-        outcome = read_input(&text, options, options->prompt);
+        outcome = input_read(&text, options, options->prompt);
     if (outcome == OUTCOME_DONE)
         outcome = ids_encode(&ids, tokenizer, text.data, text.size, options->special);
     if (outcome == OUTCOME_DONE)
@@ -96,7 +80,7 @@ static enum outcome detokenize(const struct options *options)
     enum outcome outcome = tokenizer_open(options, &tokenizer);
 
     if (outcome == OUTCOME_DONE)
-        outcome = read_input(&list, options, options->tokens);
+        outcome = input_read(&list, options, options->tokens);
     if (outcome == OUTCOME_DONE)
         outcome = ids_parse(&ids, list.data, list.size, gpt2_tokenizer_n_vocab(tokenizer), origin);
     if (outcome == OUTCOME_DONE)

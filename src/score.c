@@ -1,0 +1,275 @@
+/*
+ * score.c: `gpt2 score`: how likely a model finds a text.
+ *
+ * The text is cut into windows of the context, and every token of it is predicted once: the windows
+ * of lm-evaluation-harness' loglikelihood_rolling.  A window is run in short calls, so that only
+ * the logits of those few rows are held in memory.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "messages.h"
+#include "options.h"
+#include "platform.h"
+#include "setup.h"
+
+#define ROWS_PER_CALL    64
+#define PROGRESS_SECONDS 0.2
+
+struct score {
+    struct ids sequence; /* <|endoftext|> if the model has one, and the text */
+    size_t n_inputs;     /* the tokens but the last: each predicts the next one */
+    size_t n_done;       /* inputs whose prediction has been counted */
+    size_t n_bytes;      /* of the tokens to count */
+    double nats;         /* of those counted */
+    int32_t n_ctx;
+    int32_t n_vocab;
+    gpt2_session *session;
+    double start;
+    double shown; /* when progress was last shown */
+};
+
+/* -log of the probability that a row of logits gives to 'id'; NaN if they give none. */
+static double row_nats(const float *logits, int32_t n_vocab, int32_t id)
+{
+    double largest = (double)logits[0];
+    double sum = 0;
+
+    for (int32_t i = 1; i < n_vocab; i++) {
+        if ((double)logits[i] > largest)
+            largest = (double)logits[i];
+    }
+    for (int32_t i = 0; i < n_vocab; i++)
+        sum += exp((double)logits[i] - largest);
+    return log(sum) + (largest - (double)logits[id]);
+}
+
+static double nats_per_token(const struct score *score)
+{
+    return score->nats / (double)score->n_done;
+}
+
+static void show_progress(struct score *score)
+{
+    double now = platform_seconds();
+
+    if (now - score->shown < PROGRESS_SECONDS)
+        return;
+    score->shown = now;
+    progress("%zu / %zu tokens, %.0f tokens/s, perplexity %.6g", score->n_done, score->n_inputs,
+             (double)score->n_done / (now - score->start), exp(nats_per_token(score)));
+}
+
+/* Runs inputs 'at' to 'end' in one call and counts those that no earlier window has counted. */
+static int32_t score_call(struct score *score, size_t at, size_t end)
+{
+    size_t first = at > score->n_done ? at : score->n_done;
+    size_t n_rows = end > first ? end - first : 0;
+    const int32_t *ids = score->sequence.data;
+    int32_t status = gpt2_forward(score->session, ids + at, end - at, n_rows);
+
+    for (size_t i = end - n_rows; i < end && status == GPT2_OK; i++) {
+        const float *logits;
+
+        status = gpt2_session_logits(score->session, (int32_t)(i - at), &logits);
+        if (status != GPT2_OK)
+            return status;
+        score->nats += row_nats(logits, score->n_vocab, ids[i + 1]);
+        if (isnan(score->nats))
+            return GPT2_ERR_NAN;
+        score->n_done++;
+    }
+    return status;
+}
+
+/*
+ * A window counts n_ctx predictions, the last one what is left.  Its inputs begin where those of the
+ * window before ended; the last window's so much earlier that it is as long as the others.
+ */
+static int32_t score_windows(struct score *score, size_t per_call)
+{
+    size_t n_ctx = (size_t)score->n_ctx;
+    int32_t status = GPT2_OK;
+
+    while (score->n_done < score->n_inputs && status == GPT2_OK) {
+        size_t left = score->n_inputs - score->n_done;
+        size_t end = left < n_ctx ? score->n_inputs : score->n_done + n_ctx;
+        size_t at = end > n_ctx ? end - n_ctx : 0;
+
+        gpt2_session_reset(score->session);
+        if (platform_was_interrupted())
+            return GPT2_ERR_CANCELLED;
+        while (at < end && status == GPT2_OK) {
+            size_t call_end = end - at < per_call ? end : at + per_call;
+
+            status = score_call(score, at, call_end);
+            at = call_end;
+            if (status == GPT2_OK)
+                show_progress(score);
+        }
+    }
+    return status;
+}
+
+/* Puts <|endoftext|> in front, or takes the first token out of what is counted. */
+static enum outcome begin_sequence(struct score *score, const gpt2_tokenizer *tokenizer,
+                                   int32_t eot_token)
+{
+    struct ids *ids = &score->sequence;
+    int32_t *data;
+
+    if (eot_token < 0) {
+        const char *bytes;
+        size_t n_bytes;
+        int32_t status = gpt2_token_bytes(tokenizer, ids->data[0], &bytes, &n_bytes);
+
+        if (status != GPT2_OK)
+            return complain_status(status, NULL);
+        score->n_bytes -= n_bytes;
+        return OUTCOME_DONE;
+    }
+    data = realloc(ids->data, (ids->count + 1) * sizeof *data);
+    if (data == NULL)
+        return complain_memory();
+    memmove(data + 1, data, ids->count * sizeof *data);
+    data[0] = eot_token;
+    ids->data = data;
+    ids->count++;
+    return OUTCOME_DONE;
+}
+
+static enum outcome read_sequence(struct score *score, const struct options *options,
+                                  const struct bytes *text, const gpt2_tokenizer *tokenizer,
+                                  const gpt2_model_info *info)
+{
+    struct ids *ids = &score->sequence;
+    enum outcome outcome;
+
+    if (tokenizer == NULL)
+        return complain(OUTCOME_FAILED, "this model has no tokenizer (no vocab.json and merges.txt "
+                                        "in its directory): it can score no text");
+    outcome = ids_encode(ids, tokenizer, text->data, text->size, options->special);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (ids->count == 0)
+        return complain(OUTCOME_FAILED, "the text is empty: there is nothing to score");
+    for (size_t i = 0; i < ids->count; i++) {
+        if (ids->data[i] >= info->n_vocab)
+            return complain(OUTCOME_FAILED,
+                            "token %d of the text is outside the model's vocabulary of %d",
+                            (int)ids->data[i], (int)info->n_vocab);
+    }
+    score->n_bytes = text->size;
+    outcome = begin_sequence(score, tokenizer, info->eot_token);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (ids->count == 1)
+        return complain(OUTCOME_FAILED, "the text is one token, and the model has no <|endoftext|> "
+                                        "to predict it from: there is nothing to score");
+    score->n_inputs = ids->count - 1;
+    return OUTCOME_DONE;
+}
+
+static void print_score(const struct score *score, bool has_eot)
+{
+    printf(KEY_FORMAT "%zu%s\n", "tokens", score->n_done,
+           has_eot ? "" : " (and the first one, which is not counted)");
+    printf(KEY_FORMAT "%zu\n", "bytes", score->n_bytes);
+    printf(KEY_FORMAT "%d\n", "context", (int)score->n_ctx);
+    printf(KEY_FORMAT "%.6f\n", "nats", score->nats);
+    printf(KEY_FORMAT "%.8f\n", "nats_per_token", nats_per_token(score));
+    printf(KEY_FORMAT "%.6f\n", "perplexity", exp(nats_per_token(score)));
+    printf(KEY_FORMAT "%.8f\n", "bits_per_byte", score->nats / log(2.0) / (double)score->n_bytes);
+}
+
+/* What is to be said when the windows have ended with 'status'. */
+static enum outcome report(const struct score *score, int32_t status, bool has_eot)
+{
+    progress_clear();
+    if (status == GPT2_ERR_NAN)
+        return complain(OUTCOME_FAILED, "prediction %zu of %zu: %s", score->n_done + 1,
+                        score->n_inputs, gpt2_strerror(status));
+    if (status == GPT2_ERR_CANCELLED && score->n_done > 0)
+        note("ended after %zu of %zu tokens, perplexity %.6g", score->n_done, score->n_inputs,
+             exp(nats_per_token(score)));
+    if (status != GPT2_OK)
+        return session_complain(score->session, status);
+    print_score(score, has_eot);
+    return OUTCOME_DONE;
+}
+
+static enum outcome score_sequence(struct score *score, const struct options *options,
+                                   const gpt2_model *model, const gpt2_model_info *info)
+{
+    int32_t per_call = options->n_batch > 0 ? options->n_batch : ROWS_PER_CALL;
+    enum outcome outcome = session_open(options, model, options->n_ctx, per_call, &score->session);
+
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    score->n_ctx = gpt2_session_n_ctx(score->session);
+    score->n_vocab = info->n_vocab;
+    score->start = platform_seconds();
+    score->shown = score->start;
+    outcome = report(score, score_windows(score, (size_t)per_call), info->eot_token >= 0);
+    session_close(score->session);
+    return outcome;
+}
+
+static enum outcome score(const struct options *options)
+{
+    struct score score = {0};
+    struct bytes text = {NULL, 0};
+    gpt2_model_info info;
+    gpt2_model *model = NULL;
+    enum outcome outcome = input_read(&text, options, options->prompt);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = model_open(options, &model, &info);
+    if (outcome == OUTCOME_DONE)
+        outcome = read_sequence(&score, options, &text, gpt2_model_tokenizer(model), &info);
+    free(text.data);
+    if (outcome == OUTCOME_DONE)
+        outcome = score_sequence(&score, options, model, &info);
+    free(score.sequence.data);
+    gpt2_model_free(model);
+    return outcome;
+}
+
+const struct command command_score = {
+    .name = "score",
+    .summary = "how likely a text is: perplexity, bits per byte",
+    .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
+    .help =
+        "Predicts every token of a text and prints, a key and its value a line:\n"
+        "\n"
+        "  tokens          how many were predicted\n"
+        "  bytes           the bytes that they are\n"
+        "  context         the most tokens that a prediction was made from\n"
+        "  nats            the sum of -ln(probability) over the tokens\n"
+        "  nats_per_token  nats / tokens\n"
+        "  perplexity      exp(nats / tokens)\n"
+        "  bits_per_byte   nats / ln 2 / bytes\n"
+        "\n"
+        "The text is FILE, TEXT or, without both, standard input, and may hold any bytes.\n"
+        "<|endoftext|> goes in front of it, so that the first token is predicted too.  Where a\n"
+        "model has none, the first token and its bytes are not counted.\n"
+        "\n"
+        "A text longer than the context is cut into windows, each run by itself: its first token\n"
+        "is predicted from the last token of the window before.  The last window begins so much\n"
+        "earlier that it is as long as the others, but counts only what they have not: every\n"
+        "token is counted once.  lm-evaluation-harness does the same (loglikelihood_rolling).\n"
+        "\n"
+        "A call of the model takes 64 tokens where there is no -b.\n",
+    .examples =
+        "  gpt2 score -m models/gpt2 book.txt\n"
+        "  gpt2 score -p 'It was a bright morning.'\n"
+        "  gpt2 score -m models/gpt2 -c 512 book.txt | awk '$1 == \"perplexity\" { print $2 }'\n",
+    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_CONTEXT,
+    .takes_file = 1,
+    .run = score,
+};
