@@ -50,6 +50,9 @@ fi
 check "transformers" "$python" "$here/check_models.py" --program "$program" --work "$work" "$@"
 check "tinygrad" "$python" "$here/check_tinygrad.py" --program "$program" --work "$work"
 
+check "score" "$python" "$here/check_score.py" --program "$program" --root "$root" \
+    --shared "$shared" --work "$work"
+
 rm -rf "$work"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
