@@ -110,7 +110,7 @@ SUITES = $(TEST_SUITES) \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_bits.sh $(BUILD) --quick" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
-  "sh tests/test_check_real.sh $(BUILD)"
+  "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model"
 
 # `make -j deps check`: first the one, then the other.

@@ -1,9 +1,8 @@
 /*
  * score.c: `gpt2 score`: how likely a model finds a text.
  *
- * The text is cut into windows of the context, and every token of it is predicted once: the windows
- * of lm-evaluation-harness' loglikelihood_rolling.  A window is run in short calls, so that only
- * the logits of those few rows are held in memory.
+ * The text is cut into disjoint windows of the context, and every token of it is predicted once.  A
+ * window is run in short calls, so that only the logits of those few rows are held in memory.
  */
 #include <math.h>
 #include <stdio.h>
@@ -65,21 +64,19 @@ static void show_progress(struct score *score)
              (double)score->n_done / (now - score->start), exp(nats_per_token(score)));
 }
 
-/* Runs inputs 'at' to 'end' in one call and counts those that no earlier window has counted. */
-static int32_t score_call(struct score *score, size_t at, size_t end)
+/* Runs the next n_rows inputs in one call and counts their predictions. */
+static int32_t score_call(struct score *score, size_t n_rows)
 {
-    size_t first = at > score->n_done ? at : score->n_done;
-    size_t n_rows = end > first ? end - first : 0;
-    const int32_t *ids = score->sequence.data;
-    int32_t status = gpt2_forward(score->session, ids + at, end - at, n_rows);
+    const int32_t *ids = score->sequence.data + score->n_done;
+    int32_t status = gpt2_forward(score->session, ids, n_rows, n_rows);
 
-    for (size_t i = end - n_rows; i < end && status == GPT2_OK; i++) {
+    for (size_t row = 0; row < n_rows && status == GPT2_OK; row++) {
         const float *logits;
 
-        status = gpt2_session_logits(score->session, (int32_t)(i - at), &logits);
+        status = gpt2_session_logits(score->session, (int32_t)row, &logits);
         if (status != GPT2_OK)
             return status;
-        score->nats += row_nats(logits, score->n_vocab, ids[i + 1]);
+        score->nats += row_nats(logits, score->n_vocab, ids[row + 1]);
         if (isnan(score->nats))
             return GPT2_ERR_NAN;
         score->n_done++;
@@ -87,28 +84,22 @@ static int32_t score_call(struct score *score, size_t at, size_t end)
     return status;
 }
 
-/*
- * A window counts n_ctx predictions, the last one what is left.  Its inputs begin where those of the
- * window before ended; the last window's so much earlier that it is as long as the others.
- */
 static int32_t score_windows(struct score *score, size_t per_call)
 {
-    size_t n_ctx = (size_t)score->n_ctx;
     int32_t status = GPT2_OK;
 
     while (score->n_done < score->n_inputs && status == GPT2_OK) {
-        size_t left = score->n_inputs - score->n_done;
-        size_t end = left < n_ctx ? score->n_inputs : score->n_done + n_ctx;
-        size_t at = end > n_ctx ? end - n_ctx : 0;
+        size_t end = score->n_done + (size_t)score->n_ctx;
 
+        if (end > score->n_inputs)
+            end = score->n_inputs;
         gpt2_session_reset(score->session);
         if (platform_was_interrupted())
             return GPT2_ERR_CANCELLED;
-        while (at < end && status == GPT2_OK) {
-            size_t call_end = end - at < per_call ? end : at + per_call;
+        while (score->n_done < end && status == GPT2_OK) {
+            size_t left = end - score->n_done;
 
-            status = score_call(score, at, call_end);
-            at = call_end;
+            status = score_call(score, left < per_call ? left : per_call);
             if (status == GPT2_OK)
                 show_progress(score);
         }
@@ -260,9 +251,7 @@ const struct command command_score = {
         "model has none, the first token and its bytes are not counted.\n"
         "\n"
         "A text longer than the context is cut into windows, each run by itself: its first token\n"
-        "is predicted from the last token of the window before.  The last window begins so much\n"
-        "earlier that it is as long as the others, but counts only what they have not: every\n"
-        "token is counted once.  lm-evaluation-harness does the same (loglikelihood_rolling).\n"
+        "is predicted from the last token of the window before.\n"
         "\n"
         "A call of the model takes 64 tokens where there is no -b.\n",
     .examples =

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Compare `gpt2 score` with transformers: token ids, nats, perplexity, bits per byte.
 
-transformers runs in float64.  Texts are cut into the windows of lm-evaluation-harness'
-loglikelihood_rolling.  For the demo model the texts are of this repository; more texts and models
-come from the folder SHARED where it is there.
+transformers runs in float64, in disjoint windows.  For the demo model the texts are of this
+repository; more texts and models come from the folder SHARED where it is there.
 """
 import argparse
 import math
@@ -25,29 +24,15 @@ SHARED = [      # model, text, its first bytes, contexts
 LINES = "Q: what is the meaning of life?\nA: We are biased toward shipping.\n" * 5
 
 
-def windows(ids, prefix, max_length):
-    """(inputs, how many of their last predictions count), as get_rolling_token_windows() of
-    lm-evaluation-harness' lm_eval/utils.py yields them for context_len=1."""
-    n = min(max_length, len(ids))
-    yield [prefix] + ids[:n - 1], n
-    done = n
-    while done < len(ids):
-        n = min(max_length, len(ids) - done)
-        end = done + n
-        yield ids[end - max_length - 1:end - 1], n
-        done = end
-
-
 def reference(model, ids, prefix, max_length):
-    """The sum of -ln p over `ids`."""
-    nats, done = 0.0, 0
-    for inputs, n in windows(ids, prefix, max_length):
+    """The sum of -ln p over `ids`: each window of max_length inputs is run by itself."""
+    nats = 0.0
+    inputs = [prefix] + ids[:-1]
+    for at in range(0, len(ids), max_length):
         with torch.inference_mode():
-            logits = model(torch.tensor([inputs]), use_cache=False).logits[0, -n:]
-        targets = torch.tensor(ids[done:done + n])
+            logits = model(torch.tensor([inputs[at:at + max_length]]), use_cache=False).logits[0]
+        targets = torch.tensor(ids[at:at + max_length])
         nats -= float(logits.log_softmax(-1).gather(1, targets[:, None]).sum())
-        done += n
-    assert done == len(ids)
     return nats
 
 
