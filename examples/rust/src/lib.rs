@@ -1,0 +1,269 @@
+//! libgpt2 for Rust: what `gpt2.h` asks of its callers, said in types.
+//!
+//! A [`Session`] borrows its [`Model`], so it cannot outlive it; logits borrow their session
+//! mutably, so they are read before its next call or not at all.
+use std::ffi::{c_char, CStr, CString};
+use std::marker::PhantomData;
+use std::mem::{size_of, MaybeUninit};
+use std::{fmt, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
+
+pub use raw::gpt2_model_info as ModelInfo;
+pub use raw::gpt2_sample_params as SampleParams;
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+/// What went wrong: a status of `gpt2.h`, and the library's line about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Error {
+    pub status: i32,
+    pub line: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl std::error::Error for Error {}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error if `status` is one; `line` is the library's, or empty.
+fn check(status: i32, line: &CStr) -> Result<()> {
+    if status == raw::OK {
+        return Ok(());
+    }
+    let text = unsafe { CStr::from_ptr(raw::gpt2_strerror(status)) };
+    let line = if line.is_empty() { text } else { line };
+    Err(Error {
+        status,
+        line: line.to_string_lossy().into_owned(),
+    })
+}
+
+/// A params struct with the library's defaults.
+fn params<P>(init: unsafe extern "C" fn(*mut P, usize) -> i32) -> P {
+    let mut params = MaybeUninit::uninit();
+    let status = unsafe { init(params.as_mut_ptr(), size_of::<P>()) };
+    assert_eq!(
+        status,
+        raw::OK,
+        "a libgpt2 that is no later release of the same ABI"
+    );
+    unsafe { params.assume_init() }
+}
+
+/// Calls a creating function with a buffer for its line.
+fn create<T>(call: impl FnOnce(*mut c_char, usize, *mut *mut T) -> i32) -> Result<NonNull<T>> {
+    let (mut line, mut object) = ([0u8; 1024], ptr::null_mut());
+    let status = call(line.as_mut_ptr().cast(), line.len(), &mut object);
+    check(
+        status,
+        CStr::from_bytes_until_nul(&line).unwrap_or_default(),
+    )?;
+    Ok(NonNull::new(object).expect("created"))
+}
+
+/// Weights, and the tokenizer where its files lie beside them.
+pub struct Model(NonNull<raw::gpt2_model>);
+
+unsafe impl Send for Model {} // a model is immutable
+unsafe impl Sync for Model {}
+
+impl Model {
+    /// Reads a Hugging Face directory.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|error| Error {
+            status: raw::ERR_ARGUMENT,
+            line: format!("{}: {error}", path.as_ref().display()),
+        })?;
+        let mut params = params(raw::gpt2_model_params_init);
+        create(|line, size, model| {
+            (params.errbuf, params.errbuf_size) = (line, size);
+            unsafe { raw::gpt2_model_load(path.as_ptr(), &params, model) }
+        })
+        .map(Model)
+    }
+
+    pub fn info(&self) -> ModelInfo {
+        let mut info = ModelInfo {
+            struct_size: size_of::<ModelInfo>() as u32,
+            ..Default::default()
+        };
+        let status = unsafe { raw::gpt2_model_get_info(self.0.as_ptr(), &mut info) };
+        assert_eq!(status, raw::OK);
+        info
+    }
+
+    /// None if the model works on ids alone.
+    pub fn tokenizer(&self) -> Option<Tokenizer<'_>> {
+        let tokenizer = unsafe { raw::gpt2_model_tokenizer(self.0.as_ptr()) };
+        NonNull::new(tokenizer.cast_mut()).map(|tokenizer| Tokenizer(tokenizer, PhantomData))
+    }
+
+    /// A new text, run on `threads` threads; 0: one for each CPU.
+    pub fn session(&self, threads: i32) -> Result<Session<'_>> {
+        let mut params = params(raw::gpt2_session_params_init);
+        params.n_threads = threads;
+        let session = create(|line, size, session| {
+            (params.errbuf, params.errbuf_size) = (line, size);
+            unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
+        })?;
+        Ok(Session {
+            raw: session,
+            n_vocab: self.info().n_vocab as usize,
+            model: PhantomData,
+        })
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        unsafe { raw::gpt2_model_free(self.0.as_ptr()) }
+    }
+}
+
+/// A model's tokenizer, borrowed from it.
+#[derive(Clone, Copy)]
+pub struct Tokenizer<'m>(NonNull<raw::gpt2_tokenizer>, PhantomData<&'m Model>);
+
+unsafe impl Send for Tokenizer<'_> {} // and so is a tokenizer
+unsafe impl Sync for Tokenizer<'_> {}
+
+impl<'m> Tokenizer<'m> {
+    /// The ids of a text, with an encoder as large as this text may need.
+    pub fn encode(&self, text: impl AsRef<[u8]>) -> Result<Vec<i32>> {
+        let text = text.as_ref();
+        let mut params = params(raw::gpt2_encoder_params_init);
+        params.max_stretch_bytes = text.len().max(1);
+        let encoder = create(|line, size, encoder| {
+            (params.errbuf, params.errbuf_size) = (line, size);
+            unsafe { raw::gpt2_encoder_create(self.0.as_ptr(), &params, encoder) }
+        })?;
+        let (mut ids, mut n_ids) = (vec![0; text.len()], 0);
+        let encoded = unsafe {
+            let (from, to) = (text.as_ptr().cast(), ids.as_mut_ptr());
+            let status = raw::gpt2_encode(
+                encoder.as_ptr(),
+                from,
+                text.len(),
+                0,
+                to,
+                ids.len(),
+                &mut n_ids,
+            );
+            let result = check(
+                status,
+                CStr::from_ptr(raw::gpt2_encoder_error(encoder.as_ptr())),
+            );
+            raw::gpt2_encoder_free(encoder.as_ptr());
+            result
+        };
+        ids.truncate(n_ids);
+        encoded.map(|()| ids)
+    }
+
+    /// The bytes of one token, which need not be whole characters.
+    pub fn bytes(&self, id: i32) -> Result<&'m [u8]> {
+        let (mut bytes, mut n_bytes) = (ptr::null(), 0);
+        let status =
+            unsafe { raw::gpt2_token_bytes(self.0.as_ptr(), id, &mut bytes, &mut n_bytes) };
+        check(status, c"")?;
+        Ok(unsafe { std::slice::from_raw_parts(bytes.cast(), n_bytes) })
+    }
+
+    /// The bytes of tokens: decode(encode(x)) == x for all x.
+    pub fn decode(&self, ids: &[i32]) -> Result<Vec<u8>> {
+        let parts: Result<Vec<&[u8]>> = ids.iter().map(|&id| self.bytes(id)).collect();
+        Ok(parts?.concat())
+    }
+}
+
+/// One text being read and written, by one thread at a time.
+///
+/// ```no_run
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let first = session.forward(&[1])?[0]; // a copy of one logit
+/// session.forward(&[2])?;
+/// println!("{first}");
+/// drop(session);
+/// drop(model);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// Logits are not there any more after the next call:
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let logits = session.forward(&[1])?;
+/// session.forward(&[2])?;
+/// println!("{}", logits[0]);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// and a model not before its sessions are gone:
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// drop(model);
+/// session.forward(&[1])?;
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+pub struct Session<'m> {
+    raw: NonNull<raw::gpt2_session>,
+    n_vocab: usize,
+    model: PhantomData<&'m Model>,
+}
+
+unsafe impl Send for Session<'_> {} // but not Sync
+
+impl Session<'_> {
+    fn check(&self, status: i32) -> Result<()> {
+        check(status, unsafe {
+            CStr::from_ptr(raw::gpt2_session_error(self.raw.as_ptr()))
+        })
+    }
+
+    /// Appends tokens to the text and runs them: the n_vocab logits after the last one.
+    pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
+        let (session, mut logits) = (self.raw.as_ptr(), ptr::null());
+        self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
+        self.check(unsafe { raw::gpt2_session_logits(session, raw::LAST_ROW, &mut logits) })?;
+        Ok(unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
+    }
+
+    /// Draws the next token, and does not run it.
+    pub fn sample(&mut self, params: &SampleParams) -> Result<i32> {
+        let mut id = 0;
+        let status = unsafe { raw::gpt2_sample(self.raw.as_ptr(), raw::LAST_ROW, params, &mut id) };
+        self.check(status).map(|()| id)
+    }
+
+    /// Tokens run so far.
+    pub fn position(&self) -> i32 {
+        unsafe { raw::gpt2_session_position(self.raw.as_ptr()) }
+    }
+
+    /// Starts a new, empty text.
+    pub fn reset(&mut self) -> Result<()> {
+        self.check(unsafe { raw::gpt2_session_reset(self.raw.as_ptr()) })
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        unsafe { raw::gpt2_session_free(self.raw.as_ptr()) }
+    }
+}
+
+impl Default for SampleParams {
+    fn default() -> Self {
+        params(raw::gpt2_sample_params_init)
+    }
+}

@@ -1,0 +1,146 @@
+//! `gpt2.h`, the part that is used here.  `cargo test` compares the structs with the header.
+#![allow(non_camel_case_types)]
+use std::ffi::c_char;
+
+pub const OK: i32 = 0;
+pub const ERR_ARGUMENT: i32 = -1;
+pub const LAST_ROW: i32 = -1;
+
+/// A type of which only pointers are known here.
+macro_rules! opaque {
+    ($($name:ident)*) => {$(
+        #[repr(C)]
+        pub struct $name {
+            _private: [u8; 0],
+        }
+    )*};
+}
+
+opaque!(gpt2_model gpt2_tokenizer gpt2_encoder gpt2_session);
+
+#[repr(C)]
+pub struct gpt2_model_params {
+    pub struct_size: u32,
+    pub n_threads: i32,
+    pub errbuf: *mut c_char,
+    pub errbuf_size: usize,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Default)]
+pub struct gpt2_model_info {
+    pub struct_size: u32,
+    pub n_vocab: i32,
+    pub n_positions: i32,
+    pub n_embd: i32,
+    pub n_layer: i32,
+    pub n_head: i32,
+    pub n_inner: i32,
+    pub activation: i32,
+    pub tied_head: i32,
+    pub weight_type: i32,
+    pub eot_token: i32,
+    pub layer_norm_epsilon: f32,
+    pub n_parameters: u64,
+    pub memory_bytes: u64,
+}
+
+#[repr(C)]
+pub struct gpt2_encoder_params {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub max_stretch_bytes: usize,
+    pub errbuf: *mut c_char,
+    pub errbuf_size: usize,
+}
+
+#[repr(C)]
+pub struct gpt2_session_params {
+    pub struct_size: u32,
+    pub cpu_mask: u32,
+    pub n_threads: i32,
+    pub n_ctx: i32,
+    pub n_batch: i32,
+    pub n_logit_rows: i32,
+    pub empty_prompt: i32,
+    pub reserved: i32,
+    pub errbuf: *mut c_char,
+    pub errbuf_size: usize,
+}
+
+/// Made with `Default::default()`; fields as in `gpt2.h`.
+#[repr(C)]
+#[derive(Debug, Clone)]
+pub struct gpt2_sample_params {
+    pub struct_size: u32,
+    pub temperature: f32,
+    pub top_k: i32,
+    pub top_p: f32,
+    pub seed: u64,
+    pub stream: u64,
+    pub position: i64,
+}
+
+extern "C" {
+    pub fn gpt2_strerror(status: i32) -> *const c_char;
+    pub fn gpt2_model_params_init(params: *mut gpt2_model_params, struct_size: usize) -> i32;
+    pub fn gpt2_model_load(
+        path: *const c_char,
+        params: *const gpt2_model_params,
+        model: *mut *mut gpt2_model,
+    ) -> i32;
+    pub fn gpt2_model_free(model: *mut gpt2_model);
+    pub fn gpt2_model_get_info(model: *const gpt2_model, info: *mut gpt2_model_info) -> i32;
+    pub fn gpt2_model_tokenizer(model: *const gpt2_model) -> *const gpt2_tokenizer;
+    pub fn gpt2_token_bytes(
+        tokenizer: *const gpt2_tokenizer,
+        id: i32,
+        bytes: *mut *const c_char,
+        n_bytes: *mut usize,
+    ) -> i32;
+    pub fn gpt2_encoder_params_init(params: *mut gpt2_encoder_params, struct_size: usize) -> i32;
+    pub fn gpt2_encoder_create(
+        tokenizer: *const gpt2_tokenizer,
+        params: *const gpt2_encoder_params,
+        encoder: *mut *mut gpt2_encoder,
+    ) -> i32;
+    pub fn gpt2_encoder_free(encoder: *mut gpt2_encoder);
+    pub fn gpt2_encoder_error(encoder: *const gpt2_encoder) -> *const c_char;
+    pub fn gpt2_encode(
+        encoder: *mut gpt2_encoder,
+        text: *const c_char,
+        n_bytes: usize,
+        flags: u32,
+        ids: *mut i32,
+        capacity: usize,
+        n_ids: *mut usize,
+    ) -> i32;
+    pub fn gpt2_session_params_init(params: *mut gpt2_session_params, struct_size: usize) -> i32;
+    pub fn gpt2_session_create(
+        model: *const gpt2_model,
+        params: *const gpt2_session_params,
+        session: *mut *mut gpt2_session,
+    ) -> i32;
+    pub fn gpt2_session_free(session: *mut gpt2_session);
+    pub fn gpt2_session_reset(session: *mut gpt2_session) -> i32;
+    pub fn gpt2_session_position(session: *const gpt2_session) -> i32;
+    pub fn gpt2_session_error(session: *const gpt2_session) -> *const c_char;
+    pub fn gpt2_forward(
+        session: *mut gpt2_session,
+        tokens: *const i32,
+        n_tokens: usize,
+        n_logit_rows: usize,
+    ) -> i32;
+    pub fn gpt2_session_logits(
+        session: *mut gpt2_session,
+        row: i32,
+        logits: *mut *const f32,
+    ) -> i32;
+    pub fn gpt2_sample_params_init(params: *mut gpt2_sample_params, struct_size: usize) -> i32;
+    pub fn gpt2_sample(
+        session: *mut gpt2_session,
+        row: i32,
+        params: *const gpt2_sample_params,
+        id: *mut i32,
+    ) -> i32;
+}
