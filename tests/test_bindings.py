@@ -1,0 +1,370 @@
+"""examples/python/gpt2.py against the header and the gpt2 program; examples/rust/src/raw.rs against
+the header.
+
+    GPT2_LIBRARY=build/libgpt2.so python3 tests/test_bindings.py
+"""
+import ctypes
+import gc
+import json
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import weakref
+from unittest import mock
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+sys.path.insert(0, os.path.join(ROOT, "examples", "python"))
+sys.dont_write_bytecode = True
+import gpt2  # noqa: E402
+
+LIBRARY = os.environ["GPT2_LIBRARY"]
+MODEL = os.path.join(ROOT, "examples", "demo-model")
+PROMPT = "It was a long way to the sea"
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def program(*args):
+    """What the gpt2 program beside the library writes."""
+    path = os.path.join(os.path.dirname(LIBRARY), "gpt2")
+    return subprocess.run([path, *map(str, args)], check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE).stdout
+
+
+# ------------------------------------------------------------------------------- declarations
+
+HEADER = re.sub(r" */\*.*?\*/", "", read("include", "gpt2.h"), flags=re.S)
+
+
+def c_type(declaration):
+    """'const char **path' -> 'pointer'; 'size_t n' -> 'size_t'."""
+    if "*" in declaration or "_callback" in declaration:
+        return "pointer"
+    words = [word for word in declaration.split() if word != "const"]
+    return words[0]
+
+
+def header_functions():
+    """{name: (result, parameters...)} of every function of the header."""
+    functions = {}
+    for result, name, parameters in re.findall(
+            r"GPT2_API ([\w\s*]*?)(gpt2_\w+)\(([^)]*)\);", HEADER):
+        parameters = [] if parameters.strip() == "void" else parameters.split(",")
+        functions[name] = (c_type(result), *map(c_type, parameters))
+    return functions
+
+
+CTYPES = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "size_t": ctypes.c_size_t,
+          "void": None}
+RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "usize": "size_t", "": "void"}
+
+
+def python_type(name):
+    """What ctypes calls a type of c_type()."""
+    return "pointer" if name == "pointer" else CTYPES[name]
+
+
+def rust_type(name):
+    """What c_type() calls a type of Rust."""
+    return "pointer" if name.startswith("*") else RUST_TYPES[name]
+
+
+class Declarations(unittest.TestCase):
+    def test_the_header_is_understood(self):
+        exported = set(re.findall(r"gpt2_\w+(?=;)", read("lib", "libgpt2.map")))
+        self.assertEqual(set(header_functions()), exported)
+
+    def test_python_functions(self):
+        for name, types in gpt2.FUNCTIONS.items():
+            self.assertEqual([t if t in CTYPES.values() else "pointer" for t in types],
+                             [python_type(t) for t in header_functions()[name]], name)
+
+    def test_rust_functions(self):
+        declared = re.findall(r"pub fn (gpt2_\w+)\(([^)]*)\)(?: -> ([^;]*))?;",
+                              read("examples", "rust", "src", "raw.rs"))
+        self.assertGreater(len(declared), 15)
+        for name, parameters, result in declared:
+            types = [p.split(":")[1].strip() for p in parameters.split(",") if p.strip()]
+            self.assertEqual((rust_type(result), *map(rust_type, types)),
+                             header_functions()[name], name)
+
+    def test_constants(self):
+        numbers = {name: int(number, 0) for name, number in re.findall(
+            r"#define GPT2_(\w+) +\(?(-?[0-9a-fx]+)u?\)?$", HEADER, flags=re.M)}
+        python = {name: value for name, value in vars(gpt2).items()
+                  if name.isupper() and isinstance(value, int)}
+        rust = {name: int(value) for name, value in re.findall(
+            r"pub const (\w+): i32 = (.*);", read("examples", "rust", "src", "raw.rs"))}
+        self.assertEqual({name for name in python if name.startswith("ERR_")},
+                         {name for name in numbers if name.startswith("ERR_")})
+        for name, value in [*python.items(), *rust.items()]:
+            self.assertEqual(value, numbers[name], name)
+        self.assertGreater(len(rust), 2)
+
+    def test_structs(self):
+        c = "#include <stddef.h>\n#include <gpt2.h>\n"
+        for kind in (gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams, gpt2.SessionParams,
+                     gpt2.SampleParams):
+            name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
+            c += f'_Static_assert(sizeof({name}) == {ctypes.sizeof(kind)}, "{name}");\n'
+            for field, _ in kind._fields_:
+                at = getattr(kind, field)
+                c += (f"_Static_assert(offsetof({name}, {field}) == {at.offset} && "
+                      f'sizeof((({name} *)0)->{field}) == {at.size}, "{name}.{field}");\n')
+        cc = os.environ.get("CC", "cc").split()
+        done = subprocess.run([*cc, "-std=c11", "-I", os.path.join(ROOT, "include"),
+                               "-fsyntax-only", "-x", "c", "-"],
+                              input=c.encode(), stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+
+
+# ------------------------------------------------------------------------------- the library
+
+class Binding(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = gpt2.Model(MODEL)
+        cls.ids = cls.model.encode(PROMPT)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.model.close()
+
+    def run_ids(self, session):
+        """The bits of the logits after the prompt, in two calls."""
+        session.reset()
+        session.forward(self.ids[:3])
+        return bytes(session.forward(self.ids[3:]))
+
+    def fails(self, status, words, call, *args, **kwargs):
+        with self.assertRaises(gpt2.Error) as caught:
+            call(*args, **kwargs)
+        self.assertEqual(caught.exception.status, status)
+        self.assertIn(words, caught.exception.line)
+        self.assertEqual(str(caught.exception), caught.exception.line)
+
+
+class Numbers(Binding):
+    def test_text_is_the_programs(self):
+        for options, sampling in (
+                (["--temp", 0], dict(temperature=0)),
+                (["--temp", 0.9, "--top-k", 30, "--top-p", 0.9, "-s", 7],
+                 dict(temperature=0.9, top_k=30, top_p=0.9, seed=7))):
+            wanted = program("generate", "-m", MODEL, "-p", PROMPT, "-n", 60, "--no-echo", *options)
+            with self.model.session(threads=2) as session:
+                pieces = list(session.generate(PROMPT, n=60, **sampling))
+                self.assertEqual(session.position, len(self.ids) + 60)
+            self.assertEqual("".join(pieces) + "\n", wanted.decode())
+            self.assertGreater(len(pieces), 50)
+
+    def test_logits_are_the_programs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "trace.safetensors")
+            program("trace", "-m", MODEL, "-p", PROMPT, "-o", path)
+            with open(path, "rb") as file:
+                head = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+                data = file.read()
+        begin, end = head["logits"]["data_offsets"]
+        n_rows, n_vocab = head["logits"]["shape"]
+        self.assertEqual(n_rows, len(self.ids))
+        self.assertEqual(n_vocab, self.model.info.n_vocab)
+        with self.model.session(logit_rows=n_rows) as session:
+            session.forward(self.ids)
+            rows = b"".join(bytes(session.logits(row)) for row in range(n_rows))
+        self.assertEqual(rows, data[begin:end])
+
+    def test_generate_goes_on(self):
+        whole = "".join(self.model.session().generate(PROMPT, n=40, seed=3))
+        session = self.model.session()
+        parts = list(session.generate(PROMPT, n=15, seed=3)) + list(session.generate(n=25, seed=3))
+        self.assertEqual("".join(parts), whole)
+
+    def test_generate_ends_with_the_context(self):
+        wanted = program("generate", "-m", MODEL, "-p", PROMPT, "-n", -1, "-c", 20, "--temp", 0)
+        session = self.model.session(n_ctx=20)
+        text = "".join(session.generate(PROMPT, temperature=0))
+        self.assertEqual(PROMPT + text + "\n", wanted.decode())
+        self.assertEqual(session.position, session.n_ctx)
+
+    def test_generate_ends_before_endoftext(self):
+        session = self.model.session()
+        drawn = [*self.model.encode("one"), self.model.info.eot_token, *self.model.encode("two")]
+        with mock.patch.object(session, "sample", side_effect=drawn):
+            self.assertEqual("".join(session.generate("")), "one")
+
+    def test_characters_come_whole(self):
+        session = self.model.session()
+        drawn = self.model.encode("\u00e9\U0001f642") + self.model.encode(b"\xff\xf0\x9f")
+        self.assertGreater(len(drawn), 6)
+        with mock.patch.object(session, "sample", side_effect=drawn):
+            pieces = list(session.generate(PROMPT, n=len(drawn)))
+        self.assertEqual(pieces, ["\u00e9", "\U0001f642", "\ufffd", "\ufffd"])
+
+    def test_bytes_survive(self):
+        data = bytes(range(256)) + "\u00e9\U0001f642".encode()
+        self.assertEqual(self.model.decode_bytes(self.model.encode(data)), data)
+        self.assertEqual(self.model.encode(""), [])
+        self.assertEqual(self.model.decode([]), "")
+        text = " " * 100000  # longer than the default stretch
+        self.assertEqual(self.model.decode(self.model.encode(text)), text)
+        eot = self.model.info.eot_token
+        self.assertEqual(self.model.encode("<|endoftext|>", special=True), [eot])
+        self.assertNotIn(eot, self.model.encode("<|endoftext|>"))
+
+    def test_likeliest(self):
+        session = self.model.session()
+        best = gpt2.likeliest(session.forward(self.ids), self.model.info.n_vocab)
+        self.assertEqual(best[0][0], session.sample(temperature=0))
+        self.assertAlmostEqual(sum(p for _, p in best), 1)
+        self.assertEqual(best, sorted(best, key=lambda item: (-item[1], item[0])))
+
+    def test_threads(self):
+        alone = self.run_ids(self.model.session())
+        sessions = [self.model.session(threads=n) for n in (1, 2)]
+        bits = {}
+
+        def work(session):
+            bits[session] = [self.run_ids(session) for _ in range(20)]
+
+        threads = [threading.Thread(target=work, args=(session,)) for session in sessions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for session in sessions:
+            self.assertEqual(set(bits[session]), {alone})
+
+
+class Errors(Binding):
+    def test_no_model(self):
+        self.fails(gpt2.ERR_FILE, os.path.join("no-such-model", "config.json"), gpt2.Model,
+                   "no-such-model")
+
+    def test_a_session_goes_on_after_errors(self):
+        alone = self.run_ids(self.model.session())
+        n_vocab = self.model.info.n_vocab
+        with self.model.session(n_ctx=30) as session:
+            self.fails(gpt2.ERR_ROW, "no logits", session.logits)
+            self.fails(gpt2.ERR_TOKEN, str(n_vocab), session.forward, [1, n_vocab])
+            self.fails(gpt2.ERR_CONTEXT, "31 tokens", session.forward, [1] * 31)
+            self.assertEqual(session.position, 0)
+            self.assertEqual(self.run_ids(session), alone)
+            self.fails(gpt2.ERR_ARGUMENT, "temperature", session.sample, temperature=-1)
+            self.assertEqual(self.run_ids(session), alone)
+            self.fails(gpt2.ERR_TOKEN, "", self.model.decode, [n_vocab])
+
+    def test_cancel(self):
+        alone = self.run_ids(self.model.session())
+        session = self.model.session()
+        session.cancel()
+        self.fails(gpt2.ERR_CANCELLED, "cancel", session.forward, self.ids)
+        self.assertEqual(session.position, 0)
+        self.assertEqual(self.run_ids(session), alone)
+
+    def test_numbers_too_large(self):
+        session = self.model.session()
+        for wrong in (lambda: session.forward([1 << 32]), lambda: session.sample(top_k=1 << 32),
+                      lambda: self.model.session(threads=1 << 32),
+                      lambda: session.sample(seed=1 << 64)):
+            self.assertRaises(OverflowError, wrong)
+
+    def test_closed(self):
+        model = gpt2.Model(MODEL)
+        session = model.session()
+        for thing in (session, model, session, model):
+            thing.close()
+        for call in (lambda: session.forward([1]), lambda: session.position, session.cancel,
+                     lambda: model.encode("a"), model.session):
+            with self.assertRaisesRegex(ValueError, "closed"):
+                call()
+
+
+class Lifetimes(Binding):
+    def test_a_session_keeps_its_model(self):
+        model = gpt2.Model(MODEL)
+        session = model.session()
+        object_of_model = weakref.ref(model._object)
+        model.close()
+        del model
+        gc.collect()
+        self.assertIsNotNone(object_of_model())
+        self.assertEqual(self.run_ids(session), self.run_ids(self.model.session()))
+        del session
+        gc.collect()
+        self.assertIsNone(object_of_model())
+
+    def test_logits_keep_their_memory(self):
+        session = self.model.session()
+        logits = session.forward(self.ids)
+        bits = bytes(logits)
+        object_of_session = weakref.ref(session._object)
+        session.close()
+        gc.collect()
+        self.assertEqual(bytes(logits), bits)
+        self.assertIsNotNone(object_of_session())
+        del logits
+        gc.collect()
+        self.assertIsNone(object_of_session())
+
+    def test_logits_are_no_copy(self):
+        session = self.model.session()
+        logits = session.forward(self.ids)
+        before = logits.tolist()
+        session.forward([1])
+        self.assertNotEqual(logits.tolist(), before)
+        self.assertEqual(logits.tolist(), session.logits().tolist())
+        self.assertEqual((logits.format, logits.shape), ("f", (self.model.info.n_vocab,)))
+        with self.assertRaises(TypeError):
+            logits[0] = 0.0
+
+    def test_logits_in_numpy(self):
+        try:
+            import numpy
+        except ImportError:
+            self.skipTest("no numpy here")
+        session = self.model.session()
+        for make in (numpy.asarray, lambda view: numpy.frombuffer(view, dtype=numpy.float32)):
+            made = make(session.forward([1]))
+            self.assertEqual(made.dtype, numpy.float32)
+            before = made.copy()
+            session.forward([2])
+            self.assertFalse((made == before).all())
+            del session  # the memory of 'made' is its
+            gc.collect()
+            self.assertEqual(made.shape, before.shape)
+            session = self.model.session()
+
+    def test_a_child_process_goes_on(self):
+        session = self.model.session(threads=2)
+        wanted = self.run_ids(session)
+        time.sleep(0.05)  # its other thread sleeps, too
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            try:
+                same = self.run_ids(session) == wanted
+                session.close()  # would wait for threads that are not here
+                os._exit(0 if same else 1)
+            except BaseException:
+                os._exit(2)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(self.run_ids(session), wanted)
+
+    def test_the_library_is_the_named_one(self):
+        with open("/proc/self/maps", encoding="utf-8") as file:
+            self.assertIn(os.path.realpath(LIBRARY), file.read())
+        self.assertEqual("gpt2 " + gpt2.version(), program("--version").decode().strip())
+
+
+if __name__ == "__main__":
+    unittest.main()
