@@ -108,6 +108,7 @@ $(BUILD)/tests/test_%: TEST_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed
 SUITES = $(TEST_SUITES) \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
+  "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/check_bits.sh $(BUILD) --quick" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_check_real.sh $(BUILD)" \
