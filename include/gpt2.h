@@ -378,9 +378,12 @@ GPT2_API const char *gpt2_session_error(const gpt2_session *session);
  */
 GPT2_API void gpt2_session_cancel(gpt2_session *session);
 
+/* The monotonic clock that deadlines are read on (CLOCK_MONOTONIC), in nanoseconds. */
+GPT2_API uint64_t gpt2_clock_ns(void);
+
 /*
- * From now on a gpt2_forward() that is running at 'deadline_ns', a time of the monotonic clock
- * (CLOCK_MONOTONIC) in nanoseconds, returns GPT2_ERR_DEADLINE soon after; 0 takes the deadline away.
+ * From now on a gpt2_forward() that is running when gpt2_clock_ns() reaches 'deadline_ns' returns
+ * GPT2_ERR_DEADLINE soon after; 0 takes the deadline away.
  */
 GPT2_API int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns);
 

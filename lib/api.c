@@ -285,6 +285,11 @@ void gpt2_session_cancel(gpt2_session *session)
         atomic_store(&session->cancelled, true);
 }
 
+uint64_t gpt2_clock_ns(void)
+{
+    return gpt2i_monotonic_ns();
+}
+
 int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns)
 {
     if (session == NULL)

@@ -325,7 +325,11 @@ static void test_interruption(void **state)
             assert_int_equal(gpt2_session_set_deadline(session, 1), GPT2_OK);
             check_ended(session, hash, GPT2_ERR_DEADLINE, "deadline has passed");
         } else { /* the deadline comes while the call runs */
-            meddler.sleep_until = now_ns() + 200000000;
+            uint64_t before = now_ns();
+            uint64_t clock = gpt2_clock_ns();
+
+            assert_in_range(clock, before, now_ns());
+            meddler.sleep_until = clock + 200000000;
             assert_int_equal(gpt2_session_set_deadline(session, meddler.sleep_until), GPT2_OK);
             assert_int_equal(gpt2_session_set_tap(session, meddle, &meddler, 1), GPT2_OK);
             check_ended(session, hash, GPT2_ERR_DEADLINE, "deadline has passed");
