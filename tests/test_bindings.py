@@ -64,9 +64,10 @@ def header_functions():
     return functions
 
 
-CTYPES = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "size_t": ctypes.c_size_t,
-          "void": None}
-RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "usize": "size_t", "": "void"}
+CTYPES = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64,
+          "size_t": ctypes.c_size_t, "void": None}
+RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "u64": "uint64_t", "usize": "size_t",
+              "": "void"}
 
 
 def python_type(name):
@@ -270,6 +271,16 @@ class Errors(Binding):
         self.fails(gpt2.ERR_CANCELLED, "cancel", session.forward, self.ids)
         self.assertEqual(session.position, 0)
         self.assertEqual(self.run_ids(session), alone)
+
+    def test_timeout(self):
+        alone = self.run_ids(self.model.session())
+        session = self.model.session()
+        for passed in (0, -5):
+            session.set_timeout(passed)
+            self.fails(gpt2.ERR_DEADLINE, "deadline", session.forward, self.ids)
+        for far in (3600, None):
+            session.set_timeout(far)
+            self.assertEqual(self.run_ids(session), alone)
 
     def test_numbers_too_large(self):
         session = self.model.session()

@@ -117,6 +117,8 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_session_n_ctx": (c_int32, c_void_p),
     "gpt2_session_error": (c_char_p, c_void_p),
     "gpt2_session_cancel": (None, c_void_p),
+    "gpt2_clock_ns": (c_uint64,),
+    "gpt2_session_set_deadline": (c_int32, c_void_p, c_uint64),
     "gpt2_session_after_fork": (c_int32, c_void_p),
     "gpt2_session_logits": (c_int32, c_void_p, c_int32, POINTER(POINTER(c_float))),
     "gpt2_forward": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_size_t),
@@ -311,6 +313,11 @@ class Session:
     def cancel(self) -> None:
         """Ends the forward() that another thread runs, or else the next, with ERR_CANCELLED."""
         _lib.gpt2_session_cancel(self._open())
+
+    def set_timeout(self, seconds: Optional[float]) -> None:
+        """A forward() that runs `seconds` from now ends with ERR_DEADLINE; None: no such end."""
+        deadline = 0 if seconds is None else _lib.gpt2_clock_ns() + max(0, int(seconds * 1e9))
+        self._call(_lib.gpt2_session_set_deadline, deadline)
 
     def forward(self, tokens: Iterable[int]) -> memoryview:
         """Appends tokens to the text and runs them.  Returns logits() of the last one.

@@ -5,6 +5,7 @@
 use std::ffi::{c_char, CStr, CString};
 use std::marker::PhantomData;
 use std::mem::{size_of, MaybeUninit};
+use std::time::Duration;
 use std::{fmt, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
 
 pub use raw::gpt2_model_info as ModelInfo;
@@ -243,6 +244,13 @@ impl Session<'_> {
         let mut id = 0;
         let status = unsafe { raw::gpt2_sample(self.raw.as_ptr(), raw::LAST_ROW, params, &mut id) };
         self.check(status).map(|()| id)
+    }
+
+    /// A forward that runs so long from now ends with GPT2_ERR_DEADLINE; None: no such end.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        let now = unsafe { raw::gpt2_clock_ns() };
+        let deadline = timeout.map_or(0, |timeout| now.saturating_add(timeout.as_nanos() as u64));
+        self.check(unsafe { raw::gpt2_session_set_deadline(self.raw.as_ptr(), deadline) })
     }
 
     /// Tokens run so far.

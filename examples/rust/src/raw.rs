@@ -124,6 +124,8 @@ extern "C" {
     pub fn gpt2_session_free(session: *mut gpt2_session);
     pub fn gpt2_session_reset(session: *mut gpt2_session) -> i32;
     pub fn gpt2_session_position(session: *const gpt2_session) -> i32;
+    pub fn gpt2_clock_ns() -> u64;
+    pub fn gpt2_session_set_deadline(session: *mut gpt2_session, deadline_ns: u64) -> i32;
     pub fn gpt2_session_error(session: *const gpt2_session) -> *const c_char;
     pub fn gpt2_forward(
         session: *mut gpt2_session,

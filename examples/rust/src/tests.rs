@@ -165,6 +165,21 @@ fn errors_say_what_is_wrong() {
 }
 
 #[test]
+fn a_deadline_ends_a_call() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let mut session = model.session(1).unwrap();
+    let alone = run(&mut session, &ids);
+    session.reset().unwrap();
+    session.set_timeout(Some(Duration::ZERO)).unwrap();
+    assert_eq!(session.forward(&ids).unwrap_err().status, -61);
+    for far in [Some(Duration::from_secs(3600)), None] {
+        session.set_timeout(far).unwrap();
+        assert!(run(&mut session, &ids) == alone);
+    }
+}
+
+#[test]
 fn sessions_run_side_by_side() {
     let model = Model::load(MODEL).unwrap();
     let ids = prompt(&model);
