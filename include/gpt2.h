@@ -201,7 +201,7 @@ GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 /*
  * gpt2_token_bytes() stores where the bytes of token 'id' lie; they are not NUL-terminated and need
  * not be whole UTF-8 characters.  Borrowed: valid as long as the tokenizer.  An id that the
- * vocabulary leaves out has no bytes.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
+ * vocabulary leaves out has no bytes, but not NULL.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
                                   size_t *n_bytes);
@@ -414,7 +414,8 @@ GPT2_API int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size
 /*
  * gpt2_session_logits() stores in '*logits' where the n_vocab logits of one row lie.
  * 'row' counts the tokens of the last gpt2_forward() from 0, or is GPT2_LAST_ROW.
- * The floats are the session's, valid until its next call.
+ * The kept rows lie one after another, n_vocab floats each; they are the session's, valid until its
+ * next call that is not gpt2_session_logits().
  * Errors: GPT2_ERR_ROW if those logits were not asked for, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_logits(gpt2_session *session, int32_t row, const float **logits);
@@ -496,7 +497,8 @@ typedef struct gpt2_tap {
 
 /*
  * Runs on the thread that called gpt2_forward(), in the floating-point state of that call.
- * Non-zero ends the call with GPT2_ERR_CANCELLED.
+ * Non-zero ends the call with GPT2_ERR_CANCELLED.  It must return: no C++ exception, Rust panic or
+ * longjmp() may leave it.
  */
 typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
 

@@ -80,6 +80,14 @@ def rust_type(name):
     return "pointer" if name.startswith("*") else RUST_TYPES[name]
 
 
+def compiles(c):
+    """The compiler's complaints about C that includes the header; "" if there are none."""
+    cc = os.environ.get("CC", "cc").split()
+    c = "#include <stddef.h>\n#include <gpt2.h>\n" + c
+    return subprocess.run([*cc, "-std=c11", "-I", os.path.join(ROOT, "include"), "-fsyntax-only",
+                           "-x", "c", "-"], input=c.encode(), stderr=subprocess.PIPE).stderr.decode()
+
+
 class Declarations(unittest.TestCase):
     def test_the_header_is_understood(self):
         exported = set(re.findall(r"gpt2_\w+(?=;)", read("lib", "libgpt2.map")))
@@ -113,7 +121,7 @@ class Declarations(unittest.TestCase):
         self.assertGreater(len(rust), 2)
 
     def test_structs(self):
-        c = "#include <stddef.h>\n#include <gpt2.h>\n"
+        c = ""
         for kind in (gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams, gpt2.SessionParams,
                      gpt2.SampleParams):
             name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
@@ -122,11 +130,17 @@ class Declarations(unittest.TestCase):
                 at = getattr(kind, field)
                 c += (f"_Static_assert(offsetof({name}, {field}) == {at.offset} && "
                       f'sizeof((({name} *)0)->{field}) == {at.size}, "{name}.{field}");\n')
-        cc = os.environ.get("CC", "cc").split()
-        done = subprocess.run([*cc, "-std=c11", "-I", os.path.join(ROOT, "include"),
-                               "-fsyntax-only", "-x", "c", "-"],
-                              input=c.encode(), stderr=subprocess.PIPE)
-        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        self.assertEqual(compiles(c), "")
+
+    def test_structs_have_no_padding(self):
+        structs = re.findall(r"typedef struct \w+ {(.*?)} (\w+);", HEADER, flags=re.S)
+        self.assertGreaterEqual(len(structs), 8)
+        c = ""
+        for fields, name in structs:
+            sizes = [f"sizeof((({name} *)0)->{field})"
+                     for field in re.findall(r"(\w+)(?:\[\d+\])?;", fields)]
+            c += f'_Static_assert(sizeof({name}) == {" + ".join(sizes)}, "{name}");\n'
+        self.assertEqual(compiles(c), "")
 
 
 # ------------------------------------------------------------------------------- the library

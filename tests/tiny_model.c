@@ -409,6 +409,7 @@ uint64_t tiny_run(gpt2_session *session, const int32_t *ids, size_t n_ids, size_
 
     for (size_t done = 0; done < n_ids; done += chunk) {
         size_t n = n_ids - done < chunk ? n_ids - done : chunk;
+        const float *first = NULL;
 
         if (gpt2_forward(session, ids + done, n, n) != GPT2_OK)
             fail_msg("%s", gpt2_session_error(session));
@@ -416,6 +417,8 @@ uint64_t tiny_run(gpt2_session *session, const int32_t *ids, size_t n_ids, size_
             const float *logits;
 
             assert_int_equal(gpt2_session_logits(session, (int32_t)row, &logits), GPT2_OK);
+            first = row == 0 ? logits : first;
+            assert_ptr_equal(logits, first + row * n_vocab);
             hash = tiny_hash(hash, logits, n_vocab);
         }
     }
