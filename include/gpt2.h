@@ -166,7 +166,10 @@ typedef struct gpt2_model_info {
 /* Fills 'info' as far as its struct_size reaches.  Errors: GPT2_ERR_ARGUMENT. */
 GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info);
 
-/* The model's tokenizer, borrowed: it lives as long as the model.  NULL if the model has none. */
+/*
+ * The model's tokenizer, borrowed: it lives as long as the model.  NULL if the model has none.
+ * Models may have more ids than their tokenizer; these decode to nothing.
+ */
 GPT2_API const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model);
 
 /* ---------------------------------------------------------------------------------- tokenizer -- */

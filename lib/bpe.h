@@ -22,7 +22,10 @@ GPT2I_HIDDEN void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer);
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
-/* The bytes of one token; false for an id outside [0, n_vocab). */
+/* Lets ids in [n_vocab, n_ids) be tokens without bytes. */
+GPT2I_HIDDEN void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids);
+
+/* The bytes of one token; false for an id outside [0, n_vocab), or as extended. */
 GPT2I_HIDDEN bool gpt2i_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
                                     size_t *n_bytes);
 

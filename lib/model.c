@@ -75,6 +75,8 @@ int32_t gpt2i_model_read(gpt2_model **out, const char *directory, int32_t n_thre
         gpt2i_model_free(model);
         return status;
     }
+    if (model->tokenizer != NULL)
+        gpt2i_tokenizer_extend(model->tokenizer, config.n_vocab);
     model->eot_token = eot_token(model);
     *out = model;
     return GPT2_OK;

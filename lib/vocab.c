@@ -248,7 +248,7 @@ static gpt2_tokenizer *tokenizer_layout(struct gpt2i_arena *arena,
 
     if (tokenizer == NULL)
         return NULL;
-    tokenizer->n_vocab = (int32_t)dictionary->n_ids;
+    tokenizer->n_vocab = tokenizer->n_ids = (int32_t)dictionary->n_ids;
     tokenizer->offsets = offsets;
     tokenizer->bytes = bytes;
     tokenizer->merge_slots = merge_slots;
@@ -346,11 +346,22 @@ int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer)
     return tokenizer->eot;
 }
 
+void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids)
+{
+    if (n_ids > tokenizer->n_ids)
+        tokenizer->n_ids = n_ids;
+}
+
 bool gpt2i_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
                        size_t *n_bytes)
 {
-    if (id < 0 || id >= tokenizer->n_vocab)
+    if (id < 0 || id >= tokenizer->n_ids)
         return false;
+    if (id >= tokenizer->n_vocab) {
+        *bytes = tokenizer->bytes;
+        *n_bytes = 0;
+        return true;
+    }
     *bytes = tokenizer->bytes + tokenizer->offsets[id];
     *n_bytes = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
     return true;

@@ -36,7 +36,8 @@ struct gpt2i_piece_slot {
 struct gpt2_tokenizer {
     size_t block_bytes; /* of the one block that holds this and all it points to */
     int32_t n_vocab;
-    int32_t eot; /* -1 if there is none */
+    int32_t n_ids; /* n_vocab or more: ids from there on have no bytes */
+    int32_t eot;   /* -1 if there is none */
     int32_t n_merges;
     uint32_t merge_shift; /* 64 - log2 of its slots */
     size_t merge_mask;    /* slots - 1, a power of two less one, as the next */

@@ -68,9 +68,6 @@ static enum outcome print_token(struct printer *printer, int32_t id)
 {
     if (printer->is_in_ids)
         return print_id(printer, id);
-    /* A vocabulary smaller than the model's: nothing to print for the ids it lacks. */
-    if (id >= gpt2_tokenizer_n_vocab(printer->tokenizer))
-        return OUTCOME_DONE;
     return print_decoded(printer, &id, 1, GPT2_DECODE_MORE);
 }
 

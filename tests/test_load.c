@@ -135,6 +135,31 @@ static void test_threads(void **state)
     }
 }
 
+/* Every id of a model decodes, though its tokenizer may have fewer. */
+static void test_ids_beyond_the_tokenizer(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    const gpt2_tokenizer *tokenizer;
+    const char *bytes;
+    gpt2_model *model;
+    size_t n_bytes;
+
+    (void)state;
+    file.n_vocab = 100;
+    tiny_write(&file);
+    tiny_write_tokenizer(DIRECTORY);
+    assert_int_equal(gpt2_model_load(DIRECTORY, NULL, &model), GPT2_OK);
+    tokenizer = gpt2_model_tokenizer(model);
+    assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 97);
+    for (int32_t id = 0; id < 100; id++) {
+        assert_int_equal(gpt2_token_bytes(tokenizer, id, &bytes, &n_bytes), GPT2_OK);
+        assert_non_null(bytes);
+        assert_true(n_bytes == 0 ? id >= 97 : id < 97);
+    }
+    assert_int_equal(gpt2_token_bytes(tokenizer, 100, &bytes, &n_bytes), GPT2_ERR_TOKEN);
+    gpt2_model_free(model);
+}
+
 static void test_info(void **state)
 {
     struct tiny_model file = tiny_odd(DIRECTORY);
@@ -463,7 +488,7 @@ int main(void)
         cmocka_unit_test(test_kernels), cmocka_unit_test(test_variants),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_info),
         cmocka_unit_test(test_tensors), cmocka_unit_test(test_config),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_ids_beyond_the_tokenizer),
     };
 
     return cmocka_run_group_tests_name("load", tests, set_up, tear_down);

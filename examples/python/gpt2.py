@@ -100,7 +100,6 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_model_free": (None, c_void_p),
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
     "gpt2_model_tokenizer": (c_void_p, c_void_p),
-    "gpt2_tokenizer_n_vocab": (c_int32, c_void_p),
     "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
                     POINTER(c_size_t)),
     "gpt2_encoder_params_init": (c_int32, POINTER(EncoderParams), c_size_t),
@@ -361,7 +360,6 @@ class Session:
         ids = self.model.encode(prompt)
         if ids or self.position == 0:
             self.forward(ids)
-        n_text_vocab = _lib.gpt2_tokenizer_n_vocab(self.model._tokenizer())
         context_is_full = False
         for _ in range(n):
             token = self.sample(temperature, top_k, top_p, seed, stream)
@@ -370,10 +368,9 @@ class Session:
             context_is_full = self.position == self.n_ctx  # the last token needs no position
             if not context_is_full:
                 self.forward([token])
-            if token < n_text_vocab:  # some models have more ids than their tokenizer
-                piece = text.decode(self.model.decode_bytes([token]))
-                if piece:
-                    yield piece
+            piece = text.decode(self.model.decode_bytes([token]))
+            if piece:
+                yield piece
             if context_is_full:
                 break
         rest = text.decode(b"", final=True)
