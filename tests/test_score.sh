@@ -118,7 +118,7 @@ if has_model "$slm"; then
         printf 'Q: what is the meaning of life?\nA: We are biased toward shipping.\n'
         i=$((i + 1))
     done >"$tmp/lines"
-    scores 'no <|endoftext|>: the first token is not counted' 329 773.241630 -m "$slm" "$tmp/lines"
+    scores 'no <|endoftext|>: the first token is not counted' 329 775.222966 -m "$slm" "$tmp/lines"
     check 'no <|endoftext|>: the output says so' grep -q '^tokens .*not counted' "$tmp/out"
     equal 'no <|endoftext|>: nor is its byte' "$(value bytes)" "$(value tokens)"
     fails 1 endoftext 'no <|endoftext|>: one token' score -m "$slm" -p Q
