@@ -12,7 +12,7 @@ int main(int argc, char **argv)
     int32_t ids[256];
     size_t n_ids;
     int32_t status;
-    char line[256] = "";
+    char line[GPT2_ERRBUF_BYTES] = "";
     gpt2_model_params params;
     gpt2_sample_params sampling;
     gpt2_model *model;

@@ -84,6 +84,9 @@ GPT2_API const char *gpt2_version(void);
    float when they are divided by the temperature. */
 #define GPT2_ERR_NAN (-80)
 
+/* A good size for an errbuf: only lines with very long paths are cut. */
+#define GPT2_ERRBUF_BYTES 1024
+
 /* A sentence for a status, never NULL; also for numbers that this library does not know. */
 GPT2_API const char *gpt2_strerror(int32_t status);
 

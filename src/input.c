@@ -128,7 +128,7 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
 {
     gpt2_encoder_params params;
     gpt2_encoder *encoder;
-    char detail[512] = "";
+    char detail[GPT2_ERRBUF_BYTES] = "";
     int32_t status;
 
     gpt2_encoder_params_init(&params, sizeof params);

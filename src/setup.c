@@ -57,7 +57,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
 {
     gpt2_model_params params;
     char path[PATH_BYTES];
-    char detail[1024] = "";
+    char detail[GPT2_ERRBUF_BYTES] = "";
     enum outcome outcome = model_path(options, path);
     int32_t status;
 
@@ -81,7 +81,7 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
 {
     gpt2_tokenizer_params params;
     char path[PATH_BYTES];
-    char detail[1024] = "";
+    char detail[GPT2_ERRBUF_BYTES] = "";
     enum outcome outcome = model_path(options, path);
     int32_t status;
 
@@ -156,7 +156,7 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
                           int32_t n_logit_rows, gpt2_session **session)
 {
     gpt2_session_params params;
-    char detail[1024] = "";
+    char detail[GPT2_ERRBUF_BYTES] = "";
     int32_t status;
 
     gpt2_session_params_init(&params, sizeof params);
