@@ -124,6 +124,7 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
 {
     sigset_t all;
     sigset_t before;
+    bool masked; /* else 'before' is not set, and not to be put back */
 
     memset(pool, 0, sizeof *pool);
     pool->n_threads = n_threads;
@@ -136,7 +137,7 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
     if (pthread_cond_init(&pool->done, NULL) != 0)
         goto fail_done;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
     for (int32_t i = 0; i < n_threads - 1; i++) {
         struct worker *worker = &pool->workers[i];
 
@@ -146,7 +147,8 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
             break;
         pool->n_started = i + 1;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (masked)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->n_started == n_threads - 1)
         return GPT2_OK;
     n_threads = pool->n_started + 1;
