@@ -426,7 +426,9 @@ int32_t gpt2i_weights_read(const struct gpt2i_weight_map *map, int32_t n_threads
             block_bytes = arena.used_bytes;
             block = arena.overflow ? NULL : gpt2i_block_new(block_bytes);
             if (block == NULL)
-                return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory to read the weights");
+                return gpt2i_fail(error, GPT2_ERR_MEMORY,
+                                  "%s: no memory for %zu bytes to read its weights on %d threads",
+                                  map->tensors->file.path, block_bytes, n_threads);
         }
     }
     status = gpt2i_pool_start(pool, n_threads, error);
