@@ -51,15 +51,17 @@ static void close_handle(int fd)
     (void)_close(fd);
 }
 
-/* Size of a regular file; false for anything else. */
-static bool regular_size(int fd, uint64_t *size_bytes)
+/* The size of a regular file; else what is wrong with it. */
+static const char *regular_size(int fd, uint64_t *size_bytes)
 {
     struct _stat64 info;
 
-    if (_fstat64(fd, &info) != 0 || (info.st_mode & _S_IFMT) != _S_IFREG)
-        return false;
+    if (_fstat64(fd, &info) != 0)
+        return "its size cannot be read";
+    if ((info.st_mode & _S_IFMT) != _S_IFREG)
+        return "is not a regular file";
     *size_bytes = (uint64_t)info.st_size;
-    return true;
+    return NULL;
 }
 
 /* Bytes read at offset, 0 at the end, negative on failure. */
@@ -91,14 +93,16 @@ static void close_handle(int fd)
     (void)close(fd);
 }
 
-static bool regular_size(int fd, uint64_t *size_bytes)
+static const char *regular_size(int fd, uint64_t *size_bytes)
 {
     struct stat info;
 
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return false;
+    if (fstat(fd, &info) != 0)
+        return "its size cannot be read";
+    if (!S_ISREG(info.st_mode))
+        return "is not a regular file";
     *size_bytes = (uint64_t)info.st_size;
-    return true;
+    return NULL;
 }
 
 static int64_t read_at(int fd, void *bytes, size_t n_bytes, uint64_t offset)
@@ -143,6 +147,7 @@ bool gpt2i_file_exists(const char *path)
 
 int32_t gpt2i_file_open(struct gpt2i_file *file, const char *path, struct gpt2i_error *error)
 {
+    const char *wrong;
     int fd;
 
     if (strlen(path) >= sizeof file->path)
@@ -152,9 +157,10 @@ int32_t gpt2i_file_open(struct gpt2i_file *file, const char *path, struct gpt2i_
     fd = open_read(path);
     if (fd < 0)
         return gpt2i_fail(error, GPT2_ERR_FILE, "%s: cannot be opened: %s", path, reason(errno));
-    if (!regular_size(fd, &file->size_bytes)) {
+    wrong = regular_size(fd, &file->size_bytes);
+    if (wrong != NULL) {
         close_handle(fd);
-        return gpt2i_fail(error, GPT2_ERR_FILE, "%s: is not a regular file", path);
+        return gpt2i_fail(error, GPT2_ERR_FILE, "%s: %s", path, wrong);
     }
     file->handle = fd;
     return GPT2_OK;
