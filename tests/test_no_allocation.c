@@ -2,8 +2,8 @@
  * test_no_allocation.c: what the library takes from its host, and what it leaves alone.
  *
  * After load and creation there is no allocation, no file, no thread and, on one thread, no lock and
- * no system call.  Each handle is one block.  Where the system refuses something, nothing stays
- * behind.  The host's floating-point state counts for nothing and is put back.
+ * no system call.  Each handle is one block.  The host's floating-point state counts for nothing and
+ * is put back.
  *
  * The linker's --wrap leads the library's calls to here, for each function of these lines:
  * WRAP := malloc calloc realloc free aligned_alloc posix_memalign mmap munmap madvise
@@ -18,7 +18,6 @@
 
 #include "tiny_model.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -58,7 +57,6 @@ enum { CALLS(ENUMERATOR) N_CALLS };
 static const char *const call_names[] = {CALLS(NAME)};
 
 static atomic_int counts[N_CALLS];
-static atomic_int fail_in; /* the fallible call, counted down, that fails; 0: none */
 
 /* clang's sanitizers lie in the program, so that their calls come here too, from their very start. */
 #if defined(__clang__)
@@ -67,74 +65,57 @@ static atomic_int fail_in; /* the fallible call, counted down, that fails; 0: no
 #define PLAIN
 #endif
 
-static PLAIN bool fails(int call)
-{
-    if (atomic_load(&fail_in) > 0 && atomic_fetch_sub(&fail_in, 1) == 1)
-        return true;
-    atomic_fetch_add(&counts[call], 1);
-    return false;
-}
-
-/* Counts a call, and lets it fail with 'failure' if it is its turn. */
-#define WRAP(type, symbol, name, parameters, arguments, failure)           \
-    type __real_##symbol parameters;                                       \
-    type __wrap_##symbol parameters;                                       \
-    PLAIN type __wrap_##symbol parameters                                  \
-    {                                                                      \
-        return fails(CALL_##name) ? (failure) : __real_##symbol arguments; \
-    }
-/* Counts a call that is not made to fail. */
-#define WRAP_SAFE(type, symbol, parameters, arguments)                                 \
-    type __real_##symbol parameters;                                                   \
-    type __wrap_##symbol parameters;                                                   \
-    PLAIN type __wrap_##symbol parameters                                              \
-    {                                                                                  \
-        return atomic_fetch_add(&counts[CALL_##symbol], 1), __real_##symbol arguments; \
+/* Counts a call. */
+#define WRAP(type, symbol, call, parameters, arguments)                              \
+    type __real_##symbol parameters;                                                 \
+    type __wrap_##symbol parameters;                                                 \
+    PLAIN type __wrap_##symbol parameters                                            \
+    {                                                                                \
+        return atomic_fetch_add(&counts[CALL_##call], 1), __real_##symbol arguments; \
     }
 
-WRAP_SAFE(void *, malloc, (size_t n), (n))
-WRAP_SAFE(void *, calloc, (size_t n, size_t bytes), (n, bytes))
-WRAP_SAFE(void *, realloc, (void *p, size_t n), (p, n))
-WRAP_SAFE(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
-WRAP_SAFE(int, posix_memalign, (void **p, size_t alignment, size_t n), (p, alignment, n))
+WRAP(void *, malloc, malloc, (size_t n), (n))
+WRAP(void *, calloc, calloc, (size_t n, size_t bytes), (n, bytes))
+WRAP(void *, realloc, realloc, (void *p, size_t n), (p, n))
+WRAP(void *, aligned_alloc, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
+WRAP(int, posix_memalign, posix_memalign, (void **p, size_t alignment, size_t n), (p, alignment, n))
 WRAP(void *, mmap, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t offset),
-     (at, n, prot, flags, fd, offset), (errno = ENOMEM, MAP_FAILED))
-WRAP_SAFE(int, munmap, (void *p, size_t n), (p, n))
-WRAP_SAFE(int, madvise, (void *p, size_t n, int advice), (p, n, advice))
-WRAP(int, open, open, (const char *path, int flags, ...), (path, flags), (errno = EMFILE, -1))
-WRAP_SAFE(int, openat, (int at, const char *path, int flags, ...), (at, path, flags))
-WRAP(ssize_t, pread, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at),
-     (errno = EIO, -1))
-WRAP_SAFE(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
-WRAP(int, fstat, fstat, (int fd, struct stat *info), (fd, info), (errno = EIO, -1))
+     (at, n, prot, flags, fd, offset))
+WRAP(int, munmap, munmap, (void *p, size_t n), (p, n))
+WRAP(int, madvise, madvise, (void *p, size_t n, int advice), (p, n, advice))
+WRAP(int, open, open, (const char *path, int flags, ...), (path, flags))
+WRAP(int, openat, openat, (int at, const char *path, int flags, ...), (at, path, flags))
+WRAP(ssize_t, pread, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+WRAP(ssize_t, read, read, (int fd, void *p, size_t n), (fd, p, n))
+WRAP(int, fstat, fstat, (int fd, struct stat *info), (fd, info))
 #if defined(__GLIBC__)
-WRAP(int, open64, open, (const char *path, int flags, ...), (path, flags), (errno = EMFILE, -1))
-WRAP(ssize_t, pread64, pread, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at),
-     (errno = EIO, -1))
-WRAP(int, fstat64, fstat, (int fd, struct stat64 *info), (fd, info), (errno = EIO, -1))
+WRAP(int, open64, open, (const char *path, int flags, ...), (path, flags))
+WRAP(ssize_t, pread64, pread, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at))
+WRAP(int, fstat64, fstat, (int fd, struct stat64 *info), (fd, info))
 #endif
-WRAP_SAFE(int, close, (int fd), (fd))
-WRAP_SAFE(FILE *, fopen, (const char *path, const char *mode), (path, mode))
-WRAP_SAFE(char *, getenv, (const char *name), (name))
+WRAP(int, close, close, (int fd), (fd))
+WRAP(FILE *, fopen, fopen, (const char *path, const char *mode), (path, mode))
+WRAP(char *, getenv, getenv, (const char *name), (name))
 WRAP(int, pthread_create, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument),
-     (thread, attributes, start, argument), EAGAIN)
-WRAP_SAFE(int, pthread_join, (pthread_t thread, void **value), (thread, value))
+     (thread, attributes, start, argument))
+WRAP(int, pthread_join, pthread_join, (pthread_t thread, void **value), (thread, value))
 WRAP(int, pthread_mutex_init, pthread_mutex_init,
-     (pthread_mutex_t * mutex, const pthread_mutexattr_t *attributes), (mutex, attributes), ENOMEM)
+     (pthread_mutex_t * mutex, const pthread_mutexattr_t *attributes), (mutex, attributes))
 WRAP(int, pthread_cond_init, pthread_cond_init,
-     (pthread_cond_t * condition, const pthread_condattr_t *attributes), (condition, attributes),
-     ENOMEM)
-WRAP_SAFE(int, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
-WRAP_SAFE(int, pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex))
-WRAP_SAFE(int, pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *mutex),
-          (condition, mutex))
-WRAP_SAFE(int, pthread_cond_signal, (pthread_cond_t * condition), (condition))
-WRAP_SAFE(int, pthread_cond_broadcast, (pthread_cond_t * condition), (condition))
-WRAP_SAFE(int, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old))
-WRAP_SAFE(int, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *set), (pid, n, set))
-WRAP_SAFE(long, sysconf, (int name), (name))
-WRAP_SAFE(int, clock_gettime, (clockid_t clock, struct timespec *now), (clock, now))
+     (pthread_cond_t * condition, const pthread_condattr_t *attributes), (condition, attributes))
+WRAP(int, pthread_mutex_lock, pthread_mutex_lock, (pthread_mutex_t * mutex), (mutex))
+WRAP(int, pthread_mutex_unlock, pthread_mutex_unlock, (pthread_mutex_t * mutex), (mutex))
+WRAP(int, pthread_cond_wait, pthread_cond_wait,
+     (pthread_cond_t * condition, pthread_mutex_t *mutex), (condition, mutex))
+WRAP(int, pthread_cond_signal, pthread_cond_signal, (pthread_cond_t * condition), (condition))
+WRAP(int, pthread_cond_broadcast, pthread_cond_broadcast, (pthread_cond_t * condition), (condition))
+WRAP(int, pthread_sigmask, pthread_sigmask, (int how, const sigset_t *set, sigset_t *old),
+     (how, set, old))
+WRAP(int, sched_getaffinity, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *set),
+     (pid, n, set))
+WRAP(long, sysconf, sysconf, (int name), (name))
+WRAP(int, clock_gettime, clock_gettime, (clockid_t clock, struct timespec *now), (clock, now))
 
 void __real_free(void *p);
 void __wrap_free(void *p);
@@ -306,36 +287,6 @@ static void test_blocks(void **state)
     assert_int_equal(count_of(CALL_munmap), 4);
 }
 
-/* Each call that the system may refuse is refused, one after another. */
-static void test_refusals(void **state)
-{
-    (void)state;
-    for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
-        int32_t status = GPT2_ERR_MEMORY;
-        int n_refused = -1;
-
-        while (status != GPT2_OK) {
-            struct host host = {NULL, NULL, NULL};
-            bool whole;
-
-            forget();
-            atomic_store(&fail_in, ++n_refused + 1);
-            status = create(&host, n_threads);
-            atomic_store(&fail_in, 0);
-            whole = gpt2_model_tokenizer(host.model) != NULL && host.encoder != NULL;
-            destroy(&host);
-            if (status == GPT2_OK ? !whole
-                                  : status != GPT2_ERR_MEMORY && status != GPT2_ERR_THREAD &&
-                                        status != GPT2_ERR_FILE)
-                fail_msg("call %d refused: status %d", n_refused, (int)status);
-            assert_int_equal(count_of(CALL_mmap), count_of(CALL_munmap));
-            assert_int_equal(count_of(CALL_open), count_of(CALL_close));
-            assert_int_equal(count_of(CALL_pthread_create), count_of(CALL_pthread_join));
-        }
-        assert_true(n_refused > 20);
-    }
-}
-
 /* ------------------------------------------------------------------------------- system calls -- */
 
 #if defined(__linux__)
@@ -490,10 +441,10 @@ static void test_host_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls),      cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_system_calls),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_system_calls),
         cmocka_unit_test(test_host_state),
-
     };
 
     return cmocka_run_group_tests_name("no_allocation", tests, set_up, NULL);
