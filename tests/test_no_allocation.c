@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #if defined(__linux__)
+#include <dirent.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -291,19 +292,40 @@ static void test_blocks(void **state)
 
 #if defined(__linux__)
 
+/* Whether all threads of this process but this one sleep; true where there is no /proc. */
+static bool others_sleep(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    bool asleep = true;
+
+    for (struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;) {
+        char path[300], text[128] = "";
+        const char *end;
+        FILE *file;
+
+        (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
+        file = atol(task->d_name) == syscall(SYS_gettid) ? NULL : fopen(path, "r");
+        if (file == NULL)
+            continue;
+        if (fgets(text, sizeof text, file) != NULL && (end = strrchr(text, ')')) != NULL)
+            asleep = asleep && end[2] == 'S'; /* "tid (name) state" */
+        (void)fclose(file);
+    }
+    if (tasks != NULL)
+        (void)closedir(tasks);
+    return asleep;
+}
+
 /*
- * From here on, in any thread, a system call other than exit_group ends the process; with a pool also
- * others than futex and the three of a thread that has not come to its function yet.
+ * From here on, in any thread, a system call other than exit_group, and futex where there is a pool,
+ * ends the process.
  */
 static bool confine(bool pool)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 4, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_futex : SYS_exit_group, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_rseq : SYS_exit_group, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_set_robust_list : SYS_exit_group, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_rt_sigprocmask : SYS_exit_group, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, pool ? SYS_futex : SYS_exit_group, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     };
@@ -325,6 +347,8 @@ static int run_confined(int32_t n_threads)
         bool good = create(&host, n_threads > 0 ? n_threads : 1) == GPT2_OK;
 
         (void)usleep(n_threads > 1 ? THREAD_START : 0);
+        for (int i = 0; i < 1000 && !others_sleep(); i++)
+            (void)usleep(10000); /* a thread that has not come to its function yet */
         good = good && confine(n_threads > 1);
         if (n_threads == 0)
             (void)syscall(SYS_getppid);
@@ -353,7 +377,8 @@ static void test_system_calls(void **state)
     if (caught)
         return;
 #endif
-    skip(); /* system calls are not watched here */
+    print_message("  skipped: system calls are not watched, this system has no seccomp for us\n");
+    skip();
 }
 
 /* ----------------------------------------------------------------------- floating-point state -- */
