@@ -312,7 +312,7 @@ WRAP(int, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *set))
 
 WRAP(long, sysconf, (int name))
 {
-    return refused(CPUS, "") ? -1 : __real_sysconf(name);
+    return name == _SC_NPROCESSORS_ONLN && refused(CPUS, "") ? -1 : __real_sysconf(name);
 }
 
 WRAP(int, clock_gettime, (clockid_t clock, struct timespec *now))
