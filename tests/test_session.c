@@ -40,44 +40,6 @@ static int tear_down(void **state)
 
 /* ---------------------------------------------------------------------------------- arguments -- */
 
-static void test_null(void **state)
-{
-    gpt2_session *session = tiny_session(odd.model, GPT2_CPU_ALL, 1, 8), *none = session;
-    const float *logits = (const float *)session;
-    int32_t id = 5;
-
-    (void)state;
-    assert_int_equal(gpt2_session_create(NULL, NULL, &none), GPT2_ERR_ARGUMENT);
-    assert_null(none);
-    assert_int_equal(gpt2_session_create(odd.model, NULL, NULL), GPT2_ERR_ARGUMENT);
-    gpt2_session_free(NULL);
-    gpt2_session_cancel(NULL);
-    assert_int_equal(gpt2_session_reset(NULL), GPT2_ERR_ARGUMENT);
-    assert_int_equal(gpt2_session_position(NULL), 0);
-    assert_int_equal(gpt2_session_n_ctx(NULL), 0);
-    assert_string_equal(gpt2_session_kernels(NULL), "");
-    assert_string_equal(gpt2_session_error(NULL), "");
-    assert_int_equal(gpt2_session_set_deadline(NULL, 1), GPT2_ERR_ARGUMENT);
-    assert_int_equal(gpt2_session_after_fork(NULL), GPT2_ERR_ARGUMENT);
-    assert_int_equal(gpt2_session_set_tap(NULL, NULL, NULL, 0), GPT2_ERR_ARGUMENT);
-    assert_int_equal(gpt2_forward(NULL, odd.ids, 1, 1), GPT2_ERR_ARGUMENT);
-    assert_int_equal(gpt2_session_logits(NULL, 0, &logits), GPT2_ERR_ARGUMENT);
-    assert_null(logits);
-    assert_int_equal(gpt2_sample(NULL, 0, NULL, &id), GPT2_ERR_ARGUMENT);
-    assert_int_equal(id, 0);
-
-    assert_string_equal(gpt2_session_error(session), "");
-    assert_int_equal(gpt2_forward(session, odd.ids, 1, 1), GPT2_OK);
-    assert_int_equal(gpt2_session_logits(session, 0, NULL), GPT2_ERR_ARGUMENT);
-    tiny_check_says(gpt2_session_error(session), "logits is NULL");
-    assert_int_equal(gpt2_sample(session, 0, NULL, NULL), GPT2_ERR_ARGUMENT);
-    tiny_check_says(gpt2_session_error(session), "id is NULL");
-    assert_int_equal(gpt2_forward(session, NULL, 1, 1), GPT2_ERR_ARGUMENT);
-    tiny_check_says(gpt2_session_error(session), "tokens is NULL");
-    assert_int_equal(gpt2_session_position(session), 1);
-    gpt2_session_free(session);
-}
-
 /* Every field at its ends and beyond them. */
 static void test_params(void **state)
 {
@@ -487,10 +449,9 @@ static void test_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_null),      cmocka_unit_test(test_params),
-        cmocka_unit_test(test_misuse),    cmocka_unit_test(test_interruption),
-        cmocka_unit_test(test_fork),      cmocka_unit_test(test_shared_model),
-        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_params),       cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_interruption), cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_shared_model), cmocka_unit_test(test_same_bits),
     };
 
     return cmocka_run_group_tests_name("session", tests, set_up, tear_down);
