@@ -304,7 +304,9 @@ static bool others_sleep(void)
         FILE *file;
 
         (void)snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
-        file = atol(task->d_name) == syscall(SYS_gettid) ? NULL : fopen(path, "r");
+        file = task->d_name[0] == '.' || atol(task->d_name) == syscall(SYS_gettid)
+                   ? NULL
+                   : fopen(path, "r");
         if (file == NULL)
             continue;
         if (fgets(text, sizeof text, file) != NULL && (end = strrchr(text, ')')) != NULL)
