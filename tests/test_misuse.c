@@ -177,6 +177,7 @@ static void null_handles(void)
     REFUSED("gpt2_session_reset.session", gpt2_session_reset(NULL));
     REFUSED("gpt2_session_set_deadline.session", gpt2_session_set_deadline(NULL, 1));
     REFUSED("gpt2_session_after_fork.session", gpt2_session_after_fork(NULL));
+    REFUSED("gpt2_encoder_reset.encoder", gpt2_encoder_reset(NULL));
     REFUSED("gpt2_tap_name.name", gpt2_tap_name(0, 0, NULL, 32));
     REFUSED("gpt2_model_params_init.params",
             gpt2_model_params_init(NULL, sizeof(gpt2_model_params)));
@@ -191,8 +192,8 @@ static void null_handles(void)
 }
 
 /* MAKE(model_load, path, NULL, &p, &out): a creating call that says why in the errbuf of p. */
-#define MAKE(kind, argument, a, p, out)                                                \
-    null("gpt2_" #kind "." #argument, gpt2_##kind(a, p, out), GPT2_ERR_ARGUMENT, line, \
+#define MAKE(kind, argument, ...)                                                        \
+    null("gpt2_" #kind "." #argument, gpt2_##kind(__VA_ARGS__), GPT2_ERR_ARGUMENT, line, \
          "gpt2_" #kind ": " #argument " is NULL")
 
 static void null_creation(void)
@@ -206,6 +207,8 @@ static void null_creation(void)
     gpt2_tokenizer *no_tokenizer = (gpt2_tokenizer *)line, *tokenizer;
     gpt2_encoder *no_encoder = (gpt2_encoder *)line, *encoder;
     gpt2_session *no_session = (gpt2_session *)line, *session;
+    void *memory;
+    size_t n;
 
     (void)gpt2_model_params_init(&load, sizeof load);
     (void)gpt2_tokenizer_params_init(&tokens, sizeof tokens);
@@ -224,7 +227,34 @@ static void null_creation(void)
     assert_true(no_model == NULL && no_tokenizer == NULL);
     assert_true(no_encoder == NULL && no_session == NULL);
 
+    n = 7;
+    no_encoder = (gpt2_encoder *)line;
+    no_session = (gpt2_session *)line;
+    MAKE(session_size, model, NULL, &create, &n);
+    assert_int_equal(n, 0);
+    MAKE(session_size, n_bytes, model, &create, NULL);
+    MAKE(session_init, model, NULL, &create, line, sizeof line, &no_session);
+    assert_null(no_session);
+    MAKE(session_init, memory, model, &create, NULL, sizeof line, &no_session);
+    MAKE(session_init, session, model, &create, line, sizeof line, NULL);
+    MAKE(encoder_size, n_bytes, &encode, NULL);
+    MAKE(encoder_init, tokenizer, NULL, &encode, line, sizeof line, &no_encoder);
+    assert_null(no_encoder);
+    MAKE(encoder_init, memory, gpt2_model_tokenizer(model), &encode, NULL, 1, &no_encoder);
+    MAKE(encoder_init, encoder, gpt2_model_tokenizer(model), &encode, line, sizeof line, NULL);
+
     /* the defaults */
+    null("gpt2_session_size.params", gpt2_session_size(model, NULL, &n), 0, "", "");
+    memory = malloc(n);
+    null("gpt2_session_init.params", gpt2_session_init(model, NULL, memory, n, &session), 0, "",
+         "");
+    gpt2_session_free(session);
+    free(memory);
+    null("gpt2_encoder_size.params", gpt2_encoder_size(NULL, &n), 0, "", "");
+    memory = malloc(n);
+    null("gpt2_encoder_init.params",
+         gpt2_encoder_init(gpt2_model_tokenizer(model), NULL, memory, n, &encoder), 0, "", "");
+    free(memory);
     null("gpt2_model_load.params", gpt2_model_load(DIRECTORY, NULL, &other_model), 0, "", "");
     null("gpt2_tokenizer_load.params", gpt2_tokenizer_load(DIRECTORY, NULL, &tokenizer), 0, "", "");
     null("gpt2_encoder_create.params", gpt2_encoder_create(tokenizer, NULL, &encoder), 0, "", "");
@@ -239,6 +269,7 @@ static void null_text(void)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
     const char *bytes = "";
+    gpt2_decode_state state = {0};
     gpt2_encoder *encoder;
     int32_t some[4] = {0};
     char text[8];
@@ -254,6 +285,14 @@ static void null_text(void)
     REFUSED("gpt2_decode.ids", gpt2_decode(tokenizer, NULL, 1, text, sizeof text, &n));
     REFUSED("gpt2_decode.text", gpt2_decode(tokenizer, some, 1, NULL, 1, &n));
     REFUSED("gpt2_decode.n_bytes", gpt2_decode(tokenizer, some, 1, text, sizeof text, NULL));
+    n = 7;
+    REFUSED("gpt2_decode_part.tokenizer", gpt2_decode_part(NULL, &state, some, 1, 0, text, 8, &n));
+    assert_int_equal(n, 0);
+    REFUSED("gpt2_decode_part.state", gpt2_decode_part(tokenizer, NULL, some, 1, 0, text, 8, &n));
+    REFUSED("gpt2_decode_part.ids", gpt2_decode_part(tokenizer, &state, NULL, 1, 0, text, 8, &n));
+    REFUSED("gpt2_decode_part.text", gpt2_decode_part(tokenizer, &state, some, 1, 0, NULL, 8, &n));
+    REFUSED("gpt2_decode_part.n_bytes",
+            gpt2_decode_part(tokenizer, &state, some, 1, 0, text, 8, NULL));
 
     assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
     n = 7;
