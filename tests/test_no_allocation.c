@@ -197,7 +197,8 @@ static bool use(const struct host *host)
     gpt2_sample_params params;
     const float *logits;
     const char *bytes;
-    size_t n_ids = 0, n_bytes, n_looks = 0;
+    size_t n_ids = 0, n_part = 0, n_bytes, n_looks = 0;
+    gpt2_decode_state held = {0};
     char decoded[sizeof text];
     int32_t ids[sizeof text], id = -1;
     bool good = true;
@@ -211,6 +212,12 @@ static bool use(const struct host *host)
                         &n_ids) == GPT2_OK;
     good &= gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes) == GPT2_OK;
     good &= n_bytes == sizeof text - 1 && memcmp(decoded, text, n_bytes) == 0;
+    good &= gpt2_encode(host->encoder, text, 5, GPT2_ENCODE_MORE, ids, 8, &n_part) == GPT2_OK;
+    good &= gpt2_encode(host->encoder, text + 5, sizeof text - 6, GPT2_ENCODE_SPECIAL, ids + n_part,
+                        sizeof text - n_part, &n_bytes) == GPT2_OK;
+    good &= n_part + n_bytes == n_ids && gpt2_encoder_reset(host->encoder) == GPT2_OK;
+    good &= gpt2_decode_part(tokenizer, &held, ids, n_ids, GPT2_DECODE_MORE, decoded,
+                             sizeof decoded, &n_bytes) == GPT2_OK;
     good &= gpt2_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
     for (int round = 0; round < 2; round++) { /* the second with taps, from the empty prompt */
         if (round == 1)
