@@ -105,6 +105,27 @@ $(BUILD)/tests/test_%: TEST_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed
 
 -include $(TEST_SUITES:=.d) $(TEST_OBJECTS:.o=.d)
 
+# Each tests/fuzz/fuzz_NAME.c is a target of libFuzzer; replay.c is its main function without that.
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/fuzz/*.c)))
+FUZZ_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* WRAP := //p' tests/fuzz/host.c))
+
+$(FUZZ_REPLAYS): $(BUILD)/tests/fuzz/%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(addprefix $(BUILD)/static/tests/fuzz/,$*.o host.o replay.o) \
+	  $(BUILD)/libgpt2.a $(LIBS) $(FUZZ_LDFLAGS)
+
+ifdef FUZZING
+$(BUILD)/static/lib/%.o: ALL_CFLAGS += -fsanitize=fuzzer-no-link
+$(BUILD)/fuzz_%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ \
+	  $(addprefix $(BUILD)/static/tests/fuzz/,fuzz_$*.o host.o) $(BUILD)/libgpt2.a $(LIBS) $(FUZZ_LDFLAGS)
+endif
+
+-include $(FUZZ_OBJECTS:.o=.d)
+
 SUITES = $(TEST_SUITES) \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
@@ -112,14 +133,15 @@ SUITES = $(TEST_SUITES) \
   "sh tests/check_bits.sh $(BUILD) --quick" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_check_real.sh $(BUILD)" \
-  "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model"
+  "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)"
 
 # `make -j deps check`: first the one, then the other.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS): | deps
 endif
 
-check: all $(TEST_SUITES)
+check: all $(TEST_SUITES) $(FUZZ_REPLAYS)
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 
 # Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
@@ -131,6 +153,10 @@ check-real: all
 	@command -v python3 >/dev/null || { echo 'check-real: python3 is missing' >&2; exit 1; }
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
 	  --program $(BUILD)/gpt2 "$(GPT2_MODELS)"
+
+# libFuzzer on the parsers and the tokenizer: a fixed slice of two minutes; FUZZ_SECONDS=1800 for more.
+fuzz:
+	@MAKE='$(MAKE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
 
 # Every check at its full length.  An hour.
 soak: all $(TEST_SUITES)
@@ -174,11 +200,12 @@ help:
 	@echo 'check      the tests; minutes'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
+	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; an hour'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
 	@echo 'clean'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
 .DELETE_ON_ERROR:
-.SECONDARY: $(TEST_OBJECTS)
-.PHONY: all lib demo check check-hf check-real soak deps install uninstall clean help
+.SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS)
+.PHONY: all lib demo check check-hf check-real fuzz soak deps install uninstall clean help

@@ -1,0 +1,70 @@
+/*
+ * fuzz.h: what the fuzz targets share.
+ *
+ * A target is a file fuzz_NAME.c with libFuzzer's entry, LLVMFuzzerTestOneInput().  It states what
+ * must hold for every input with CHECK(), which ends the process where it does not.  `make fuzz`
+ * searches for such inputs, and `make check` replays those of corpus/NAME.  Both run in the root of
+ * the checkout.
+ *
+ * host.c stands between the library and its host: files are in memory, and every block and every
+ * array in a block has exactly its size, so that a sanitizer sees a step outside.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpt2.h"
+
+#define DEMO "examples/demo-model"
+
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            (void)fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                      \
+        }                                                                                 \
+    } while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The directory of the files in memory. */
+#define HOST_DIRECTORY "memory"
+
+/* Adds a file; name and bytes are borrowed until host_remove_files(). */
+void host_put_file(const char *name, size_t name_length, const void *bytes, size_t n_bytes);
+
+/* None may be open. */
+void host_remove_files(void);
+
+/* The blocks that the library has not freed. */
+size_t host_blocks(void);
+
+/* Larger blocks than this are refused, which spares the time to fill them; 4 MB at first. */
+void host_refuse_blocks_above(size_t n_bytes);
+
+/* Bytes to be freed; never NULL. */
+void *take_bytes(size_t n_bytes);
+
+/* memcmp() of no bytes may be given NULL here. */
+static inline bool same_bytes(const void *a, const void *b, size_t n_bytes)
+{
+    return n_bytes == 0 || memcmp(a, b, n_bytes) == 0;
+}
+
+/* What must hold for the status and the line of a load that failed. */
+void check_load_failure(int32_t status, const char *line);
+
+/* The first part of the input up to a byte 'end', which is taken away too; all, if there is none. */
+struct part {
+    const uint8_t *bytes;
+    size_t n_bytes;
+};
+struct part take_part(const uint8_t **data, size_t *size, int end);
+
+#endif
