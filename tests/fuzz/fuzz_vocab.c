@@ -4,7 +4,7 @@
  * The input is vocab.json, a byte 0xff, merges.txt, a byte 0xff, the text.  A tokenizer that loads
  * encodes as the definition of BPE says, and decodes what it has encoded to the same bytes.
  */
-#include "naive_bpe.h"
+#include "encoding.h"
 
 static gpt2_tokenizer *load(void)
 {
@@ -55,24 +55,20 @@ static void check_tokens(const gpt2_tokenizer *tokenizer)
 static void check_text(const gpt2_tokenizer *tokenizer, gpt2_encoder *encoder, struct part text,
                        bool special)
 {
-    int32_t *ids = take_bytes(text.n_bytes * sizeof *ids);
-    int32_t *wanted = take_bytes(text.n_bytes * sizeof *wanted);
-    char *back = take_bytes(text.n_bytes);
-    size_t longest, n_ids, n_back;
-    size_t n_wanted = naive_encode(tokenizer, text.bytes, text.n_bytes, special, wanted, &longest);
-    int32_t status = gpt2_encode(encoder, (const char *)text.bytes, text.n_bytes,
-                                 special ? GPT2_ENCODE_SPECIAL : 0, ids, text.n_bytes, &n_ids);
+    struct encoding wanted = naive_encoding(tokenizer, text.bytes, text.n_bytes, special);
 
-    CHECK(status == (n_wanted == SIZE_MAX ? GPT2_ERR_TOKEN : GPT2_OK));
-    CHECK((status == GPT2_OK) == (gpt2_encoder_error(encoder)[0] == '\0'));
-    if (status == GPT2_OK) {
-        CHECK(n_ids == n_wanted && same_bytes(ids, wanted, n_ids * sizeof *ids));
-        CHECK(gpt2_decode(tokenizer, ids, n_ids, back, text.n_bytes, &n_back) == GPT2_OK);
+    check_whole(encoder, &wanted, text.n_bytes + 1);
+    check_parts(encoder, &wanted, (uint8_t)text.n_bytes, text.n_bytes + 1);
+    if (wanted.n_ids != SIZE_MAX) {
+        char *back = take_bytes(text.n_bytes);
+        size_t n_back;
+
+        CHECK(gpt2_decode(tokenizer, wanted.ids, wanted.n_ids, back, text.n_bytes, &n_back) ==
+              GPT2_OK);
         CHECK(n_back == text.n_bytes && same_bytes(back, text.bytes, n_back));
+        free(back);
     }
-    free(back);
-    free(wanted);
-    free(ids);
+    free(wanted.ids);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -32,8 +32,8 @@ fi
 for target in "$@"; do
     case $target in
     fuzz_json) runs=200000 max_len=512 ;;
-    fuzz_encode) runs=100000 max_len=700 ;;
-    fuzz_decode) runs=200000 max_len=512 ;;
+    fuzz_encode) runs=60000 max_len=400 ;;
+    fuzz_decode) runs=150000 max_len=400 ;;
     fuzz_vocab) runs=80000 max_len=1000 ;;
     *) runs=100000 max_len=4000 ;;
     esac
