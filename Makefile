@@ -101,27 +101,39 @@ $(BUILD)/tests/%: tests/%.c $(TEST_OBJECTS) $(BUILD)/libgpt2.a
 	  $(BUILD)/libgpt2.a -lcmocka $(LIBS) $(TEST_LDFLAGS)
 
 # A test may stand between the library and functions that its head names in lines "WRAP := ...".
-$(BUILD)/tests/test_%: TEST_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* WRAP := //p' $<))
+wraps_of = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* WRAP := //p' $(1)))
+$(BUILD)/tests/test_%: TEST_LDFLAGS = $(call wraps_of,$<) $(WATCHED_BLOCKS)
+
+# For AddressSanitizer, which does not watch blocks that come from the system.
+ifdef WATCH_BLOCKS
+WATCHED_BLOCKS = $(BUILD)/static/tests/fuzz/blocks.o $(call wraps_of,tests/fuzz/blocks.c)
+TEST_CFLAGS += -DWATCH_BLOCKS
+$(TEST_SUITES): $(BUILD)/static/tests/fuzz/blocks.o
+$(BUILD)/tests/test_no_allocation: WATCHED_BLOCKS := # its subject is what comes from the system
+endif
 
 -include $(TEST_SUITES:=.d) $(TEST_OBJECTS:.o=.d)
 
 # Each tests/fuzz/fuzz_NAME.c is a target of libFuzzer; replay.c is its main function without that.
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
+FUZZ_SHARED := host.o blocks.o
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/fuzz/*.c)))
-FUZZ_LDFLAGS = $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's/^ \* WRAP := //p' tests/fuzz/host.c))
+FUZZ_LDFLAGS := $(call wraps_of,tests/fuzz/host.c tests/fuzz/blocks.c)
 
 $(FUZZ_REPLAYS): $(BUILD)/tests/fuzz/%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(addprefix $(BUILD)/static/tests/fuzz/,$*.o host.o replay.o) \
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ \
+	  $(addprefix $(BUILD)/static/tests/fuzz/,$*.o replay.o $(FUZZ_SHARED)) \
 	  $(BUILD)/libgpt2.a $(LIBS) $(FUZZ_LDFLAGS)
 
 ifdef FUZZING
 $(BUILD)/static/lib/%.o: ALL_CFLAGS += -fsanitize=fuzzer-no-link
 $(BUILD)/fuzz_%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ \
-	  $(addprefix $(BUILD)/static/tests/fuzz/,fuzz_$*.o host.o) $(BUILD)/libgpt2.a $(LIBS) $(FUZZ_LDFLAGS)
+	  $(addprefix $(BUILD)/static/tests/fuzz/,fuzz_$*.o $(FUZZ_SHARED)) \
+	  $(BUILD)/libgpt2.a $(LIBS) $(FUZZ_LDFLAGS)
 endif
 
 -include $(FUZZ_OBJECTS:.o=.d)
@@ -157,6 +169,10 @@ check-real: all
 # libFuzzer on the parsers and the tokenizer: a fixed slice of two minutes; FUZZ_SECONDS=1800 for more.
 fuzz:
 	@MAKE='$(MAKE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
+
+# The suites under sanitizers and Valgrind, each some minutes.
+check-asan check-ubsan check-tsan check-valgrind:
+	@MAKE='$(MAKE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
 # Every check at its full length.  An hour.
 soak: all $(TEST_SUITES)
@@ -200,6 +216,7 @@ help:
 	@echo 'check      the tests; minutes'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
+	@echo 'check-asan check-ubsan check-tsan check-valgrind      the suites under these; minutes each'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; an hour'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
@@ -208,4 +225,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS)
-.PHONY: all lib demo check check-hf check-real fuzz soak deps install uninstall clean help
+.PHONY: all lib demo check check-hf check-real \
+  check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help

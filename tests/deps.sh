@@ -8,10 +8,16 @@ have_cmocka() {
         ${CC:-cc} -E -x c - >/dev/null 2>&1
 }
 
+# The folder of clang's runtime has libFuzzer and the sanitizers.
+have_clang_runtime() {
+    ls "$(clang --print-resource-dir)"/lib/*/libclang_rt.fuzzer* >/dev/null 2>&1
+}
+
 have_ci_tools() {
-    for tool in clang clang-format qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
+    for tool in clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
+    have_clang_runtime
 }
 
 if have_cmocka && { [ "${CI:-}" != true ] || have_ci_tools; }; then
@@ -24,22 +30,28 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 extra=
 if [ "${CI:-}" = true ]; then
-    extra="clang clang-format"
+    extra="clang clang-format valgrind"
 fi
 if command -v apt-get >/dev/null; then
     $as_root apt-get update -q
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config \
         $extra ${extra:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user musl-tools}
+    if [ -n "$extra" ] && ! have_clang_runtime; then
+        runtime=$(clang -dumpversion | cut -d. -f1)-dev # of the same version
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "libclang-rt-$runtime" ||
+            $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+                "libclang-common-$runtime"
+    fi
 elif command -v dnf >/dev/null; then
     # shellcheck disable=SC2086
-    $as_root dnf install -y libcmocka-devel pkgconf $extra
+    $as_root dnf install -y libcmocka-devel pkgconf $extra ${extra:+compiler-rt}
 elif command -v apk >/dev/null; then
     # shellcheck disable=SC2086
-    $as_root apk add cmocka-dev pkgconf $extra
+    $as_root apk add cmocka-dev pkgconf $extra ${extra:+compiler-rt}
 elif command -v pacman >/dev/null; then
     # shellcheck disable=SC2086
-    $as_root pacman -S --noconfirm --needed cmocka pkgconf $extra
+    $as_root pacman -S --noconfirm --needed cmocka pkgconf $extra ${extra:+compiler-rt}
 elif command -v zypper >/dev/null; then
     # shellcheck disable=SC2086
     $as_root zypper install -y libcmocka-devel pkg-config $extra

@@ -16,7 +16,8 @@ void scratch_write(const char *path, const void *bytes, size_t n_bytes);
 
 /*
  * The address space and the lowest free descriptor: a sanitizer does not watch mapped blocks and
- * open files.  Pages are 0 where there is no /proc.
+ * open files.  Pages are 0 where there is no /proc,
+ * and where AddressSanitizer does watch blocks.
  */
 struct footprint {
     long pages;

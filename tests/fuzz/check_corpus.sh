@@ -1,11 +1,13 @@
 #!/bin/sh
-# check_corpus.sh BUILD_DIR TARGET... : each fuzz target on each file of its corpus, without libFuzzer.
+# check_corpus.sh BUILD_DIR TARGET... : each fuzz target on each file of its corpus, without libFuzzer;
+# RUNNER is what runs the targets, such as Valgrind, or nothing.
 set -u
 build=$1
 shift
 passed=0 failed=0 inputs=
 for target in "$@"; do
-    if "$build/tests/fuzz/$target" "tests/fuzz/corpus/${target#fuzz_}" >"$build/replay.log" 2>&1; then
+    # shellcheck disable=SC2086
+    if ${RUNNER:-} "$build/tests/fuzz/$target" "tests/fuzz/corpus/${target#fuzz_}" >"$build/replay.log" 2>&1; then
         passed=$((passed + 1))
         inputs="${inputs:+$inputs, }${target#fuzz_} $(wc -l <"$build/replay.log")"
     else

@@ -199,4 +199,20 @@ static inline void check_parts(gpt2_encoder *encoder, const struct encoding *wan
     CHECK(gpt2_encoder_reset(encoder) == GPT2_OK);
 }
 
+/* Cut in two at every place. */
+static inline void check_each_cut(gpt2_encoder *encoder, const struct encoding *wanted,
+                                  size_t max_stretch_bytes)
+{
+    for (size_t cut = 0; cut <= wanted->n_bytes; cut++) {
+        size_t n_first, n_second = 0;
+        int32_t status = encode_part(encoder, wanted, wanted->text, cut, true, 0, cut, &n_first);
+
+        if (status == GPT2_OK)
+            status = encode_part(encoder, wanted, wanted->text + cut, wanted->n_bytes - cut, false,
+                                 n_first, wanted->n_bytes, &n_second);
+        check_end(wanted, status, n_first + n_second, max_stretch_bytes);
+        CHECK(gpt2_encoder_reset(encoder) == GPT2_OK);
+    }
+}
+
 #endif

@@ -6,8 +6,8 @@
  * searches for such inputs, and `make check` replays those of corpus/NAME.  Both run in the root of
  * the checkout.
  *
- * host.c stands between the library and its host: files are in memory, and every block and every
- * array in a block has exactly its size, so that a sanitizer sees a step outside.
+ * host.c and blocks.c stand between the library and its host: files are in memory, and a sanitizer
+ * sees each step outside a block or an array.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "gpt2.h"
+#include "blocks.h"
 
 #define DEMO "examples/demo-model"
 
@@ -41,12 +42,6 @@ void host_put_file(const char *name, size_t name_length, const void *bytes, size
 
 /* None may be open. */
 void host_remove_files(void);
-
-/* The blocks that the library has not freed. */
-size_t host_blocks(void);
-
-/* Larger blocks than this are refused, which spares the time to fill them; 4 MB at first. */
-void host_refuse_blocks_above(size_t n_bytes);
 
 /* Bytes to be freed; never NULL. */
 void *take_bytes(size_t n_bytes);

@@ -96,6 +96,59 @@ static gpt2_model *load(void)
     return model;
 }
 
+/* The tensors of the model that was loaded have the shapes that its sizes ask for. */
+static void check_shapes(const gpt2_model_info *info)
+{
+    static struct gpt2i_tensors tensors;
+    struct gpt2i_error none = {NULL, 0};
+    uint64_t n_embd = (uint64_t)info->n_embd, n_inner = (uint64_t)info->n_inner;
+    const struct {
+        const char *name;
+        uint64_t dims[2]; /* a vector's second is 0 */
+    } shapes[] = {
+        {"wte.weight", {(uint64_t)info->n_vocab, n_embd}},
+        {"wpe.weight", {(uint64_t)info->n_positions, n_embd}},
+        {"ln_1.weight", {n_embd, 0}},
+        {"ln_1.bias", {n_embd, 0}},
+        {"attn.c_attn.weight", {n_embd, 3 * n_embd}},
+        {"attn.c_attn.bias", {3 * n_embd, 0}},
+        {"attn.c_proj.weight", {n_embd, n_embd}},
+        {"attn.c_proj.bias", {n_embd, 0}},
+        {"ln_2.weight", {n_embd, 0}},
+        {"ln_2.bias", {n_embd, 0}},
+        {"mlp.c_fc.weight", {n_embd, n_inner}},
+        {"mlp.c_fc.bias", {n_inner, 0}},
+        {"mlp.c_proj.weight", {n_inner, n_embd}},
+        {"mlp.c_proj.bias", {n_embd, 0}},
+        {"ln_f.weight", {n_embd, 0}},
+        {"ln_f.bias", {n_embd, 0}},
+    };
+
+    CHECK(gpt2i_safetensors_open(&tensors, HOST_DIRECTORY "/model.safetensors", &none) == GPT2_OK);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        for (int32_t layer = 0; layer < info->n_layer; layer++) {
+            const char *prefix = "transformer.";
+            const struct gpt2i_tensor *tensor;
+            char name[64];
+
+            if (gpt2i_tensors_find(&tensors, "transformer.wte.weight") == NULL)
+                prefix = "";
+            if (strncmp(shapes[i].name, "w", 1) == 0 || strncmp(shapes[i].name, "ln_f", 4) == 0)
+                (void)snprintf(name, sizeof name, "%s%s", prefix, shapes[i].name);
+            else
+                (void)snprintf(name, sizeof name, "%sh.%d.%s", prefix, (int)layer, shapes[i].name);
+            tensor = gpt2i_tensors_find(&tensors, name);
+            CHECK(tensor != NULL || strstr(name, ".bias") != NULL);
+            if (tensor == NULL)
+                continue;
+            CHECK(tensor->n_dims == (shapes[i].dims[1] == 0 ? 1 : 2));
+            CHECK(tensor->dims[0] == shapes[i].dims[0] && tensor->dims[1] == shapes[i].dims[1]);
+            CHECK(tensor->type >= 0);
+        }
+    }
+    gpt2i_tensors_close(&tensors);
+}
+
 /* One token, whatever its numbers. */
 static void run(const gpt2_model *model)
 {
@@ -109,11 +162,12 @@ static void run(const gpt2_model *model)
     CHECK(info.n_vocab > 0 && info.n_positions > 0 && info.n_embd > 0 && info.n_layer > 0);
     CHECK(info.n_head > 0 && info.n_embd % info.n_head == 0 && info.n_inner > 0);
     CHECK(info.eot_token >= -1 && info.eot_token < info.n_vocab);
+    check_shapes(&info);
     CHECK(gpt2_session_params_init(&params, sizeof params) == GPT2_OK);
     params.n_ctx = 2;
     params.n_batch = 2;
     status = gpt2_session_create(model, &params, &session);
-    if (status != GPT2_OK) { /* host.c gives no large blocks */
+    if (status != GPT2_OK) { /* large blocks are refused */
         CHECK(status == GPT2_ERR_MEMORY && session == NULL);
         return;
     }
@@ -132,6 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool has_config = false;
     gpt2_model *model;
 
+    blocks_refuse_above((size_t)4 << 20);
     (void)take_part(&data, &size, 0xff);
     for (int i = 0; i < MOST_FILES && size > 0; i++) {
         struct part file = take_part(&data, &size, 0xff);
@@ -148,12 +203,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         host_put_file("config.json", 11, tiny_config, strlen(tiny_config));
     check_tensors();
     model = load();
-    host_remove_files();
     if (model != NULL) {
         run(model);
         gpt2_model_free(model);
     }
-    CHECK(host_blocks() == 0);
+    host_remove_files();
+    CHECK(blocks_in_use() == 0);
     for (size_t i = 0; i < n_made; i++)
         free((void *)(uintptr_t)made[i].bytes);
     return 0;

@@ -78,12 +78,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct part text = {data, size};
     gpt2_tokenizer *tokenizer;
 
-    host_refuse_blocks_above(65536);
+    blocks_refuse_above(65536);
     host_put_file("vocab.json", 10, vocab.bytes, vocab.n_bytes);
     host_put_file("merges.txt", 10, merges.bytes, merges.n_bytes);
     tokenizer = load();
     host_remove_files();
-    CHECK(host_blocks() == (tokenizer != NULL));
+    CHECK(blocks_in_use() == (tokenizer != NULL));
     if (tokenizer != NULL) {
         gpt2_encoder_params params;
         gpt2_encoder *encoder;
@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_text(tokenizer, encoder, text, true);
         gpt2_encoder_free(encoder);
         gpt2_tokenizer_free(tokenizer);
-        CHECK(host_blocks() == 0);
+        CHECK(blocks_in_use() == 0);
     }
     return 0;
 }

@@ -2,38 +2,21 @@
  * host.c: what the library gets from its host while it is fuzzed.
  *
  * Files below HOST_DIRECTORY are bytes in memory, so that a load costs microseconds; others are the
- * system's.  A block is from malloc and zeroed.  Behind each array in a block lies a gap that
- * AddressSanitizer watches.
+ * system's.
  *
- * The linker's --wrap leads the library's calls to here, for each function of these lines:
+ * The linker's --wrap leads the library's calls to here, for each function of this line:
  * WRAP := open open64 fstat fstat64 pread pread64 close
- * WRAP := gpt2i_block_new gpt2i_block_free gpt2i_arena_take
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
 
 #include "fuzz.h"
-#include "arena.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WATCHED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define WATCHED 1
-#endif
-#if defined(WATCHED)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(at, n) ((void)(at), (void)(n))
-#endif
 
 #define MOST_FILES       16
 #define FIRST_DESCRIPTOR 100000
@@ -46,8 +29,6 @@ static struct host_file {
 } files[MOST_FILES];
 static size_t n_files;
 static size_t n_open;
-static size_t n_blocks_now;
-static size_t most_block_bytes = (size_t)4 << 20;
 
 void host_put_file(const char *name, size_t name_length, const void *bytes, size_t n_bytes)
 {
@@ -59,16 +40,6 @@ void host_remove_files(void)
 {
     CHECK(n_open == 0);
     n_files = 0;
-}
-
-size_t host_blocks(void)
-{
-    return n_blocks_now;
-}
-
-void host_refuse_blocks_above(size_t n_bytes)
-{
-    most_block_bytes = n_bytes;
 }
 
 void *take_bytes(size_t n_bytes)
@@ -196,42 +167,3 @@ ssize_t __wrap_pread64(int descriptor, void *bytes, size_t n_bytes, off64_t at)
     return __wrap_pread(descriptor, bytes, n_bytes, at);
 }
 #endif
-
-/* -------------------------------------------------------------------------------------- blocks -- */
-
-void *__wrap_gpt2i_block_new(size_t bytes);
-void __wrap_gpt2i_block_free(void *block, size_t bytes);
-void *__real_gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes);
-void *__wrap_gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes);
-
-void *__wrap_gpt2i_block_new(size_t bytes)
-{
-    void *block = NULL;
-
-    if (bytes == 0 || bytes > most_block_bytes || posix_memalign(&block, GPT2I_ALIGN, bytes) != 0)
-        return NULL;
-    memset(block, 0, bytes);
-    n_blocks_now++;
-    return block;
-}
-
-void __wrap_gpt2i_block_free(void *block, size_t bytes)
-{
-    (void)bytes;
-    if (block != NULL)
-        n_blocks_now--;
-    free(block);
-}
-
-void *__wrap_gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes)
-{
-    unsigned char *taken = __real_gpt2i_arena_take(arena, count, element_bytes);
-    unsigned char *gap = __real_gpt2i_arena_take(arena, 1, GPT2I_ALIGN);
-
-    if (taken != NULL && gap != NULL) {
-        unsigned char *end = taken + (size_t)count * element_bytes;
-
-        ASAN_POISON_MEMORY_REGION(end, (size_t)(gap - end) + GPT2I_ALIGN);
-    }
-    return taken;
-}

@@ -1,0 +1,80 @@
+#!/bin/sh
+# check_sanitized.sh asan|ubsan|tsan|valgrind BUILD_DIR: test suites under AddressSanitizer,
+# UBSan, ThreadSanitizer or Valgrind's memcheck, in a build of their own.  Any report is a failure.
+#
+# What does not run under any of them: check_house, check_install and check_bits look at a build, or
+# make their own.
+#
+# Under asan and valgrind the library's blocks come from malloc (tests/fuzz/blocks.c), which these watch.
+set -u
+kind=$1
+build=$2/$kind
+passed_on="CC=${CC:-cc} BUILD=$build"
+mkdir -p "$build"
+unset ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS MAKEFLAGS MAKELEVEL MFLAGS
+all=$(printf '%s\n' tests/test_*.c | sed 's|.*/||; s|\.c$||')
+threads="test_fpstate test_load test_memory test_session test_taps"
+with_program=yes
+runner=
+
+case $kind in
+asan)
+    flags=-fsanitize=address suites=$all
+    passed_on="$passed_on WATCH_BLOCKS=1"
+    export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
+    ;;
+ubsan)
+    flags="-fsanitize=undefined -fno-sanitize-recover=all" suites=$all
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    ;;
+tsan)
+    # not test_no_allocation: its filter of system calls stops those of ThreadSanitizer itself
+    flags=-fsanitize=thread suites=$threads with_program=
+    export TSAN_OPTIONS=halt_on_error=1
+    ;;
+valgrind)
+    # Valgrind 3.19 knows no AVX-512, and shows a CPU without it: the AVX2 kernels run
+    flags= with_program=
+    suites="test_config test_files test_formats test_json test_memory test_parts test_taps"
+    suites="$suites test_text_api test_vocab"
+    passed_on="$passed_on WATCH_BLOCKS=1"
+    runner="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite"
+    runner="$runner --errors-for-leak-kinds=definite"
+    ;;
+esac
+
+if [ "$kind" = valgrind ]; then
+    if ! command -v valgrind >/dev/null; then
+        echo "skipped: no valgrind here"
+        echo "0 passed, 0 failed, 1 skipped"
+        exit 0
+    fi
+elif ! echo 'int main(void) { return 0; }' |
+    ${CC:-cc} $flags -x c - -o "$build/probe" 2>/dev/null || ! "$build/probe"; then
+    echo "skipped: ${CC:-cc} has no $flags here"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+fi
+
+fuzz=$(printf '%s\n' tests/fuzz/fuzz_*.c | sed 's|.*/||; s|\.c$||')
+# shellcheck disable=SC2046,SC2086
+${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" all \
+    $(printf "$build/tests/%s " $suites) $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
+
+set --
+for suite in $suites; do
+    if [ -n "$runner" ]; then # under a name of its own, by which run.sh calls it
+        mkdir -p "$build/run"
+        printf '#!/bin/sh\nexec %s %s\n' "$runner" "$build/tests/$suite" >"$build/run/$suite"
+        chmod +x "$build/run/$suite"
+        set -- "$@" "$build/run/$suite"
+    else
+        set -- "$@" "$build/tests/$suite"
+    fi
+done
+if [ -n "$with_program" ]; then
+    set -- "$@" "sh tests/test_program.sh $build/gpt2 examples/demo-model"
+fi
+set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
+export RUNNER="$runner"
+exec sh tests/run.sh "$build/logs" "$@"
