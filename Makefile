@@ -166,7 +166,7 @@ check-real: all
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
 	  --program $(BUILD)/gpt2 "$(GPT2_MODELS)"
 
-# libFuzzer on the parsers and the tokenizer: a fixed slice of two minutes; FUZZ_SECONDS=1800 for more.
+# libFuzzer on the parsers and the tokenizer: a fixed slice; FUZZ_CPU_SECONDS=1800 for more.
 fuzz:
 	@MAKE='$(MAKE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
 
