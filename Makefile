@@ -138,7 +138,19 @@ endif
 
 -include $(FUZZ_OBJECTS:.o=.d)
 
+# The API fuzzer: random calls of every public function.
+API_FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/api_fuzz/*.c)))
+
+$(BUILD)/tests/api_fuzz: $(API_FUZZ_OBJECTS) $(TEST_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(API_FUZZ_OBJECTS) $(TEST_OBJECTS) \
+	  $(BUILD)/libgpt2.a -lcmocka $(LIBS) $(WATCHED_BLOCKS)
+
+-include $(API_FUZZ_OBJECTS:.o=.d)
+
 SUITES = $(TEST_SUITES) \
+  "$(BUILD)/tests/api_fuzz 200000 1" \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_examples.sh $(BUILD)" \
@@ -153,7 +165,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS): | deps
 endif
 
-check: all $(TEST_SUITES) $(FUZZ_REPLAYS)
+check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 
 # Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
@@ -174,10 +186,13 @@ fuzz:
 check-asan check-ubsan check-tsan check-valgrind:
 	@MAKE='$(MAKE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
-# Every check at its full length.  An hour.
-soak: all $(TEST_SUITES)
-	@GPT2_TEST_EVERY_FLOAT=1 sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
+# Every check at its full length.  Hours.
+soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz
+	@GPT2_TEST_EVERY_FLOAT=1 FUZZ_RUNS=20000000 FUZZ_CPU_SECONDS=1800 MAKE='$(MAKE)' \
+	  sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
+	  "$(BUILD)/tests/api_fuzz 10000000 1" \
 	  "sh tests/check_bits.sh $(BUILD)" \
+	  "sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)" \
 	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) --full"
 
 deps:
@@ -218,12 +233,12 @@ help:
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
 	@echo 'check-asan check-ubsan check-tsan check-valgrind      the suites under these; minutes each'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
-	@echo 'soak       every check at its full length; an hour'
+	@echo 'soak       every check at its full length; hours'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
 	@echo 'clean'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
 .DELETE_ON_ERROR:
-.SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS)
+.SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
 .PHONY: all lib demo check check-hf check-real \
   check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help
