@@ -22,6 +22,7 @@ import tempfile
 
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 EOT = "<|endoftext|>"
+ENCODE_MORE = 2  # GPT2_ENCODE_MORE
 SEED = 20201  # of every random choice here
 HERE = os.path.dirname(os.path.abspath(__file__))
 DEMO = os.path.join(HERE, "..", "..", "examples", "demo-model")
@@ -46,6 +47,7 @@ class LibGpt2:
 
     def __init__(self, path, directory, max_stretch_bytes=1 << 20):
         self.lib = lib = ctypes.CDLL(os.path.abspath(path))
+        self.max_stretch_bytes = max_stretch_bytes
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         lib.gpt2_tokenizer_load.argtypes = [ctypes.c_char_p, pointer, pointer]
         lib.gpt2_tokenizer_free.argtypes = [pointer]
@@ -97,6 +99,23 @@ class LibGpt2:
         status = self.lib.gpt2_decode(self.tokenizer, self.ids, n, back, len(data), self.n_ref)
         if status != 0 or back.raw[:self.n.value] != data:
             raise RuntimeError(f"decode(encode(x)) is not x = {data[:60]!r}")
+        return self.ids[:n]
+
+    def encode_parts(self, data, cuts, special=False):
+        """The ids of bytes that come in parts, cut at the offsets 'cuts'."""
+        room = len(data) + self.max_stretch_bytes + 64
+        if room > len(self.ids):
+            self.ids = (ctypes.c_int32 * room)()
+        n, start = 0, 0
+        for end in [*cuts, len(data)]:
+            flags = int(special) | (ENCODE_MORE if end < len(data) else 0)
+            status = self.lib.gpt2_encode(self.encoder, data[start:end], end - start, flags,
+                                          ctypes.byref(self.ids, 4 * n), len(self.ids) - n,
+                                          self.n_ref)
+            if status != 0:
+                raise RuntimeError(self.lib.gpt2_encoder_error(self.encoder).decode())
+            n += self.n.value
+            start = end
         return self.ids[:n]
 
     def token_bytes(self, token):

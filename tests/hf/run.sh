@@ -43,9 +43,11 @@ check "demo model's reference" "$python" "$here/make_demo_reference.py" --check 
 if [ -d "$shared/tokenizer" ] && [ -d "$shared/corpus" ]; then
     check "tokenizer" "$python" "$here/check_tokenizer.py" --library "$library" \
         --tokenizer "$shared/tokenizer" --corpus "$shared/corpus"
+    check "long text" "$python" "$here/check_long_text.py" --library "$library" \
+        --tokenizer "$shared/tokenizer" --corpus "$shared/corpus" "$@"
 else
-    echo "== tokenizer: skipped, no tokenizer/ and corpus/ in $shared"
-    skipped=$((skipped + 1))
+    echo "== tokenizer, long text: skipped, no tokenizer/ and corpus/ in $shared"
+    skipped=$((skipped + 2))
 fi
 check "transformers" "$python" "$here/check_models.py" --program "$program" --work "$work" "$@"
 check "tinygrad" "$python" "$here/check_tinygrad.py" --program "$program" --work "$work"
