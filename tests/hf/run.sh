@@ -50,6 +50,14 @@ else
     skipped=$((skipped + 2))
 fi
 check "transformers" "$python" "$here/check_models.py" --program "$program" --work "$work" "$@"
+if [ -d "$shared/corpus" ]; then
+    check "accuracy" "$python" "$here/check_accuracy.py" --library "$library" \
+        --corpus "$shared/corpus" "$@" "$root/examples/demo-model" "$shared/models/slm4096" \
+        "$shared/models/novels"
+else
+    echo "== accuracy: skipped, no corpus/ in $shared"
+    skipped=$((skipped + 1))
+fi
 check "tinygrad" "$python" "$here/check_tinygrad.py" --program "$program" --work "$work"
 
 check "score" "$python" "$here/check_score.py" --program "$program" --root "$root" \

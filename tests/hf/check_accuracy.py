@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Compare libgpt2's error with that of PyTorch's float32, on trained models.
+
+The library continues prompts greedily and keeps all logits of each step.  transformers then runs
+the same ids in float64, which is the reference, and in float32.  For each model:
+
+- the library's id is the reference's wherever the reference's two largest logits are more than
+  1e-3 apart;
+- the root mean square error of the library's logits is no larger than that of PyTorch's in float32.
+
+Prompts are cut from the texts of a folder at random, with a fixed seed: one length for each batch,
+short ones as likely as long ones on a logarithmic scale, up to the model's whole context.
+"""
+import argparse
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.utils import logging
+
+from check_tokenizer import HfTokenizers
+from harness import Report, say
+
+SEED = 31415
+N_NEW = 64
+BATCH = 8
+N_PROMPTS = {False: 48, True: 1000}     # by --full
+GAP = 1e-3
+
+
+class SessionParams(ctypes.Structure):  # gpt2_session_params
+    _fields_ = [("struct_size", ctypes.c_uint32), ("cpu_mask", ctypes.c_uint32),
+                ("n_threads", ctypes.c_int32), ("n_ctx", ctypes.c_int32),
+                ("n_batch", ctypes.c_int32), ("n_logit_rows", ctypes.c_int32),
+                ("empty_prompt", ctypes.c_int32), ("reserved", ctypes.c_int32),
+                ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t)]
+
+
+class SampleParams(ctypes.Structure):   # gpt2_sample_params
+    _fields_ = [("struct_size", ctypes.c_uint32), ("temperature", ctypes.c_float),
+                ("top_k", ctypes.c_int32), ("top_p", ctypes.c_float), ("seed", ctypes.c_uint64),
+                ("stream", ctypes.c_uint64), ("position", ctypes.c_int64)]
+
+
+class Session:
+    """A model and a session of the library at `path`."""
+
+    def __init__(self, path, model_dir, n_vocab):
+        self.lib, self.n_vocab = ctypes.CDLL(os.path.abspath(path)), n_vocab
+        pointer, size, int32 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
+        for name, types in {
+                "gpt2_model_load": [ctypes.c_char_p, pointer, pointer],
+                "gpt2_model_free": [pointer],
+                "gpt2_session_params_init": [pointer, size],
+                "gpt2_session_create": [pointer, pointer, pointer],
+                "gpt2_session_free": [pointer],
+                "gpt2_session_reset": [pointer],
+                "gpt2_forward": [pointer, pointer, size, size],
+                "gpt2_session_logits": [pointer, int32, pointer],
+                "gpt2_sample_params_init": [pointer, size],
+                "gpt2_sample": [pointer, int32, pointer, pointer]}.items():
+            getattr(self.lib, name).argtypes = types
+        self.model, self.session = pointer(), pointer()
+        self.call("gpt2_model_load", os.fsencode(model_dir), None, ctypes.byref(self.model))
+        params = SessionParams()
+        self.call("gpt2_session_params_init", ctypes.byref(params), ctypes.sizeof(params))
+        self.call("gpt2_session_create", self.model, ctypes.byref(params),
+                  ctypes.byref(self.session))
+        self.greedily = SampleParams()
+        self.call("gpt2_sample_params_init", ctypes.byref(self.greedily),
+                  ctypes.sizeof(self.greedily))
+        self.greedily.temperature = 0
+
+    def close(self):
+        self.lib.gpt2_session_free(self.session)
+        self.lib.gpt2_model_free(self.model)
+
+    def call(self, name, *arguments):
+        status = getattr(self.lib, name)(*arguments)
+        if status != 0:
+            raise RuntimeError(f"{name}: status {status}")
+
+    def greedy(self, ids, n):
+        """The `n` ids after `ids`, and the logits [n, n_vocab] that chose them."""
+        new, logits = [], np.empty((n, self.n_vocab), np.float32)
+        where, chosen = ctypes.POINTER(ctypes.c_float)(), ctypes.c_int32()
+        self.call("gpt2_session_reset", self.session)
+        step = ids
+        for row in logits:
+            tokens = (ctypes.c_int32 * len(step))(*step)
+            self.call("gpt2_forward", self.session, tokens, len(step), 1)
+            self.call("gpt2_session_logits", self.session, -1, ctypes.byref(where))
+            row[:] = np.ctypeslib.as_array(where, (self.n_vocab,))
+            self.call("gpt2_sample", self.session, -1, ctypes.byref(self.greedily),
+                      ctypes.byref(chosen))
+            new.append(chosen.value)
+            step = [chosen.value]
+        return new, logits
+
+
+class Error:
+    """The largest and the root mean square difference from the reference."""
+
+    def __init__(self):
+        self.largest = self.squares = self.n = 0.0
+
+    def add(self, logits, reference):
+        difference = (logits.double() - reference).flatten()
+        self.largest = np.maximum(self.largest, float(difference.abs().max()))
+        self.squares += float(difference.dot(difference))
+        self.n += len(difference)
+
+    def rms(self):
+        return (self.squares / self.n) ** 0.5
+
+
+def corpus_ids(model_dir, corpus):
+    """The ids of each text.  A model of characters has no ids for some of them: they are left out."""
+    texts = [path.read_text("utf-8") for path in sorted(corpus.iterdir())]
+    return HfTokenizers(model_dir).encode_many(texts)
+
+
+def batches(texts, most, n_prompts):
+    """Prompts in batches of one length, 1 to `most`."""
+    rng = np.random.default_rng(SEED)
+    for first in range(0, n_prompts, BATCH):
+        length = round(most ** rng.random())
+        batch = []
+        for _ in range(min(BATCH, n_prompts - first)):
+            text = texts[rng.integers(len(texts))]
+            start = rng.integers(len(text) - length + 1)
+            batch.append(text[start:start + length])
+        yield batch
+
+
+def new_logits(model, ids):
+    """The logits of the last N_NEW of the positions of `ids`."""
+    with torch.inference_mode():
+        hidden = model.transformer(ids, use_cache=False).last_hidden_state
+        return model.lm_head(hidden[:, -N_NEW:])
+
+
+def load(model_dir, dtype):
+    # from_pretrained(model_dir) insists on metadata that some files lack.
+    return GPT2LMHeadModel.from_pretrained(
+        None, config=GPT2Config.from_pretrained(model_dir), torch_dtype=dtype,
+        state_dict=load_file(model_dir / "model.safetensors"), attn_implementation="eager").eval()
+
+
+def check_model(report, model_dir, library, corpus, n_prompts):
+    started, name = time.monotonic(), model_dir.name
+    exact, single = load(model_dir, torch.float64), load(model_dir, torch.float32)
+    config = exact.config
+    session = Session(library, model_dir, config.vocab_size)
+    ours, theirs = Error(), Error()
+    n = n_clear = n_wrong = n_near = 0
+    # The last new id needs no position.
+    for prompts in batches(corpus_ids(model_dir, corpus), config.n_positions - N_NEW + 1, n_prompts):
+        new, logits = zip(*(session.greedy(prompt, N_NEW) for prompt in prompts))
+        logits, new = torch.from_numpy(np.stack(logits)), torch.tensor(new)
+        ids = torch.cat([torch.tensor(prompts), new[:, :-1]], 1)
+        reference = new_logits(exact, ids)
+        ours.add(logits, reference)
+        theirs.add(new_logits(single, ids), reference)
+
+        best = reference.topk(2)
+        clear = best.values[..., 0] - best.values[..., 1] > GAP
+        differs = new != best.indices[..., 0]
+        n += new.numel()
+        n_clear += int(clear.sum())
+        n_near += int((differs & ~clear).sum())
+        for prompt, step in torch.nonzero(differs & clear).tolist():
+            n_wrong += 1
+            if n_wrong <= 5:
+                say(f"        {name}: {prompts[prompt][:12]} ({len(prompts[prompt])} ids), step {step}:"
+                    f" {new[prompt, step]}, the reference has {best.indices[prompt, step, 0]}")
+    session.close()
+    say(f"{name:<11}{n_prompts:>8,}{n:>10,}{n_clear:>10,}{n_wrong:>8}{n_near:>8}"
+        f"{ours.largest:>11.2e}{theirs.largest:>11.2e}{ours.rms():>11.2e}{theirs.rms():>11.2e}"
+        f"{time.monotonic() - started:>7.0f} s")
+    report.check(n_wrong == 0, f"{name}: {n_wrong} ids differ from the reference's")
+    report.check(ours.rms() <= theirs.rms(),
+                 f"{name}: error of {ours.rms():.3e} rms, PyTorch's is {theirs.rms():.3e}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--corpus", required=True, type=Path, help="folder of texts")
+    parser.add_argument("--full", action="store_true", help=f"{N_PROMPTS[True]} prompts a model, not"
+                        f" {N_PROMPTS[False]}")
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model directories")
+    args = parser.parse_args()
+    logging.set_verbosity_error()
+    torch.set_num_threads(2)
+
+    report = Report()
+    say(f"errors of the logits against float64, seed {SEED}, {N_NEW} ids a prompt")
+    say("                                clear  differ, of them    largest error              rms")
+    say("model       prompts       ids      gap   clear    near    libgpt2    PyTorch"
+        "    libgpt2    PyTorch")
+    for model_dir in args.models:
+        if not (model_dir / "config.json").exists():
+            report.skip(f"no model in {model_dir}")
+            continue
+        check_model(report, model_dir, args.library, args.corpus, N_PROMPTS[args.full])
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
