@@ -10,7 +10,6 @@
 
 #define MOST_BYTES    4096
 #define SMALL_STRETCH 20
-#define FEW_BYTES     48
 
 static gpt2_tokenizer *tokenizer;
 static gpt2_encoder *large, *small;
@@ -55,10 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_whole(small, &wanted, SMALL_STRETCH);
     check_parts(large, &wanted, data[1], MOST_BYTES);
     check_parts(small, &wanted, data[1], SMALL_STRETCH);
-    if (wanted.n_bytes <= FEW_BYTES) {
-        check_each_cut(large, &wanted, MOST_BYTES);
-        check_each_cut(small, &wanted, SMALL_STRETCH);
-    }
+    check_each_cut(small, &wanted, SMALL_STRETCH);
     check_decode(&wanted);
     free(wanted.ids);
     return 0;

@@ -59,6 +59,7 @@ static void check_text(const gpt2_tokenizer *tokenizer, gpt2_encoder *encoder, s
 
     check_whole(encoder, &wanted, text.n_bytes + 1);
     check_parts(encoder, &wanted, (uint8_t)text.n_bytes, text.n_bytes + 1);
+    check_each_cut(encoder, &wanted, text.n_bytes + 1);
     if (wanted.n_ids != SIZE_MAX) {
         char *back = take_bytes(text.n_bytes);
         size_t n_back;
