@@ -7,7 +7,8 @@ the same ids in float64, which is the reference, and in float32.  For each model
 - the library's id is the reference's wherever the reference's two largest logits are more than
   1e-3 apart;
 - the root mean square error of the library's logits is no larger than that of PyTorch's in float32,
-  and with --full, where there are enough of them to ask, neither is the largest error.
+  and with --full, where there are enough of them to ask, neither is the largest error (it is shown
+  alone for the models of --also: docs/verification.md says why).
 
 Prompts are cut from the texts of a folder at random, with a fixed seed: one length for each batch,
 short ones as likely as long ones on a logarithmic scale, up to the model's whole context.
@@ -154,7 +155,7 @@ def load(model_dir, dtype):
         state_dict=load_file(model_dir / "model.safetensors"), attn_implementation="eager").eval()
 
 
-def check_model(report, model_dir, library, corpus, full):
+def check_model(report, model_dir, library, corpus, full, largest_counts):
     n_prompts = N_PROMPTS[full]
     started, name = time.monotonic(), model_dir.name
     exact, single = load(model_dir, torch.float64), load(model_dir, torch.float32)
@@ -189,7 +190,7 @@ def check_model(report, model_dir, library, corpus, full):
     report.check(n_wrong == 0, f"{name}: {n_wrong} ids differ from the reference's")
     report.check(ours.rms() <= theirs.rms(),
                  f"{name}: error of {ours.rms():.3e} rms, PyTorch's is {theirs.rms():.3e}")
-    if full:
+    if full and largest_counts:
         report.check(ours.largest <= theirs.largest,
                      f"{name}: largest error {ours.largest:.3e}, PyTorch's is {theirs.largest:.3e}")
 
@@ -200,6 +201,8 @@ def main():
     parser.add_argument("--corpus", required=True, type=Path, help="folder of texts")
     parser.add_argument("--full", action="store_true", help=f"{N_PROMPTS[True]} prompts a model, not"
                         f" {N_PROMPTS[False]}")
+    parser.add_argument("--also", action="append", default=[], type=Path, metavar="MODEL",
+                        help="a model whose largest error is shown, not judged")
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model directories")
     args = parser.parse_args()
     logging.set_verbosity_error()
@@ -210,11 +213,12 @@ def main():
     say("                                clear  differ, of them    largest error              rms")
     say("model       prompts       ids      gap   clear    near    libgpt2    PyTorch"
         "    libgpt2    PyTorch")
-    for model_dir in args.models:
+    for model_dir in args.also + args.models:
         if not (model_dir / "config.json").exists():
             report.skip(f"no model in {model_dir}")
             continue
-        check_model(report, model_dir, args.library, args.corpus, args.full)
+        check_model(report, model_dir, args.library, args.corpus, args.full,
+                    model_dir not in args.also)
     return report.close()
 
 

@@ -52,8 +52,8 @@ fi
 check "transformers" "$python" "$here/check_models.py" --program "$program" --work "$work" "$@"
 if [ -d "$shared/corpus" ]; then
     check "accuracy" "$python" "$here/check_accuracy.py" --library "$library" \
-        --corpus "$shared/corpus" "$@" "$root/examples/demo-model" "$shared/models/slm4096" \
-        "$shared/models/novels"
+        --corpus "$shared/corpus" "$@" --also "$root/examples/demo-model" \
+        "$shared/models/slm4096" "$shared/models/novels"
 else
     echo "== accuracy: skipped, no corpus/ in $shared"
     skipped=$((skipped + 1))
