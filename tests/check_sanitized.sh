@@ -59,7 +59,8 @@ fi
 fuzz=$(printf '%s\n' tests/fuzz/fuzz_*.c | sed 's|.*/||; s|\.c$||')
 # shellcheck disable=SC2046,SC2086
 ${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" "$build/gpt2" \
-    $(printf "$build/tests/%s " $suites) $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
+    $(printf "$build/tests/%s " $suites ${with_program:+api_fuzz}) \
+    $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
 
 set --
 for suite in $suites; do
@@ -73,7 +74,8 @@ for suite in $suites; do
     fi
 done
 if [ -n "$with_program" ]; then
-    set -- "$@" "sh tests/test_program.sh $build/gpt2 examples/demo-model"
+    set -- "$@" "$build/tests/api_fuzz 50000 2" \
+        "sh tests/test_program.sh $build/gpt2 examples/demo-model"
 fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
 export RUNNER="$runner"
