@@ -27,8 +27,9 @@ if [ "$small_models" = examples/demo-model ]; then
     skipped=$((skipped + 1))
 fi
 
-# try NAME RUNNER COMPILER FLAGS...: one build, its hashes in NAME.txt.  RUNNER is what runs the
-# program where it is for another processor, which is slow: small models only; or none.
+# try NAME RUNNER COMPILER FLAGS...: one build and its hashes, in NAME.txt, side by side with the others.
+# RUNNER is what runs the program where it is for another processor, which is slow: small models only;
+# or none.
 try() {
     name=$1 runner=$2 compiler=$3
     shift 3
@@ -44,26 +45,16 @@ try() {
             return
         fi
     done
+    tried="$tried $name"
     # shellcheck disable=SC2086
-    if ! "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c lib/*.c \
-        -lm -pthread -o "$build/$name" || ! $runner "$build/$name" $options $models >"$build/$name.txt"; then
-        echo "failed: $name"
-        failed=$((failed + 1))
-    elif grep -vxFf "$build/native.txt" "$build/$name.txt"; then
-        echo "failed: $name gives other bits than the native build"
-        failed=$((failed + 1))
-    else
-        passed=$((passed + 1))
-    fi
+    {
+        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c lib/*.c \
+            -lm -pthread -o "$build/$name" && $runner "$build/$name" $options $models
+    } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
 
-touch "$build/native.txt"
-if ! "${CC:-cc}" -std=c11 -O2 -Iinclude tests/core.c lib/*.c -lm -pthread -o "$build/native" ||
-    ! "$build/native" $options $small_models $large_models >"$build/native.txt"; then
-    echo "failed: the native build"
-    failed=$((failed + 1))
-fi
-sed "s|^|  |; s|$shared/||" "$build/native.txt"
+tried=
+try native none "${CC:-cc}" -O2
 try gcc none gcc -O2
 try clang none clang -O2
 try contract-gcc none gcc -O3 -ffp-contract=fast -march=native
@@ -72,6 +63,20 @@ try part-of-fast-math none clang -O2 -ffast-math -fno-finite-math-only
 try musl none musl-gcc -O2 -static
 try no-fma "qemu-x86_64 -cpu Nehalem" gcc -O2 -static
 try aarch64 qemu-aarch64 aarch64-linux-gnu-gcc -O2 -static
+wait
+sed "s|^|  |; s|$shared/||" "$build/native.txt"
+for name in $tried; do
+    if grep -q 'and it failed' "$build/$name.txt"; then
+        echo "failed: $name"
+        cat "$build/$name.log"
+        failed=$((failed + 1))
+    elif [ ! -s "$build/$name.txt" ] || grep -vxFf "$build/native.txt" "$build/$name.txt"; then
+        echo "failed: $name gives other bits than the native build"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+done
 
 while read -r hash model rest; do
     [ "${hash#\#}" = "$hash" ] || continue

@@ -104,6 +104,8 @@ static int check_model(const char *path, int quick)
     for (size_t m = 0; m < sizeof masks / sizeof masks[0]; m++) {
         const size_t together[] = {n_tokens, 1, 7};
 
+        if (m > 0 && ((masks[m] ^ masks[m - 1]) & gpt2_cpu_features()) == 0)
+            continue; /* the same kernels again */
         for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
             for (size_t k = 0; k < sizeof together / sizeof together[0]; k++) {
                 struct way way = {masks[m], threads[t], together[k]};
