@@ -10,6 +10,8 @@ ALL_CFLAGS = $(GPT2_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LIBS := -lm -pthread
 BUILD ?= build
 comma := ,
+# (A recipe that names MAKE itself would run under `make -n`.)
+MAKE_HERE := $(MAKE)
 AR ?= ar
 INSTALL ?= install
 
@@ -74,9 +76,9 @@ $(BUILD)/gpt2: $(PROGRAM_OBJECTS) $(BUILD)/libgpt2.a
 # ------------------------------------------------------------------------------------- to look at
 
 demo: $(BUILD)/gpt2 $(BUILD)/examples/minimal
-	@printf '\n$$ build/gpt2 generate -p "It was a" -n 80 -s 1\n'
+	@printf '\n$$ $(BUILD)/gpt2 generate -p "It was a" -n 80 -s 1\n'
 	@$(BUILD)/gpt2 generate -p "It was a" -n 80 -s 1
-	@printf '\n$$ build/examples/minimal examples/demo-model "The old man"\n'
+	@printf '\n$$ $(BUILD)/examples/minimal examples/demo-model "The old man"\n'
 	@$(BUILD)/examples/minimal examples/demo-model "The old man"
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
@@ -163,7 +165,7 @@ SUITES = $(TEST_SUITES) \
 
 # `make -j deps check`: first the one, then the other.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-$(TEST_SUITES) $(TEST_OBJECTS): | deps
+$(TEST_SUITES) $(TEST_OBJECTS) $(API_FUZZ_OBJECTS): | deps
 endif
 
 check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz
@@ -181,15 +183,15 @@ check-real: all
 
 # libFuzzer on the parsers and the tokenizer: a fixed slice; FUZZ_CPU_SECONDS=1800 for more.
 fuzz:
-	@MAKE='$(MAKE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
+	@MAKE='$(MAKE_HERE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
 
 # The suites under sanitizers and Valgrind, each some minutes.
 check-asan check-ubsan check-tsan check-valgrind:
-	@MAKE='$(MAKE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
+	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
 # Every check at its full length.  Hours.
 soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz
-	@GPT2_TEST_EVERY_FLOAT=1 FUZZ_RUNS=20000000 FUZZ_CPU_SECONDS=1800 MAKE='$(MAKE)' \
+	@GPT2_TEST_EVERY_FLOAT=1 FUZZ_RUNS=20000000 FUZZ_CPU_SECONDS=1800 MAKE='$(MAKE_HERE)' \
 	  sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
 	  "$(BUILD)/tests/api_fuzz 10000000 1" \
 	  "sh tests/check_bits.sh $(BUILD)" \

@@ -14,12 +14,13 @@
  *             One line of detail goes to the buffer named in the params of a creating call, and to
  *             gpt2_session_error() or gpt2_encoder_error() afterwards.  A call that fails leaves
  *             its object as it was before; an out-parameter that a failed call would have set is
- *             NULL or 0, nothing stays allocated.
+ *             NULL or 0 unless it says otherwise, nothing stays allocated.
  *             The library never aborts, exits, prints, or reads the environment.
  *   Threads   A model and a tokenizer are immutable: any number of threads may use one.  A session
  *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the exception.
- *   Memory    Load and create allocate; nothing else does.  Nothing else opens files, starts
- *             threads (but gpt2_session_init()) or, on one thread, enters the kernel.
+ *   Memory    Load, create and free deal with the system, and gpt2_session_size() and _init() where
+ *             they count CPUs or start threads.  Nothing else allocates, opens files, starts threads
+ *             or, on one thread, enters the kernel.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
  *   Growth    Params and info structs begin with struct_size and grow at their end only.  Set them
@@ -61,7 +62,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_TOKEN    (-2) /* a token id outside the vocabulary, or a byte without a token */
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
 #define GPT2_ERR_ROW      (-4) /* logits of a row that the last gpt2_forward() did not keep */
-#define GPT2_ERR_BUFFER   (-5) /* a buffer is too small; what it needs is stored or in the detail */
+#define GPT2_ERR_BUFFER   (-5) /* a buffer is too small */
 #define GPT2_ERR_STRETCH  (-6) /* a stretch of text is longer than the encoder was made for */
 
 /* The machine cannot: free something, or ask for less. */
@@ -207,7 +208,9 @@ GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 /*
  * gpt2_token_bytes() stores where the bytes of token 'id' lie; they are not NUL-terminated and need
  * not be whole UTF-8 characters.  Borrowed: valid as long as the tokenizer.  An id that the
- * vocabulary leaves out has no bytes, but not NULL.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
+ * vocabulary leaves out has no bytes; '*bytes' is then not NULL.  Ids are valid below
+ * gpt2_tokenizer_n_vocab(), and for a model's tokenizer below the model's n_vocab if that is more.
+ * Errors: GPT2_ERR_TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
                                   size_t *n_bytes);
@@ -231,12 +234,20 @@ typedef struct gpt2_decode_state {
 #define GPT2_DECODE_MORE 0x1u
 
 /*
- * gpt2_decode_part() is gpt2_decode() for tokens that come one by one, or a few at a time: with
- * GPT2_DECODE_MORE it ends between two UTF-8 characters and keeps the bytes of an unfinished one in
- * 'state' for the next call; bytes that cannot become a character any more are not kept.  A call
- * without the flag (n_ids may be 0) writes all that is left.
- * All that was written makes the text of gpt2_decode().  A call that fails leaves 'state' as it was.
- * Errors: GPT2_ERR_BUFFER, _TOKEN, _ARGUMENT.
+ * gpt2_decode_part() is gpt2_decode() for tokens that come one by one, or a few at a time.  With
+ * GPT2_DECODE_MORE it writes whole UTF-8 characters: the bytes of an unfinished one, at most 3, wait
+ * in 'state' for the next call.  A call without the flag (n_ids may be 0) writes all that is left and
+ * makes 'state' ready for another text.
+ *
+ *     while (generate(&id))
+ *         gpt2_decode_part(tokenizer, &state, &id, 1, GPT2_DECODE_MORE, text, sizeof text, &n_bytes);
+ *     gpt2_decode_part(tokenizer, &state, NULL, 0, 0, text, sizeof text, &n_bytes);
+ *
+ * All that is written makes the text of gpt2_decode(); bytes that can become no character are written
+ * as they are.  The tokens' own bytes and 3 more always suffice for 'capacity'; what 'text' holds
+ * behind '*n_bytes' is not to be read.  A call that fails leaves 'state' as it was; one that returns
+ * GPT2_OK has taken its tokens, also where it wrote nothing yet.
+ * Errors: GPT2_ERR_BUFFER ('*n_bytes' receives the capacity it needs), _TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
                                   const int32_t *ids, size_t n_ids, uint32_t flags, char *text,
@@ -266,10 +277,10 @@ GPT2_API int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer,
                                      const gpt2_encoder_params *params, gpt2_encoder **encoder);
 
 /*
- * The same in the caller's memory: gpt2_encoder_size() stores how many bytes an encoder needs, and
- * gpt2_encoder_init() makes it in 'memory', of 'memory_bytes' bytes, at any alignment and with any
- * content, which must not move while the encoder is in use.  gpt2_encoder_free() then frees nothing
- * and need not be called.
+ * The same in the caller's memory: gpt2_encoder_size() stores how many bytes an encoder of these
+ * params needs with this library, and gpt2_encoder_init() makes it in 'memory', of 'memory_bytes'
+ * bytes, at any alignment and with any content.  The memory stays where it is while the encoder is in
+ * use; gpt2_encoder_free() then frees nothing and need not be called.
  * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
  * _ARGUMENT.
  */
@@ -284,7 +295,10 @@ GPT2_API void gpt2_encoder_free(gpt2_encoder *encoder);
 /* One line about the last call on this encoder if it failed, else ""; valid until the next. */
 GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
-/* Forgets the parts of a text that has not ended.  Errors: GPT2_ERR_ARGUMENT. */
+/*
+ * Forgets the parts of a text that has not ended: to be called before another text, if a part of this
+ * one failed with GPT2_ERR_STRETCH or _TOKEN or will not come.  Errors: GPT2_ERR_ARGUMENT.
+ */
 GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
 
 /* For 'flags' of gpt2_encode(). */
@@ -295,16 +309,23 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  * gpt2_encode() turns text into token ids, the ids of GPT-2's byte-level BPE.
  *
  *   text      'n_bytes' bytes of any content, UTF-8 or not, NULs included; NULL if n_bytes is 0
- *   ids       receives up to 'capacity' ids; n_bytes of them always suffice
+ *   ids       receives up to 'capacity' ids; n_bytes of them always suffice for a whole text
  *   n_ids     receives how many ids there are, also when it fails with GPT2_ERR_BUFFER
  *             (then 'ids' is not to be read; it may be NULL if 'capacity' is 0: a count)
  *
- * A long text may come in parts, cut anywhere: all but the last with GPT2_ENCODE_MORE, and the other
- * flags the same for all.  The encoder holds back bytes whose ids the next part may change, fewer
- * than max_stretch_bytes + 64, so n_bytes + max_stretch_bytes + 64 ids always suffice for a part.
- * The ids of all calls together are those of the whole text.  A call that fails has taken nothing of
- * its part and can be made again.
+ * A long text may come in parts, cut anywhere: all with GPT2_ENCODE_MORE but the last, which may be
+ * empty, and with the same other flags.
  *
+ *     while ((n_bytes = fread(text, 1, sizeof text, file)) > 0)
+ *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
+ *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
+ *
+ * The encoder holds back the end of a part, fewer than max_stretch_bytes + 64 bytes, so that a call
+ * may give no ids, or up to n_bytes + max_stretch_bytes + 64.  The ids of all calls together are those
+ * of the whole text.  A call that fails has taken nothing: with more room, the same call gives its
+ * ids.  A call that returns GPT2_OK has taken its part, also where 'capacity' is 0.
+ *
+ * Where the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.
  * Time grows as n log n at worst, whatever the bytes.  Does not allocate.
  * Errors: GPT2_ERR_BUFFER, _STRETCH, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
  */
@@ -347,10 +368,11 @@ GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session
                                      gpt2_session **session);
 
 /*
- * The same in the caller's memory: gpt2_session_size() stores how many bytes a session needs, and
- * gpt2_session_init() makes it in 'memory', of 'memory_bytes' bytes, at any alignment and with any
- * content, which must not move while the session is in use.  gpt2_session_free() then ends the
- * threads and leaves the memory to the caller.
+ * The same in the caller's memory: gpt2_session_size() stores how many bytes a session of these
+ * params needs with this library, and gpt2_session_init() makes it in 'memory', of 'memory_bytes'
+ * bytes, at any alignment and with any content.  The memory stays where it is while the session is in
+ * use, and must not be used again before gpt2_session_free(), which ends the threads and leaves the
+ * memory to the caller.  If n_threads is 0, the size depends on the CPUs there are at that moment.
  * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
  * _THREAD, _ARGUMENT.
  */
@@ -388,8 +410,8 @@ GPT2_API void gpt2_session_cancel(gpt2_session *session);
 GPT2_API uint64_t gpt2_clock_ns(void);
 
 /*
- * From now on a gpt2_forward() that is running when gpt2_clock_ns() reaches 'deadline_ns' returns
- * GPT2_ERR_DEADLINE soon after; 0 takes the deadline away.
+ * From now on a gpt2_forward() that runs when gpt2_clock_ns() has reached 'deadline_ns' returns
+ * GPT2_ERR_DEADLINE soon; 0 takes the deadline away.
  */
 GPT2_API int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns);
 

@@ -3,8 +3,9 @@
  * each piece into ids.
  *
  * A text may come in parts.  Then a piece is settled, and encoded, once enough bytes behind it are
- * known that no later byte can move its end; what is not settled is held back.  A call that fails
- * has only written behind what was held, so it can be made again.
+ * known that no later byte can move its end; what is not settled is held back, and looked at again
+ * only when there is twice as much, so that time stays linear.  A call that fails has only written
+ * behind what was held, so it can be made again.
  */
 #include "text.h"
 #include "pretokenize.h"
@@ -167,7 +168,7 @@ static int32_t scan_held(const struct scan *part, size_t *at)
 static int32_t scan_all(const struct scan *part, size_t *at)
 {
     size_t n_held = part->encoder->n_held;
-    int32_t status = scan_held(part, at);
+    int32_t status = n_held > 0 ? scan_held(part, at) : GPT2_OK;
 
     if (status != GPT2_OK || *at < n_held)
         return status;
@@ -224,7 +225,7 @@ int32_t gpt2i_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, ui
         return status;
     *n_ids = output.n_ids;
     if (output.n_ids > capacity)
-        return gpt2i_fail(error, GPT2_ERR_BUFFER, "the text has %zu ids, the buffer room for %zu",
+        return gpt2i_fail(error, GPT2_ERR_BUFFER, "there are %zu ids, the buffer has room for %zu",
                           output.n_ids, capacity);
     hold(&part, at);
     if (!part.has_more)

@@ -18,8 +18,8 @@ struct gpt2_encoder {
     char error[GPT2I_ERROR_BYTES];
 };
 
-/* Measures over a NULL arena (and returns NULL), or places an encoder; about 18.3 bytes for each
-   byte of max_stretch_bytes, 1 to 2^31 - 1. */
+/* Measures over a NULL arena (and returns NULL), or places an encoder; less than 19 bytes for
+   each byte of max_stretch_bytes, 1 to 2^31 - 1. */
 GPT2I_HIDDEN gpt2_encoder *gpt2i_encoder_layout(struct gpt2i_arena *arena,
                                                 const gpt2_tokenizer *tokenizer,
                                                 size_t max_stretch_bytes);

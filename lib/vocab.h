@@ -1,6 +1,6 @@
 /*
  * vocab.h: a tokenizer in memory, and how encoding finds its way in it.  Private to vocab.c, which
- * fills it, and bpe.c, which encodes with it.
+ * fills it, and bpe.c and text.c, which encode with it.
  *
  * Two tables with open addressing answer the two questions of encoding: may these two neighbours be
  * merged, and how early; and is this piece of text a token as it stands.  Their slots are 8 bytes,
@@ -36,9 +36,8 @@ struct gpt2i_piece_slot {
 struct gpt2_tokenizer {
     size_t block_bytes; /* of the one block that holds this and all it points to */
     int32_t n_vocab;
-    int32_t n_ids; /* n_vocab or more: ids from there on have no bytes */
-    int32_t eot;   /* -1 if there is none */
-    int32_t n_merges;
+    int32_t n_ids;        /* n_vocab or more: ids from there on have no bytes */
+    int32_t eot;          /* -1 if there is none */
     uint32_t merge_shift; /* 64 - log2 of its slots */
     size_t merge_mask;    /* slots - 1, a power of two less one, as the next */
     size_t piece_mask;
@@ -46,7 +45,7 @@ struct gpt2_tokenizer {
     uint32_t *offsets;     /* [n_vocab + 1]: token i is bytes[offsets[i] .. offsets[i + 1]] */
     char *bytes;
     uint64_t *merge_slots; /* left id | right id | rank + 1, in 21 | 21 | 22 bits */
-    int32_t *merge_ids;    /* [n_merges]: what the merge of this rank makes */
+    int32_t *merge_ids;    /* [merges]: what the merge of this rank makes */
     struct gpt2i_piece_slot *piece_slots;
 };
 

@@ -104,7 +104,7 @@ static const struct option table[] = {
      "the highest kernels to use: scalar, avx2, avx512 or neon\n"
      "(default: the fastest that the CPU has)"},
     {OPTIONS_COMMON, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
-     "tokens per forward call; 0 (default): all at once"},
+     "tokens per forward call; 0 (default): all at once (score: 64)"},
     {OPTIONS_COMMON, 'h', "help", NULL, NULL, FLAG(help), "this text"},
 };
 

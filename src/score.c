@@ -168,8 +168,9 @@ static enum outcome read_sequence(struct score *score, const struct options *opt
 
 static void print_score(const struct score *score, bool has_eot)
 {
-    printf(KEY_FORMAT "%zu%s\n", "tokens", score->n_done,
-           has_eot ? "" : " (and the first one, which is not counted)");
+    if (!has_eot)
+        note("the model has no <|endoftext|>: the first token is not counted");
+    printf(KEY_FORMAT "%zu\n", "tokens", score->n_done);
     printf(KEY_FORMAT "%zu\n", "bytes", score->n_bytes);
     printf(KEY_FORMAT "%d\n", "context", (int)score->n_ctx);
     printf(KEY_FORMAT "%.6f\n", "nats", score->nats);
@@ -240,7 +241,7 @@ const struct command command_score = {
         "\n"
         "  tokens          how many were predicted\n"
         "  bytes           the bytes that they are\n"
-        "  context         the most tokens that a prediction was made from\n"
+        "  context         the most tokens that a prediction may be made from\n"
         "  nats            the sum of -ln(probability) over the tokens\n"
         "  nats_per_token  nats / tokens\n"
         "  perplexity      exp(nats / tokens)\n"
@@ -251,9 +252,7 @@ const struct command command_score = {
         "model has none, the first token and its bytes are not counted.\n"
         "\n"
         "A text longer than the context is cut into windows, each run by itself: its first token\n"
-        "is predicted from the last token of the window before.\n"
-        "\n"
-        "A call of the model takes 64 tokens where there is no -b.\n",
+        "is predicted from the last token of the window before.\n",
     .examples =
         "  gpt2 score -m models/gpt2 book.txt\n"
         "  gpt2 score -p 'It was a bright morning.'\n"

@@ -135,11 +135,9 @@ enum outcome prompt_read(struct prompt *prompt, const struct options *options,
         if (prompt->text.size > 0 && prompt->text.data[prompt->text.size - 1] == '\n')
             prompt->text.size--;
     } else if (options->prompt != NULL && options->prompt[0] != '\0') {
-        prompt->text.size = strlen(options->prompt);
-        prompt->text.data = malloc(prompt->text.size);
-        if (prompt->text.data == NULL)
-            return complain_memory();
-        memcpy(prompt->text.data, options->prompt, prompt->text.size);
+        outcome = input_read(&prompt->text, options, options->prompt);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
     }
     return ids_encode(&prompt->ids, tokenizer, prompt->text.data, prompt->text.size,
                       options->special);

@@ -5,7 +5,8 @@
 # What does not run under any of them: check_house, check_install and check_bits look at a build, or
 # make their own.
 #
-# Under asan and valgrind the library's blocks come from malloc (tests/fuzz/blocks.c), which these watch.
+# Under asan and valgrind the library's blocks come from malloc (tests/fuzz/blocks.c), which these watch;
+# but for suites that look at the blocks themselves, and the program.
 set -u
 kind=$1
 build=$2/$kind

@@ -82,7 +82,7 @@ static int32_t push(struct stream *stream, const char *part, size_t n_bytes, boo
     status = gpt2_encode(stream->encoder, copy, n_bytes, flags, room, random_below(3), &n_ids);
     if (status == GPT2_ERR_BUFFER) {
         wanted = n_ids;
-        assert_non_null(strstr(gpt2_encoder_error(stream->encoder), "buffer room for"));
+        assert_non_null(strstr(gpt2_encoder_error(stream->encoder), "the buffer has room for"));
         assert_int_equal(
             gpt2_encode(stream->encoder, copy, n_bytes, flags, room, wanted - 1, &n_ids),
             GPT2_ERR_BUFFER);

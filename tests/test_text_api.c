@@ -25,7 +25,7 @@ static void test_buffers(void **state)
         assert_int_equal(n, n_ids);
         assert_int_equal(some[capacity], -77);
         if (capacity < n_ids)
-            assert_non_null(strstr(gpt2_encoder_error(pair.encoder), "buffer room for"));
+            assert_non_null(strstr(gpt2_encoder_error(pair.encoder), "the buffer has room for"));
         else
             assert_string_equal(gpt2_encoder_error(pair.encoder), "");
         free(some);

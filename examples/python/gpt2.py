@@ -130,8 +130,11 @@ def _open_library() -> ctypes.CDLL:
     checkout = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
     built = os.path.join(checkout, "build", "libgpt2.so")
     system = "libgpt2.so.1"  # with the number of the ABI that is declared here
-    library = ctypes.CDLL(os.environ.get("GPT2_LIBRARY")
-                          or (built if os.path.exists(built) else system))
+    path = os.environ.get("GPT2_LIBRARY") or (built if os.path.exists(built) else system)
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        raise ImportError(f"{error}: `make` builds it, GPT2_LIBRARY names another one") from None
     for name, (result, *parameters) in FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, parameters
