@@ -92,7 +92,8 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
 TEST_SUITES := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 TEST_SHARED := $(filter-out tests/test_% tests/core.c,$(sort $(wildcard tests/*.c)))
 TEST_OBJECTS := $(TEST_SHARED:%.c=$(BUILD)/static/%.o)
-TEST_CFLAGS := -Ilib -D_GNU_SOURCE
+# TESTS_TMP is where tests write files.
+TEST_CFLAGS := -Ilib -D_GNU_SOURCE -DTESTS_TMP='"$(BUILD)/tests-tmp"'
 
 $(BUILD)/static/tests/%.o: ALL_CFLAGS += $(TEST_CFLAGS)
 

@@ -18,7 +18,6 @@
 int scratch_set_up(void **state)
 {
     (void)state;
-    (void)mkdir("build", 0777);
     (void)mkdir(SCRATCH_DIRECTORY, 0777);
     return access(SCRATCH_DIRECTORY, W_OK);
 }

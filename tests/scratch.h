@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define SCRATCH_DIRECTORY "build/tests-tmp"
+#define SCRATCH_DIRECTORY TESTS_TMP
 
 /* For cmocka's group set-up: makes the directory. */
 int scratch_set_up(void **state);

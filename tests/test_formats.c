@@ -1,7 +1,7 @@
 /*
  * test_formats.c: headers of .safetensors, valid, real and hostile, and what tensors.h checks.
  *
- * Files are written under build/tests-tmp/.  Around each call that must fail the address space and
+ * Files are written under TESTS_TMP.  Around each call that must fail the address space and
  * the lowest free descriptor are compared, since a sanitizer does not watch mapped blocks and files.
  */
 #if !defined(_POSIX_C_SOURCE)

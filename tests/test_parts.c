@@ -2,7 +2,7 @@
  * test_parts.c: text that comes in parts gives what it gives as a whole, in both directions, and a
  * part that is refused changes nothing.
  */
-#define DIRECTORY "build/tests-tmp/parts"
+#define DIRECTORY TESTS_TMP "/parts"
 #include "text_helpers.h"
 
 #include "../lib/unicode.h"

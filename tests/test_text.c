@@ -5,7 +5,7 @@
  * Runs in the root of the checkout.  What needs GPT-2's own vocabulary takes it from the folder
  * $GPT2_SHARED (default ../shared) and is skipped where that is absent.
  */
-#define DIRECTORY "build/tests-tmp/text"
+#define DIRECTORY TESTS_TMP "/text"
 #include "text_helpers.h"
 
 #include <time.h>

@@ -2,7 +2,7 @@
  * test_text_api.c: the exported functions of tokenizers and encoders: what they refuse, what they
  * say then, and what they leave behind.
  */
-#define DIRECTORY "build/tests-tmp/text-api"
+#define DIRECTORY TESTS_TMP "/text-api"
 #include "text_helpers.h"
 
 static void test_buffers(void **state)

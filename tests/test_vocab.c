@@ -2,7 +2,7 @@
  * test_vocab.c: vocab.json and merges.txt: what is accepted, and what is refused with which line.
  * No file may bring the library down, so whole ones are also cut and changed everywhere.
  */
-#define DIRECTORY "build/tests-tmp/vocab"
+#define DIRECTORY TESTS_TMP "/vocab"
 #include "text_helpers.h"
 
 #define VOCAB "{\"a\": 0, \"b\": 1, \"c\": 2, \"ab\": 3, \"abc\": 4}"

@@ -49,8 +49,7 @@ static inline uint32_t random_below(uint32_t n)
 static inline int make_directory(void **state)
 {
     (void)state;
-    (void)mkdir("build", 0777);
-    (void)mkdir("build/tests-tmp", 0777);
+    (void)mkdir(TESTS_TMP, 0777);
     (void)mkdir(DIRECTORY, 0777);
     return access(DIRECTORY, W_OK);
 }

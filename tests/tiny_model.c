@@ -334,7 +334,6 @@ void tiny_write(const struct tiny_model *model)
 {
     struct writer writer = {.model = model};
 
-    (void)mkdir("build", 0777);
     (void)mkdir(TINY_DIRECTORY, 0777);
     (void)mkdir(model->directory, 0777);
     tiny_remove(model->directory);

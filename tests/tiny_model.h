@@ -22,7 +22,7 @@
 #include "gpt2.h"
 
 #define COUNT(array)   (sizeof(array) / sizeof(array)[0])
-#define TINY_DIRECTORY "build/tests-tmp"
+#define TINY_DIRECTORY TESTS_TMP
 
 enum tiny_biases { TINY_BIASES, TINY_BIASES_ZERO, TINY_BIASES_MISSING };
 

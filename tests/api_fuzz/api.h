@@ -23,7 +23,7 @@
 
 #include "gpt2.h"
 
-#define FUZZ_DIRECTORY "build/tests-tmp/api-fuzz"
+#define FUZZ_DIRECTORY TESTS_TMP "/api-fuzz"
 
 /* Every public function, and the errors that the header gives it. */
 #define FUZZ_FUNCTIONS(X)                                                \

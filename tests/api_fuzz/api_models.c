@@ -156,7 +156,6 @@ void fuzz_models_open(void)
 {
     struct tiny_model files[FUZZ_N_MODELS];
 
-    (void)mkdir("build", 0777);
     (void)mkdir(TINY_DIRECTORY, 0777);
     (void)mkdir(FUZZ_DIRECTORY, 0777);
     describe(files);
