@@ -125,6 +125,7 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
     sigset_t all;
     sigset_t before;
     bool masked; /* else 'before' is not set, and not to be put back */
+    int32_t n_refused;
 
     memset(pool, 0, sizeof *pool);
     pool->n_threads = n_threads;
@@ -151,9 +152,10 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->n_started == n_threads - 1)
         return GPT2_OK;
-    n_threads = pool->n_started + 1;
+    n_refused = pool->n_started + 1;
     gpt2i_pool_stop(pool);
-    return gpt2i_fail(error, GPT2_ERR_THREAD, "thread %d could not be started", n_threads);
+    return gpt2i_fail(error, GPT2_ERR_THREAD, "thread %d of %d could not be started", n_refused,
+                      n_threads - 1);
 
 fail_done:
     pthread_cond_destroy(&pool->work);

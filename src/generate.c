@@ -182,9 +182,6 @@ static enum outcome generate(const struct options *options)
 
     if (outcome != OUTCOME_DONE)
         return outcome;
-    if (options->n_ctx > info.n_positions)
-        note("the model has %d positions, fewer than -c %d", (int)info.n_positions,
-             (int)options->n_ctx);
     outcome = prompt_read(&prompt, options, model, &info);
     if (outcome == OUTCOME_DONE)
         outcome = session_open(options, model, options->n_ctx, 1, &run.session);

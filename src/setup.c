@@ -171,6 +171,9 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
     status = gpt2_session_create(model, &params, session);
     if (status != GPT2_OK)
         return complain_status(status, detail);
+    if (n_ctx > gpt2_session_n_ctx(*session))
+        note("the model has %d positions, fewer than -c %d", (int)gpt2_session_n_ctx(*session),
+             (int)n_ctx);
     platform_cancel_on_interrupt(*session);
     return OUTCOME_DONE;
 }
