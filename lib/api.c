@@ -183,7 +183,10 @@ static int32_t check_session_params(const gpt2_session_params *params, struct gp
     return status;
 }
 
-/* What the ways of making a session check; 'pointer' is the argument 'name', where they store. */
+/*
+ * What the ways of making a session check; 'pointer' is the argument 'name', where they store.  CPUs
+ * are counted here, once for a call, so that what is measured is what is placed.
+ */
 static int32_t take_session_params(gpt2_session_params *known, const gpt2_session_params *params,
                                    const char *function, const gpt2_model *model, const char *name,
                                    const void *pointer, struct gpt2i_error *error)
@@ -193,7 +196,11 @@ static int32_t take_session_params(gpt2_session_params *known, const gpt2_sessio
     if (status == GPT2_OK && (model == NULL || pointer == NULL))
         status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", function,
                             model == NULL ? "model" : name);
-    return status == GPT2_OK ? check_session_params(known, error) : status;
+    if (status == GPT2_OK)
+        status = check_session_params(known, error);
+    if (status == GPT2_OK && known->n_threads == 0)
+        known->n_threads = gpt2i_cpu_count();
+    return status;
 }
 
 int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,

@@ -114,9 +114,8 @@ int32_t gpt2_encoder_params_init(gpt2_encoder_params *params, size_t struct_size
     return gpt2i_params_init(params, struct_size, &encoder_params);
 }
 
-/* What the ways of making an encoder check, and how many bytes one takes. */
-static int32_t measure_encoder(gpt2_encoder_params *known, const gpt2_encoder_params *params,
-                               struct gpt2i_arena *measured, struct gpt2i_error *error)
+static int32_t take_encoder_params(gpt2_encoder_params *known, const gpt2_encoder_params *params,
+                                   struct gpt2i_error *error)
 {
     int32_t status = gpt2i_params_take(known, params, &encoder_params, error);
 
@@ -129,8 +128,6 @@ static int32_t measure_encoder(gpt2_encoder_params *known, const gpt2_encoder_pa
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                           "gpt2_encoder_params.max_stretch_bytes is %zu, wanted 1 to %d",
                           known->max_stretch_bytes, MAX_STRETCH_BYTES);
-    *measured = gpt2i_arena_over(NULL);
-    (void)gpt2i_encoder_layout(measured, NULL, known->max_stretch_bytes);
     return GPT2_OK;
 }
 
@@ -140,29 +137,46 @@ static int32_t fail_encoder_memory(const gpt2_encoder_params *known, struct gpt2
                       known->max_stretch_bytes);
 }
 
+/* 0 if they are more than an address space holds. */
+static size_t encoder_bytes(const gpt2_encoder_params *known)
+{
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+
+    (void)gpt2i_encoder_layout(&measure, NULL, known->max_stretch_bytes);
+    return gpt2i_arena_bytes_anywhere(&measure);
+}
+
+static gpt2_encoder *place_encoder(void *memory, const gpt2_tokenizer *tokenizer,
+                                   const gpt2_encoder_params *known)
+{
+    struct gpt2i_arena place = gpt2i_arena_anywhere(memory);
+
+    return gpt2i_encoder_layout(&place, tokenizer, known->max_stretch_bytes);
+}
+
 int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer, const gpt2_encoder_params *params,
                             gpt2_encoder **encoder)
 {
     gpt2_encoder_params known;
     struct gpt2i_error error = {NULL, 0};
-    struct gpt2i_arena measured, arena;
+    size_t n_bytes;
     void *block;
     int32_t status;
 
     if (encoder != NULL)
         *encoder = NULL;
-    status = measure_encoder(&known, params, &measured, &error);
+    status = take_encoder_params(&known, params, &error);
     if (status != GPT2_OK)
         return status;
     if (tokenizer == NULL || encoder == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_create: %s is NULL",
                           tokenizer == NULL ? "tokenizer" : "encoder");
-    block = measured.overflow ? NULL : gpt2i_block_new(measured.used_bytes);
+    n_bytes = encoder_bytes(&known);
+    block = gpt2i_block_new(n_bytes);
     if (block == NULL)
         return fail_encoder_memory(&known, &error);
-    arena = gpt2i_arena_over(block);
-    *encoder = gpt2i_encoder_layout(&arena, tokenizer, known.max_stretch_bytes);
-    (*encoder)->block_bytes = measured.used_bytes;
+    *encoder = place_encoder(block, tokenizer, &known);
+    (*encoder)->block_bytes = n_bytes;
     return GPT2_OK;
 }
 
@@ -170,17 +184,16 @@ int32_t gpt2_encoder_size(const gpt2_encoder_params *params, size_t *n_bytes)
 {
     gpt2_encoder_params known;
     struct gpt2i_error error = {NULL, 0};
-    struct gpt2i_arena measured;
     int32_t status;
 
     if (n_bytes != NULL)
         *n_bytes = 0;
-    status = measure_encoder(&known, params, &measured, &error);
+    status = take_encoder_params(&known, params, &error);
     if (status != GPT2_OK)
         return status;
     if (n_bytes == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_encoder_size: n_bytes is NULL");
-    *n_bytes = gpt2i_arena_bytes_anywhere(&measured);
+    *n_bytes = encoder_bytes(&known);
     return *n_bytes == 0 ? fail_encoder_memory(&known, &error) : GPT2_OK;
 }
 
@@ -189,13 +202,12 @@ int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer, const gpt2_encoder_pa
 {
     gpt2_encoder_params known;
     struct gpt2i_error error = {NULL, 0};
-    struct gpt2i_arena measured, arena;
     size_t wanted_bytes;
     int32_t status;
 
     if (encoder != NULL)
         *encoder = NULL;
-    status = measure_encoder(&known, params, &measured, &error);
+    status = take_encoder_params(&known, params, &error);
     if (status != GPT2_OK)
         return status;
     if (tokenizer == NULL || memory == NULL || encoder == NULL)
@@ -203,15 +215,14 @@ int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer, const gpt2_encoder_pa
                           tokenizer == NULL ? "tokenizer"
                           : memory == NULL  ? "memory"
                                             : "encoder");
-    wanted_bytes = gpt2i_arena_bytes_anywhere(&measured);
+    wanted_bytes = encoder_bytes(&known);
     if (wanted_bytes == 0)
         return fail_encoder_memory(&known, &error);
     if (memory_bytes < wanted_bytes)
         return gpt2i_fail(&error, GPT2_ERR_BUFFER,
                           "gpt2_encoder_init: memory_bytes is %zu, wanted %zu", memory_bytes,
                           wanted_bytes);
-    arena = gpt2i_arena_anywhere(memory);
-    *encoder = gpt2i_encoder_layout(&arena, tokenizer, known.max_stretch_bytes);
+    *encoder = place_encoder(memory, tokenizer, &known);
     return GPT2_OK;
 }
 

@@ -24,9 +24,7 @@ struct gpt2i_arena gpt2i_arena_over(void *base)
 
 size_t gpt2i_arena_bytes_anywhere(const struct gpt2i_arena *measured)
 {
-    bool fits = !measured->overflow && measured->used_bytes <= SIZE_MAX - GPT2I_ALIGN;
-
-    return fits ? measured->used_bytes + GPT2I_ALIGN - 1 : 0;
+    return measured->overflow ? 0 : measured->used_bytes + GPT2I_ALIGN - 1;
 }
 
 struct gpt2i_arena gpt2i_arena_anywhere(void *memory)
@@ -38,11 +36,12 @@ struct gpt2i_arena gpt2i_arena_anywhere(void *memory)
 
 void *gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count, size_t element_bytes)
 {
+    const size_t most_bytes = SIZE_MAX - 2 * GPT2I_ALIGN; /* room to align the end, and the base */
     uint64_t bytes = 0;
     size_t offset = arena->used_bytes;
 
-    if (!gpt2i_mul_u64(count, element_bytes, &bytes) || bytes > SIZE_MAX - GPT2I_ALIGN ||
-        offset > SIZE_MAX - GPT2I_ALIGN - (size_t)bytes)
+    if (!gpt2i_mul_u64(count, element_bytes, &bytes) || bytes > most_bytes ||
+        offset > most_bytes - (size_t)bytes)
         arena->overflow = true;
     if (arena->overflow)
         return NULL;

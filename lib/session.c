@@ -4,11 +4,6 @@
 #include "session.h"
 #include "cpu.h"
 
-static int32_t n_threads_of(const gpt2_session_params *params)
-{
-    return params->n_threads == 0 ? gpt2i_cpu_count() : params->n_threads;
-}
-
 /* A session without its parts. */
 static gpt2_session shape_of(const gpt2_model *model, const gpt2_session_params *params)
 {
@@ -73,21 +68,9 @@ int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *p
     gpt2_session shape = shape_of(model, params);
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
 
-    (void)layout(&measure, &shape, n_threads_of(params));
+    (void)layout(&measure, &shape, params->n_threads);
     *n_bytes = gpt2i_arena_bytes_anywhere(&measure);
     return *n_bytes == 0 ? fail_memory(&shape, error) : GPT2_OK;
-}
-
-/* Places a session and starts its threads. */
-static int32_t begin(gpt2_session **session, struct gpt2i_arena place, const gpt2_session *shape,
-                     int32_t n_threads, struct gpt2i_error *error)
-{
-    gpt2_session *begun = layout(&place, shape, n_threads);
-    int32_t status = gpt2i_pool_start(begun->pool, n_threads, error);
-
-    if (status == GPT2_OK)
-        *session = begun;
-    return status;
 }
 
 int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
@@ -95,38 +78,42 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
                            struct gpt2i_error *error)
 {
     gpt2_session shape = shape_of(model, params);
-    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
-    int32_t n_threads = n_threads_of(params);
+    struct gpt2i_arena place = gpt2i_arena_anywhere(memory);
+    gpt2_session *begun;
     size_t wanted_bytes;
+    int32_t status = gpt2i_session_size(model, params, &wanted_bytes, error);
 
-    (void)layout(&measure, &shape, n_threads);
-    wanted_bytes = gpt2i_arena_bytes_anywhere(&measure);
-    if (wanted_bytes == 0)
-        return fail_memory(&shape, error);
+    if (status != GPT2_OK)
+        return status;
     if (memory_bytes < wanted_bytes)
         return gpt2i_fail(error, GPT2_ERR_BUFFER,
                           "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
                           wanted_bytes);
-    return begin(session, gpt2i_arena_anywhere(memory), &shape, n_threads, error);
+    begun = layout(&place, &shape, params->n_threads);
+    status = gpt2i_pool_start(begun->pool, params->n_threads, error);
+    if (status == GPT2_OK)
+        *session = begun;
+    return status;
 }
 
 int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                           const gpt2_session_params *params, struct gpt2i_error *error)
 {
     gpt2_session shape = shape_of(model, params);
-    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
-    int32_t n_threads = n_threads_of(params);
+    size_t n_bytes;
     void *block;
-    int32_t status;
+    int32_t status = gpt2i_session_size(model, params, &n_bytes, error);
 
-    (void)layout(&measure, &shape, n_threads);
-    block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
+    if (status != GPT2_OK)
+        return status;
+    block = gpt2i_block_new(n_bytes);
     if (block == NULL)
         return fail_memory(&shape, error);
-    shape.block_bytes = measure.used_bytes;
-    status = begin(session, gpt2i_arena_over(block), &shape, n_threads, error);
-    if (status != GPT2_OK)
-        gpt2i_block_free(block, measure.used_bytes);
+    status = gpt2i_session_init(session, model, params, block, n_bytes, error);
+    if (status == GPT2_OK)
+        (*session)->block_bytes = n_bytes;
+    else
+        gpt2i_block_free(block, n_bytes);
     return status;
 }
 

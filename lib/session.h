@@ -56,7 +56,7 @@ struct gpt2_session {
     size_t block_bytes; /* 0: in the caller's memory */
 };
 
-/* As gpt2_session_create(), _size() and _init(); 'params' are complete and in range. */
+/* As gpt2_session_create(), _size() and _init(); 'params' are complete and in range, n_threads not 0. */
 GPT2I_HIDDEN int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                                        const gpt2_session_params *params,
                                        struct gpt2i_error *error);
