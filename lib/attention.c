@@ -42,7 +42,7 @@ static void store_task(void *argument, size_t head, size_t worker)
 
     (void)worker;
     gpt2i_kvcache_store(kv, (size_t)job->layer, head, job->position, job->n_rows, k, k + n_embd,
-                        3 * n_embd);
+                        gpt2i_row_stride(3 * n_embd));
 }
 
 /* scores = q K^T scale, for every position up to the last query's */
@@ -51,16 +51,14 @@ static void tile_scores(const struct attention_job *job, const struct tile *tile
     const struct gpt2i_kvcache *kv = &job->session->kv;
     const struct gpt2i_kernels *kernels = job->session->kernels;
     size_t n_positions = tile->position + tile->n_rows;
-    size_t n_embd = kv->n_head * kv->head_dim;
+    size_t qkv_stride = gpt2i_row_stride(3 * kv->n_head * kv->head_dim);
 
-    for (size_t r = 0; r < tile->n_rows; r++)
-        memset(tile->scores + r * tile->stride, 0, n_positions * sizeof(float));
     for (size_t first = 0; first < n_positions; first += GPT2I_PAGE) {
         struct gpt2i_matmul matmul = {
             .y = tile->scores + first,
             .y_stride = tile->stride,
-            .x = job->qkv + tile->row * 3 * n_embd + tile->head * kv->head_dim,
-            .x_stride = 3 * n_embd,
+            .x = job->qkv + tile->row * qkv_stride + tile->head * kv->head_dim,
+            .x_stride = qkv_stride,
             .w = gpt2i_kv_keys(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
             .w_k_stride = GPT2I_PAGE,
             .w_panel_stride = GPT2I_LANES,
@@ -81,42 +79,37 @@ static void tile_softmax(const struct attention_job *job, const struct tile *til
         job->session->kernels->softmax(tile->scores + r * tile->stride, tile->position + r + 1);
 }
 
-/* ctx = probs V: page by page, together for the queries that see the whole page */
+/* ctx = probs V: page by page, together for the queries that see the whole page, else one by one */
 static void tile_values(const struct attention_job *job, const struct tile *tile)
 {
     const struct gpt2i_kvcache *kv = &job->session->kv;
-    size_t n_embd = kv->n_head * kv->head_dim;
+    const struct gpt2i_kernels *kernels = job->session->kernels;
+    size_t ctx_stride = gpt2i_row_stride(kv->n_head * kv->head_dim);
     size_t n_positions = tile->position + tile->n_rows;
-    float *ctx = job->ctx + tile->row * n_embd + tile->head * kv->head_dim;
+    float *ctx = job->ctx + tile->row * ctx_stride + tile->head * kv->head_dim;
 
-    for (size_t r = 0; r < tile->n_rows; r++)
-        memset(ctx + r * n_embd, 0, kv->head_dim * sizeof(float));
     for (size_t first = 0; first < n_positions; first += GPT2I_PAGE) {
+        size_t end = first + GPT2I_PAGE;
+        size_t n_partly = end > tile->position + 1 ? end - tile->position - 1 : 0;
         struct gpt2i_matmul matmul = {
-            .y = ctx,
-            .y_stride = n_embd,
-            .x = tile->scores + first,
+            .y_stride = ctx_stride,
             .x_stride = tile->stride,
             .w = gpt2i_kv_values(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
             .w_k_stride = kv->head_dim,
             .w_panel_stride = GPT2I_LANES,
-            .n_rows = tile->n_rows,
-            .n_k = GPT2I_PAGE,
             .n_outputs = kv->head_dim,
+            .adds = first > 0,
         };
 
-        if (first + GPT2I_PAGE <= tile->position + 1) {
-            job->session->kernels->matmul(&matmul);
-            continue;
-        }
-        matmul.n_rows = 1;
-        for (size_t r = 0; r < tile->n_rows; r++) {
+        for (size_t r = 0; r < tile->n_rows; r += matmul.n_rows) {
             size_t n_seen = tile->position + r + 1;
 
-            matmul.y = ctx + r * n_embd;
+            matmul.y = ctx + r * ctx_stride;
             matmul.x = tile->scores + r * tile->stride + first;
-            matmul.n_k = n_seen <= first ? 0 : gpt2i_min(n_seen - first, GPT2I_PAGE);
-            job->session->kernels->matmul(&matmul);
+            matmul.n_rows = r < n_partly ? 1 : tile->n_rows - r;
+            matmul.n_k = gpt2i_min(n_seen - first, GPT2I_PAGE);
+            if (n_seen > first)
+                kernels->matmul(&matmul);
         }
     }
 }
@@ -144,7 +137,7 @@ static int32_t tile_tap(const struct attention_job *job, const struct tile *tile
 static int32_t attend(const struct attention_job *job, size_t task, size_t worker)
 {
     const gpt2_session *session = job->session;
-    size_t stride = session->kv.n_pages * GPT2I_PAGE;
+    size_t stride = gpt2i_row_stride(session->kv.n_pages * GPT2I_PAGE);
     size_t row = task % job->n_tiles * GPT2I_ATTENTION_ROWS;
     struct tile tile = {
         .head = task / job->n_tiles,

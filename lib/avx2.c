@@ -120,10 +120,10 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-/* 16 registers, two for a group: 12 of sums, or 10 for one row, and the weights of a step */
-#define TILES(ROW)       ROW(6, 1) ROW(3, 2) ROW(1, 5)
+/* 16 registers, two for a group: 12 of sums, or 8 for one row, and the weights of a step */
+#define TILES(ROW)       ROW(6, 1) ROW(3, 2) ROW(1, 4)
 #define TILE_MOST_SUMS   6
-#define TILE_MOST_PANELS 5
+#define TILE_MOST_PANELS 4
 
 #define KERNELS          gpt2i_kernels_avx2
 #define KERNELS_NAME     "avx2"

@@ -84,9 +84,9 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 }
 
 /* 32 registers: up to 28 sums, the weights of a step and a broadcast */
-#define TILES(ROW)       ROW(14, 2) ROW(8, 3) ROW(4, 6) ROW(2, 8) ROW(1, 8)
+#define TILES(ROW)       ROW(14, 2) ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
 #define TILE_MOST_SUMS   28
-#define TILE_MOST_PANELS 8
+#define TILE_MOST_PANELS 4
 
 #define KERNELS          gpt2i_kernels_avx512
 #define KERNELS_NAME     "avx512"

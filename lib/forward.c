@@ -21,13 +21,13 @@ struct step {
 };
 
 /* Shows an activation of all rows of the step; returns from the caller if the call ends there. */
-#define TAP(kind, layer, n_columns, data)                                                    \
-    do {                                                                                     \
-        int32_t tap_status =                                                                 \
-            gpt2i_tap_rows(session, kind, layer, step->first_row, step->t, n_columns, data); \
-                                                                                             \
-        if (tap_status != GPT2_OK)                                                           \
-            return tap_status;                                                               \
+#define TAP(kind, layer, n_columns, data)                                                   \
+    do {                                                                                    \
+        int32_t tap_status = gpt2i_tap_rows(session, kind, layer, step->first_row, step->t, \
+                                            n_columns, gpt2i_row_stride(n_columns), data);  \
+                                                                                            \
+        if (tap_status != GPT2_OK)                                                          \
+            return tap_status;                                                              \
     } while (0)
 
 /* residual [t, E] = wte[token] + wpe[position] */
@@ -38,7 +38,7 @@ static int32_t embed(gpt2_session *session, const struct step *step)
     size_t position = (size_t)(session->n_past + step->first_row);
 
     for (size_t r = 0; r < step->t; r++) {
-        float *row = session->act.residual + r * n_embd;
+        float *row = session->act.residual + r * gpt2i_row_stride(n_embd);
 
         gpt2i_unpack_row(row, model->wte.w, (size_t)step->tokens[r], n_embd);
         session->kernels->add(row, model->wpe + (position + r) * n_embd, n_embd);
@@ -61,13 +61,13 @@ static int32_t attention(gpt2_session *session, const struct step *step, int32_t
 
     gpt2i_norm_rows(session, norm, residual, &block->ln_1, step->t);
     TAP(GPT2_TAP_LN_1, layer, n_embd, norm);
-    gpt2i_linear_rows(session, qkv, norm, &block->c_attn, step->t);
+    gpt2i_linear_rows(session, qkv, gpt2i_row_stride(3 * n_embd), norm, &block->c_attn, step->t);
     TAP(GPT2_TAP_ATTN_QKV, layer, 3 * n_embd, qkv);
     status = gpt2i_attention(session, ctx, qkv, layer, step->first_row, step->t);
     if (status != GPT2_OK)
         return status;
     TAP(GPT2_TAP_ATTN_CTX, layer, n_embd, ctx);
-    gpt2i_linear_rows(session, out, ctx, &block->attn_c_proj, step->t);
+    gpt2i_linear_rows(session, out, gpt2i_row_stride(n_embd), ctx, &block->attn_c_proj, step->t);
     TAP(GPT2_TAP_ATTN_OUT, layer, n_embd, out);
     gpt2i_add_rows(session, residual, out, step->t);
     return GPT2_OK;
@@ -86,11 +86,11 @@ static int32_t mlp(gpt2_session *session, const struct step *step, int32_t layer
 
     gpt2i_norm_rows(session, norm, residual, &block->ln_2, step->t);
     TAP(GPT2_TAP_LN_2, layer, n_embd, norm);
-    gpt2i_linear_rows(session, fc, norm, &block->c_fc, step->t);
+    gpt2i_linear_rows(session, fc, gpt2i_row_stride(n_inner), norm, &block->c_fc, step->t);
     TAP(GPT2_TAP_MLP_FC, layer, n_inner, fc);
     gpt2i_activation_rows(session, fc, step->t, n_inner);
     TAP(GPT2_TAP_MLP_ACT, layer, n_inner, fc);
-    gpt2i_linear_rows(session, out, fc, &block->mlp_c_proj, step->t);
+    gpt2i_linear_rows(session, out, gpt2i_row_stride(n_embd), fc, &block->mlp_c_proj, step->t);
     TAP(GPT2_TAP_MLP_OUT, layer, n_embd, out);
     gpt2i_add_rows(session, residual, out, step->t);
     return GPT2_OK;
@@ -108,14 +108,16 @@ static int32_t head(gpt2_session *session, const struct step *step)
 
     if (step->n_kept == 0)
         return GPT2_OK;
-    gpt2i_norm_rows(session, norm, session->act.residual + skipped * n_embd, &model->ln_f,
-                    step->n_kept);
-    status = gpt2i_tap_rows(session, GPT2_TAP_LN_F, -1, first_row, step->n_kept, n_embd, norm);
+    gpt2i_norm_rows(session, norm, session->act.residual + skipped * gpt2i_row_stride(n_embd),
+                    &model->ln_f, step->n_kept);
+    status = gpt2i_tap_rows(session, GPT2_TAP_LN_F, -1, first_row, step->n_kept, n_embd,
+                            gpt2i_row_stride(n_embd), norm);
     if (status != GPT2_OK)
         return status;
-    gpt2i_linear_rows(session, step->logits, norm, &model->lm_head, step->n_kept);
+    gpt2i_linear_rows(session, step->logits, model->lm_head.n_out, norm, &model->lm_head,
+                      step->n_kept);
     return gpt2i_tap_rows(session, GPT2_TAP_LOGITS, -1, first_row, step->n_kept,
-                          model->lm_head.n_out, step->logits);
+                          model->lm_head.n_out, model->lm_head.n_out, step->logits);
 }
 
 /* Whether the call is to end here: asked before each layer, before the head and at the end. */

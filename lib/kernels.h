@@ -12,8 +12,9 @@
 #include "common.h"
 
 /*
- * y[r][o] += the sum over k of x[r][k] * w(k, o), in chains of GPT2I_K_BLOCK along k: each chain
- * starts at 0 and is added to y when it ends.
+ * y[r][o] = total + bias[o], where total starts at 0, or at y[r][o] if 'adds', and grows by the sum
+ * over k of x[r][k] * w(k, o), in chains of GPT2I_K_BLOCK along k: each chain starts at 0 and is added
+ * to the total when it ends.
  *
  * w lies in panels of 16 outputs: w(k, o) = w[(o / 16) * w_panel_stride + k * w_k_stride + o % 16].
  * The last panel is read whole, its lanes past n_outputs are dropped.
@@ -27,9 +28,11 @@ struct gpt2i_matmul {
     const float *w;
     size_t w_k_stride;
     size_t w_panel_stride;
+    const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;
     size_t n_k;
     size_t n_outputs;
+    bool adds;
 };
 
 struct gpt2i_kernels {

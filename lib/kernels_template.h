@@ -20,11 +20,13 @@
 
 #define TARGET_INLINE GPT2I_INLINE TARGET
 
+#define K_TOGETHER 256 /* a multiple of GPT2I_K_BLOCK */
+
 /* Unrolls a loop whose bound is a constant, so that its arrays live in registers. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 32")
 #else
 #define UNROLL
 #endif
@@ -43,41 +45,58 @@ TARGET_INLINE void store_upto(float *x, size_t i, size_t n, v16 v)
         v16_store_n(x + i, n - i, v);
 }
 
+static TARGET void add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_LANES)
+        store_upto(y, i, n, v16_add(load_upto(y, i, n), load_upto(x, i, n)));
+}
+
 /* ------------------------------------------------------------------------------ matrix product -- */
 
-/*
- * One register tile: R rows by P panels from (row, panel) on; the last panel keeps n_last lanes.
- * R and P are constants where this is inlined.
- */
-TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t panel,
-                               const size_t R, const size_t P, size_t n_last)
+/* The first 'n' lanes of y become theirs + v, or 0 + v; n is at most 16. */
+TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 {
-    const float *x = m->x + row * m->x_stride;
-    const float *w = m->w + panel * m->w_panel_stride;
-    float *y = m->y + row * m->y_stride + panel * GPT2I_LANES;
-    size_t k = 0;
+    v16 total = from_zero ? v16_set1(0.0f) : load_upto(y, 0, n);
 
-    while (k < m->n_k) {
-        size_t k_end = gpt2i_min(k + GPT2I_K_BLOCK, m->n_k);
+    store_upto(y, 0, n, v16_add(total, v));
+}
+
+/*
+ * One register tile: R rows by P panels from (row, panel) on, k in [k, end); the last panel keeps
+ * n_last lanes.  R and P are constants where this is inlined.
+ */
+TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t panel, size_t k,
+                               size_t end, const size_t R, const size_t P, size_t n_last)
+{
+    const float *x = m->x + row * m->x_stride + k;
+    const float *w = m->w + panel * m->w_panel_stride + k * m->w_k_stride;
+    const size_t last = (P - 1) * GPT2I_LANES;
+    float *y = m->y + row * m->y_stride + panel * GPT2I_LANES;
+    bool from_zero = k == 0 && !m->adds;
+
+    do {
+        size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
         v16 c[TILE_MOST_SUMS]; /* [R][P] */
 
         UNROLL
         for (size_t i = 0; i < R * P; i++)
             c[i] = v16_set1(0.0f);
-        for (; k < k_end; k++) {
+        for (size_t step = 0; step < n_steps; step++) {
             v16 w_k[TILE_MOST_PANELS];
 
             UNROLL
             for (size_t p = 0; p < P; p++)
-                w_k[p] = v16_load(w + p * m->w_panel_stride + k * m->w_k_stride);
+                w_k[p] = v16_load(w + p * m->w_panel_stride);
             UNROLL
             for (size_t r = 0; r < R; r++) {
-                v16 x_k = v16_set1(x[r * m->x_stride + k]);
+                v16 x_k = v16_set1(x[r * m->x_stride]);
 
                 UNROLL
                 for (size_t p = 0; p < P; p++)
                     c[r * P + p] = v16_fma(x_k, w_k[p], c[r * P + p]);
             }
+            x++;
+            w += m->w_k_stride;
         }
         UNROLL
         for (size_t r = 0; r < R; r++) {
@@ -85,63 +104,73 @@ TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t 
 
             UNROLL
             for (size_t p = 0; p < P - 1; p++)
-                v16_store(y_r + p * GPT2I_LANES,
-                          v16_add(v16_load(y_r + p * GPT2I_LANES), c[r * P + p]));
-            store_upto(
-                y_r, (P - 1) * GPT2I_LANES, (P - 1) * GPT2I_LANES + n_last,
-                v16_add(load_upto(y_r, (P - 1) * GPT2I_LANES, (P - 1) * GPT2I_LANES + n_last),
-                        c[r * P + P - 1]));
+                add_to_total(y_r + p * GPT2I_LANES, GPT2I_LANES, from_zero, c[r * P + p]);
+            add_to_total(y_r + last, n_last, from_zero, c[r * P + P - 1]);
         }
-    }
+        from_zero = false;
+        k += n_steps;
+    } while (k < end);
+    if (m->bias == NULL || end < m->n_k)
+        return;
+    for (size_t r = 0; r < R; r++)
+        add(y + r * m->y_stride, m->bias + panel * GPT2I_LANES, last + n_last);
 }
 
 /* All panels of R rows from 'row' on, P at a time, then one by one. */
-TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, const size_t R,
-                               const size_t P)
+TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t k, size_t end,
+                               const size_t R, const size_t P)
 {
     size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
     size_t panel = 0;
 
     for (; panel + P <= n_panels; panel += P)
-        matmul_tile(m, row, panel, R, P,
+        matmul_tile(m, row, panel, k, end, R, P,
                     gpt2i_min(m->n_outputs - (panel + P - 1) * GPT2I_LANES, GPT2I_LANES));
     for (; P > 1 && panel < n_panels; panel++)
-        matmul_tile(m, row, panel, R, 1,
+        matmul_tile(m, row, panel, k, end, R, 1,
                     gpt2i_min(m->n_outputs - panel * GPT2I_LANES, GPT2I_LANES));
 }
 
 /* A function for each tile size, so that each has the registers to itself. */
-#define DEFINE_MATMUL_ROWS(R, P)                                                   \
-    static TARGET void matmul_##R##_rows(const struct gpt2i_matmul *m, size_t row) \
-    {                                                                              \
-        matmul_rows(m, row, R, P);                                                 \
+#define DEFINE_MATMUL_ROWS(R, P)                                        \
+    static TARGET __attribute__((noinline)) void matmul_##R##_rows(     \
+        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end) \
+    {                                                                   \
+        matmul_rows(m, row, k, end, R, P);                              \
     }
 TILES(DEFINE_MATMUL_ROWS)
 
+/*
+ * k goes in stretches, so that the weights of one stay in the second cache for all rows; a single row
+ * has no use for that, and long streams come faster from memory.
+ */
 static TARGET void matmul(const struct gpt2i_matmul *m)
 {
-    size_t row = 0;
+    size_t k_together = m->n_rows == 1 ? m->n_k : K_TOGETHER;
+    size_t k = 0;
 
-    while (row < m->n_rows) {
-        size_t n_left = m->n_rows - row;
+    if (m->n_k == 0 && m->adds)
+        return;
+    do {
+        size_t end = gpt2i_min(k + k_together, m->n_k);
+        size_t row = 0;
 
-#define RUN_MATMUL_ROWS(R, P)      \
-    if (n_left >= R) {             \
-        matmul_##R##_rows(m, row); \
-        row += R;                  \
-        continue;                  \
+        while (row < m->n_rows) {
+            size_t n_left = m->n_rows - row;
+
+#define RUN_MATMUL_ROWS(R, P)              \
+    if (n_left >= R) {                     \
+        matmul_##R##_rows(m, row, k, end); \
+        row += R;                          \
+        continue;                          \
     }
-        TILES(RUN_MATMUL_ROWS)
-    }
+            TILES(RUN_MATMUL_ROWS)
+        }
+        k = end;
+    } while (k < m->n_k);
 }
 
 /* -------------------------------------------------------------------------- element by element -- */
-
-static TARGET void add(float *y, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i += GPT2I_LANES)
-        store_upto(y, i, n, v16_add(load_upto(y, i, n), load_upto(x, i, n)));
-}
 
 static TARGET void scale(float *x, float factor, size_t n)
 {

@@ -6,59 +6,50 @@
  */
 #include "layers.h"
 
-#define TASKS_PER_THREAD 4 /* so that a thread that falls behind takes fewer */
-#define PANELS_TOGETHER  8 /* about what kernels run at once: a cut between them costs little */
+/* Outputs of a task: few, so that threads end together, and as many panels as kernels run at once. */
+#define OUTPUTS_TOGETHER (4 * GPT2I_LANES)
 #define ROWS_TOGETHER    4 /* rows of a task that is cut along rows */
 
 struct linear_job {
     const gpt2_session *session;
     const struct gpt2i_linear *linear;
     float *y;
+    size_t y_stride;
     const float *x;
     size_t n_rows;
-    size_t outputs_per_task;
 };
 
 static void linear_task(void *argument, size_t task, size_t worker)
 {
     const struct linear_job *job = argument;
     const struct gpt2i_linear *linear = job->linear;
-    const struct gpt2i_kernels *kernels = job->session->kernels;
-    size_t first = task * job->outputs_per_task;
-    size_t n_outputs = gpt2i_min(job->outputs_per_task, linear->n_out - first);
+    size_t first = task * OUTPUTS_TOGETHER;
+    size_t n_outputs = gpt2i_min(OUTPUTS_TOGETHER, linear->n_out - first);
     struct gpt2i_matmul matmul = {
         .y = job->y + first,
-        .y_stride = linear->n_out,
+        .y_stride = job->y_stride,
         .x = job->x,
-        .x_stride = linear->n_in,
+        .x_stride = gpt2i_row_stride(linear->n_in),
         .w = linear->w + first * linear->n_in,
         .w_k_stride = GPT2I_LANES,
         .w_panel_stride = GPT2I_LANES * linear->n_in,
         .n_rows = job->n_rows,
         .n_k = linear->n_in,
+        .bias = linear->bias == NULL ? NULL : linear->bias + first,
         .n_outputs = n_outputs,
     };
 
     (void)worker;
-    for (size_t r = 0; r < job->n_rows; r++)
-        memset(matmul.y + r * matmul.y_stride, 0, n_outputs * sizeof(float));
-    kernels->matmul(&matmul);
-    if (linear->bias == NULL)
-        return;
-    for (size_t r = 0; r < job->n_rows; r++)
-        kernels->add(matmul.y + r * matmul.y_stride, linear->bias + first, n_outputs);
+    job->session->kernels->matmul(&matmul);
 }
 
-void gpt2i_linear_rows(const gpt2_session *session, float *y, const float *x,
+void gpt2i_linear_rows(const gpt2_session *session, float *y, size_t y_stride, const float *x,
                        const struct gpt2i_linear *linear, size_t n_rows)
 {
-    size_t n_tasks = (size_t)gpt2i_pool_n_threads(session->pool) * TASKS_PER_THREAD;
-    size_t unit = PANELS_TOGETHER * GPT2I_LANES;
-    struct linear_job job = {session, linear, y, x, n_rows, 0};
+    struct linear_job job = {session, linear, y, y_stride, x, n_rows};
 
-    job.outputs_per_task = gpt2i_round_up(gpt2i_ceil_div(linear->n_out, n_tasks), unit);
     gpt2i_pool_run(session->pool, linear_task, &job,
-                   gpt2i_ceil_div(linear->n_out, job.outputs_per_task));
+                   gpt2i_ceil_div(linear->n_out, OUTPUTS_TOGETHER));
 }
 
 struct rows_job {
@@ -76,10 +67,11 @@ static void rows_task(void *argument, size_t task, size_t worker)
     const struct rows_job *job = argument;
     size_t first = task * ROWS_TOGETHER;
     size_t end = gpt2i_min(first + ROWS_TOGETHER, job->n_rows);
+    size_t stride = gpt2i_row_stride(job->n_columns);
 
     (void)worker;
     for (size_t r = first; r < end; r++)
-        job->row(job, job->y + r * job->n_columns, job->x + r * job->n_columns);
+        job->row(job, job->y + r * stride, job->x + r * stride);
 }
 
 static void run_rows(struct rows_job *job)

@@ -34,17 +34,19 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape
 {
     const struct gpt2i_config *config = &shape->model->config;
     uint64_t n_batch = (uint64_t)shape->n_batch;
-    uint64_t n_embd = (uint64_t)config->n_embd;
-    uint64_t n_wide = gpt2i_max((size_t)n_embd * 3, (size_t)config->n_inner);
+    size_t n_wide = gpt2i_max((size_t)config->n_embd * 3, (size_t)config->n_inner);
+    uint64_t narrow_stride = gpt2i_row_stride((size_t)config->n_embd);
+    uint64_t wide_stride = gpt2i_row_stride(n_wide);
     uint64_t n_vocab = (uint64_t)config->n_vocab;
-    uint64_t tile = GPT2I_ATTENTION_ROWS * (uint64_t)shape->kv.n_pages * GPT2I_PAGE;
+    uint64_t tile =
+        GPT2I_ATTENTION_ROWS * (uint64_t)gpt2i_row_stride(shape->kv.n_pages * GPT2I_PAGE);
     gpt2_session *place = gpt2i_arena_take(arena, 1, sizeof *place);
     gpt2_session parts = *shape;
 
     parts.pool = gpt2i_pool_layout(arena, n_threads);
-    parts.act.residual = gpt2i_arena_take(arena, n_batch * n_embd, sizeof(float));
-    parts.act.narrow = gpt2i_arena_take(arena, n_batch * n_embd, sizeof(float));
-    parts.act.wide = gpt2i_arena_take(arena, n_batch * n_wide, sizeof(float));
+    parts.act.residual = gpt2i_arena_take(arena, n_batch * narrow_stride, sizeof(float));
+    parts.act.narrow = gpt2i_arena_take(arena, n_batch * narrow_stride, sizeof(float));
+    parts.act.wide = gpt2i_arena_take(arena, n_batch * wide_stride, sizeof(float));
     parts.act.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * tile, sizeof(float));
     parts.logits = gpt2i_arena_take(arena, (uint64_t)shape->n_logit_rows * n_vocab, sizeof(float));
     parts.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));

@@ -13,17 +13,29 @@
 
 #include <stdatomic.h>
 
-#define GPT2I_ATTENTION_ROWS 16 /* queries that one attention task takes, at most GPT2I_PAGE */
+#define GPT2I_ATTENTION_ROWS 28 /* queries that one attention task takes, at most GPT2I_PAGE */
+
+/*
+ * Floats from one row of 'n_columns' activations to the next.  Rows begin at cache lines, and not at
+ * a multiple of 2048 bytes from each other: the rows that a kernel reads at once would contend for
+ * the same sets of a cache.
+ */
+static inline size_t gpt2i_row_stride(size_t n_columns)
+{
+    size_t n_lines = gpt2i_ceil_div(n_columns, GPT2I_LANES);
+
+    return (n_lines % 32 == 0 ? n_lines + 16 : n_lines) * GPT2I_LANES;
+}
 
 /*
  * Activations of one step of up to n_batch rows.  In the comments t is the rows of the step, E
- * n_embd, I n_inner, V n_vocab.
+ * n_embd, I n_inner, V n_vocab.  Rows of n columns are gpt2i_row_stride(n) floats apart.
  */
 struct gpt2i_activations {
     float *residual; /* [t, E]: the stream that every block adds to */
     float *narrow;   /* [t, E]: a norm's output; then the heads' outputs, or the MLP's */
     float *wide;     /* [t, max(3 E, I)]: q, k, v; then the attention's output; then the MLP's fc */
-    float *scores;   /* [n_threads][GPT2I_ATTENTION_ROWS, n_pages 64]: one tile of attention */
+    float *scores;   /* [n_threads][GPT2I_ATTENTION_ROWS, n_pages 64]: tiles of attention */
 };
 
 struct gpt2_session {

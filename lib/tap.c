@@ -24,9 +24,9 @@ static int32_t call(gpt2_session *session, gpt2_tap *tap)
 }
 
 int32_t gpt2i_tap_rows(gpt2_session *session, int32_t kind, int32_t layer, int32_t first_row,
-                       size_t n_rows, size_t n_columns, float *data)
+                       size_t n_rows, size_t n_columns, size_t row_stride, float *data)
 {
-    return gpt2i_tap_head(session, kind, layer, -1, first_row, n_rows, n_columns, n_columns, data);
+    return gpt2i_tap_head(session, kind, layer, -1, first_row, n_rows, n_columns, row_stride, data);
 }
 
 int32_t gpt2i_tap_head(gpt2_session *session, int32_t kind, int32_t layer, int32_t head,

@@ -12,13 +12,13 @@ static inline bool gpt2i_tap_wants(const gpt2_session *session, uint32_t kinds)
 }
 
 /*
- * Shows 'data' [n_rows, n_columns], dense, if its kind is wanted.  'first_row' counts in the
+ * Shows 'data' [n_rows, n_columns], rows row_stride floats apart, if its kind is wanted.  'first_row' counts in the
  * forward call, whose first row is at session->n_past.
  * Returns GPT2_ERR_CANCELLED if the callback ends the call.
  */
 GPT2I_HIDDEN int32_t gpt2i_tap_rows(gpt2_session *session, int32_t kind, int32_t layer,
                                     int32_t first_row, size_t n_rows, size_t n_columns,
-                                    float *data);
+                                    size_t row_stride, float *data);
 
 /* The same for one head's scores or probs. */
 GPT2I_HIDDEN int32_t gpt2i_tap_head(gpt2_session *session, int32_t kind, int32_t layer,

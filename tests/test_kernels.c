@@ -178,6 +178,7 @@ static void check_matmul(const struct gpt2i_kernels *kernels, size_t n_rows, siz
         .n_rows = n_rows,
         .n_k = n_k,
         .n_outputs = n_outputs,
+        .adds = true,
     };
 
     fill(x.x, x_floats, 2.0f);
