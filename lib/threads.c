@@ -4,7 +4,10 @@
  * A run publishes its job and then a ticket: generation << 32 | tasks not yet taken.  Whoever lowers
  * the ticket by one owns that task.  A thread that is late, holding an old ticket, fails to lower it
  * and has touched nothing; so workers need not be waited for, only tasks that somebody took.
- * Workers look for a ticket for some microseconds, then sleep on a condition.
+ *
+ * Workers look for a ticket for some microseconds, then sleep on a condition.  A run calls those that
+ * sleep, but no more than there are CPUs and tasks for: threads that only take turns on a CPU hold
+ * up the run with the tasks that they took.
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* sched_getaffinity */
@@ -20,22 +23,27 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPINS \
-    2000 /* looks before sleeping: 20 to 60 microseconds, more than the gap between runs */
+/*
+ * Looks before sleeping, 50 to 250 microseconds: longer than most gaps between runs, shorter than the
+ * time that a system takes to share out CPUs.
+ */
+#define SPINS 5000
 
 struct gpt2i_pool {
-    int32_t n_threads; /* the caller's included */
-    int32_t n_started; /* threads[] in use */
+    int32_t n_threads;  /* the caller's included */
+    uint32_t n_started; /* workers[] in use */
+    uint32_t n_useful;  /* workers that find a CPU besides the caller's */
     _Atomic uint64_t ticket;
     _Atomic uint32_t n_left; /* tasks of this run not yet finished */
     _Atomic(gpt2i_task) task;
     _Atomic(void *) argument;
     _Atomic uint32_t n_tasks;
-    _Atomic uint32_t n_asleep; /* workers in, or on their way into, pthread_cond_wait */
+    _Atomic uint32_t n_asleep; /* workers that wait to be called; changed under the mutex */
+    uint32_t n_called;         /* of those that waited, who have not noticed; under the mutex */
     _Atomic bool caller_asleep;
     _Atomic bool stop;
     pthread_mutex_t mutex;
-    pthread_cond_t work; /* there is a ticket, or stop */
+    pthread_cond_t work; /* n_called is not 0 */
     pthread_cond_t done; /* n_left is 0 */
     struct worker {
         struct gpt2i_pool *pool;
@@ -68,9 +76,9 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
             continue;
         task(argument, index, worker);
         if (atomic_fetch_sub(&pool->n_left, 1) == 1 && atomic_load(&pool->caller_asleep)) {
-            pthread_mutex_lock(&pool->mutex);
-            pthread_cond_signal(&pool->done);
+            pthread_mutex_lock(&pool->mutex); /* it waits, or has seen n_left */
             pthread_mutex_unlock(&pool->mutex);
+            pthread_cond_signal(&pool->done);
         }
         ticket = atomic_load(&pool->ticket);
     }
@@ -79,6 +87,21 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
 static bool has_work(struct gpt2i_pool *pool)
 {
     return (uint32_t)atomic_load(&pool->ticket) != 0 || atomic_load(&pool->stop);
+}
+
+/* Waits to be called, unless there is work already. */
+static void fall_asleep(struct gpt2i_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->n_asleep, 1); /* and then look: call_workers() does it the other way */
+    if (has_work(pool)) {
+        atomic_fetch_sub(&pool->n_asleep, 1);
+    } else {
+        while (pool->n_called == 0)
+            pthread_cond_wait(&pool->work, &pool->mutex);
+        pool->n_called--;
+    }
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 static void *worker_main(void *argument)
@@ -90,26 +113,30 @@ static void *worker_main(void *argument)
     while (!atomic_load(&pool->stop)) {
         for (int i = 0; i < SPINS && !has_work(pool); i++)
             relax();
-        if (!has_work(pool)) {
-            pthread_mutex_lock(&pool->mutex);
-            atomic_fetch_add(&pool->n_asleep, 1);
-            while (!has_work(pool))
-                pthread_cond_wait(&pool->work, &pool->mutex);
-            atomic_fetch_sub(&pool->n_asleep, 1);
-            pthread_mutex_unlock(&pool->mutex);
-        }
+        if (!has_work(pool))
+            fall_asleep(pool);
         take_tasks(pool, worker->index);
     }
     return NULL;
 }
 
-static void wake_workers(struct gpt2i_pool *pool)
+/* Sees to it that at least n_wanted workers are awake.  What they are to see must be stored. */
+static void call_workers(struct gpt2i_pool *pool, uint32_t n_wanted)
 {
-    if (atomic_load(&pool->n_asleep) == 0)
+    uint32_t n_awake = pool->n_started - atomic_load(&pool->n_asleep);
+    uint32_t n_called = 0;
+
+    if (n_awake >= n_wanted)
         return;
     pthread_mutex_lock(&pool->mutex);
-    pthread_cond_broadcast(&pool->work);
+    n_awake = pool->n_started - atomic_load(&pool->n_asleep);
+    if (n_awake < n_wanted)
+        n_called = n_wanted - n_awake;
+    atomic_fetch_sub(&pool->n_asleep, n_called);
+    pool->n_called += n_called;
     pthread_mutex_unlock(&pool->mutex);
+    while (n_called-- > 0)
+        pthread_cond_signal(&pool->work);
 }
 
 struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_threads)
@@ -122,15 +149,18 @@ struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_thread
 
 int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2i_error *error)
 {
+    uint32_t n_workers = (uint32_t)n_threads - 1;
     sigset_t all;
     sigset_t before;
     bool masked; /* else 'before' is not set, and not to be put back */
-    int32_t n_refused;
+    uint32_t n_refused;
 
     memset(pool, 0, sizeof *pool);
     pool->n_threads = n_threads;
     if (n_threads == 1)
         return GPT2_OK;
+    pool->n_useful = (uint32_t)gpt2i_max(1, (size_t)gpt2i_cpu_count() - 1);
+    pool->n_useful = (uint32_t)gpt2i_min(pool->n_useful, n_workers);
     if (pthread_mutex_init(&pool->mutex, NULL) != 0)
         goto fail_mutex;
     if (pthread_cond_init(&pool->work, NULL) != 0)
@@ -139,23 +169,23 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
         goto fail_done;
     sigfillset(&all);
     masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
-    for (int32_t i = 0; i < n_threads - 1; i++) {
+    for (uint32_t i = 0; i < n_workers; i++) {
         struct worker *worker = &pool->workers[i];
 
         worker->pool = pool;
-        worker->index = (size_t)i + 1;
+        worker->index = i + 1;
         if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
             break;
         pool->n_started = i + 1;
     }
     if (masked)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pool->n_started == n_threads - 1)
+    if (pool->n_started == n_workers)
         return GPT2_OK;
     n_refused = pool->n_started + 1;
     gpt2i_pool_stop(pool);
-    return gpt2i_fail(error, GPT2_ERR_THREAD, "thread %d of %d could not be started", n_refused,
-                      n_threads - 1);
+    return gpt2i_fail(error, GPT2_ERR_THREAD, "thread %u of %u could not be started",
+                      (unsigned)n_refused, (unsigned)n_workers);
 
 fail_done:
     pthread_cond_destroy(&pool->work);
@@ -171,8 +201,8 @@ void gpt2i_pool_stop(struct gpt2i_pool *pool)
     if (pool->n_threads == 1)
         return;
     atomic_store(&pool->stop, true);
-    wake_workers(pool);
-    for (int32_t i = 0; i < pool->n_started; i++)
+    call_workers(pool, pool->n_started);
+    for (uint32_t i = 0; i < pool->n_started; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->work);
@@ -190,6 +220,22 @@ int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool)
     return pool->n_threads;
 }
 
+static void run_by_workers(struct gpt2i_pool *pool, size_t n_tasks)
+{
+    call_workers(pool, (uint32_t)gpt2i_min(pool->n_useful, n_tasks - 1));
+    take_tasks(pool, 0);
+    for (int i = 0; i < SPINS && atomic_load(&pool->n_left) != 0; i++)
+        relax();
+    if (atomic_load(&pool->n_left) == 0)
+        return;
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->caller_asleep, true);
+    while (atomic_load(&pool->n_left) != 0)
+        pthread_cond_wait(&pool->done, &pool->mutex);
+    atomic_store(&pool->caller_asleep, false);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, size_t n_tasks)
 {
     uint64_t generation;
@@ -205,18 +251,7 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
     atomic_store(&pool->n_tasks, (uint32_t)n_tasks);
     atomic_store(&pool->n_left, (uint32_t)n_tasks);
     atomic_store(&pool->ticket, generation << 32 | (uint32_t)n_tasks);
-    wake_workers(pool);
-    take_tasks(pool, 0);
-    for (int i = 0; i < SPINS && atomic_load(&pool->n_left) != 0; i++)
-        relax();
-    if (atomic_load(&pool->n_left) == 0)
-        return;
-    pthread_mutex_lock(&pool->mutex);
-    atomic_store(&pool->caller_asleep, true);
-    while (atomic_load(&pool->n_left) != 0)
-        pthread_cond_wait(&pool->done, &pool->mutex);
-    atomic_store(&pool->caller_asleep, false);
-    pthread_mutex_unlock(&pool->mutex);
+    run_by_workers(pool, n_tasks);
 }
 
 int32_t gpt2i_cpu_count(void)
