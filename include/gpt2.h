@@ -20,7 +20,7 @@
  *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the exception.
  *   Memory    Load, create and free deal with the system, and gpt2_session_size() and _init() where
  *             they count CPUs or start threads.  Nothing else allocates, opens files, starts threads
- *             or, on one thread, enters the kernel.
+ *             or, on one thread or with a parallel_for, enters the kernel.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
  *   Growth    Params and info structs begin with struct_size and grow at their end only.  Set them
@@ -341,6 +341,19 @@ typedef struct gpt2_session gpt2_session;
 #define GPT2_EMPTY_ENDOFTEXT 0 /* runs <|endoftext|>; the next rule where a model has none */
 #define GPT2_EMPTY_UNIFORM   1 /* all logits are 1: greedy gives id 0, sampling is uniform */
 
+/*
+ * The host's own pool: it calls strand(argument, i) once for each i in [0, n_strands), on any threads,
+ * in any order, at the same time or one after another, and returns when all of them have returned.
+ * No strand waits for another.  Work that is not done then, because the host ran fewer of them, is
+ * done by the caller.
+ *
+ * Runs, many times in each gpt2_forward(), on the thread that called that, in the floating-point
+ * state of that call; strands enter and leave the library's.  It must not call functions on its
+ * session, but gpt2_session_cancel(), and it must return, as a gpt2_tap_callback.
+ */
+typedef void (*gpt2_parallel_for)(void *user, int32_t n_strands,
+                                  void (*strand)(void *argument, int32_t index), void *argument);
+
 typedef struct gpt2_session_params {
     uint32_t struct_size; /* set by gpt2_session_params_init() */
     uint32_t cpu_mask;    /* GPT2_CPU_* groups the kernels may use; default GPT2_CPU_ALL */
@@ -354,6 +367,9 @@ typedef struct gpt2_session_params {
     int32_t reserved;     /* 0 */
     char *errbuf;         /* optional: receives one line of detail on failure */
     size_t errbuf_size;   /* bytes in errbuf */
+    gpt2_parallel_for parallel_for; /* optional: runs up to n_threads strands, never with 1; the
+                                       session then starts no threads */
+    void *parallel_for_user;        /* what parallel_for gets */
 } gpt2_session_params;
 
 /* As gpt2_model_params_init(). */
@@ -361,7 +377,8 @@ GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t st
 
 /*
  * gpt2_session_create() makes a session over 'model', which must outlive it: one allocation, and
- * n_threads - 1 threads, which sleep while the session is idle.
+ * n_threads - 1 threads, unless there is a parallel_for.  They sleep while the session is idle, and
+ * no more of them run at a time than there were CPUs for when it was made.
  * The caller frees it with gpt2_session_free().  Errors: GPT2_ERR_MEMORY, _THREAD, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,

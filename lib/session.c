@@ -92,7 +92,14 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
                           "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
                           wanted_bytes);
     begun = layout(&place, &shape, params->n_threads);
-    status = gpt2i_pool_start(begun->pool, params->n_threads, error);
+    if (params->parallel_for != NULL) {
+        struct gpt2i_host host = {params->parallel_for, params->parallel_for_user,
+                                  &begun->host_state};
+
+        gpt2i_pool_start_host(begun->pool, params->n_threads, &host);
+    } else {
+        status = gpt2i_pool_start(begun->pool, params->n_threads, error);
+    }
     if (status == GPT2_OK)
         *session = begun;
     return status;

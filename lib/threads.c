@@ -30,9 +30,10 @@
 #define SPINS 5000
 
 struct gpt2i_pool {
-    int32_t n_threads;  /* the caller's included */
-    uint32_t n_started; /* workers[] in use */
-    uint32_t n_useful;  /* workers that find a CPU besides the caller's */
+    int32_t n_threads;      /* the caller's included */
+    uint32_t n_started;     /* workers[] in use */
+    struct gpt2i_host host; /* parallel_for is NULL: the threads are our own */
+    uint32_t n_useful;      /* workers that find a CPU besides the caller's */
     _Atomic uint64_t ticket;
     _Atomic uint32_t n_left; /* tasks of this run not yet finished */
     _Atomic(gpt2i_task) task;
@@ -87,6 +88,19 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
 static bool has_work(struct gpt2i_pool *pool)
 {
     return (uint32_t)atomic_load(&pool->ticket) != 0 || atomic_load(&pool->stop);
+}
+
+/* What a host runs, on a thread of its choice. */
+static void strand(void *argument, int32_t index)
+{
+    struct gpt2i_pool *pool = argument;
+    uint64_t host_state;
+
+    if (index < 0 || index >= pool->n_threads)
+        return;
+    host_state = gpt2i_fpstate_enter();
+    take_tasks(pool, (size_t)index);
+    gpt2i_fpstate_leave(host_state);
 }
 
 /* Waits to be called, unless there is work already. */
@@ -196,9 +210,17 @@ fail_mutex:
     return gpt2i_fail(error, GPT2_ERR_THREAD, "a mutex or condition could not be made");
 }
 
+void gpt2i_pool_start_host(struct gpt2i_pool *pool, int32_t n_threads,
+                           const struct gpt2i_host *host)
+{
+    memset(pool, 0, sizeof *pool);
+    pool->n_threads = n_threads;
+    pool->host = *host;
+}
+
 void gpt2i_pool_stop(struct gpt2i_pool *pool)
 {
-    if (pool->n_threads == 1)
+    if (pool->n_threads == 1 || pool->host.parallel_for != NULL)
         return;
     atomic_store(&pool->stop, true);
     call_workers(pool, pool->n_started);
@@ -218,6 +240,20 @@ void gpt2i_pool_forget_threads(struct gpt2i_pool *pool)
 int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool)
 {
     return pool->n_threads;
+}
+
+/* Tasks that no strand took, because the host ran too few of them, are the caller's. */
+static void run_by_host(struct gpt2i_pool *pool, size_t n_tasks)
+{
+    const struct gpt2i_host *host = &pool->host;
+    int32_t n_strands = (int32_t)gpt2i_min((size_t)pool->n_threads, n_tasks);
+
+    gpt2i_fpstate_leave(*host->fpstate);
+    host->parallel_for(host->user, n_strands, strand, pool);
+    *host->fpstate = gpt2i_fpstate_enter();
+    take_tasks(pool, 0);
+    while (atomic_load(&pool->n_left) != 0)
+        relax();
 }
 
 static void run_by_workers(struct gpt2i_pool *pool, size_t n_tasks)
@@ -251,7 +287,10 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
     atomic_store(&pool->n_tasks, (uint32_t)n_tasks);
     atomic_store(&pool->n_left, (uint32_t)n_tasks);
     atomic_store(&pool->ticket, generation << 32 | (uint32_t)n_tasks);
-    run_by_workers(pool, n_tasks);
+    if (pool->host.parallel_for != NULL)
+        run_by_host(pool, n_tasks);
+    else
+        run_by_workers(pool, n_tasks);
 }
 
 int32_t gpt2i_cpu_count(void)

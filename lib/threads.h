@@ -1,5 +1,5 @@
 /*
- * threads.h: a fixed pool of threads that share out numbered tasks, and the clock.
+ * threads.h: a fixed pool of threads, or the host's own, that share out numbered tasks; the clock.
  *
  * Tasks are taken one by one, so a slow core takes fewer.  Which thread runs a task never changes a
  * result: a task writes only what is its own.
@@ -27,10 +27,21 @@ GPT2I_HIDDEN struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int
 GPT2I_HIDDEN int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads,
                                       struct gpt2i_error *error);
 
+/* The host's own pool. */
+struct gpt2i_host {
+    gpt2_parallel_for parallel_for;
+    void *user;
+    uint64_t *fpstate; /* the caller's, which parallel_for runs in and may change */
+};
+
+/* Instead of gpt2i_pool_start(): runs call the host, and the pool starts nothing. */
+GPT2I_HIDDEN void gpt2i_pool_start_host(struct gpt2i_pool *pool, int32_t n_threads,
+                                        const struct gpt2i_host *host);
+
 /* Ends the threads.  No run may be under way. */
 GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);
 
-/* In the child of fork(): there are no threads but the caller's. */
+/* In the child of fork(): there are no threads but the caller's, and none of the host's. */
 GPT2I_HIDDEN void gpt2i_pool_forget_threads(struct gpt2i_pool *pool);
 
 GPT2I_HIDDEN int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool);

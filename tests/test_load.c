@@ -398,13 +398,15 @@ static void check_bytes(const unsigned char *bytes, size_t n, unsigned char valu
 static void test_growth(void **state)
 {
     static const struct {
+        size_t first_size; /* in the first release */
         size_t size;
         int32_t (*init)(void *params, size_t struct_size);
         int32_t (*use)(const void *params);
     } kinds[] = {
-        {sizeof(gpt2_model_params), init_load, use_load},
-        {sizeof(gpt2_session_params), init_session, use_session},
-        {sizeof(gpt2_sample_params), init_sample, use_sample},
+        {sizeof(gpt2_model_params), sizeof(gpt2_model_params), init_load, use_load},
+        {offsetof(gpt2_session_params, parallel_for), sizeof(gpt2_session_params), init_session,
+         use_session},
+        {sizeof(gpt2_sample_params), sizeof(gpt2_sample_params), init_sample, use_sample},
     };
 
     (void)state;
@@ -415,13 +417,15 @@ static void test_growth(void **state)
 
         assert_int_equal(kinds[k].init(NULL, size), GPT2_ERR_ARGUMENT);
         memset(bytes, 0x5a, sizeof bytes);
-        for (size_t small = 0; small < size; small++)
+        for (size_t small = 0; small < kinds[k].first_size; small++)
             assert_int_equal(kinds[k].init(bytes, small), GPT2_ERR_ARGUMENT);
         check_bytes(bytes, sizeof bytes, 0x5a);
+        for (size_t older = kinds[k].first_size; older < size; older++)
+            assert_true(kinds[k].init(bytes, older) == 0 && kinds[k].use(bytes) == 0);
         assert_int_equal(kinds[k].init(bytes, size), GPT2_OK);
         assert_int_equal(kinds[k].use(bytes), GPT2_OK); /* what lies behind it is not its own */
         check_bytes(bytes + size, sizeof bytes - size, 0x5a);
-        for (said = 0; said < size; said++) { /* no release had less */
+        for (said = 0; said < kinds[k].first_size; said++) { /* no release had less */
             memcpy(bytes, &said, sizeof said);
             assert_int_equal(kinds[k].use(bytes), GPT2_ERR_ARGUMENT);
         }

@@ -154,7 +154,16 @@ struct host {
     gpt2_session *session;
 };
 
-static int32_t create(struct host *host, int32_t n_threads)
+/* A host's pool without threads. */
+static void in_order(void *user, int32_t n_strands, void (*strand)(void *argument, int32_t index),
+                     void *argument)
+{
+    (void)user;
+    for (int32_t i = 0; i < n_strands; i++)
+        strand(argument, i);
+}
+
+static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for parallel_for)
 {
     gpt2_model_params load;
     gpt2_session_params params;
@@ -167,6 +176,7 @@ static int32_t create(struct host *host, int32_t n_threads)
         return status;
     (void)gpt2_session_params_init(&params, sizeof params);
     params.n_threads = n_threads;
+    params.parallel_for = parallel_for;
     params.n_logit_rows = 8;
     status = gpt2_session_create(host->model, &params, &host->session);
     return status == GPT2_OK
@@ -254,7 +264,7 @@ static void test_calls(void **state)
 
     (void)state;
     forget();
-    assert_int_equal(create(&host, 1), GPT2_OK);
+    assert_int_equal(create(&host, 1, NULL), GPT2_OK);
     assert_true(count_of(CALL_mmap) > 3 && count_of(CALL_open) >= 4); /* so they are counted */
     assert_true(count_of(CALL_pread) >= 4 && count_of(CALL_munmap) > 0);
     assert_int_equal(count_of(CALL_malloc) + count_of(CALL_pthread_create), 0);
@@ -263,7 +273,7 @@ static void test_calls(void **state)
     check_none(N_CALLS);
     destroy(&host);
     forget();
-    assert_int_equal(create(&host, 3), GPT2_OK);
+    assert_int_equal(create(&host, 3, NULL), GPT2_OK);
     assert_int_equal(count_of(CALL_pthread_create), 2 + 2); /* to load, and the session's */
     assert_int_equal(count_of(CALL_pthread_join), 2);
     (void)usleep(THREAD_START);
@@ -271,6 +281,11 @@ static void test_calls(void **state)
     for (int i = 0; i < 20; i++)
         assert_true(use(&host));
     check_none(CALL_pthread_mutex_lock);
+    destroy(&host);
+    assert_int_equal(create(&host, 3, in_order), GPT2_OK);
+    forget();
+    assert_true(use(&host));
+    check_none(N_CALLS);
     destroy(&host);
 }
 
@@ -345,7 +360,7 @@ static bool confine(bool pool)
 }
 
 /* Uses the library in a confined child; one of 0 threads offends.  Returns how the child ended. */
-static int run_confined(int32_t n_threads)
+static int run_confined(int32_t n_threads, gpt2_parallel_for parallel_for)
 {
     int wait_status = -1;
     pid_t child = fork();
@@ -353,12 +368,12 @@ static int run_confined(int32_t n_threads)
     assert_true(child >= 0);
     if (child == 0) {
         struct host host = {NULL, NULL, NULL};
-        bool good = create(&host, n_threads > 0 ? n_threads : 1) == GPT2_OK;
+        bool good = create(&host, n_threads > 0 ? n_threads : 1, parallel_for) == GPT2_OK;
 
         (void)usleep(n_threads > 1 ? THREAD_START : 0);
         for (int i = 0; i < 1000 && !others_sleep(); i++)
             (void)usleep(10000); /* a thread that has not come to its function yet */
-        good = good && confine(n_threads > 1);
+        good = good && confine(n_threads > 1 && parallel_for == NULL);
         if (n_threads == 0)
             (void)syscall(SYS_getppid);
         for (int i = 0; i < 20 && good; i++)
@@ -375,11 +390,11 @@ static void test_system_calls(void **state)
 {
     (void)state;
 #if defined(__linux__)
-    int end = run_confined(0);
+    int end = run_confined(0, NULL);
     bool caught = WIFSIGNALED(end) && WTERMSIG(end) == SIGSYS;
 
-    for (int32_t n_threads = 1; n_threads <= 3 && caught; n_threads++) {
-        end = run_confined(n_threads);
+    for (int32_t n_threads = 1; n_threads <= 4 && caught; n_threads++) {
+        end = run_confined(n_threads, n_threads == 4 ? in_order : NULL);
         if (end != 0)
             fail_msg("%d threads: the child ended with 0x%x", (int)n_threads, (unsigned)end);
     }

@@ -84,7 +84,8 @@ class SessionParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("cpu_mask", c_uint32), ("n_threads", c_int32),
                 ("n_ctx", c_int32), ("n_batch", c_int32), ("n_logit_rows", c_int32),
                 ("empty_prompt", c_int32), ("reserved", c_int32),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t)]
+                ("errbuf", c_void_p), ("errbuf_size", c_size_t),
+                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p)]
 
 
 class SampleParams(ctypes.Structure):

@@ -53,6 +53,9 @@ static void session_defaults(const void *at)
     DEFAULT(reserved, 0);
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
+    REQUIRE(params->struct_size < sizeof *params ||
+                (params->parallel_for == NULL && params->parallel_for_user == NULL),
+            "found a parallel_for by default");
 }
 
 static void sample_defaults(const void *at)

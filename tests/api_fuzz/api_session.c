@@ -177,6 +177,22 @@ static int32_t random_threads(void)
     return fuzz_chance(8) ? 2 + (int32_t)fuzz_below(3) : 1;
 }
 
+static uint32_t parallel_for_state;
+
+/* A host's pool without threads: from any strand on around, and sometimes none. */
+static void parallel_for(void *user, int32_t n_strands,
+                         void (*strand)(void *argument, int32_t index), void *argument)
+{
+    uint32_t *state = user;
+    int32_t first;
+
+    REQUIRE(n_strands > 1 && n_strands <= 256, "found %d strands", (int)n_strands);
+    *state = *state * 1664525 + 1013904223;
+    first = (int32_t)((*state >> 8) % (uint32_t)n_strands);
+    for (int32_t i = 0; i < n_strands && (*state >> 28) > 0; i++)
+        strand(argument, (first + i) % n_strands);
+}
+
 /* Fields right, on the border, and sometimes wrong. */
 static void fill(gpt2_session_params *known)
 {
@@ -193,6 +209,10 @@ static void fill(gpt2_session_params *known)
     known->n_batch = fuzz_chance(2) ? 256 : 1 + (int32_t)fuzz_below(20);
     known->n_logit_rows = fuzz_chance(2) ? 1 + (int32_t)fuzz_below(12) : 1000;
     known->empty_prompt = (int32_t)fuzz_below(2);
+    if (fuzz_chance(4)) {
+        known->parallel_for = parallel_for;
+        known->parallel_for_user = &parallel_for_state;
+    }
     if (fuzz_chance(4))
         *PICK(fields) = PICK(wrong);
 }

@@ -1,6 +1,6 @@
 //! `gpt2.h`, the part that is used here.  `cargo test` compares the structs with the header.
 #![allow(non_camel_case_types)]
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 pub const OK: i32 = 0;
 pub const ERR_ARGUMENT: i32 = -1;
@@ -54,6 +54,15 @@ pub struct gpt2_encoder_params {
     pub errbuf_size: usize,
 }
 
+pub type gpt2_strand = unsafe extern "C" fn(argument: *mut c_void, index: i32);
+
+pub type gpt2_parallel_for = unsafe extern "C" fn(
+    user: *mut c_void,
+    n_strands: i32,
+    strand: gpt2_strand,
+    argument: *mut c_void,
+);
+
 #[repr(C)]
 pub struct gpt2_session_params {
     pub struct_size: u32,
@@ -66,6 +75,8 @@ pub struct gpt2_session_params {
     pub reserved: i32,
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
+    pub parallel_for: Option<gpt2_parallel_for>,
+    pub parallel_for_user: *mut c_void,
 }
 
 /// Made with `Default::default()`; fields as in `gpt2.h`.
