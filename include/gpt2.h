@@ -345,7 +345,11 @@ typedef struct gpt2_session gpt2_session;
  * The host's own pool: it calls strand(argument, i) once for each i in [0, n_strands), on any threads,
  * in any order, at the same time or one after another, and returns when all of them have returned.
  * No strand waits for another.  Work that is not done then, because the host ran fewer of them, is
- * done by the caller.
+ * done by the caller.  With OpenMP:
+ *
+ *     #pragma omp parallel for schedule(static, 1)
+ *     for (int32_t i = 0; i < n_strands; i++)
+ *         strand(argument, i);
  *
  * Runs, many times in each gpt2_forward(), on the thread that called that, in the floating-point
  * state of that call; strands enter and leave the library's.  It must not call functions on its

@@ -64,7 +64,7 @@ struct host {
 static void begin(struct host *host, int32_t n_strands)
 {
     host->n_calls++;
-    host->n_strange += n_strands < 2 || n_strands > host->most || fegetround() != FE_UPWARD;
+    host->n_strange += n_strands < 2 || n_strands > host->most || tiny_rounding() != FE_UPWARD;
 }
 
 static void in_order(void *user, int32_t n_strands, strand_function strand, void *argument)
@@ -72,7 +72,7 @@ static void in_order(void *user, int32_t n_strands, strand_function strand, void
     begin(user, n_strands);
     for (int32_t i = 0; i < n_strands; i++)
         strand(argument, i);
-    ((struct host *)user)->n_strange += fegetround() != FE_UPWARD; /* the strands put it back */
+    ((struct host *)user)->n_strange += tiny_rounding() != FE_UPWARD; /* the strands put it back */
 }
 
 static void backwards(void *user, int32_t n_strands, strand_function strand, void *argument)
@@ -92,9 +92,9 @@ static void none(void *user, int32_t n_strands, strand_function strand, void *ar
 static void wrong(void *user, int32_t n_strands, strand_function strand, void *argument)
 {
     begin(user, n_strands);
+    strand(argument, INT32_MAX);
     strand(argument, -1);
     strand(argument, ((struct host *)user)->most);
-    strand(argument, INT32_MAX);
 }
 
 struct thread {
@@ -113,7 +113,7 @@ static void *run_strand(void *argument)
     if (thread->pause > 0)
         (void)usleep(thread->pause);
     thread->strand(thread->argument, thread->index);
-    return fegetround() == FE_TOWARDZERO ? NULL : argument;
+    return tiny_rounding() == FE_TOWARDZERO ? NULL : argument;
 }
 
 /* A thread for every step-th strand; each begins 'pause' microseconds after the one before it. */
@@ -212,7 +212,7 @@ static uint64_t run_upward(gpt2_session *session, const struct tiny_text *text, 
 
     (void)fesetround(FE_UPWARD);
     hash = tiny_run(session, text->ids, text->n_ids, chunk, 0);
-    assert_int_equal(fegetround(), FE_UPWARD);
+    assert_int_equal(tiny_rounding(), FE_UPWARD);
     (void)fesetround(FE_TONEAREST);
     assert_int_equal(gpt2_session_reset(session), GPT2_OK);
     return hash;
@@ -278,6 +278,32 @@ static void test_cancel(void **state)
     free(memory);
 }
 
+/* A host may change its own state, as a tap may. */
+static void changing(void *user, int32_t n_strands, strand_function strand, void *argument)
+{
+    struct host *host = user;
+
+    host->n_strange += host->n_calls++ > 0 && tiny_rounding() != FE_TOWARDZERO;
+    for (int32_t i = 0; i < n_strands; i++)
+        strand(argument, i);
+    (void)fesetround(FE_TOWARDZERO);
+}
+
+static void test_state_changed(void **state)
+{
+    struct host host = {.parallel_for = changing};
+    gpt2_session *session = session_of(pages.model, &host, 3);
+    uint64_t hash = tiny_run(session, pages.ids, 200, 200, 0);
+    int left = tiny_rounding();
+
+    (void)state;
+    (void)fesetround(FE_TONEAREST);
+    assert_true(hash == pages.hash);
+    assert_int_equal(left, FE_TOWARDZERO);
+    assert_true(host.n_calls > 10 && host.n_strange == 0);
+    gpt2_session_free(session);
+}
+
 /* A child has no threads but one, the host's pool neither: it is not called. */
 static void test_fork(void **state)
 {
@@ -320,9 +346,8 @@ static void test_older_caller(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_state_changed), cmocka_unit_test(test_fork),
         cmocka_unit_test(test_older_caller),
     };
 

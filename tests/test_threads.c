@@ -1,15 +1,17 @@
 /*
- * test_threads.c: what threads may cost: an idle session uses no CPU, and more threads than CPUs run
- * about as fast as one for each CPU.  The limits are far from what is measured (tests/bench/threads.c),
- * so that a busy machine does not fail them.
+ * test_threads.c: the pool: who is called, and what threads may cost: an idle session uses no CPU, and
+ * more threads than CPUs run about as fast as one for each CPU.  The limits are far from what is
+ * measured (tests/bench/threads.c), so that a busy machine does not fail them.
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
 
+#include "threads.h"
 #include "tiny_model.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +42,85 @@ static double seconds(clockid_t clock)
     assert_int_equal(clock_gettime(clock, &now), 0);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
+
+/* ----------------------------------------------------------------------------- who is called -- */
+
+/* Leaves this thread, and those that it starts, two CPUs; false where there is one. */
+static bool confine(cpu_set_t *before)
+{
+    cpu_set_t two;
+
+    if (sched_getaffinity(0, sizeof *before, before) != 0 || CPU_COUNT(before) < 2)
+        return false;
+    CPU_ZERO(&two);
+    for (int cpu = 0; CPU_COUNT(&two) < 2; cpu++)
+        if (CPU_ISSET(cpu, before))
+            CPU_SET(cpu, &two);
+    return sched_setaffinity(0, sizeof two, &two) == 0;
+}
+
+struct meeting {
+    int wanted;  /* threads in a task at a time; each waits for the others */
+    int seconds; /* at most */
+    atomic_int present;
+    atomic_int most;
+};
+
+static void meet(void *argument, size_t task, size_t worker)
+{
+    struct meeting *meeting = argument;
+    int present = atomic_fetch_add(&meeting->present, 1) + 1;
+    int most = atomic_load(&meeting->most);
+
+    (void)task;
+    (void)worker;
+    while (present > most && !atomic_compare_exchange_weak(&meeting->most, &most, present))
+        ;
+    for (int i = 0; i < meeting->seconds * 1000 && atomic_load(&meeting->most) < meeting->wanted;
+         i++)
+        (void)usleep(1000);
+    (void)usleep(2000);
+    atomic_fetch_sub(&meeting->present, 1);
+}
+
+/* The most threads that were in a task at a time, in a run after a rest. */
+static int run_meeting(int32_t n_threads, size_t n_tasks, int wanted)
+{
+    struct meeting meeting = {.wanted = wanted, .seconds = 20};
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+    struct gpt2i_error error = {NULL, 0};
+    struct gpt2i_pool *pool;
+
+    (void)gpt2i_pool_layout(&measure, n_threads);
+    pool = gpt2i_block_new(measure.used_bytes);
+    assert_non_null(pool);
+    assert_int_equal(gpt2i_pool_start(pool, n_threads, &error), GPT2_OK);
+    (void)usleep(50000);
+    gpt2i_pool_run(pool, meet, &meeting, n_tasks);
+    gpt2i_pool_stop(pool);
+    gpt2i_block_free(pool, measure.used_bytes);
+    return atomic_load(&meeting.most);
+}
+
+/* Of two threads, both work; of eight on two CPUs, two do. */
+static void test_called(void **state)
+{
+    cpu_set_t all;
+    int most = 8;
+
+    (void)state;
+    assert_int_equal(run_meeting(2, 2, 2), 2);
+    if (!confine(&all)) {
+        print_message("  skipped: 8 threads on 2 CPUs, there is one\n");
+        skip();
+    }
+    for (int i = 0; i < 20 && most > 2; i++) /* a worker may not be asleep yet */
+        most = run_meeting(8, 16, 2);
+    assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+    assert_int_equal(most, 2);
+}
+
+/* ------------------------------------------------------------------------------ what they cost -- */
 
 static void run(gpt2_session *session)
 {
@@ -76,18 +157,13 @@ static void test_more_threads_than_cpus(void **state)
 {
     double shortest[2] = {1e9, 1e9};
     gpt2_session *sessions[2];
-    cpu_set_t all, two;
+    cpu_set_t all;
 
     (void)state;
-    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) < 2) {
+    if (!confine(&all)) {
         print_message("  skipped: 8 threads against 2 on 2 CPUs, there is one\n");
         skip();
     }
-    CPU_ZERO(&two);
-    for (int cpu = 0; CPU_COUNT(&two) < 2; cpu++)
-        if (CPU_ISSET(cpu, &all))
-            CPU_SET(cpu, &two);
-    assert_int_equal(sched_setaffinity(0, sizeof two, &two), 0);
     for (int i = 0; i < 2; i++)
         sessions[i] = tiny_session(model, GPT2_CPU_ALL, i == 0 ? 2 : 8, 256);
     for (int i = 0; i < 2 * N_ROUNDS; i++) {
@@ -108,6 +184,7 @@ static void test_more_threads_than_cpus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_called),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_more_threads_than_cpus),
     };

@@ -8,6 +8,7 @@
 #include "tiny_model.h"
 #include "../lib/session.h"
 
+#include <fenv.h>
 #include <inttypes.h>
 #include <math.h>
 #include <sys/stat.h>
@@ -449,6 +450,16 @@ size_t tiny_cpu_masks(uint32_t masks[4])
             masks[n++] = levels[i];
     }
     return n;
+}
+
+int tiny_rounding(void)
+{
+    volatile float one = 1.0f, tiny = 0x1p-30f;
+    volatile float above = one + tiny, below = one - tiny;
+
+    if (above > one)
+        return FE_UPWARD;
+    return below == one ? FE_TONEAREST : -one - tiny < -one ? FE_DOWNWARD : FE_TOWARDZERO;
 }
 
 void tiny_check_says(const char *line, const char *words)

@@ -104,6 +104,9 @@ void tiny_text_begin(struct tiny_text *text, const struct tiny_model *model);
 /* The cpu_masks that choose different kernels on this CPU, scalar first; returns how many. */
 size_t tiny_cpu_masks(uint32_t masks[4]);
 
+/* The rounding that arithmetic on floats has: FE_*.  (fegetround() tells that of the x87.) */
+int tiny_rounding(void);
+
 /* The line must hold the words. */
 void tiny_check_says(const char *line, const char *words);
 
