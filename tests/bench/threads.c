@@ -14,8 +14,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define N_ROUNDS  7
@@ -116,22 +116,20 @@ static void run(struct way *way, int round)
     way->stall = first.stall > way->stall ? first.stall : way->stall;
 }
 
-static pid_t start_busy(void)
+/* A process that computes, stopped; made before there is a model whose pages it would share. */
+static pid_t make_busy(void)
 {
     pid_t child = fork();
 
+    check(child < 0 ? GPT2_ERR_THREAD : GPT2_OK, "fork");
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)setsid(); /* systems that share out CPUs by sessions give it one's share */
         for (volatile unsigned n = 0;; n++)
             ;
     }
+    (void)kill(child, SIGSTOP);
     return child;
-}
-
-static void stop_busy(pid_t child)
-{
-    (void)kill(child, SIGKILL);
-    (void)waitpid(child, NULL, 0);
 }
 
 static int ascending(const void *a, const void *b)
@@ -191,11 +189,13 @@ int main(int argc, char **argv)
                          {.n_threads = 1, .pair = true}};
     size_t n_ways = sizeof ways / sizeof ways[0];
     gpt2_model *model;
+    pid_t busy;
 
     if (argc != 2) {
         (void)fprintf(stderr, "usage: threads MODEL\n");
         return 2;
     }
+    busy = make_busy();
     check(gpt2_model_load(argv[1], NULL, &model), argv[1]);
     for (int32_t n_threads = 1; n_threads <= 8; n_threads *= 2)
         print_empty_runs(n_threads);
@@ -204,11 +204,10 @@ int main(int argc, char **argv)
             ways[i].sessions[k] = create(model, ways[i].n_threads);
     for (int round = 0; round < N_ROUNDS; round++) {
         for (size_t i = 0; i < n_ways; i++) {
-            pid_t busy = ways[i].busy ? start_busy() : -1;
-
+            if (ways[i].busy)
+                (void)kill(busy, SIGCONT);
             run(&ways[i], round);
-            if (busy > 0)
-                stop_busy(busy);
+            (void)kill(busy, SIGSTOP);
         }
     }
     printf("threads         prefill  of 2 t.     decode  of 2 t.      stall   idle CPU in 0.5 s\n");
@@ -236,5 +235,5 @@ int main(int argc, char **argv)
             gpt2_session_free(way->sessions[k]);
     }
     gpt2_model_free(model);
-    return 0;
+    return 0; /* 'busy' ends with this process */
 }
