@@ -153,7 +153,16 @@ $(BUILD)/tests/api_fuzz: $(API_FUZZ_OBJECTS) $(TEST_OBJECTS) $(BUILD)/libgpt2.a
 
 -include $(API_FUZZ_OBJECTS:.o=.d)
 
-SUITES = $(TEST_SUITES) \
+# Every kernel of every instruction set; --bench for their speed.
+KERNEL_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/checkkernels/*.c)))
+
+$(BUILD)/checkkernels: $(KERNEL_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(KERNEL_OBJECTS:.o=.d)
+
+SUITES = $(TEST_SUITES) $(BUILD)/checkkernels \
   "$(BUILD)/tests/api_fuzz 200000 1" \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
@@ -169,7 +178,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS) $(API_FUZZ_OBJECTS): | deps
 endif
 
-check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz
+check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 
 # Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.

@@ -1,0 +1,178 @@
+/*
+ * checkkernels.c: every kernel of every instruction set against its definition; their speed.
+ *
+ *     checkkernels [--quick | --bench] [KERNEL...]
+ *
+ * Each pointer of struct gpt2i_kernels has an entry below: without one this file does not compile.
+ * Exit status: 0, or 1 where a kernel differs from its definition or touches memory not its own.
+ */
+#include "checkkernels.h"
+#include "cpu.h"
+#include "fpstate.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef void (*kernel_pointer)(void);
+
+#define AT(member) offsetof(struct gpt2i_kernels, member)
+
+static const struct entry entries[] = {
+    {"matmul", AT(matmul), check_matmul, bench_matmul},
+    {"add", AT(add), check_add, bench_add},
+    {"scale", AT(scale), check_scale, bench_scale},
+    {"layer_norm", AT(layer_norm), check_layer_norm, bench_layer_norm},
+    {"softmax", AT(softmax), check_softmax, bench_softmax},
+    {"gelu_new", AT(activation[GPT2_ACT_GELU_NEW]), check_activation, bench_activation},
+    {"gelu", AT(activation[GPT2_ACT_GELU]), check_activation, bench_activation},
+    {"gelu_fast", AT(activation[GPT2_ACT_GELU_FAST]), check_activation, bench_activation},
+    {"gelu_pytorch_tanh", AT(activation[GPT2_ACT_GELU_PYTORCH_TANH]), check_activation,
+     bench_activation},
+    {"relu", AT(activation[GPT2_ACT_RELU]), check_activation, bench_activation},
+};
+enum { N_ENTRIES = sizeof entries / sizeof entries[0] };
+
+/* The pointers follow 'features', padded. */
+#define POINTERS_FROM \
+    (AT(features) / sizeof(kernel_pointer) * sizeof(kernel_pointer) + sizeof(kernel_pointer))
+#define N_POINTERS ((sizeof(struct gpt2i_kernels) - POINTERS_FROM) / sizeof(kernel_pointer))
+
+_Static_assert(N_ENTRIES == N_POINTERS, "each kernel of struct gpt2i_kernels needs an entry above");
+
+const struct gpt2i_kernels *tables[MOST_TABLES];
+size_t n_tables;
+
+/* Finds the tables of the library, over all sets of features; returns how many cannot run here. */
+static size_t find_tables(void)
+{
+    const uint32_t all = GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_NEON;
+    const struct gpt2i_kernels *last = NULL;
+    size_t n_skipped = 0;
+
+    for (uint32_t features = 0; features <= all; features++) {
+        const struct gpt2i_kernels *table = gpt2i_kernels_choose(features);
+
+        if (table == last || table->features != features)
+            continue; /* each once, with what it needs and no more */
+        last = table;
+        if ((features & ~gpt2i_cpu_features()) == 0) {
+            tables[n_tables++] = table;
+            continue;
+        }
+        printf("skipped: no %s on this CPU\n", table->name);
+        n_skipped++;
+    }
+    return n_skipped;
+}
+
+/* Whether the entries are the pointers, each once, and no table lacks one. */
+static bool check_entries(void)
+{
+    for (size_t i = 0; i < N_POINTERS; i++) {
+        size_t offset = POINTERS_FROM + i * sizeof(kernel_pointer);
+        size_t n_found = 0;
+
+        for (size_t e = 0; e < N_ENTRIES; e++)
+            n_found += entries[e].offset == offset;
+        if (n_found != 1) {
+            printf(
+                "failed: the kernel at byte %zu of struct gpt2i_kernels has %zu entries, not 1\n",
+                offset, n_found);
+            return false;
+        }
+        for (size_t t = 0; t < n_tables; t++) {
+            kernel_pointer kernel;
+
+            memcpy(&kernel, (const char *)tables[t] + offset, sizeof kernel);
+            if (kernel == NULL) {
+                printf("failed: %s has no kernel at byte %zu of its table\n", tables[t]->name,
+                       offset);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* What runs is a kernel, which holds no lock: so printing is safe here. */
+static void on_crash(int signal_number, siginfo_t *info, void *context)
+{
+    (void)context;
+    fflush(stdout);
+    if (!case_print_crash(stdout, info->si_addr))
+        printf("failed: signal %d outside of a kernel\n", signal_number);
+    fflush(stdout);
+    _exit(1);
+}
+
+static void catch_crashes(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_RESETHAND};
+
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaction(signals[i], &action, NULL);
+}
+
+static bool is_wanted(const struct entry *entry, char **names, int n_names)
+{
+    bool wanted = n_names == 0;
+
+    for (int i = 0; i < n_names; i++)
+        wanted |= strcmp(names[i], entry->name) == 0;
+    return wanted;
+}
+
+static bool names_exist(char **names, int n_names)
+{
+    for (int i = 0; i < n_names; i++) {
+        size_t e = 0;
+
+        while (e < N_ENTRIES && strcmp(names[i], entries[e].name) != 0)
+            e++;
+        if (e < N_ENTRIES)
+            continue;
+        fprintf(stderr, "checkkernels: '%s' is none of --quick, --bench", names[i]);
+        for (e = 0; e < N_ENTRIES; e++)
+            fprintf(stderr, ", %s", entries[e].name);
+        fprintf(stderr, "\n");
+        return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    bool bench = argc > 1 && strcmp(argv[1], "--bench") == 0;
+    int first = argc > 1 && (bench || strcmp(argv[1], "--quick") == 0) ? 2 : 1;
+    size_t n_passed = 0;
+    size_t n_failed = 0;
+    size_t n_skipped;
+
+    if (!names_exist(argv + first, argc - first))
+        return 1;
+    quick = first == 2 && !bench;
+    gpt2i_fpstate_enter();
+    n_skipped = find_tables();
+    if (!check_entries())
+        n_failed++;
+    else
+        n_passed++;
+    if (!bench)
+        catch_crashes();
+    for (size_t e = 0; e < N_ENTRIES; e++) {
+        if (!is_wanted(&entries[e], argv + first, argc - first))
+            continue;
+        if (bench) {
+            entries[e].bench(&entries[e]);
+            continue;
+        }
+        check_begin(&entries[e]);
+        entries[e].check(&entries[e]);
+        n_failed += check_end(&n_passed);
+    }
+    if (!bench)
+        printf("%zu passed, %zu failed, %zu skipped\n", n_passed, n_failed, n_skipped);
+    return n_failed != 0;
+}

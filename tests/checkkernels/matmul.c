@@ -1,0 +1,272 @@
+/*
+ * matmul.c: the matrix product against its definition, one output at a time.
+ */
+#include "checkkernels.h"
+#include "fma.h"
+
+#include <stdlib.h>
+
+/* The operands of a case. */
+enum { Y, X, W };
+
+static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+{
+    struct gpt2i_matmul m = *(const struct gpt2i_matmul *)argument;
+
+    m.y = at[Y];
+    m.x = at[X];
+    m.w = at[W];
+    kernels->matmul(&m);
+}
+
+static float define_output(const struct gpt2i_matmul *m, const float *x, const float *w, float y)
+{
+    for (size_t k = 0; k < m->n_k;) {
+        size_t end = gpt2i_min(k + GPT2I_K_BLOCK, m->n_k);
+        float c = 0.0f;
+
+        for (; k < end; k++)
+            c = gpt2i_fma(x[k], w[k * m->w_k_stride], c);
+        y = y + c;
+    }
+    return y;
+}
+
+static size_t lane_of(const struct gpt2i_matmul *m, size_t output)
+{
+    return output / GPT2I_LANES * m->w_panel_stride + output % GPT2I_LANES;
+}
+
+static void define_matmul(const struct gpt2i_kernels *kernels, float *const *at,
+                          const void *argument)
+{
+    const struct gpt2i_matmul *m = argument;
+
+    (void)kernels;
+    for (size_t r = 0; r < m->n_rows; r++) {
+        for (size_t o = 0; o < m->n_outputs; o++) {
+            float *y = &at[Y][r * m->y_stride + o];
+
+            *y = define_output(m, at[X] + r * m->x_stride, at[W] + lane_of(m, o), *y);
+        }
+    }
+}
+
+/* Floats from the first to the last of a matrix whose rows are 'stride' apart. */
+static size_t matrix_floats(size_t n_rows, size_t n_columns, size_t stride)
+{
+    return n_rows == 0 ? 0 : (n_rows - 1) * stride + n_columns;
+}
+
+/* Canaries lie between rows, and in w wherever no output has a weight. */
+static float *matrix(const char *name, size_t n_rows, size_t n_columns, size_t stride, size_t kind)
+{
+    float *x = case_operand(name, matrix_floats(n_rows, n_columns, stride));
+
+    fill_canary(x, matrix_floats(n_rows, n_columns, stride));
+    for (size_t r = 0; r < n_rows; r++)
+        fill_values(x + r * stride, n_columns, kind);
+    return x;
+}
+
+static void check_shape(struct gpt2i_matmul shape, size_t kind)
+{
+    const struct gpt2i_matmul *m = &shape;
+    size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
+    size_t w_floats = n_panels == 0 || m->n_k == 0 ? 0
+                                                   : (n_panels - 1) * m->w_panel_stride +
+                                                         (m->n_k - 1) * m->w_k_stride + GPT2I_LANES;
+    float *w;
+
+    if (case_skipped() || (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
+        return;
+    case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride %zu), %zu outputs (panels %zu), "
+               "%s values",
+               m->n_rows, m->y_stride, m->x_stride, m->n_k, m->w_k_stride, m->n_outputs,
+               m->w_panel_stride, values_names[kind]);
+    matrix("y", m->n_rows, m->n_outputs, m->y_stride, kind);
+    matrix("x", m->n_rows, m->n_k, m->x_stride, kind);
+    w = case_operand("w", w_floats);
+    fill_canary(w, w_floats);
+    for (size_t o = 0; o < m->n_outputs; o += GPT2I_LANES) {
+        for (size_t k = 0; k < m->n_k; k++)
+            fill_values(w + lane_of(m, o) + k * m->w_k_stride,
+                        gpt2i_min(m->n_outputs - o, GPT2I_LANES), kind);
+    }
+    case_run(call_matmul, define_matmul, m, 3);
+}
+
+/* Panels as lib/pack.h makes them; rows, and panels, 'gap' floats apart. */
+static struct gpt2i_matmul packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap)
+{
+    return (struct gpt2i_matmul){
+        .y_stride = n_outputs + gap,
+        .x_stride = n_k + gap,
+        .w_k_stride = GPT2I_LANES,
+        .w_panel_stride = GPT2I_LANES * n_k + gap,
+        .n_rows = n_rows,
+        .n_k = n_k,
+        .n_outputs = n_outputs,
+    };
+}
+
+/* As lib/attention.c calls for two heads and two pages: queries against a page of keys. */
+static struct gpt2i_matmul scores_of_page(size_t n_rows, size_t head_dim, size_t n_positions)
+{
+    return (struct gpt2i_matmul){
+        .y_stride = 2 * GPT2I_PAGE,
+        .x_stride = 3 * 2 * head_dim,
+        .w_k_stride = GPT2I_PAGE,
+        .w_panel_stride = GPT2I_LANES,
+        .n_rows = n_rows,
+        .n_k = head_dim,
+        .n_outputs = n_positions,
+    };
+}
+
+/* Likewise, probabilities against a page of values. */
+static struct gpt2i_matmul values_of_page(size_t n_rows, size_t head_dim, size_t n_positions)
+{
+    return (struct gpt2i_matmul){
+        .y_stride = 2 * head_dim,
+        .x_stride = 2 * GPT2I_PAGE,
+        .w_k_stride = head_dim,
+        .w_panel_stride = GPT2I_LANES,
+        .n_rows = n_rows,
+        .n_k = n_positions,
+        .n_outputs = head_dim,
+    };
+}
+
+static void check_packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap, size_t kind)
+{
+    check_shape(packed(n_rows, n_k, n_outputs, gap), kind);
+}
+
+void check_matmul(const struct entry *entry)
+{
+    static const size_t depths[] = {0, 1, 2, 3, 13, 63, 64, 65, 128, 131};
+    static const size_t wide[] = {79, 80, 81, 95, 96, 127, 128, 129, 144, 200, 257, 271};
+    static const size_t more_rows[] = {20, 27, 28, 29, 43, 64};
+    static const size_t widths[] = {768, 1024, 1280, 1600};
+    static const size_t head_dims[] = {1, 5, 16, 20, 64, 80};
+    size_t n_depths = sizeof depths / sizeof depths[0];
+
+    (void)entry;
+    for (size_t rows = 0; rows < 18; rows++) {
+        for (size_t d = 0; d < n_depths; d++) {
+            for (size_t outputs = 0; outputs < 71; outputs++)
+                check_packed(rows, depths[d], outputs, random_below(9), random_below(N_VALUES));
+        }
+        for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+            check_packed(rows, 66, wide[i], random_below(9), random_below(N_VALUES));
+    }
+    for (size_t i = 0; i < sizeof more_rows / sizeof more_rows[0]; i++) {
+        for (size_t outputs = 1; outputs < 71; outputs += 7)
+            check_packed(more_rows[i], 70, outputs, random_below(9), random_below(N_VALUES));
+    }
+    for (size_t i = 0; i < sizeof head_dims / sizeof head_dims[0]; i++) {
+        for (size_t rows = 1; rows <= 16; rows += 3) {
+            for (size_t positions = 1; positions <= GPT2I_PAGE; positions += 3) {
+                check_shape(scores_of_page(rows, head_dims[i], positions), random_below(N_VALUES));
+                check_shape(values_of_page(rows, head_dims[i], positions), random_below(N_VALUES));
+            }
+        }
+    }
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        size_t n_embd = widths[i];
+
+        check_packed(1, n_embd, 3 * n_embd, 0, VALUES_ORDINARY);
+        check_packed(3, n_embd, n_embd, 0, VALUES_ORDINARY);
+        check_packed(1, n_embd, 4 * n_embd, 0, VALUES_ORDINARY);
+        check_packed(1, 4 * n_embd, n_embd, 0, VALUES_ORDINARY);
+        check_packed(17, 4 * n_embd, 40, 0, VALUES_ORDINARY);
+    }
+    check_packed(1, 64, 50257, 0, VALUES_ORDINARY);
+    check_packed(2, 768, 50257 - 49000, 0, VALUES_ORDINARY);
+    check_packed(1000, 768, 16, 0, VALUES_ORDINARY);
+}
+
+/* -------------------------------------------------------------------------------------- speed -- */
+
+/* The same product over 'n_weights' weights that lie 'w_apart' floats from each other. */
+struct matmul_bench {
+    struct gpt2i_matmul m;
+    size_t n_weights;
+    size_t w_apart;
+};
+
+static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
+{
+    const struct matmul_bench *b = argument;
+    struct gpt2i_matmul m = b->m;
+
+    for (size_t i = 0; i < b->n_weights; i++, m.w += b->w_apart)
+        kernels->matmul(&m);
+}
+
+/* GB/s of weights for one row, GFLOP/s for more. */
+static void bench_shape(const struct entry *entry, const char *shape, struct matmul_bench b)
+{
+    struct gpt2i_matmul *m = &b.m;
+    double n_products = (double)(b.n_weights * m->n_rows * m->n_k * m->n_outputs);
+    float *y = bench_floats(matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
+    float *x = bench_floats(matrix_floats(m->n_rows, m->n_k, m->x_stride));
+    float *w = bench_floats(b.n_weights * b.w_apart + GPT2I_LANES);
+    struct bench bench = {
+        .run = run_matmul,
+        .argument = &b,
+        .work = m->n_rows == 1 ? sizeof(float) * n_products : 2.0 * n_products,
+        .unit = m->n_rows == 1 ? "GB/s" : "GFLOP/s",
+    };
+
+    m->y = y;
+    m->x = x;
+    m->w = w;
+    bench_run(entry, shape, &bench);
+    free(y);
+    free(x);
+    free(w);
+}
+
+static void bench_packed(const struct entry *entry, const char *note, size_t n_rows, size_t n_k,
+                         size_t n_outputs)
+{
+    struct matmul_bench b = {
+        .m = packed(n_rows, n_k, n_outputs, 0),
+        .n_weights = 1,
+        .w_apart = n_k * gpt2i_round_up(n_outputs, GPT2I_LANES),
+    };
+    char shape[64];
+
+    snprintf(shape, sizeof shape, "%zu x %zu x %zu%s", n_rows, n_k, n_outputs, note);
+    bench_shape(entry, shape, b);
+}
+
+/* One head of the 124M model against 16 pages: 1024 positions. */
+static void bench_attention(const struct entry *entry, size_t n_rows)
+{
+    enum { HEAD_DIM = 64, N_HEAD = 12, N_PAGES = 16 };
+    struct matmul_bench scores = {scores_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
+                                  2 * N_HEAD * HEAD_DIM * GPT2I_PAGE};
+    struct matmul_bench values = {values_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
+                                  2 * N_HEAD * HEAD_DIM * GPT2I_PAGE};
+    char shape[64];
+
+    snprintf(shape, sizeof shape, "%zu x 64 x 64, scores, 16 pages", n_rows);
+    bench_shape(entry, shape, scores);
+    snprintf(shape, sizeof shape, "%zu x 64 x 64, values, 16 pages", n_rows);
+    bench_shape(entry, shape, values);
+}
+
+void bench_matmul(const struct entry *entry)
+{
+    bench_packed(entry, ", from memory", 1, 768, 50257);
+    bench_packed(entry, ", from L2", 1, 768, 160);
+    bench_packed(entry, "", 4, 768, 3072);
+    bench_packed(entry, "", 256, 768, 768);
+    bench_packed(entry, "", 256, 768, 3072);
+    bench_packed(entry, "", 256, 3072, 768);
+    bench_attention(entry, 1);
+    bench_attention(entry, 16);
+}
