@@ -3,7 +3,8 @@
 # every processor that can be had here.
 #
 # Builds tests/core.c with the library's sources in several ways, and compares the hashes it prints:
-# with each other, and for the models in this checkout with tests/golden-hashes.txt.
+# with each other, and for the models in this checkout with tests/golden-hashes.txt.  Where the processor
+# is an emulated one, tests/checkkernels runs there too.
 set -u
 build=$1/bits
 shift
@@ -27,6 +28,22 @@ if [ "$small_models" = examples/demo-model ]; then
     skipped=$((skipped + 1))
 fi
 
+# tools_are_here NAME TOOL...: or else it says what NAME lacks.
+tools_are_here() {
+    wanted_for=$1
+    shift
+    for tool; do
+        case $tool in
+        -* | [A-Z]*) continue ;; # an option of the runner
+        esac
+        if ! command -v "$tool" >/dev/null 2>&1; then
+            echo "skipped: no $tool here for $wanted_for"
+            skipped=$((skipped + 1))
+            return 1
+        fi
+    done
+}
+
 # try NAME RUNNER COMPILER FLAGS...: one build and its hashes, in NAME.txt, side by side with the others.
 # RUNNER is what runs the program where it is for another processor, which is slow: small models only;
 # or none.
@@ -35,16 +52,8 @@ try() {
     shift 3
     models="$small_models"
     [ "$runner" = none ] && models="$small_models $large_models" && runner=
-    for tool in $compiler $runner; do
-        case $tool in
-        -* | [A-Z]*) continue ;; # an option of the runner
-        esac
-        if ! command -v "$tool" >/dev/null 2>&1; then
-            echo "skipped: no $tool here for $name"
-            skipped=$((skipped + 1))
-            return
-        fi
-    done
+    # shellcheck disable=SC2086
+    tools_are_here $name $compiler $runner || return
     tried="$tried $name"
     # shellcheck disable=SC2086
     {
@@ -53,7 +62,21 @@ try() {
     } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
 
-tried=
+# try_kernels NAME RUNNER COMPILER: the kernels against their definitions; its report is in NAME.log.
+try_kernels() {
+    name=$1 runner=$2 compiler=$3
+    # shellcheck disable=SC2086
+    tools_are_here $name $compiler $runner || return
+    tried_kernels="$tried_kernels $name"
+    # shellcheck disable=SC2086
+    {
+        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror -O2 -static -D_GNU_SOURCE -Iinclude \
+            -Ilib tests/checkkernels/*.c lib/*.c -lm -pthread -o "$build/$name" &&
+            $runner "$build/$name" --quick
+    } >"$build/$name.log" 2>&1 || echo "and it failed" >>"$build/$name.log" &
+}
+
+tried= tried_kernels=
 try native none "${CC:-cc}" -O2
 try gcc none gcc -O2
 try clang none clang -O2
@@ -63,6 +86,8 @@ try part-of-fast-math none clang -O2 -ffast-math -fno-finite-math-only
 try musl none musl-gcc -O2 -static
 try no-fma "qemu-x86_64 -cpu Nehalem" gcc -O2 -static
 try aarch64 qemu-aarch64 aarch64-linux-gnu-gcc -O2 -static
+try_kernels kernels-no-fma "qemu-x86_64 -cpu Nehalem" gcc
+try_kernels kernels-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc
 wait
 sed "s|^|  |; s|$shared/||" "$build/native.txt"
 for name in $tried; do
@@ -72,6 +97,16 @@ for name in $tried; do
         failed=$((failed + 1))
     elif [ ! -s "$build/$name.txt" ] || grep -vxFf "$build/native.txt" "$build/$name.txt"; then
         echo "failed: $name gives other bits than the native build"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+done
+
+for name in $tried_kernels; do
+    if grep -q 'and it failed' "$build/$name.log"; then
+        echo "failed: $name"
+        cat "$build/$name.log"
         failed=$((failed + 1))
     else
         passed=$((passed + 1))

@@ -60,7 +60,7 @@ fi
 fuzz=$(printf '%s\n' tests/fuzz/fuzz_*.c | sed 's|.*/||; s|\.c$||')
 # shellcheck disable=SC2046,SC2086
 ${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" "$build/gpt2" \
-    $(printf "$build/tests/%s " $suites ${with_program:+api_fuzz}) \
+    $(printf "$build/tests/%s " $suites ${with_program:+api_fuzz}) ${with_program:+"$build/checkkernels"} \
     $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
 
 set --
@@ -75,7 +75,7 @@ for suite in $suites; do
     fi
 done
 if [ -n "$with_program" ]; then
-    set -- "$@" "$build/tests/api_fuzz 50000 2" \
+    set -- "$@" "$build/checkkernels --quick" "$build/tests/api_fuzz 50000 2" \
         "sh tests/test_program.sh $build/gpt2 examples/demo-model"
 fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
