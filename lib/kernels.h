@@ -30,7 +30,7 @@ struct gpt2i_matmul {
     size_t w_panel_stride;
     const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;
-    size_t n_k;
+    size_t n_k; /* at least 1 */
     size_t n_outputs;
     bool adds;
 };

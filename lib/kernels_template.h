@@ -149,8 +149,6 @@ static TARGET void matmul(const struct gpt2i_matmul *m)
     size_t k_together = m->n_rows == 1 ? m->n_k : K_TOGETHER;
     size_t k = 0;
 
-    if (m->n_k == 0 && m->adds)
-        return;
     do {
         size_t end = gpt2i_min(k + k_together, m->n_k);
         size_t row = 0;

@@ -3,11 +3,14 @@
  */
 #include "checkkernels.h"
 #include "fma.h"
+#include "session.h"
 
 #include <stdlib.h>
 
 /* The operands of a case. */
-enum { Y, X, W };
+enum { Y, X, W, BIAS };
+
+static const float with_bias; /* 'bias' of a case is this, or NULL */
 
 static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
 {
@@ -16,6 +19,8 @@ static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, c
     m.y = at[Y];
     m.x = at[X];
     m.w = at[W];
+    if (m.bias != NULL)
+        m.bias = at[BIAS];
     kernels->matmul(&m);
 }
 
@@ -47,7 +52,10 @@ static void define_matmul(const struct gpt2i_kernels *kernels, float *const *at,
         for (size_t o = 0; o < m->n_outputs; o++) {
             float *y = &at[Y][r * m->y_stride + o];
 
-            *y = define_output(m, at[X] + r * m->x_stride, at[W] + lane_of(m, o), *y);
+            *y = define_output(m, at[X] + r * m->x_stride, at[W] + lane_of(m, o),
+                               m->adds ? *y : 0.0f);
+            if (m->bias != NULL)
+                *y = *y + at[BIAS][o];
         }
     }
 }
@@ -73,18 +81,24 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
 {
     const struct gpt2i_matmul *m = &shape;
     size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    size_t w_floats = n_panels == 0 || m->n_k == 0 ? 0
-                                                   : (n_panels - 1) * m->w_panel_stride +
-                                                         (m->n_k - 1) * m->w_k_stride + GPT2I_LANES;
+    size_t w_floats = n_panels == 0 ? 0
+                                    : (n_panels - 1) * m->w_panel_stride +
+                                          (m->n_k - 1) * m->w_k_stride + GPT2I_LANES;
+    float *y;
     float *w;
 
+    shape.adds = random_below(2) == 0;
+    shape.bias = random_below(2) == 0 ? &with_bias : NULL;
     if (case_skipped() || (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
         return;
     case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride %zu), %zu outputs (panels %zu), "
-               "%s values",
+               "%s values%s%s",
                m->n_rows, m->y_stride, m->x_stride, m->n_k, m->w_k_stride, m->n_outputs,
-               m->w_panel_stride, values_names[kind]);
-    matrix("y", m->n_rows, m->n_outputs, m->y_stride, kind);
+               m->w_panel_stride, values_names[kind], m->adds ? ", adds" : "",
+               m->bias != NULL ? ", bias" : "");
+    y = matrix("y", m->n_rows, m->n_outputs, m->y_stride, kind);
+    if (!m->adds)
+        fill_canary(y, matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
     matrix("x", m->n_rows, m->n_k, m->x_stride, kind);
     w = case_operand("w", w_floats);
     fill_canary(w, w_floats);
@@ -93,6 +107,7 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
             fill_values(w + lane_of(m, o) + k * m->w_k_stride,
                         gpt2i_min(m->n_outputs - o, GPT2I_LANES), kind);
     }
+    matrix("bias", 1, m->n_outputs, 0, kind);
     case_run(call_matmul, define_matmul, m, 3);
 }
 
@@ -145,7 +160,7 @@ static void check_packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap
 
 void check_matmul(const struct entry *entry)
 {
-    static const size_t depths[] = {0, 1, 2, 3, 13, 63, 64, 65, 128, 131};
+    static const size_t depths[] = {1, 2, 3, 13, 63, 64, 65, 131, 257};
     static const size_t wide[] = {79, 80, 81, 95, 96, 127, 128, 129, 144, 200, 257, 271};
     static const size_t more_rows[] = {20, 27, 28, 29, 43, 64};
     static const size_t widths[] = {768, 1024, 1280, 1600};
@@ -239,6 +254,8 @@ static void bench_packed(const struct entry *entry, const char *note, size_t n_r
     };
     char shape[64];
 
+    b.m.x_stride = gpt2i_row_stride(n_k);
+    b.m.y_stride = gpt2i_row_stride(n_outputs);
     snprintf(shape, sizeof shape, "%zu x %zu x %zu%s", n_rows, n_k, n_outputs, note);
     bench_shape(entry, shape, b);
 }
@@ -268,5 +285,5 @@ void bench_matmul(const struct entry *entry)
     bench_packed(entry, "", 256, 768, 3072);
     bench_packed(entry, "", 256, 3072, 768);
     bench_attention(entry, 1);
-    bench_attention(entry, 16);
+    bench_attention(entry, GPT2I_ATTENTION_ROWS);
 }
