@@ -81,6 +81,9 @@ demo: $(BUILD)/gpt2 $(BUILD)/examples/minimal
 	@printf '\n$$ $(BUILD)/examples/minimal examples/demo-model "The old man"\n'
 	@$(BUILD)/examples/minimal examples/demo-model "The old man"
 
+bench: $(BUILD)/gpt2
+	@$(BUILD)/gpt2 bench --shape gpt2
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -171,6 +174,7 @@ SUITES = $(TEST_SUITES) $(BUILD)/checkkernels \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)"
 
 # `make -j deps check`: first the one, then the other.
@@ -240,6 +244,7 @@ clean:
 help:
 	@echo 'all        the library and the program (default)'
 	@echo 'demo       builds, and shows the main job'
+	@echo 'bench      the speed of a GPT-2 with random weights; a minute'
 	@echo 'deps       installs what tests need: cmocka'
 	@echo 'check      the tests; minutes'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
@@ -253,5 +258,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo check check-hf check-real \
+.PHONY: all lib demo bench check check-hf check-real \
   check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help

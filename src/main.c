@@ -14,8 +14,8 @@
 #include "platform.h"
 
 static const struct command *const commands[] = {
-    &command_generate,   &command_score, &command_tokenize,
-    &command_detokenize, &command_trace, &command_info,
+    &command_generate, &command_score, &command_tokenize, &command_detokenize,
+    &command_trace,    &command_info,  &command_bench,
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -47,7 +47,8 @@ static void print_help(FILE *out)
         "Examples:\n"
         "  gpt2 generate -p 'Once upon a time'\n"
         "  gpt2 tokenize -p 'Hello.'\n"
-        "  gpt2 info -m models/gpt2\n\n"
+        "  gpt2 info -m models/gpt2\n"
+        "  gpt2 bench --shape gpt2-medium\n\n"
         "A model is a directory in the layout of Hugging Face: config.json, model.safetensors,\n"
         "vocab.json and merges.txt.  Options may be written --name=value too; -- ends them.\n"
         "Results go to standard output.  Notes and statistics appear on a terminal only.\n\n"

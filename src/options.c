@@ -13,6 +13,7 @@
 #include <gpt2.h>
 
 #include "messages.h"
+#include "randommodel.h"
 
 enum kind {
     KIND_FLAG,  /* bool */
@@ -46,6 +47,14 @@ static const struct word cpu_words[] = {
     {"avx2", GPT2_CPU_AVX2},
     {"avx512", GPT2_CPU_AVX2 | GPT2_CPU_AVX512},
     {"neon", GPT2_CPU_NEON},
+    {NULL, 0},
+};
+
+static const struct word shape_words[] = {
+    {"gpt2", SHAPE_GPT2},
+    {"gpt2-medium", SHAPE_GPT2_MEDIUM},
+    {"gpt2-large", SHAPE_GPT2_LARGE},
+    {"gpt2-xl", SHAPE_GPT2_XL},
     {NULL, 0},
 };
 
@@ -96,16 +105,21 @@ static const struct option table[] = {
      "0 (default): as many as the model has"},
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
      "the file to write; replaced only when all went well"},
-    {OPTIONS_COMMON, 'm', "model", NULL, "DIR", TEXT(model),
+    {OPTIONS_BENCH, 0, "shape", NULL, "SHAPE", WORD(shape, shape_words),
+     "measure random weights in this shape: gpt2 (default),\n"
+     "gpt2-medium, gpt2-large or gpt2-xl"},
+    {OPTIONS_BENCH, 'm', "model", NULL, "DIR", TEXT(model), "measure the model in this directory"},
+    {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print one flat JSON object"},
+    {OPTIONS_MODEL, 'm', "model", NULL, "DIR", TEXT(model),
      "directory of the model (default: the demo model)"},
-    {OPTIONS_COMMON, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
+    {OPTIONS_RUN, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
      "threads; 0 (default): one per CPU"},
-    {OPTIONS_COMMON, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
+    {OPTIONS_RUN, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
      "the highest kernels to use: scalar, avx2, avx512 or neon\n"
      "(default: the fastest that the CPU has)"},
-    {OPTIONS_COMMON, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
+    {OPTIONS_RUN, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
      "tokens per forward call; 0 (default): all at once (score: 64)"},
-    {OPTIONS_COMMON, 'h', "help", NULL, NULL, FLAG(help), "this text"},
+    {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "this text"},
 };
 
 #define N_OPTIONS (sizeof table / sizeof table[0])
@@ -325,6 +339,7 @@ enum outcome options_parse(struct options *options, const struct command *comman
     options->top_p = 0.95f;
     options->empty_prompt = GPT2_EMPTY_ENDOFTEXT;
     options->cpu_mask = -1;
+    options->shape = -1;
     options->seed_is_random = true;
     for (int i = 0; i < argc && outcome == OUTCOME_DONE && !options->help; i++) {
         if (options_have_ended || argv[i][0] != '-' || argv[i][1] == '\0')

@@ -13,17 +13,20 @@
 
 #include "command.h"
 
-#define OPTIONS_COMMON   0x01u /* every command takes these */
-#define OPTIONS_TEXT     0x02u /* --prompt, --file, --special */
-#define OPTIONS_TOKENS   0x04u /* --tokens */
-#define OPTIONS_CONTEXT  0x08u /* --ctx-size */
-#define OPTIONS_SAMPLING 0x10u /* --temp, --top-k, --top-p, --seed */
-#define OPTIONS_GENERATE 0x20u /* --n-predict and what else only generate knows */
-#define OPTIONS_OUTPUT   0x40u /* --output */
+#define OPTIONS_RUN      0x01u  /* --threads and what else every command takes */
+#define OPTIONS_TEXT     0x02u  /* --prompt, --file, --special */
+#define OPTIONS_TOKENS   0x04u  /* --tokens */
+#define OPTIONS_CONTEXT  0x08u  /* --ctx-size */
+#define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed */
+#define OPTIONS_GENERATE 0x20u  /* --n-predict and what else only generate knows */
+#define OPTIONS_OUTPUT   0x40u  /* --output */
+#define OPTIONS_MODEL    0x80u  /* --model, else the demo model */
+#define OPTIONS_BENCH    0x100u /* --model, else a random one of --shape; --json */
+#define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
 struct options {
     const char *program; /* argv[0] */
-    const char *model;   /* NULL: the demo model */
+    const char *model;   /* NULL: the demo model, or that of 'shape' */
     const char *prompt;
     const char *prompt_file; /* "-" is standard input */
     const char *tokens;      /* ids as text */
@@ -38,10 +41,12 @@ struct options {
     float top_p;
     int64_t empty_prompt; /* GPT2_EMPTY_* */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: whatever the CPU has */
+    int64_t shape;        /* SHAPE_*; -1: none was named */
     uint64_t seed;
     bool seed_is_random; /* no --seed, or --seed -1 */
     bool special;
     bool no_echo;
+    bool json;
     bool ignore_eos;
     bool help;
 };

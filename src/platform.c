@@ -1,17 +1,21 @@
 /*
- * platform.c: terminals, signals, clocks and paths of POSIX systems.
+ * platform.c: terminals, signals, processes, clocks and paths of POSIX systems.
  */
 #define _FILE_OFFSET_BITS 64
-#define _POSIX_C_SOURCE   200809L
+#define _GNU_SOURCE       /* sched_getaffinity, wait4 */
 
 #include "platform.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +92,100 @@ bool platform_replace(const char *from, const char *to)
 bool platform_seek(FILE *file, uint64_t offset)
 {
     return fseeko(file, (off_t)offset, SEEK_SET) == 0;
+}
+
+#define MOST_THREADS 256 /* of a session */
+
+int32_t platform_cpu_count(void)
+{
+    long count;
+
+#if defined(__linux__)
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        count = CPU_COUNT(&set);
+    else
+#endif
+        count = sysconf(_SC_NPROCESSORS_ONLN);
+    if (count < 1)
+        return 1;
+    return count > MOST_THREADS ? MOST_THREADS : (int32_t)count;
+}
+
+bool platform_temporary_directory(char *path, size_t capacity)
+{
+    const char *parent = getenv("TMPDIR");
+    int length;
+
+    if (parent == NULL || parent[0] == '\0')
+        parent = "/tmp";
+    length = snprintf(path, capacity, "%s/gpt2-XXXXXX", parent);
+    if (length < 0 || (size_t)length >= capacity) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    return mkdtemp(path) != NULL;
+}
+
+/* What platform_hold_interrupts() holds, and the end of a child. */
+static void held_signals(sigset_t *set)
+{
+    struct sigaction hangup;
+
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGCHLD);
+    /* nohup ignores it */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(set, SIGHUP);
+}
+
+void platform_hold_interrupts(void)
+{
+    sigset_t set;
+
+    signal(SIGCHLD, SIG_DFL); /* where it was ignored, nobody could wait for a child */
+    held_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+bool platform_run_apart(int (*work)(void *), void *argument, struct platform_process *process)
+{
+    struct rusage usage;
+    sigset_t set;
+    int status = 0;
+    pid_t child = fork();
+    pid_t ended;
+
+    memset(process, 0, sizeof *process);
+    held_signals(&set);
+    if (child < 0)
+        return false;
+    if (child == 0) {
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+        _exit(work(argument));
+    }
+    while ((ended = wait4(child, &status, WNOHANG, &usage)) == 0) {
+        int number = SIGCHLD;
+
+        sigwait(&set, &number);
+        if (number == SIGCHLD)
+            continue;
+        process->was_interrupted = true;
+        kill(child, SIGKILL);
+    }
+    if (ended < 0)
+        return false;
+    process->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    process->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+#if defined(__APPLE__)
+    process->peak_bytes = (uint64_t)usage.ru_maxrss;
+#else
+    process->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+#endif
+    return true;
 }
 
 static void on_interrupt(int signal_number)

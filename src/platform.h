@@ -35,6 +35,33 @@ bool platform_replace(const char *from, const char *to);
 /* fseek() from the start, beyond 2 GiB as well. */
 bool platform_seek(FILE *file, uint64_t offset);
 
+/* The CPUs that this process may use, at most 256. */
+int32_t platform_cpu_count(void);
+
+/* Makes a directory of its own in $TMPDIR or /tmp.  False: see errno, and 'path' says where. */
+bool platform_temporary_directory(char *path, size_t capacity);
+
+/*
+ * From now on Ctrl-C, or another polite request to end, ends what platform_run_apart() runs or would
+ * run next, and nothing else.
+ */
+void platform_hold_interrupts(void);
+
+/* How a process has ended. */
+struct platform_process {
+    bool was_interrupted; /* by what platform_hold_interrupts() holds */
+    int signal;           /* that ended it, 0 for none */
+    int exit_code;        /* if none did */
+    uint64_t peak_bytes;  /* the most memory that it had at once */
+};
+
+/*
+ * Runs work(argument) in a process of its own, whose exit code is what it returns, and waits for it.
+ * To be called after platform_hold_interrupts(), while there is one thread and nothing unwritten in
+ * stdout.  False: see errno.
+ */
+bool platform_run_apart(int (*work)(void *), void *argument, struct platform_process *process);
+
 /*
  * From now on the first Ctrl-C cancels 'session' and the second ends the program; NULL brings the
  * usual Ctrl-C back and must come before the session is freed.

@@ -115,7 +115,7 @@ fi
 awk 'FNR == 1 { n = 0 } ++n == 501 { print FILENAME " has more than 500 lines" }' \
     lib/*.[ch] src/*.[ch] tests/*.[ch] tests/*/*.[ch] >"$scratch/long"
 verdict "no file of more than 500 lines" "$scratch/long"
-grep -nE '[[:space:]]$|TODO|FIXME|XXX' include/*.h lib/*.[ch] src/*.[ch] tests/*.[ch] tests/*/*.[ch] \
+grep -nE '[[:space:]]$|TODO|FIXME|\bXXX\b' include/*.h lib/*.[ch] src/*.[ch] tests/*.[ch] tests/*/*.[ch] \
     tests/fuzz/*.[ch] docs/*.md README.md Makefile >"$scratch/blanks"
 verdict "no trailing blanks, nothing left to do" "$scratch/blanks"
 while read -r function; do

@@ -1,0 +1,234 @@
+/*
+ * bench.c: `gpt2 bench`: how fast a model runs, beside the limits of the machine.
+ *
+ * Each stage (write a random model, watch its memory, measure) is a process of its own: the command
+ * itself only waits, so that it can take the random model away however a stage ends.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "measure.h"
+#include "messages.h"
+#include "options.h"
+#include "platform.h"
+#include "randommodel.h"
+#include "setup.h"
+
+struct bench {
+    struct options options; /* with the model to measure and the number of threads filled in */
+    char directory[PATH_BYTES];
+    uint64_t peak_bytes;
+};
+
+/* ----------------------------------------------------------------------------------- results -- */
+
+static double megabytes(double bytes)
+{
+    return bytes * 1e-6;
+}
+
+/* ,"key": value; null where nothing was measured */
+static void json_median(const char *key, const char *suffix, const struct samples *samples,
+                        double scale, int n_digits)
+{
+    printf(",\n  \"%s%s\": ", key, suffix);
+    if (samples->count == 0)
+        printf("null");
+    else
+        printf("%.*f", n_digits, samples_median(samples) * scale);
+}
+
+static const char *limit_name(enum work work)
+{
+    static const char *const names[] = {
+        [WORK_PREFILL] = "_of_fma", [WORK_DECODE] = "_of_read", [WORK_BATCH] = "_of_limit"};
+
+    return names[work];
+}
+
+static void print_json(const struct bench *bench, const struct measurements *results)
+{
+    const gpt2_model_info *info = &results->info;
+
+    printf("{\n  \"version\": \"%s\"", gpt2_version());
+    if (bench->options.shape >= 0)
+        printf(",\n  \"shape\": \"%s\"", random_model_name((enum shape)bench->options.shape));
+    else
+        printf(",\n  \"shape\": null");
+    printf(",\n  \"n_layer\": %d,\n  \"n_embd\": %d,\n  \"n_vocab\": %d,\n  \"n_threads\": %d",
+           (int)info->n_layer, (int)info->n_embd, (int)info->n_vocab,
+           (int)bench->options.n_threads);
+    printf(",\n  \"kernels\": \"%s\"", results->kernels);
+    for (int i = 0; i < N_FIGURES; i++)
+        json_median(results->figures[i].key, "", &results->figures[i].rates, 1, 1);
+    json_median("read_gb_s", "", &results->reading, 1e-9, 2);
+    json_median("fma_gflop_s", "", &results->multiplying, 1e-9, 2);
+    for (int i = 0; i < N_FIGURES; i++)
+        json_median(results->figures[i].key, limit_name(results->figures[i].work),
+                    &results->figures[i].ratios, 1, 4);
+    json_median("load_ms", "", &results->loading, 1e3, 2);
+    printf(",\n  \"peak_rss_mb\": %.1f,\n  \"weights_mb\": %.1f,\n  \"kv_mb\": %.1f\n}\n",
+           megabytes((double)bench->peak_bytes), megabytes((double)info->memory_bytes),
+           megabytes(cache_bytes(info, measured_context(info))));
+}
+
+static void print_table(const struct bench *bench, const struct measurements *results)
+{
+    static const char *const limits[] = {
+        [WORK_PREFILL] = "FMA", [WORK_DECODE] = "reading", [WORK_BATCH] = "reading and FMA"};
+    const gpt2_model_info *info = &results->info;
+    double weights = (double)info->memory_bytes;
+    double cache = cache_bytes(info, measured_context(info));
+
+    printf("libgpt2 %s, %s, %d layers of %d, %d ids, %d thread%s, %s kernels\n\n", gpt2_version(),
+           bench->options.shape >= 0 ? random_model_name((enum shape)bench->options.shape)
+                                     : bench->options.model,
+           (int)info->n_layer, (int)info->n_embd, (int)info->n_vocab, (int)bench->options.n_threads,
+           bench->options.n_threads == 1 ? "" : "s", results->kernels);
+    for (int i = 0; i < N_FIGURES; i++) {
+        const struct figure *figure = &results->figures[i];
+
+        if (figure->rates.count > 0)
+            printf("%-22s  %8.1f tokens/s  %6.3f of %s\n", figure->label,
+                   samples_median(&figure->rates), samples_median(&figure->ratios),
+                   limits[figure->work]);
+    }
+    printf("\n%-22s  %8.1f GB/s, %.1f MB for a token\n", "reading",
+           samples_median(&results->reading) * 1e-9, megabytes((double)token_bytes(info)));
+    printf("%-22s  %8.1f GFLOP/s\n", "FMA", samples_median(&results->multiplying) * 1e-9);
+    printf("%-22s  %8.1f ms\n", "load", samples_median(&results->loading) * 1e3);
+    printf("%-22s  %8.1f MB = %.1f weights + %.1f KV cache + %.1f other\n", "peak memory",
+           megabytes((double)bench->peak_bytes), megabytes(weights), megabytes(cache),
+           megabytes((double)bench->peak_bytes - weights - cache));
+}
+
+/* ------------------------------------------------------------------------------------ stages -- */
+
+static int write_stage(void *argument)
+{
+    struct bench *bench = argument;
+
+    return (int)random_model_write((enum shape)bench->options.shape, bench->directory);
+}
+
+static int memory_stage(void *argument)
+{
+    struct bench *bench = argument;
+
+    progress("memory");
+    return (int)measure_memory(&bench->options);
+}
+
+static int measure_stage(void *argument)
+{
+    struct bench *bench = argument;
+    struct measurements results = {0};
+    enum outcome outcome = measure_model(&bench->options, &results);
+
+    if (outcome == OUTCOME_DONE && bench->options.json)
+        print_json(bench, &results);
+    else if (outcome == OUTCOME_DONE)
+        print_table(bench, &results);
+    return (int)output_finish(outcome);
+}
+
+/* 'peak_bytes' may be NULL. */
+static enum outcome run_stage(struct bench *bench, int (*stage)(void *), uint64_t *peak_bytes)
+{
+    struct platform_process process;
+
+    if (!platform_run_apart(stage, bench, &process))
+        return complain(OUTCOME_FAILED, "cannot run a process: %s", strerror(errno));
+    if (process.was_interrupted || process.signal != 0)
+        progress_clear();
+    if (process.was_interrupted)
+        return OUTCOME_INTERRUPTED;
+    if (process.signal != 0)
+        return complain(OUTCOME_FAILED, "the measuring process was ended by signal %d%s",
+                        process.signal, process.signal == SIGKILL ? ": out of memory?" : "");
+    if (peak_bytes != NULL)
+        *peak_bytes = process.peak_bytes;
+    return (enum outcome)process.exit_code;
+}
+
+static enum outcome run_stages(struct bench *bench)
+{
+    enum outcome outcome = OUTCOME_DONE;
+
+    if (bench->options.shape >= 0)
+        outcome = run_stage(bench, write_stage, NULL);
+    if (outcome == OUTCOME_DONE)
+        outcome = run_stage(bench, memory_stage, &bench->peak_bytes);
+    if (outcome == OUTCOME_DONE)
+        outcome = run_stage(bench, measure_stage, NULL);
+    return outcome;
+}
+
+static enum outcome bench(const struct options *options)
+{
+    struct bench bench = {.options = *options};
+    enum outcome outcome;
+
+    if (options->model != NULL && options->shape >= 0)
+        return complain(OUTCOME_MISUSED, "bench measures a model of its own, --shape, or one in a "
+                                         "directory, -m: not both");
+    if (options->n_threads == 0)
+        bench.options.n_threads = platform_cpu_count();
+    platform_hold_interrupts();
+    if (options->model != NULL)
+        return run_stages(&bench);
+    if (options->shape < 0)
+        bench.options.shape = SHAPE_GPT2;
+    if (!platform_temporary_directory(bench.directory, sizeof bench.directory))
+        return complain(OUTCOME_FAILED, "cannot make a directory %s: %s", bench.directory,
+                        strerror(errno));
+    bench.options.model = bench.directory;
+    outcome = run_stages(&bench);
+    if (random_model_remove(bench.directory) != OUTCOME_DONE && outcome == OUTCOME_DONE)
+        outcome = OUTCOME_FAILED;
+    return outcome;
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "how fast a model runs, beside the limits of this machine",
+    .synopsis = "[--shape SHAPE | -m DIR] [OPTIONS]",
+    .help =
+        "Measures, as medians of five rounds:\n"
+        "\n"
+        "  prefill   a text of 128, 512 and 1000 tokens in one call, with the logits of the last\n"
+        "  decode    128 tokens one by one, from position 0 and from position 895\n"
+        "  batch     a token for each of 1 to 32 texts: today, sessions that take turns\n"
+        "  load      reading and packing the weights of a file that the system has cached\n"
+        "  memory    the most that a process has had at once that loads the model and fills a\n"
+        "            context of 1024 positions\n"
+        "\n"
+        "Just before each piece of work the limit that bounds it is measured on the same threads:\n"
+        "\n"
+        "  reading   summing up a buffer as large as the weights that one token needs; decode\n"
+        "            reads these, and the keys and values of the position that it starts from\n"
+        "  FMA       multiply-adds in registers; a prefill of T tokens counts 2 operations for\n"
+        "            each of layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V of them (E: width,\n"
+        "            I: width of the MLP, V: ids)\n"
+        "\n"
+        "A ratio of 1 means as fast as the machine allows; for a batch, as fast as the slower of\n"
+        "reading the weights once for all texts and multiplying for each.  Work that needs a "
+        "longer\n"
+        "context than the model has is left out (null in JSON).\n"
+        "\n"
+        "Without -m, random weights are written to a directory in $TMPDIR or /tmp, 0.5 GB for "
+        "gpt2\n"
+        "and 6.2 GB for gpt2-xl, and removed at the end.  Anything else that runs on the machine\n"
+        "disturbs the figures.  MB and GB are 10^6 and 10^9 bytes.\n",
+    .examples = "  gpt2 bench\n"
+                "  gpt2 bench --shape gpt2-medium -t 1\n"
+                "  gpt2 bench -m models/gpt2 --json\n",
+    .option_groups = OPTIONS_RUN | OPTIONS_BENCH,
+    .run = bench,
+};

@@ -1,0 +1,34 @@
+/*
+ * limits.h: how fast this machine reads memory and multiplies, as the bound of what a model can do
+ * on it.
+ *
+ * Both limits run for a set time on all threads and say how much was done in it; they are meant to
+ * be measured again beside every piece of work, since other tenants of a machine change them.
+ */
+#ifndef LIMITS_H
+#define LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+
+struct limits {
+    int32_t n_threads;
+    uint32_t cpu; /* GPT2_CPU_* that may be used */
+    float *buffer;
+    size_t n_bytes; /* in it */
+};
+
+/* Makes a buffer of about n_bytes to read from; the caller ends it with limits_free(). */
+enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cpu,
+                           uint64_t n_bytes);
+void limits_free(struct limits *limits);
+
+/* Sums up the buffer, over and over: bytes per second. */
+enum outcome limits_read(const struct limits *limits, double *bytes_per_second);
+
+/* Multiplies and adds in registers: operations per second, two for each multiply-add. */
+enum outcome limits_multiply(const struct limits *limits, double *flops_per_second);
+
+#endif

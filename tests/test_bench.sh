@@ -1,0 +1,159 @@
+#!/bin/sh
+#
+# test_bench.sh: checks `gpt2 bench` from outside: its figures of the demo model, its errors, and that
+# the random model is what it should be and is taken away again.
+#
+#     tests/test_bench.sh PROGRAM DEMO_MODEL
+
+# shellcheck source=tests/program.sh
+. "$(dirname "$0")/program.sh"
+
+# Where the random model goes.
+mkdir "$tmp/place"
+TMPDIR=$tmp/place
+export TMPDIR
+
+is_empty() {
+    [ -z "$(ls -A "$1")" ]
+}
+
+# ---- figures ---------------------------------------------------------------------------------
+
+# figures.py THREADS KERNELS: every key, flat, numbers; null for what 256 positions are too few for.
+cat >"$tmp/figures.py" <<'PYTHON'
+import json, sys
+
+def refuse(word):
+    raise ValueError(f"{word} is no JSON")
+
+threads, kernels = int(sys.argv[1]), sys.argv[2]
+pairs = json.load(sys.stdin, object_pairs_hook=list, parse_constant=refuse)
+got = dict(pairs)
+assert len(got) == len(pairs), "a key is there twice"
+words = {"version", "shape", "kernels"}
+asked = ["prefill_128", "prefill_512", "prefill_1000", "decode_0", "decode_895"]
+asked += [f"batch_{n}" for n in (1, 4, 8, 16, 32)]
+ratios = [k + {"p": "_of_fma", "d": "_of_read", "b": "_of_limit"}[k[0]] for k in asked]
+facts = ["n_layer", "n_embd", "n_vocab", "n_threads", "read_gb_s", "fma_gflop_s", "load_ms",
+         "peak_rss_mb", "weights_mb", "kv_mb"]
+assert set(got) == words.union(asked, ratios, facts), sorted(got)
+absent = {k for k in asked + ratios if got[k] is None}
+assert absent == {k for k in asked + ratios if k[:10] in ("prefill_51", "prefill_10", "decode_895")}, absent
+for key in set(asked + ratios + facts) - absent:
+    assert type(got[key]) in (int, float) and got[key] > 0, (key, got[key])
+for key in set(ratios) - absent:
+    assert got[key] < 1.5, (key, got[key])
+assert got["shape"] is None and got["kernels"] == kernels, (got["shape"], got["kernels"])
+assert (got["n_layer"], got["n_embd"], got["n_vocab"], got["n_threads"]) == (4, 128, 2560, threads)
+# Each ratio is a median of its own, but not far from what the medians give.
+weights = 4 * (4 * (12 * 128 * 128 + 13 * 128) + 2 * 128 + 2560 * 128)
+ratio = got["decode_0"] * weights / got["read_gb_s"] / 1e9
+assert 0.5 < ratio / got["decode_0_of_read"] < 2, ("decode_0_of_read", ratio)
+flops = 2 * (4 * (12 * 128 * 128 * 128 + 128 * 128 * 129) + 128 * 2560)
+ratio = got["prefill_128"] / 128 * flops / got["fma_gflop_s"] / 1e9
+assert 0.5 < ratio / got["prefill_128_of_fma"] < 2, ("prefill_128_of_fma", ratio)
+assert abs(got["kv_mb"] - 2 * 4 * 256 * 128 * 4e-6) < 0.06, got["kv_mb"]
+assert got["weights_mb"] + got["kv_mb"] < got["peak_rss_mb"] < 200, got["peak_rss_mb"]
+PYTHON
+
+if has_model "$demo"; then
+    succeeds 'a table' bench -m "$demo" -t 2
+    cp "$tmp/out" "$tmp/table"
+    check 'the table: ten figures but for three, and the limits' awk '
+        / tokens\/s +[0-9.]+ of (reading|FMA|reading and FMA)$/ { figures++ }
+        /^(reading|FMA|load|peak memory) +[0-9.]+ / { limits++ }
+        END { exit !(figures == 7 && limits == 4) }' "$tmp/table"
+    if has_python; then
+        succeeds 'JSON' bench -m "$demo" -t 1 --cpu scalar --json
+        check 'JSON: what is in it' python3 "$tmp/figures.py" 1 scalar <"$tmp/out"
+    else
+        skip 'JSON (no python3)'
+    fi
+    check 'a model in a directory: nothing is written' is_empty "$TMPDIR"
+else
+    skip 'figures (no demo model)'
+fi
+
+# ---- mistakes --------------------------------------------------------------------------------
+
+fails 2 'not both' 'a model and a shape' bench -m "$demo" --shape gpt2
+fails 2 "gpt2, gpt2-medium, gpt2-large or gpt2-xl, not 'gpt3'" 'no such shape' bench --shape gpt3
+fails 2 "'text'" 'an operand' bench text
+fails 2 "--json takes no value" 'a value for a flag' bench --json=1
+fails 1 "$tmp/none" 'no such model' bench -m "$tmp/none"
+TMPDIR=$tmp/none fails 1 "$tmp/none/gpt2-" 'no such place' bench
+(
+    ulimit -f 2048
+    run bench
+    echo $code >"$tmp/code"
+)
+equal 'no room: exit code' "$(cat "$tmp/code")" 1
+check 'no room: one line, which names the file' \
+    sh -c "[ \$(wc -l <'$tmp/err') -eq 1 ] && grep -q '^gpt2: cannot write $TMPDIR/gpt2-.*/model.safetensors' '$tmp/err'"
+check 'no room: nothing is left' is_empty "$TMPDIR"
+
+# ---- the random model ------------------------------------------------------------------------
+
+# ends_early NAME SIGNAL FILE [COMMAND]: starts the benchmark, waits until FILE is in the directory of
+# the random model, runs the command, then sends the signal.
+ends_early() {
+    how=$1
+    signal=$2
+    "$program" bench >"$tmp/said" 2>&1 </dev/null &
+    process=$!
+    tries=0
+    while ! ls "$TMPDIR"/*/"$3" >/dev/null 2>&1 && [ $tries -lt 300 ]; do
+        sleep 0.1 2>/dev/null || sleep 1
+        tries=$((tries + 1))
+    done
+    [ -z "${4-}" ] || $4
+    kill -s "$signal" $process
+    wait $process
+    equal "$how: exit code" $? 130
+    check "$how: silence" test ! -s "$tmp/said"
+    check "$how: nothing is left" is_empty "$TMPDIR"
+}
+
+# weights.py FILE: the first and the last of each tensor's values are what they should be.
+cat >"$tmp/weights.py" <<'PYTHON'
+import array, json, struct, sys
+file = open(sys.argv[1], "rb")
+n = struct.unpack("<Q", file.read(8))[0]
+header = json.loads(file.read(n))
+del header["__metadata__"]
+assert len(header) == 4 + 12 * 12, len(header)
+for name, entry in header.items():
+    assert entry["dtype"] == "F32"
+    begin, end = entry["data_offsets"]
+    values = array.array("f")
+    for at in (begin, end - min(end - begin, 8192)):
+        file.seek(8 + n + at)
+        values.frombytes(file.read(min(end - begin, 8192)))
+    if len(entry["shape"]) == 1:
+        assert set(values) == {1.0 if name.endswith("weight") else 0.0}, name
+        continue
+    mean = sum(values) / len(values)
+    deviation = (sum(x * x for x in values) / len(values)) ** 0.5
+    assert abs(mean) < 0.002 and 0.019 < deviation < 0.021, (name, mean, deviation)
+    assert all(x == 0 or 1e-9 < abs(x) < 0.08 for x in values), name
+PYTHON
+
+look_at_weights() {
+    run info -m "$TMPDIR"/*
+    equal 'random model: parameters' "$(awk '$1 == "parameters" { print $2 }' "$tmp/out")" 124439808
+    if has_python; then
+        check 'random model: weights' python3 "$tmp/weights.py" "$TMPDIR"/*/model.safetensors
+    else
+        skip 'random model: weights (no python3)'
+    fi
+}
+
+if [ "$(df -Pk "$tmp" | awk 'END { print $4 }')" -gt 1000000 ]; then
+    ends_early 'Ctrl-C while the model is written' INT model.safetensors.tmp
+    ends_early 'a request to end' TERM model.safetensors.tmp
+    ends_early 'Ctrl-C while it is measured' INT model.safetensors look_at_weights
+else
+    skip 'the random model (less than 1 GB free for temporary files)'
+fi
+
+finish
