@@ -121,7 +121,6 @@ static int memory_stage(void *argument)
 {
     struct bench *bench = argument;
 
-    progress("memory");
     return (int)measure_memory(&bench->options);
 }
 

@@ -307,7 +307,8 @@ static enum outcome load(struct bench *bench)
     for (int i = 1; i <= N_LOADS && outcome == OUTCOME_DONE; i++) {
         double start;
 
-        progress("load %d of %d", i, N_LOADS);
+        if (i > 1) /* the first may have something to complain of */
+            progress("load %d of %d", i, N_LOADS);
         gpt2_model_free(bench->model);
         start = platform_seconds();
         outcome = model_open(bench->options, &bench->model, &bench->results->info);
@@ -375,10 +376,12 @@ enum outcome measure_memory(const struct options *options)
         int32_t n_ctx = gpt2_session_n_ctx(bench.session);
         int32_t n_decoded = n_ctx / 64;
 
+        progress("memory");
         make_ids(&bench);
         outcome = feed(&bench, bench.session, n_ctx - n_decoded);
         for (int32_t i = 0; i < n_decoded && outcome == OUTCOME_DONE; i++)
             outcome = feed(&bench, bench.session, 1);
+        progress_clear();
     }
     close_all(&bench);
     return outcome;

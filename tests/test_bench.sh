@@ -64,8 +64,10 @@ if has_model "$demo"; then
         /^(reading|FMA|load|peak memory) +[0-9.]+ / { limits++ }
         END { exit !(figures == 7 && limits == 4) }' "$tmp/table"
     if has_python; then
-        succeeds 'JSON' bench -m "$demo" -t 1 --cpu scalar --json
-        check 'JSON: what is in it' python3 "$tmp/figures.py" 1 scalar <"$tmp/out"
+        run info -m "$demo"
+        kernels=$(awk '$1 == "kernels" { print $2 }' "$tmp/out")
+        succeeds 'JSON' bench -m "$demo" -t 1 --json
+        check 'JSON: what is in it' python3 "$tmp/figures.py" 1 "$kernels" <"$tmp/out"
     else
         skip 'JSON (no python3)'
     fi
