@@ -5,7 +5,7 @@
 
 void gpt2i_kvcache_layout(struct gpt2i_kvcache *kv, struct gpt2i_arena *arena)
 {
-    uint64_t n_pages = (uint64_t)kv->n_layer * kv->n_pages;
+    uint64_t n_pages = 2 * (uint64_t)kv->n_layer * kv->n_head * kv->n_pages;
     uint64_t n_floats;
 
     if (!gpt2i_mul_u64(n_pages, gpt2i_kv_page_floats(kv), &n_floats))

@@ -3,7 +3,10 @@
  *
  * One block for a session, in pages of GPT2I_PAGE = 64 positions:
  *
- *     [n_layer][n_pages][ K: n_head x head_dim x 64 | V: n_head x 64 x head_dim ]
+ *     [n_layer][n_head][ K: n_pages x head_dim x 64 | V: n_pages x 64 x head_dim ]
+ *
+ * A head's pages follow each other, since that is how one query reads them: memory gives long stretches
+ * half as fast again as single pages far apart.
  *
  * K is transposed inside its page, so that the scores of a query against 64 positions are 64
  * outputs side by side; V is not, so that a head's output is head_dim outputs side by side.  Both
@@ -22,25 +25,25 @@ struct gpt2i_kvcache {
     size_t head_dim;
 };
 
-/* Floats of one page: K and V of all heads. */
+/* Floats of one page of one head, K or V. */
 static inline size_t gpt2i_kv_page_floats(const struct gpt2i_kvcache *kv)
 {
-    return 2 * kv->n_head * kv->head_dim * GPT2I_PAGE;
+    return kv->head_dim * GPT2I_PAGE;
 }
 
 /* K of one head in one page: [head_dim][64]. */
 static inline float *gpt2i_kv_keys(const struct gpt2i_kvcache *kv, size_t layer, size_t page,
                                    size_t head)
 {
-    return kv->pages + (layer * kv->n_pages + page) * gpt2i_kv_page_floats(kv) +
-           head * kv->head_dim * GPT2I_PAGE;
+    return kv->pages +
+           ((layer * kv->n_head + head) * 2 * kv->n_pages + page) * gpt2i_kv_page_floats(kv);
 }
 
 /* V of one head in one page: [64][head_dim]. */
 static inline float *gpt2i_kv_values(const struct gpt2i_kvcache *kv, size_t layer, size_t page,
                                      size_t head)
 {
-    return gpt2i_kv_keys(kv, layer, page, kv->n_head + head);
+    return gpt2i_kv_keys(kv, layer, kv->n_pages + page, head);
 }
 
 /* Places the pages; the other members are set.  Kernels may read one panel past the last value. */
