@@ -116,6 +116,24 @@ TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t 
         add(y + r * m->y_stride, m->bias + panel * GPT2I_LANES, last + n_last);
 }
 
+/*
+ * While rows [row, row + R) are at one stretch of k, their share of the next one's weights is fetched,
+ * so that no row waits for memory.
+ */
+TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t panel, size_t end,
+                               const size_t R, const size_t P)
+{
+    size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
+    size_t from = end + n_next * row / m->n_rows;
+    size_t to = end + n_next * (row + R) / m->n_rows;
+
+    for (size_t k = from; k < to; k++) {
+        UNROLL
+        for (size_t p = 0; p < P; p++)
+            GPT2I_FETCH(m->w + (panel + p) * m->w_panel_stride + k * m->w_k_stride);
+    }
+}
+
 /* All panels of R rows from 'row' on, P at a time, then one by one. */
 TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t k, size_t end,
                                const size_t R, const size_t P)
@@ -123,9 +141,11 @@ TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t 
     size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
     size_t panel = 0;
 
-    for (; panel + P <= n_panels; panel += P)
+    for (; panel + P <= n_panels; panel += P) {
         matmul_tile(m, row, panel, k, end, R, P,
                     gpt2i_min(m->n_outputs - (panel + P - 1) * GPT2I_LANES, GPT2I_LANES));
+        fetch_ahead(m, row, panel, end, R, P);
+    }
     for (; P > 1 && panel < n_panels; panel++)
         matmul_tile(m, row, panel, k, end, R, 1,
                     gpt2i_min(m->n_outputs - panel * GPT2I_LANES, GPT2I_LANES));
