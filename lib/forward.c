@@ -30,20 +30,32 @@ struct step {
             return tap_status;                                                              \
     } while (0)
 
-/* residual [t, E] = wte[token] + wpe[position] */
-static int32_t embed(gpt2_session *session, const struct step *step)
+struct embed_job {
+    const gpt2_session *session;
+    const struct step *step;
+};
+
+/* residual [E] = wte[token] + wpe[position], for one row */
+static void embed_task(void *argument, size_t row, size_t worker)
 {
+    const struct embed_job *job = argument;
+    const gpt2_session *session = job->session;
     const gpt2_model *model = session->model;
     size_t n_embd = model->wte.n_in;
-    size_t position = (size_t)(session->n_past + step->first_row);
+    size_t position = (size_t)(session->n_past + job->step->first_row) + row;
+    float *residual = session->act.residual + row * gpt2i_row_stride(n_embd);
 
-    for (size_t r = 0; r < step->t; r++) {
-        float *row = session->act.residual + r * gpt2i_row_stride(n_embd);
+    (void)worker;
+    gpt2i_unpack_row(residual, model->wte.w, (size_t)job->step->tokens[row], n_embd);
+    session->kernels->add(residual, model->wpe + position * n_embd, n_embd);
+}
 
-        gpt2i_unpack_row(row, model->wte.w, (size_t)step->tokens[r], n_embd);
-        session->kernels->add(row, model->wpe + (position + r) * n_embd, n_embd);
-    }
-    TAP(GPT2_TAP_EMBED, -1, n_embd, session->act.residual);
+static int32_t embed(gpt2_session *session, const struct step *step)
+{
+    struct embed_job job = {session, step};
+
+    gpt2i_pool_run(session->pool, embed_task, &job, step->t);
+    TAP(GPT2_TAP_EMBED, -1, session->model->wte.n_in, session->act.residual);
     return GPT2_OK;
 }
 
