@@ -195,6 +195,10 @@ check-real: all
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
 	  --program $(BUILD)/gpt2 "$(GPT2_MODELS)"
 
+# Speed beside llama.cpp, ONNX Runtime and torch, into docs/performance.md.  Minutes, and the network.
+bench-peers: all
+	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md
+
 # libFuzzer on the parsers and the tokenizer: a fixed slice; FUZZ_CPU_SECONDS=1800 for more.
 fuzz:
 	@MAKE='$(MAKE_HERE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
@@ -250,6 +254,8 @@ help:
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
 	@echo 'check-asan check-ubsan check-tsan check-valgrind      the suites under these; minutes each'
+	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
+	@echo '           network); writes a table into docs/performance.md; 15 minutes'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
@@ -258,5 +264,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo bench check check-hf check-real \
+.PHONY: all lib demo bench bench-peers check check-hf check-real \
   check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help

@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""Measure libgpt2 and its peers on the same weights, in turns, and write the table of docs/performance.md.
+
+    bench_peers.py --model DIR --report FILE --engine NAME VERSION COMMAND... [--engine ...]
+                   [--absent LINE]...
+
+Each engine is a process of worker.py's protocol.  Each task is done by one engine after the other
+before the next one begins, in an order that turns from round to round, so that a slow minute of the
+machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use no
+CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  Engines
+whose name differs in what is in parentheses share a column, and each cell has the faster one's.
+The standard library is enough.
+"""
+import argparse
+import array
+import ctypes
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OURS = "libgpt2"
+N_ROUNDS = 1
+THREADS = (2, 1)
+LOGITS = "logits 200 8"     # the prompt, and the tokens after it, whose logits are compared
+# name of the row, task (but for the number of threads), tokens
+ROWS = [("prefill 128", "prefill 128 4", 512),
+        ("prefill 512", "prefill 512 1", 512),
+        ("prefill 1000", "prefill 1000 1", 1000),
+        ("decode at 0", "decode 0 64", 64),
+        ("decode at 895", "decode 895 32", 32),
+        ("decode, 32 texts", "batch 32 4", 128)]
+# The largest difference from libgpt2's logits, as a part of the largest logit.  llama.cpp's cache is
+# f16, as it is by default.
+AGREEMENT = {"llama.cpp": 1e-2}
+AGREEMENT_F32 = 1e-4
+BEGIN, END = "<!-- peers begin -->", "<!-- peers end -->"
+
+
+class Failed(Exception):
+    pass
+
+
+def die_with_parent():
+    """A stopped worker must not outlive a killed parent."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class Engine:
+    """A worker, stopped but while it has a task."""
+
+    def __init__(self, name, command, log):
+        self.name, self.log = name, log
+        with open(log, "w") as errors:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=errors, text=True, preexec_fn=die_with_parent)
+        word, *self.version = self.answer().split()
+        if word != "ready":
+            raise Failed(f"{name}: began with '{word}', not 'ready'")
+        self.stop()
+
+    @property
+    def product(self):
+        return self.name.split(" (")[0]
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            errors = Path(self.log).read_text().strip().splitlines() or ["no word of why"]
+            raise Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
+        return line.strip()
+
+    def state(self):
+        """Its state ('T': stopped), and the CPU time it has used, in ticks."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], int(fields[11]) + int(fields[12])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+        while self.state()[0] not in "TZ":
+            time.sleep(0.001)
+        self.ticks = self.state()[1]
+
+    def ask(self, task):
+        """The answer to `task`."""
+        if self.state()[1] != self.ticks:
+            raise Failed(f"{self.name}: used {self.state()[1] - self.ticks} ticks while stopped")
+        self.process.send_signal(signal.SIGCONT)
+        self.process.stdin.write(task + "\n")
+        self.process.stdin.flush()
+        answer = self.answer()
+        self.stop()
+        return answer
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def start(requests, model):
+    """The engines that start, and lines on those that do not."""
+    engines, absent = [], []
+    for name, command in requests:
+        say(f"starting {name}")
+        try:
+            engines.append(Engine(name, command, model / f"{name.replace(' ', '-')}.log"))
+        except (Failed, OSError) as error:
+            if name == OURS:
+                raise
+            absent.append(str(error))
+    return engines, absent
+
+
+def check_agreement(engines, model):
+    """Compares what all do on the same tokens; the largest relative difference of each peer."""
+    rows, differences = {}, {}
+    for engine in engines:
+        path = model / "logits"
+        engine.ask(f"{LOGITS} {path}")
+        rows[engine.name] = array.array("f", path.read_bytes())
+        path.unlink()
+    ours = rows.pop(OURS)
+    scale = max(map(abs, ours))
+    for name, row in rows.items():
+        if len(row) != len(ours):
+            raise Failed(f"{name}: {len(row)} logits, not {len(ours)}")
+        difference = max(abs(a - b) for a, b in zip(row, ours)) / scale
+        allowed = AGREEMENT.get(name.split(" (")[0], AGREEMENT_F32)
+        say(f"{name}: logits within {difference:.1e} of libgpt2's")
+        if not difference <= allowed:
+            raise Failed(f"{name}: logits differ by {difference:.1e} of the largest, more than "
+                         f"{allowed:.0e}: this is not the same work")
+        differences[name] = difference
+    return differences
+
+
+def measure(engines, threads):
+    """seconds[threads, row][engine]: those of each round; the first, unrecorded, warms up."""
+    seconds = {(t, row): {} for t in threads for row, _, _ in ROWS}
+    begin = time.monotonic()
+    for n_round in range(N_ROUNDS + 1):
+        for t in threads:
+            for row, task, _ in ROWS if n_round else ROWS[2:3]:
+                turn = n_round % len(engines)
+                for engine in engines[turn:] + engines[:turn]:
+                    answer = engine.ask(f"{task} {t}")
+                    if answer != "none" and n_round:
+                        seconds[t, row].setdefault(engine.name, []).append(float(answer))
+        say(f"round {n_round} of {N_ROUNDS}, after {time.monotonic() - begin:.0f} s"
+            if n_round else f"warm after {time.monotonic() - begin:.0f} s")
+    return seconds
+
+
+def cells(seconds, tokens, names):
+    """Speed and ratio of the fastest of `names`, as the table says them."""
+    measured = [name for name in names if name in seconds]
+    if not measured:
+        return ["–", ""]
+    name = min(measured, key=lambda name: statistics.median(seconds[name]))
+    speed = f"{tokens / statistics.median(seconds[name]):.0f}"
+    if name == OURS:
+        return [speed]
+    ratio = statistics.median(its / our for its, our in zip(seconds[name], seconds[OURS]))
+    mark = name.partition(" (")[2].rstrip(")")[:1]
+    return [f"{speed} {mark}".strip(), f"{ratio:.2f}"]
+
+
+def table(seconds, engines, threads):
+    columns = {}    # by product
+    for engine in engines:
+        columns.setdefault(engine.product, []).append(engine.name)
+    lines = []
+    for t in threads:
+        heads = [head for product in columns
+                 for head in ([product] if product == OURS else [product, "ratio"])]
+        lines += ["", f"| {t} thread{'s' * (t > 1)} | " + " | ".join(heads) + " |",
+                  "|---" * (len(heads) + 1) + "|"]
+        for row, _, tokens in ROWS:
+            line = [cell for names in columns.values()
+                    for cell in cells(seconds[t, row], tokens, names)]
+            lines.append(f"| {row} | " + " | ".join(line) + " |")
+    return lines
+
+
+def machine():
+    """The kind of machine, in words that name no host."""
+    facts = {}
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            facts.setdefault(key.strip(), value.strip())
+    sets = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "BF16",
+            "amx_tile": "AMX", "asimd": "NEON", "asimddp": "dot products", "i8mm": "I8MM",
+            "sve": "SVE"}
+    flags = (facts.get("flags") or facts.get("Features", "")).split()
+    model = facts.get("model name", platform.machine())
+    if "cpu family" in facts:
+        model += f" (family {facts['cpu family']}, model {facts['model']})"
+    return f"{model}, {os.cpu_count()} CPUs, {', '.join(sets[f] for f in sets if f in flags)}"
+
+
+def section(seconds, engines, differences, absent, threads):
+    versions = [f"{e.name} {' '.join(e.version)}" for e in engines]
+    said = "; ".join(f"{name} {d:.0e}" for name, d in differences.items())
+    marks = [f"*{part[0]}*: {part}" for e in engines if (part := e.name.partition(" (")[2].rstrip(")"))]
+    lines = [
+        f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
+        "shape of the 124M model, all F32. Ratio: the libgpt2 of this commit over the peer, so more "
+        f"than 1 is faster; the median of {N_ROUNDS} rounds in which all were measured in turns.",
+        "", "Versions: " + "; ".join(versions) + "."]
+    lines += table(seconds, engines, threads)
+    lines += ["", "Prefill gives the logits of the last token; decode those of each, and nothing is "
+              "sampled. `decode, 32 texts`: tokens of all of them together; libgpt2 runs its sessions "
+              "one after the other, llama.cpp all in one batch, and – was not measured."
+              + (f" Of each two builds of llama.cpp the faster one: {', '.join(marks)}." if marks else ""),
+              "", f"Before, the logits after 200 tokens at once and 8 one by one were compared; largest "
+              f"difference from libgpt2's over the largest logit: {said or 'no peer'}."]
+    for line in absent:
+        lines += ["", f"Left out: {line}."]
+    return "\n".join(lines) + "\n"
+
+
+def write_section(path, text):
+    """Puts `text` between the marks of the file, and leaves the rest of it as it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = path.read_text() if path.exists() else f"# Performance\n\n## Beside others\n\n{BEGIN}\n{END}\n"
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise Failed(f"{path}: lacks the lines '{BEGIN}' and '{END}'")
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--engine", nargs="+", action="append", required=True)
+    parser.add_argument("--absent", action="append", default=[])
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    threads = [t for t in THREADS if t <= (os.cpu_count() or 1)]
+    engines = []
+    try:
+        engines, absent = start([(name, command) for name, *command in args.engine], args.model)
+        differences = check_agreement(engines, args.model)
+        seconds = measure(engines, threads)
+        text = section(seconds, engines, differences, args.absent + absent, threads)
+        write_section(args.report, text)
+    except (Failed, OSError) as error:
+        sys.exit(f"bench_peers.py: {error}")
+    finally:
+        for engine in engines:
+            engine.kill()
+    say(f"\n{text}\nwritten to {args.report}")
+
+
+if __name__ == "__main__":
+    main()

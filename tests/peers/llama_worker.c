@@ -1,0 +1,184 @@
+/* llama.cpp as an engine of bench_peers.py: worker.py's head tells the protocol.
+ *
+ *     llama_worker BACKENDS MODEL_GGUF
+ *
+ * It computes with the CPU backend in the folder BACKENDS that fits the machine best.  Everything is
+ * llama.cpp's default (the cache is f16), with a pool of threads as in its own llama-bench.
+ * VERSION is a string for the table. */
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "llama.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { N_VOCAB = 50257, N_CTX = 1024, MAX_THREADS = 64, MAX_SEQUENCES = 32 };
+
+static struct llama_model *model;
+static struct llama_batch batch;
+static ggml_backend_reg_t cpu;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "llama_worker: %s\n", what);
+    exit(1);
+}
+
+static void log_errors(enum ggml_log_level level, const char *text, void *unused)
+{
+    (void)unused;
+    if (level == GGML_LOG_LEVEL_ERROR)
+        fputs(text, stderr);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The context for one text, or for MAX_SEQUENCES at once; emptied, and to run on 'threads'. */
+static struct llama_context *start(int n_sequences, int threads)
+{
+    static struct llama_context *contexts[2];
+    static struct ggml_threadpool *pools[MAX_THREADS + 1];
+    struct llama_context **context = &contexts[n_sequences > 1];
+    if (!*context) {
+        struct llama_context_params params = llama_context_default_params();
+        params.n_ctx = N_CTX;
+        params.n_seq_max = n_sequences > 1 ? MAX_SEQUENCES : 1;
+        *context = llama_init_from_model(model, params);
+        if (!*context)
+            fail("llama_init_from_model() failed");
+    }
+    if (threads < 1 || threads > MAX_THREADS || n_sequences > MAX_SEQUENCES)
+        fail("too many threads or sequences");
+    if (!pools[threads]) {
+        struct ggml_threadpool_params params = ggml_threadpool_params_default(threads);
+        struct ggml_threadpool *(*new_pool)(struct ggml_threadpool_params *);
+        *(void **)&new_pool = ggml_backend_reg_get_proc_address(cpu, "ggml_threadpool_new");
+        pools[threads] = new_pool(&params);
+    }
+    llama_attach_threadpool(*context, pools[threads], NULL);
+    llama_set_n_threads(*context, threads, threads);
+    llama_memory_clear(llama_get_memory(*context), false);
+    return *context;
+}
+
+static void add(int position, int sequence)
+{
+    int i = batch.n_tokens++;
+    batch.token[i] = (llama_token)((long)position * 7919 % N_VOCAB);
+    batch.pos[i] = position;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = sequence;
+    batch.logits[i] = 0;
+}
+
+/* Runs what has been added; the logits of the last token, in the end. */
+static const float *run(struct llama_context *context)
+{
+    batch.logits[batch.n_tokens - 1] = 1;
+    if (llama_decode(context, batch))
+        fail("llama_decode() failed");
+    batch.n_tokens = 0;
+    return llama_get_logits_ith(context, -1);
+}
+
+static void prompt(struct llama_context *context, int n)
+{
+    for (int i = 0; i < n; i++)
+        add(i, 0);
+    if (n > 0)
+        run(context);
+}
+
+static void write_logits(int n_prompt, int n_next, const char *path)
+{
+    struct llama_context *context = start(1, 2);
+    const float *row = NULL;
+    prompt(context, n_prompt);
+    for (int i = n_prompt; i < n_prompt + n_next; i++) {
+        add(i, 0);
+        row = run(context);
+    }
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(row, sizeof *row, N_VOCAB, file) != N_VOCAB || fclose(file))
+        fail("cannot write the logits");
+}
+
+static double prefill(int n, int times, int threads)
+{
+    double seconds = 0;
+    for (int i = 0; i < times; i++) {
+        struct llama_context *context = start(1, threads);
+        double begin = now();
+        prompt(context, n);
+        seconds += now() - begin;
+    }
+    return seconds;
+}
+
+static double decode(int position, int n, int threads)
+{
+    struct llama_context *context = start(1, threads);
+    prompt(context, position);
+    double begin = now();
+    for (int i = position; i < position + n; i++) {
+        add(i, 0);
+        run(context);
+    }
+    return now() - begin;
+}
+
+static double decode_batch(int n_sequences, int n, int threads)
+{
+    struct llama_context *context = start(n_sequences, threads);
+    double begin = now();
+    for (int i = 0; i < n; i++) {
+        for (int s = 0; s < n_sequences; s++) {
+            add(i, s);
+            batch.logits[batch.n_tokens - 1] = 1;
+        }
+        run(context);
+    }
+    return now() - begin;
+}
+
+int main(int argc, char **argv)
+{
+    char line[4096], path[4096];
+    int a, b, c;
+    if (argc != 3)
+        fail("usage: llama_worker BACKENDS MODEL_GGUF");
+    llama_log_set(log_errors, NULL);
+    ggml_backend_load_all_from_path(argv[1]);
+    ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (!device)
+        fail("no CPU backend loads");
+    cpu = ggml_backend_dev_backend_reg(device);
+    model = llama_model_load_from_file(argv[2], llama_model_default_params());
+    if (!model)
+        fail("the model does not load");
+    batch = llama_batch_init(N_CTX, 0, 1);
+    printf("ready %s\n", VERSION);
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        if (sscanf(line, "logits %d %d %4095s", &a, &b, path) == 3) {
+            write_logits(a, b, path);
+            printf("done\n");
+        } else if (sscanf(line, "prefill %d %d %d", &a, &b, &c) == 3) {
+            printf("%.9f\n", prefill(a, b, c));
+        } else if (sscanf(line, "decode %d %d %d", &a, &b, &c) == 3) {
+            printf("%.9f\n", decode(a, b, c));
+        } else if (sscanf(line, "batch %d %d %d", &a, &b, &c) == 3) {
+            printf("%.9f\n", decode_batch(a, b, c));
+        } else {
+            fail("a line that is no task");
+        }
+        fflush(stdout);
+    }
+    return 0;
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Write one model of random weights at GPT-2's shape (124M, F32) in the formats of all engines.
+
+    make_model.py DIR [--gguf GGUF_PY]
+
+DIR gets config.json and model.safetensors, which libgpt2 and transformers read; model.onnx; and
+with --gguf, the folder of llama.cpp's Python package, model.gguf.
+"""
+import argparse
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper
+
+N_VOCAB, N_CTX, N_EMBD, N_LAYER, N_HEAD, EPSILON = 50257, 1024, 768, 12, 12, 1e-5
+LINEARS = {"attn.c_attn": (N_EMBD, 3 * N_EMBD), "attn.c_proj": (N_EMBD, N_EMBD),
+           "mlp.c_fc": (N_EMBD, 4 * N_EMBD), "mlp.c_proj": (4 * N_EMBD, N_EMBD)}
+
+
+def make_weights():
+    """Hugging Face's names and arrays; a linear layer's is [in, out]."""
+    generator = np.random.default_rng(124)
+
+    def normal(*shape, mean=0):
+        return np.float32(mean) + np.float32(0.02) * generator.standard_normal(shape, np.float32)
+
+    weights = {"wte.weight": normal(N_VOCAB, N_EMBD), "wpe.weight": normal(N_CTX, N_EMBD)}
+    norms = ["ln_f"]
+    for layer in range(N_LAYER):
+        norms += [f"h.{layer}.ln_1", f"h.{layer}.ln_2"]
+        for name, (n_in, n_out) in LINEARS.items():
+            weights[f"h.{layer}.{name}.weight"] = normal(n_in, n_out)
+            weights[f"h.{layer}.{name}.bias"] = normal(n_out)
+    for name in norms:
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = normal(N_EMBD, mean=1), normal(N_EMBD)
+    return weights
+
+
+def write_hugging_face(weights, directory):
+    config = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], vocab_size=N_VOCAB,
+                  n_positions=N_CTX, n_ctx=N_CTX, n_embd=N_EMBD, n_layer=N_LAYER, n_head=N_HEAD,
+                  layer_norm_epsilon=EPSILON, activation_function="gelu_new",
+                  bos_token_id=50256, eos_token_id=50256)
+    (directory / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    header, offset = {"__metadata__": {"format": "pt"}}, 0
+    for name, array in weights.items():
+        header[f"transformer.{name}"] = dict(dtype="F32", shape=array.shape,
+                                             data_offsets=[offset, offset + array.nbytes])
+        offset += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(directory / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in weights.values():
+            file.write(array.tobytes())
+
+
+def write_gguf(weights, path, package):
+    """llama.cpp's GGUF: its names, a linear layer's array [out, in], and no vocabulary."""
+    sys.path.insert(0, str(package))
+    import gguf
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_context_length(N_CTX)
+    writer.add_embedding_length(N_EMBD)
+    writer.add_feed_forward_length(4 * N_EMBD)
+    writer.add_block_count(N_LAYER)
+    writer.add_head_count(N_HEAD)
+    writer.add_layer_norm_eps(EPSILON)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_tokenizer_model("none")
+    writer.add_vocab_size(N_VOCAB)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, N_LAYER)
+    for name, array in weights.items():
+        linear = name.startswith("h.") and array.ndim == 2
+        writer.add_tensor(names.get_name(f"transformer.{name}", (".weight", ".bias")),
+                          np.ascontiguousarray(array.T) if linear else array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_onnx(weights, path):
+    """A graph of ONNX Runtime's own fused operators: the cache stays in place, and the logits are
+    those of the last token."""
+    nodes, caches = [], []
+
+    def add(op, inputs, *outputs, **attributes):
+        nodes.append(helper.make_node(op, inputs, outputs, **attributes))
+        return outputs[0]
+
+    def norm(x, name):
+        return add("LayerNormalization", [x, f"{name}.weight", f"{name}.bias"], f"{name}.out",
+                   epsilon=EPSILON)
+
+    def linear(x, name):
+        return add("Gemm", [x, f"{name}.weight", f"{name}.bias"], f"{name}.out")
+
+    h = add("Add", [add("Gather", ["wte.weight", "tokens"], "wte.out"),
+                    add("Gather", ["wpe.weight", "positions"], "wpe.out")], "embed")
+    for i in range(N_LAYER):
+        layer = f"h.{i}"
+        qkv = linear(norm(h, f"{layer}.ln_1"), f"{layer}.attn.c_attn")
+        qkv = add("Reshape", [qkv, "shape.qkv"], f"{layer}.qkv")
+        context = add("GroupQueryAttention",
+                      [qkv, "", "", f"past_k.{i}", f"past_v.{i}", "last", "total"],
+                      f"{layer}.context", f"present_k.{i}", f"present_v.{i}",
+                      domain="com.microsoft", num_heads=N_HEAD, kv_num_heads=N_HEAD)
+        context = add("Reshape", [context, "shape.rows"], f"{layer}.rows")
+        h = add("Add", [h, linear(context, f"{layer}.attn.c_proj")], f"{layer}.mid")
+        inner = linear(norm(h, f"{layer}.ln_2"), f"{layer}.mlp.c_fc")
+        inner = add("FastGelu", [inner], f"{layer}.gelu", domain="com.microsoft")
+        h = add("Add", [h, linear(inner, f"{layer}.mlp.c_proj")], f"{layer}.end")
+        caches += [f"k.{i}", f"v.{i}"]
+    row = norm(add("Gather", [h, "last row"], "row"), "ln_f")
+    add("Gemm", [row, "wte.weight"], "logits", transB=1)
+
+    constants = {"shape.qkv": [1, -1, 3 * N_EMBD], "shape.rows": [-1, N_EMBD], "last row": [-1]}
+    cache_shape = [1, N_HEAD, N_CTX, N_EMBD // N_HEAD]
+
+    def value(name, kind, shape):
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    graph = helper.make_graph(
+        nodes, "gpt2",
+        [value("tokens", TensorProto.INT64, ["n"]), value("positions", TensorProto.INT64, ["n"]),
+         value("last", TensorProto.INT32, [1]), value("total", TensorProto.INT32, [])]
+        + [value(f"past_{name}", TensorProto.FLOAT, cache_shape) for name in caches],
+        [value("logits", TensorProto.FLOAT, [1, N_VOCAB])]
+        + [value(f"present_{name}", TensorProto.FLOAT, cache_shape) for name in caches],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()]
+        + [numpy_helper.from_array(np.array(numbers), name) for name, numbers in constants.items()])
+    model = helper.make_model(graph, ir_version=9, opset_imports=[
+        helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--gguf", type=Path)
+    args = parser.parse_args()
+    args.directory.mkdir(parents=True, exist_ok=True)
+    weights = make_weights()
+    write_hugging_face(weights, args.directory)
+    write_onnx(weights, args.directory / "model.onnx")
+    if args.gguf:
+        write_gguf(weights, args.directory / "model.gguf", args.gguf)
+
+
+if __name__ == "__main__":
+    main()

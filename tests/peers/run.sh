@@ -1,0 +1,159 @@
+#!/bin/bash
+# run.sh LIBRARY BUILD REPORT: what `make bench-peers` runs.  Installs llama.cpp, ONNX Runtime and
+# Debian's torch below BUILD, measures them beside LIBRARY, and writes the table into REPORT.  What
+# cannot be installed is left out, with a line that says so.
+set -euo pipefail
+
+library=$(readlink -f "$1") build=$2 report=$3
+here=$(dirname "$(readlink -f "$0")")
+peers=$build/peers
+log=$peers/install.log
+
+# node-llama-cpp ships llama.cpp's source, @node-llama-cpp/... what it compiles to, at one version.
+node_llama_cpp=3.22.1
+onnxruntime=1.31.1
+onnx=1.23.2
+# What llama.cpp's Python package for writing GGUF imports.
+gguf_needs="numpy==2.2.6 PyYAML==6.0.2 tqdm==4.67.1 requests==2.32.3"
+
+export PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 npm_config_update_notifier=false
+mkdir -p "$peers"
+peers=$(readlink -f "$peers")
+: >"$log"
+engines=() absent=()
+
+leave_out() {
+    echo "bench-peers: without $1"
+    absent+=(--absent "$1")
+}
+
+# done_before FILE STAMP: whether FILE holds STAMP already
+done_before() {
+    [ "$(cat "$1" 2>/dev/null)" = "$2" ]
+}
+
+# ---- ours, and the Python that writes the models
+command -v python3 >/dev/null || { echo "bench-peers: python3 is missing" >&2; exit 1; }
+engines+=(--engine libgpt2 env "GPT2_LIBRARY=$library" python3 "$here/worker.py" libgpt2 "$peers/model")
+
+# (first, for it installs what Debian's python3 lacks, too)
+if bash "$here/../hf/setup.sh" "$build/venv-hf"; then
+    torch=$(readlink -f "$build")/venv-hf/bin/python
+else
+    torch=
+fi
+
+stamp="onnxruntime==$onnxruntime onnx==$onnx $gguf_needs"
+if ! done_before "$peers/venv/stamp" "$stamp"; then
+    echo "bench-peers: installing ONNX Runtime $onnxruntime"
+    rm -rf "$peers/venv"
+    # shellcheck disable=SC2086
+    if ! python3 -m venv "$peers/venv" >>"$log" 2>&1 ||
+        ! "$peers/venv/bin/pip" install --disable-pip-version-check --quiet $stamp >>"$log" 2>&1; then
+        echo "bench-peers: python3's venv and pip cannot install $stamp: $(tail -n 1 "$log")" >&2
+        exit 1
+    fi
+    echo "$stamp" >"$peers/venv/stamp"
+fi
+
+# ---- llama.cpp
+llama=$peers/llama-$node_llama_cpp
+
+# unpack NAME VERSION FOLDER: a package of npm's
+unpack() {
+    mkdir -p "$3"
+    (cd "$3" && npm pack --silent "$1@$2" && tar xzf ./*.tgz && rm ./*.tgz) >>"$log" 2>&1
+}
+
+install_llama() {
+    local arch bins tag
+    case $(uname -m) in
+    x86_64) arch=x64 ;;
+    aarch64) arch=arm64 ;;
+    *) arch=$(uname -m) ;;
+    esac
+    rm -rf "$llama"
+    unpack node-llama-cpp "$node_llama_cpp" "$llama/source" &&
+        unpack "@node-llama-cpp/linux-$arch" "$node_llama_cpp" "$llama/prebuilt" &&
+        git clone --quiet "$llama/source/package/llama/gitRelease.bundle" "$llama/llama.cpp" \
+            >>"$log" 2>&1 || return
+    tag=$(sed -n 's/.*"tag": "\(.*\)".*/\1/p' "$llama/source/package/llama/llama.cpp.info.json")
+    echo "$tag" >"$llama/tag"
+    bins=$llama/prebuilt/package/bins/linux-$arch
+    ln -s "$bins" "$llama/bins"
+    rm -rf "$llama/source"
+}
+
+# add_llama KIND VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
+add_llama() {
+    local bins=$llama/bins
+    if "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 "-DVERSION=\"$2\"" \
+        -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$llama/$1-worker" \
+        "$here/llama_worker.c" -Wl,-rpath,"$bins" "$bins"/libllama.v*.so "$bins"/libggml.v*.so \
+        "$bins/libggml-base.so" >>"$log" 2>&1; then
+        engines+=(--engine "llama.cpp ($1)" "$llama/$1-worker" "$3" "$peers/model/model.gguf")
+    else
+        leave_out "llama.cpp ($1): its worker does not compile: $(tail -n 1 "$log")"
+    fi
+}
+
+# The CPU backend does all the computing, so that is what is compiled for this very machine.
+compile_backend() {
+    rm -rf "$llama/native"
+    cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+        -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=native \
+        -DCMAKE_CXX_FLAGS=-march=native -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF \
+        -DLLAMA_BUILD_APP=OFF >>"$log" 2>&1 &&
+        cmake --build "$llama/native" --target ggml-cpu -j "$(nproc)" >>"$log" 2>&1
+}
+
+gguf=()
+missing=
+for tool in npm git "${CC:-cc}"; do
+    command -v "$tool" >/dev/null || missing="$missing $tool"
+done
+if [ -z "$missing" ] && ! done_before "$llama/stamp" "$node_llama_cpp"; then
+    echo "bench-peers: installing llama.cpp, from node-llama-cpp $node_llama_cpp"
+    if install_llama; then echo "$node_llama_cpp" >"$llama/stamp"; fi
+fi
+if [ -n "$missing" ]; then
+    leave_out "llama.cpp: this machine lacks$missing"
+elif ! done_before "$llama/stamp" "$node_llama_cpp"; then
+    leave_out "llama.cpp: npm cannot install node-llama-cpp $node_llama_cpp: $(tail -n 1 "$log")"
+else
+    gguf=(--gguf "$llama/llama.cpp/gguf-py")
+    version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
+    add_llama prebuilt "$version" "$llama/bins"
+
+    compiler=$({ c++ --version || true; } 2>&1 | head -n 1)
+    stamp="$node_llama_cpp $compiler"
+    if ! done_before "$llama/native-stamp" "$stamp"; then
+        echo "bench-peers: compiling llama.cpp's CPU backend for this machine"
+        if compile_backend; then echo "$stamp" >"$llama/native-stamp"; fi
+    fi
+    if done_before "$llama/native-stamp" "$stamp"; then
+        add_llama native "$version, CPU backend by $compiler -march=native" "$llama/native/bin"
+    else
+        leave_out "llama.cpp (native): cmake cannot build it: $(tail -n 1 "$log")"
+    fi
+fi
+
+# ---- the others
+engines+=(--engine "ONNX Runtime" "$peers/venv/bin/python" "$here/worker.py" onnxruntime "$peers/model")
+if [ -n "$torch" ]; then
+    engines+=(--engine torch "$torch" "$here/worker.py" torch "$peers/model")
+else
+    leave_out "torch: tests/hf/setup.sh cannot install it"
+fi
+
+# ---- the model, in all their formats
+stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${gguf[*]##*/}"
+if ! done_before "$peers/model/stamp" "$stamp"; then
+    echo "bench-peers: writing the model"
+    rm -rf "$peers/model"
+    "$peers/venv/bin/python" "$here/make_model.py" "$peers/model" "${gguf[@]}"
+    echo "$stamp" >"$peers/model/stamp"
+fi
+
+python3 "$here/bench_peers.py" --model "$peers/model" --report "$report" "${engines[@]}" "${absent[@]}"

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""One engine of bench_peers.py, in a process of its own.
+
+    worker.py libgpt2|onnxruntime|torch MODEL_DIR
+
+It loads the model, prints "ready VERSION", and then answers each line with one of its own:
+
+    logits PROMPT NEXT FILE          runs PROMPT tokens at once and NEXT one by one; FILE gets the
+                                     last logits as floats; "done"
+    prefill N TIMES THREADS          seconds of running N tokens at once, TIMES times
+    decode POSITION N THREADS        seconds of running N tokens one by one from POSITION on
+    batch SEQUENCES N THREADS        seconds of running N tokens one by one in each of SEQUENCES
+                                     texts; "none" of an engine that is not measured so
+"""
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def tokens(start, n):
+    """The tokens of positions `start` to `start` + `n`; llama_worker.c has the same."""
+    return [position * 7919 % 50257 for position in range(start, start + n)]
+
+
+class LibGPT2:
+    def __init__(self, directory):
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "python"))
+        import gpt2
+        self.version = gpt2.version()
+        self.model = gpt2.Model(directory)
+        self.sessions = {}
+        self.texts = {}
+
+    def start(self, threads):
+        if threads not in self.sessions:
+            self.sessions[threads] = self.model.session(threads=threads)
+        self.session = self.sessions[threads]
+        self.session.reset()
+
+    def run(self, ids):
+        return self.session.forward(ids)
+
+    def batch(self, n_sequences, n, threads):
+        """Texts in turn: each is a session."""
+        if threads not in self.texts:
+            self.texts[threads] = [self.model.session(threads=threads, n_ctx=64)
+                                   for _ in range(n_sequences)]
+        texts = self.texts[threads]
+        for text in texts:
+            text.reset()
+        start = time.perf_counter()
+        for position in range(n):
+            for text in texts:
+                text.forward(tokens(position, 1))
+        return time.perf_counter() - start
+
+
+class OnnxRuntime:
+    def __init__(self, directory):
+        import numpy
+        import onnxruntime
+        self.numpy, self.onnxruntime = numpy, onnxruntime
+        self.version = onnxruntime.__version__
+        self.path = os.path.join(directory, "model.onnx")
+        self.sessions = {}
+        self.start(1)
+
+    def open(self, threads):
+        options = self.onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = self.onnxruntime.InferenceSession(self.path, options,
+                                                    providers=["CPUExecutionProvider"])
+        values = {value.name: self.onnxruntime.OrtValue.ortvalue_from_numpy(
+                      self.numpy.zeros(value.shape, self.numpy.float32))
+                  for value in session.get_outputs()}
+        binding = session.io_binding()
+        for name, value in values.items():
+            binding.bind_ortvalue_output(name, value)
+            if name != "logits":
+                binding.bind_ortvalue_input(name.replace("present", "past"), value)
+        return session, binding, values["logits"].numpy()
+
+    def start(self, threads):
+        if threads not in self.sessions:
+            self.sessions[threads] = self.open(threads)
+        self.session, self.binding, self.logits = self.sessions[threads]
+        self.position = 0
+
+    def run(self, ids):
+        array = self.numpy.array
+        end = self.position + len(ids)
+        for name, value in (("tokens", array(ids)), ("positions", array(range(self.position, end))),
+                            ("last", array([end - 1], "int32")), ("total", array(end, "int32"))):
+            self.binding.bind_cpu_input(name, value)
+        self.session.run_with_iobinding(self.binding)
+        self.position = end
+        return self.logits
+
+
+class Torch:
+    def __init__(self, directory):
+        import torch
+        import transformers
+        self.torch = torch
+        self.version = f"{torch.__version__} transformers {transformers.__version__}"
+        self.model = transformers.GPT2LMHeadModel.from_pretrained(directory).eval()
+        torch.set_grad_enabled(False)
+
+    def start(self, threads):
+        self.torch.set_num_threads(threads)
+        self.past = None
+
+    def run(self, ids):
+        done = self.model.transformer(self.torch.tensor([ids]), past_key_values=self.past,
+                                      use_cache=True)
+        self.past = done.past_key_values
+        return self.model.lm_head(done.last_hidden_state[:, -1]).numpy()
+
+
+def prefill(engine, n, times, threads):
+    ids, seconds = tokens(0, n), 0.0
+    for _ in range(times):
+        engine.start(threads)
+        start = time.perf_counter()
+        engine.run(ids)
+        seconds += time.perf_counter() - start
+    return seconds
+
+
+def decode(engine, position, n, threads):
+    engine.start(threads)
+    if position:
+        engine.run(tokens(0, position))
+    start = time.perf_counter()
+    for i in range(position, position + n):
+        engine.run(tokens(i, 1))
+    return time.perf_counter() - start
+
+
+def logits(engine, n_prompt, n_next, path):
+    engine.start(2)
+    engine.run(tokens(0, n_prompt))
+    for i in range(n_prompt, n_prompt + n_next):
+        row = engine.run(tokens(i, 1))
+    Path(path).write_bytes(row.tobytes())
+    return "done"
+
+
+def main():
+    name, directory = sys.argv[1:]
+    engine = {"libgpt2": LibGPT2, "onnxruntime": OnnxRuntime, "torch": Torch}[name](directory)
+    print("ready", engine.version, flush=True)
+    for line in sys.stdin:
+        task, *words = line.split()
+        if task == "logits":
+            answer = logits(engine, int(words[0]), int(words[1]), words[2])
+        elif task == "batch":
+            answer = engine.batch(*map(int, words)) if hasattr(engine, "batch") else "none"
+        else:
+            answer = {"prefill": prefill, "decode": decode}[task](engine, *map(int, words))
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()
