@@ -7,9 +7,8 @@
 Each engine is a process of worker.py's protocol.  Each task is done by one engine after the other
 before the next one begins, in an order that turns from round to round, so that a slow minute of the
 machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use no
-CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  Engines
-whose name differs in what is in parentheses share a column, and each cell has the faster one's.
-The standard library is enough.
+CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  "NAME
+(BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
 """
 import argparse
 import array
@@ -28,17 +27,21 @@ N_ROUNDS = 1
 THREADS = (2, 1)
 LOGITS = "logits 200 8"     # the prompt, and the tokens after it, whose logits are compared
 # name of the row, task (but for the number of threads), tokens
-ROWS = [("prefill 128", "prefill 128 4", 512),
+ROWS = [("prefill 128", "prefill 128 2", 256),
         ("prefill 512", "prefill 512 1", 512),
         ("prefill 1000", "prefill 1000 1", 1000),
-        ("decode at 0", "decode 0 64", 64),
-        ("decode at 895", "decode 895 32", 32),
-        ("decode, 32 texts", "batch 32 4", 128)]
+        ("decode at 0", "decode 0 32", 32),
+        ("decode at 895", "decode 895 16", 16),
+        ("decode, 32 texts", "batch 32 2", 64)]
 # The largest difference from libgpt2's logits, as a part of the largest logit.  llama.cpp's cache is
 # f16, as it is by default.
 AGREEMENT = {"llama.cpp": 1e-2}
 AGREEMENT_F32 = 1e-4
 BEGIN, END = "<!-- peers begin -->", "<!-- peers end -->"
+
+
+# A build this much slower than another one in the warm-up is not measured on.
+HOPELESS = 1.3
 
 
 class Failed(Exception):
@@ -142,47 +145,63 @@ def check_agreement(engines, model):
     return differences
 
 
+def hopeless(engine, engines, warm):
+    """Whether another build of the same was far faster; `warm`: seconds by engine."""
+    mine = warm.get(engine.name)
+    return mine is not None and any(
+        warm[other.name] * HOPELESS < mine for other in engines
+        if other.product == engine.product and other.name in warm)
+
+
 def measure(engines, threads):
-    """seconds[threads, row][engine]: those of each round; the first, unrecorded, warms up."""
-    seconds = {(t, row): {} for t in threads for row, _, _ in ROWS}
+    """seconds[threads, row][engine]: those of each round."""
+    def ask(engine, task, t, into):
+        answer = engine.ask(f"{task} {t}")
+        if answer != "none":
+            into.setdefault(engine.name, []).append(float(answer))
+
     begin = time.monotonic()
-    for n_round in range(N_ROUNDS + 1):
+    runners = {}    # by row
+    for row, task, _ in ROWS:
+        warm = {}
+        for engine in engines:
+            ask(engine, task, threads[0], warm)
+        warm = {name: its[0] for name, its in warm.items()}
+        runners[row] = [engine for engine in engines if not hopeless(engine, engines, warm)]
+    say(f"warm after {time.monotonic() - begin:.0f} s")
+    seconds = {(t, row): {} for t in threads for row, _, _ in ROWS}
+    for n_round in range(N_ROUNDS):
         for t in threads:
-            for row, task, _ in ROWS if n_round else ROWS[2:3]:
-                turn = n_round % len(engines)
-                for engine in engines[turn:] + engines[:turn]:
-                    answer = engine.ask(f"{task} {t}")
-                    if answer != "none" and n_round:
-                        seconds[t, row].setdefault(engine.name, []).append(float(answer))
-        say(f"round {n_round} of {N_ROUNDS}, after {time.monotonic() - begin:.0f} s"
-            if n_round else f"warm after {time.monotonic() - begin:.0f} s")
+            for row, task, _ in ROWS:
+                turn = n_round % len(runners[row])
+                for engine in runners[row][turn:] + runners[row][:turn]:
+                    ask(engine, task, t, seconds[t, row])
+        say(f"round {n_round + 1} of {N_ROUNDS} after {time.monotonic() - begin:.0f} s")
     return seconds
 
 
 def cells(seconds, tokens, names):
-    """Speed and ratio of the fastest of `names`, as the table says them."""
-    measured = [name for name in names if name in seconds]
-    if not measured:
+    """The speed of the fastest of `names`, and a peer's ratio."""
+    names = [name for name in names if name in seconds]
+    if not names:
         return ["–", ""]
-    name = min(measured, key=lambda name: statistics.median(seconds[name]))
-    speed = f"{tokens / statistics.median(seconds[name]):.0f}"
-    if name == OURS:
+    its = min((seconds[name] for name in names), key=statistics.median)
+    speed = f"{tokens / statistics.median(its):.0f}"
+    if names == [OURS]:
         return [speed]
-    ratio = statistics.median(its / our for its, our in zip(seconds[name], seconds[OURS]))
-    mark = name.partition(" (")[2].rstrip(")")[:1]
-    return [f"{speed} {mark}".strip(), f"{ratio:.2f}"]
+    return [speed, f"{statistics.median(a / b for a, b in zip(its, seconds[OURS])):.2f}"]
 
 
 def table(seconds, engines, threads):
-    columns = {}    # by product
+    columns = {}    # names of engines by product
     for engine in engines:
         columns.setdefault(engine.product, []).append(engine.name)
+    heads = [head for product in columns
+             for head in ([product] if product == OURS else [product, "ratio"])]
     lines = []
     for t in threads:
-        heads = [head for product in columns
-                 for head in ([product] if product == OURS else [product, "ratio"])]
         lines += ["", f"| {t} thread{'s' * (t > 1)} | " + " | ".join(heads) + " |",
-                  "|---" * (len(heads) + 1) + "|"]
+                  "|---" + "|---:" * len(heads) + "|"]
         for row, _, tokens in ROWS:
             line = [cell for names in columns.values()
                     for cell in cells(seconds[t, row], tokens, names)]
@@ -210,7 +229,6 @@ def machine():
 def section(seconds, engines, differences, absent, threads):
     versions = [f"{e.name} {' '.join(e.version)}" for e in engines]
     said = "; ".join(f"{name} {d:.0e}" for name, d in differences.items())
-    marks = [f"*{part[0]}*: {part}" for e in engines if (part := e.name.partition(" (")[2].rstrip(")"))]
     lines = [
         f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
         "shape of the 124M model, all F32. Ratio: the libgpt2 of this commit over the peer, so more "
@@ -219,8 +237,8 @@ def section(seconds, engines, differences, absent, threads):
     lines += table(seconds, engines, threads)
     lines += ["", "Prefill gives the logits of the last token; decode those of each, and nothing is "
               "sampled. `decode, 32 texts`: tokens of all of them together; libgpt2 runs its sessions "
-              "one after the other, llama.cpp all in one batch, and – was not measured."
-              + (f" Of each two builds of llama.cpp the faster one: {', '.join(marks)}." if marks else ""),
+              "one after the other, llama.cpp all in one batch, and – was not measured. Of two "
+              "builds of llama.cpp each row has the faster one.",
               "", f"Before, the logits after 200 tokens at once and 8 one by one were compared; largest "
               f"difference from libgpt2's over the largest logit: {said or 'no peer'}."]
     for line in absent:
@@ -246,7 +264,7 @@ def main():
     parser.add_argument("--engine", nargs="+", action="append", required=True)
     parser.add_argument("--absent", action="append", default=[])
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_peers.py: terminated"))
     threads = [t for t in THREADS if t <= (os.cpu_count() or 1)]
     engines = []
     try:

@@ -39,7 +39,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The context for one text, or for MAX_SEQUENCES at once; emptied, and to run on 'threads'. */
+/* The context for one text, or for MAX_SEQUENCES at once, to run on 'threads'. */
 static struct llama_context *start(int n_sequences, int threads)
 {
     static struct llama_context *contexts[2];
@@ -63,7 +63,6 @@ static struct llama_context *start(int n_sequences, int threads)
     }
     llama_attach_threadpool(*context, pools[threads], NULL);
     llama_set_n_threads(*context, threads, threads);
-    llama_memory_clear(llama_get_memory(*context), false);
     return *context;
 }
 
@@ -87,11 +86,18 @@ static const float *run(struct llama_context *context)
     return llama_get_logits_ith(context, -1);
 }
 
-static void prompt(struct llama_context *context, int n)
+/* Brings the text to a position.  All texts have the same tokens, so one that was longer is cut. */
+static void go_to(struct llama_context *context, int position)
 {
-    for (int i = 0; i < n; i++)
+    llama_memory_t memory = llama_get_memory(context);
+    if (llama_memory_seq_pos_max(memory, 0) >= position) {
+        llama_memory_seq_rm(memory, 0, position, -1);
+        return;
+    }
+    llama_memory_clear(memory, false);
+    for (int i = 0; i < position; i++)
         add(i, 0);
-    if (n > 0)
+    if (position > 0)
         run(context);
 }
 
@@ -99,7 +105,8 @@ static void write_logits(int n_prompt, int n_next, const char *path)
 {
     struct llama_context *context = start(1, 2);
     const float *row = NULL;
-    prompt(context, n_prompt);
+    go_to(context, 0);
+    go_to(context, n_prompt);
     for (int i = n_prompt; i < n_prompt + n_next; i++) {
         add(i, 0);
         row = run(context);
@@ -114,8 +121,9 @@ static double prefill(int n, int times, int threads)
     double seconds = 0;
     for (int i = 0; i < times; i++) {
         struct llama_context *context = start(1, threads);
+        go_to(context, 0);
         double begin = now();
-        prompt(context, n);
+        go_to(context, n);
         seconds += now() - begin;
     }
     return seconds;
@@ -124,7 +132,7 @@ static double prefill(int n, int times, int threads)
 static double decode(int position, int n, int threads)
 {
     struct llama_context *context = start(1, threads);
-    prompt(context, position);
+    go_to(context, position);
     double begin = now();
     for (int i = position; i < position + n; i++) {
         add(i, 0);
@@ -136,6 +144,7 @@ static double decode(int position, int n, int threads)
 static double decode_batch(int n_sequences, int n, int threads)
 {
     struct llama_context *context = start(n_sequences, threads);
+    llama_memory_clear(llama_get_memory(context), false);
     double begin = now();
     for (int i = 0; i < n; i++) {
         for (int s = 0; s < n_sequences; s++) {

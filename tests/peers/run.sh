@@ -84,20 +84,21 @@ install_llama() {
     rm -rf "$llama/source"
 }
 
-# add_llama KIND VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
+# add_llama BUILD VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
 add_llama() {
     local bins=$llama/bins
     if "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 "-DVERSION=\"$2\"" \
-        -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$llama/$1-worker" \
+        -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$llama/worker-$1" \
         "$here/llama_worker.c" -Wl,-rpath,"$bins" "$bins"/libllama.v*.so "$bins"/libggml.v*.so \
         "$bins/libggml-base.so" >>"$log" 2>&1; then
-        engines+=(--engine "llama.cpp ($1)" "$llama/$1-worker" "$3" "$peers/model/model.gguf")
+        engines+=(--engine "llama.cpp ($1)" "$llama/worker-$1" "$3" "$peers/model/model.gguf")
     else
-        leave_out "llama.cpp ($1): its worker does not compile: $(tail -n 1 "$log")"
+        leave_out "llama.cpp ($1): its worker does not compile: $(grep -m 1 error "$log")"
     fi
 }
 
-# The CPU backend does all the computing, so that is what is compiled for this very machine.
+# The CPU backend does all the computing.  Compiled for this very machine, it runs prompts faster than
+# the prebuilt one that fits best.
 compile_backend() {
     rm -rf "$llama/native"
     cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
@@ -125,8 +126,7 @@ else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
     version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
     add_llama prebuilt "$version" "$llama/bins"
-
-    compiler=$({ c++ --version || true; } 2>&1 | head -n 1)
+    compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
     stamp="$node_llama_cpp $compiler"
     if ! done_before "$llama/native-stamp" "$stamp"; then
         echo "bench-peers: compiling llama.cpp's CPU backend for this machine"
@@ -142,7 +142,8 @@ fi
 # ---- the others
 engines+=(--engine "ONNX Runtime" "$peers/venv/bin/python" "$here/worker.py" onnxruntime "$peers/model")
 if [ -n "$torch" ]; then
-    engines+=(--engine torch "$torch" "$here/worker.py" torch "$peers/model")
+    # (torch's threads and OpenBLAS's would take turns to spin in each other's way)
+    engines+=(--engine torch env OMP_WAIT_POLICY=passive "$torch" "$here/worker.py" torch "$peers/model")
 else
     leave_out "torch: tests/hf/setup.sh cannot install it"
 fi
