@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 OURS = "libgpt2"
-N_ROUNDS = 1
+N_ROUNDS = 5
 THREADS = (2, 1)
 LOGITS = "logits 200 8"     # the prompt, and the tokens after it, whose logits are compared
 # name of the row, task (but for the number of threads), tokens
@@ -153,10 +153,11 @@ def hopeless(engine, engines, warm):
         if other.product == engine.product and other.name in warm)
 
 
-def measure(engines, threads):
-    """seconds[threads, row][engine]: those of each round."""
+def measure(engines, threads, log):
+    """seconds[threads, row][engine]: those of each round; `log` gets each of them."""
     def ask(engine, task, t, into):
         answer = engine.ask(f"{task} {t}")
+        print(f"{engine.name}: {task} {t}: {answer}", file=log, flush=True)
         if answer != "none":
             into.setdefault(engine.name, []).append(float(answer))
 
@@ -270,7 +271,8 @@ def main():
     try:
         engines, absent = start([(name, command) for name, *command in args.engine], args.model)
         differences = check_agreement(engines, args.model)
-        seconds = measure(engines, threads)
+        with open(args.model / "measurements", "w") as log:
+            seconds = measure(engines, threads, log)
         text = section(seconds, engines, differences, args.absent + absent, threads)
         write_section(args.report, text)
     except (Failed, OSError) as error:
