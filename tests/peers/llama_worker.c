@@ -39,22 +39,25 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The context for one text, or for MAX_SEQUENCES at once, to run on 'threads'. */
-static struct llama_context *start(int n_sequences, int threads)
+enum use { USE_PREFILL, USE_DECODE_LATE, USE_BATCH, N_USES };
+
+/* The context of a use, to run on 'threads'.  (One that decodes at a late position is kept for that,
+ * so that nobody waits for its prompt again and again.) */
+static struct llama_context *start(enum use use, int threads)
 {
-    static struct llama_context *contexts[2];
+    static struct llama_context *contexts[N_USES];
     static struct ggml_threadpool *pools[MAX_THREADS + 1];
-    struct llama_context **context = &contexts[n_sequences > 1];
+    struct llama_context **context = &contexts[use];
     if (!*context) {
         struct llama_context_params params = llama_context_default_params();
         params.n_ctx = N_CTX;
-        params.n_seq_max = n_sequences > 1 ? MAX_SEQUENCES : 1;
+        params.n_seq_max = use == USE_BATCH ? MAX_SEQUENCES : 1;
         *context = llama_init_from_model(model, params);
         if (!*context)
             fail("llama_init_from_model() failed");
     }
-    if (threads < 1 || threads > MAX_THREADS || n_sequences > MAX_SEQUENCES)
-        fail("too many threads or sequences");
+    if (threads < 1 || threads > MAX_THREADS)
+        fail("too many threads");
     if (!pools[threads]) {
         struct ggml_threadpool_params params = ggml_threadpool_params_default(threads);
         struct ggml_threadpool *(*new_pool)(struct ggml_threadpool_params *);
@@ -103,7 +106,7 @@ static void go_to(struct llama_context *context, int position)
 
 static void write_logits(int n_prompt, int n_next, const char *path)
 {
-    struct llama_context *context = start(1, 2);
+    struct llama_context *context = start(USE_PREFILL, 2);
     const float *row = NULL;
     go_to(context, 0);
     go_to(context, n_prompt);
@@ -120,7 +123,7 @@ static double prefill(int n, int times, int threads)
 {
     double seconds = 0;
     for (int i = 0; i < times; i++) {
-        struct llama_context *context = start(1, threads);
+        struct llama_context *context = start(USE_PREFILL, threads);
         go_to(context, 0);
         double begin = now();
         go_to(context, n);
@@ -131,7 +134,7 @@ static double prefill(int n, int times, int threads)
 
 static double decode(int position, int n, int threads)
 {
-    struct llama_context *context = start(1, threads);
+    struct llama_context *context = start(position ? USE_DECODE_LATE : USE_PREFILL, threads);
     go_to(context, position);
     double begin = now();
     for (int i = position; i < position + n; i++) {
@@ -143,7 +146,9 @@ static double decode(int position, int n, int threads)
 
 static double decode_batch(int n_sequences, int n, int threads)
 {
-    struct llama_context *context = start(n_sequences, threads);
+    struct llama_context *context = start(USE_BATCH, threads);
+    if (n_sequences > MAX_SEQUENCES)
+        fail("too many sequences");
     llama_memory_clear(llama_get_memory(context), false);
     double begin = now();
     for (int i = 0; i < n; i++) {
