@@ -13,6 +13,7 @@ It loads the model, prints "ready VERSION", and then answers each line with one 
     batch SEQUENCES N THREADS        seconds of running N tokens one by one in each of SEQUENCES
                                      texts; "none" of an engine that is not measured so
 """
+import ctypes
 import os
 import sys
 import time
@@ -111,6 +112,7 @@ class Torch:
         import torch
         import transformers
         self.torch = torch
+        self.blas = ctypes.CDLL("libblas.so.3")
         self.version = f"{torch.__version__} transformers {transformers.__version__}"
         self.model = transformers.GPT2LMHeadModel.from_pretrained(directory).eval()
         torch.set_grad_enabled(False)
@@ -118,6 +120,7 @@ class Torch:
 
     def start(self, threads):
         self.torch.set_num_threads(threads)
+        self.blas.openblas_set_num_threads(threads)  # which counts for itself
         self.past = None
 
     def go_to(self, position, threads):
