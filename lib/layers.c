@@ -1,14 +1,19 @@
 /*
  * layers.c: sharing out the work of a layer.
  *
- * A matrix product is cut along its outputs, so that each weight is read once, by one thread; the
- * other layers are cut along rows.
+ * A matrix product is cut along its outputs, so that each weight is read by one thread, and along
+ * rows where there are enough of them to read it more than once; the other layers along rows.
  */
 #include "layers.h"
 
-/* Outputs of a task: few, so that threads end together, and as many panels as kernels run at once. */
-#define OUTPUTS_TOGETHER (4 * GPT2I_LANES)
-#define ROWS_TOGETHER    4 /* rows of a task that is cut along rows */
+/*
+ * A task of a matrix product is small, so that threads end together: as many outputs as kernels have
+ * panels at once, and a multiple of the rows of their tiles, 14 and 6, or what rows are left.
+ */
+#define LINEAR_OUTPUTS (4 * GPT2I_LANES)
+#define LINEAR_ROWS    126
+
+#define ROWS_TOGETHER 4 /* rows of a task that is cut along rows alone */
 
 struct linear_job {
     const gpt2_session *session;
@@ -17,26 +22,29 @@ struct linear_job {
     size_t y_stride;
     const float *x;
     size_t n_rows;
+    size_t n_groups; /* of rows */
 };
 
 static void linear_task(void *argument, size_t task, size_t worker)
 {
     const struct linear_job *job = argument;
     const struct gpt2i_linear *linear = job->linear;
-    size_t first = task * OUTPUTS_TOGETHER;
-    size_t n_outputs = gpt2i_min(OUTPUTS_TOGETHER, linear->n_out - first);
+    size_t first = task / job->n_groups * LINEAR_OUTPUTS;
+    size_t group = task % job->n_groups;
+    size_t row = group * LINEAR_ROWS;
+    size_t x_stride = gpt2i_row_stride(linear->n_in);
     struct gpt2i_matmul matmul = {
-        .y = job->y + first,
+        .y = job->y + row * job->y_stride + first,
         .y_stride = job->y_stride,
-        .x = job->x,
-        .x_stride = gpt2i_row_stride(linear->n_in),
+        .x = job->x + row * x_stride,
+        .x_stride = x_stride,
         .w = linear->w + first * linear->n_in,
         .w_k_stride = GPT2I_LANES,
         .w_panel_stride = GPT2I_LANES * linear->n_in,
-        .n_rows = job->n_rows,
+        .n_rows = group + 1 < job->n_groups ? LINEAR_ROWS : job->n_rows - row,
         .n_k = linear->n_in,
         .bias = linear->bias == NULL ? NULL : linear->bias + first,
-        .n_outputs = n_outputs,
+        .n_outputs = gpt2i_min(LINEAR_OUTPUTS, linear->n_out - first),
     };
 
     (void)worker;
@@ -46,10 +54,11 @@ static void linear_task(void *argument, size_t task, size_t worker)
 void gpt2i_linear_rows(const gpt2_session *session, float *y, size_t y_stride, const float *x,
                        const struct gpt2i_linear *linear, size_t n_rows)
 {
-    struct linear_job job = {session, linear, y, y_stride, x, n_rows};
+    size_t n_groups = gpt2i_max(n_rows / LINEAR_ROWS, 1); /* the last takes the rest */
+    struct linear_job job = {session, linear, y, y_stride, x, n_rows, n_groups};
 
     gpt2i_pool_run(session->pool, linear_task, &job,
-                   gpt2i_ceil_div(linear->n_out, OUTPUTS_TOGETHER));
+                   n_groups * gpt2i_ceil_div(linear->n_out, LINEAR_OUTPUTS));
 }
 
 struct rows_job {
