@@ -34,9 +34,9 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape
 {
     const struct gpt2i_config *config = &shape->model->config;
     uint64_t n_batch = (uint64_t)shape->n_batch;
-    size_t n_wide = gpt2i_max((size_t)config->n_embd * 3, (size_t)config->n_inner);
     uint64_t narrow_stride = gpt2i_row_stride((size_t)config->n_embd);
-    uint64_t wide_stride = gpt2i_row_stride(n_wide);
+    uint64_t wide_stride = gpt2i_max(gpt2i_row_stride((size_t)config->n_embd * 3),
+                                     gpt2i_row_stride((size_t)config->n_inner));
     uint64_t n_vocab = (uint64_t)config->n_vocab;
     uint64_t tile =
         GPT2I_ATTENTION_ROWS * (uint64_t)gpt2i_row_stride(shape->kv.n_pages * GPT2I_PAGE);

@@ -446,12 +446,41 @@ static void test_same_bits(void **state)
     }
 }
 
+/* The rows of q, k, v and of the MLP share memory; here the narrower ones lie further apart. */
+static void test_wide_rows(void **state)
+{
+    static const struct {
+        int32_t n_embd;
+        int32_t n_inner;
+    } widths[] = {{170, 528}, {175, 512}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(widths); i++) {
+        struct tiny_model file = tiny_pages(TINY_DIRECTORY "/session-wide");
+        uint64_t hashes[2];
+        gpt2_model *model;
+
+        file.n_embd = widths[i].n_embd;
+        file.n_inner = widths[i].n_inner;
+        model = tiny_load(&file);
+        for (int32_t steps = 0; steps < 2; steps++) {
+            gpt2_session *session = tiny_session(model, GPT2_CPU_ALL, 2, steps == 0 ? 1 : 64);
+
+            hashes[steps] = tiny_run(session, pages.ids, 200, 200, 0);
+            gpt2_session_free(session);
+        }
+        gpt2_model_free(model);
+        assert_true(hashes[0] == hashes[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_params),       cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_interruption), cmocka_unit_test(test_fork),
         cmocka_unit_test(test_shared_model), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_wide_rows),
     };
 
     return cmocka_run_group_tests_name("session", tests, set_up, tear_down);
