@@ -1,13 +1,17 @@
 /*
  * layers.h: the layers of a transformer on all rows of a step, shared out over the session's
- * threads.  Rows of n columns are gpt2i_row_stride(n) floats apart.  Each row and each output is its own, so how they are shared out changes no bit.
+ * threads.  Rows of n columns are gpt2i_row_stride(n) floats apart.  Each row and each output is its
+ * own, so how they are shared out changes no bit.
  */
 #ifndef GPT2I_LAYERS_H
 #define GPT2I_LAYERS_H
 
 #include "session.h"
 
-/* y [n_rows, n_out] = x [n_rows, n_in] w + bias; y, with rows y_stride floats apart, and x do not overlap */
+/*
+ * y [n_rows, n_out] = x [n_rows, n_in] w + bias; y, with rows y_stride floats apart, and x do not
+ * overlap
+ */
 GPT2I_HIDDEN void gpt2i_linear_rows(const gpt2_session *session, float *y, size_t y_stride,
                                     const float *x, const struct gpt2i_linear *linear,
                                     size_t n_rows);

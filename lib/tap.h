@@ -12,8 +12,8 @@ static inline bool gpt2i_tap_wants(const gpt2_session *session, uint32_t kinds)
 }
 
 /*
- * Shows 'data' [n_rows, n_columns], rows row_stride floats apart, if its kind is wanted.  'first_row' counts in the
- * forward call, whose first row is at session->n_past.
+ * Shows 'data' [n_rows, n_columns], rows row_stride floats apart, if its kind is wanted.
+ * 'first_row' counts in the forward call, whose first row is at session->n_past.
  * Returns GPT2_ERR_CANCELLED if the callback ends the call.
  */
 GPT2I_HIDDEN int32_t gpt2i_tap_rows(gpt2_session *session, int32_t kind, int32_t layer,

@@ -263,11 +263,11 @@ static void bench_packed(const struct entry *entry, const char *note, size_t n_r
 /* One head of the 124M model against 16 pages: 1024 positions. */
 static void bench_attention(const struct entry *entry, size_t n_rows)
 {
-    enum { HEAD_DIM = 64, N_HEAD = 12, N_PAGES = 16 };
+    enum { HEAD_DIM = 64, N_PAGES = 16 };
     struct matmul_bench scores = {scores_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
-                                  2 * N_HEAD * HEAD_DIM * GPT2I_PAGE};
+                                  HEAD_DIM * GPT2I_PAGE};
     struct matmul_bench values = {values_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
-                                  2 * N_HEAD * HEAD_DIM * GPT2I_PAGE};
+                                  HEAD_DIM * GPT2I_PAGE};
     char shape[64];
 
     snprintf(shape, sizeof shape, "%zu x 64 x 64, scores, 16 pages", n_rows);
