@@ -381,8 +381,8 @@ GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t st
 
 /*
  * gpt2_session_create() makes a session over 'model', which must outlive it: one allocation, and
- * n_threads - 1 threads, unless there is a parallel_for.  They sleep while the session is idle, and
- * no more of them run at a time than there were CPUs for when it was made.
+ * n_threads - 1 threads, unless there is a parallel_for.  They sleep while the session is idle; a call
+ * wakes no more of them than there were CPUs for when it was made.
  * The caller frees it with gpt2_session_free().  Errors: GPT2_ERR_MEMORY, _THREAD, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,
