@@ -2,8 +2,8 @@
  * limits.h: how fast this machine reads memory and multiplies, as the bound of what a model can do
  * on it.
  *
- * Both limits run for a set time on all threads and say how much was done in it; they are meant to
- * be measured again beside every piece of work, since other tenants of a machine change them.
+ * Both limits run for a while on all threads and say how much was done in it; they are meant to be
+ * measured again beside every piece of work, since other tenants of a machine change them.
  */
 #ifndef LIMITS_H
 #define LIMITS_H

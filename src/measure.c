@@ -13,11 +13,8 @@
 #include "platform.h"
 #include "setup.h"
 
-#define N_ROUNDS      5
 #define N_LOADS       5
 #define N_IDS         1024
-#define N_DECODED     128 /* of one decode */
-#define N_SLICE       16  /* of them, between two looks at the limit */
 #define MOST_TEXTS    32
 #define FEWEST_TOKENS 16 /* of a batch, all texts together */
 
@@ -33,8 +30,7 @@ struct bench {
 
 static void add_sample(struct samples *samples, double value)
 {
-    if (samples->count < MOST_SAMPLES)
-        samples->values[samples->count++] = value;
+    samples->values[samples->count++] = value;
 }
 
 static int compare_values(const void *a, const void *b)
@@ -50,6 +46,8 @@ double samples_median(const struct samples *samples)
     struct samples sorted = *samples;
     int middle = sorted.count / 2;
 
+    if (sorted.count == 0)
+        return 0;
     qsort(sorted.values, (size_t)sorted.count, sizeof sorted.values[0], compare_values);
     if (sorted.count % 2 == 1)
         return sorted.values[middle];
@@ -116,6 +114,11 @@ static enum outcome multiply_limit(struct bench *bench, double *flops_per_second
     return outcome;
 }
 
+static double better(double a, double b)
+{
+    return a > b ? a : b;
+}
+
 /* Appends n of our ids in one call. */
 static enum outcome feed(struct bench *bench, gpt2_session *session, int32_t n)
 {
@@ -127,20 +130,23 @@ static enum outcome feed(struct bench *bench, gpt2_session *session, int32_t n)
 static enum outcome prefill(struct bench *bench, struct figure *figure)
 {
     double flops = prefill_flops(&bench->results->info, figure->n);
-    double limit;
+    double before;
+    double after;
     double start;
     double seconds;
-    enum outcome outcome = multiply_limit(bench, &limit);
+    enum outcome outcome = multiply_limit(bench, &before);
 
     gpt2_session_reset(bench->session);
     start = platform_seconds();
     if (outcome == OUTCOME_DONE)
         outcome = feed(bench, bench->session, figure->n);
     seconds = platform_seconds() - start;
+    if (outcome == OUTCOME_DONE)
+        outcome = multiply_limit(bench, &after);
     if (outcome != OUTCOME_DONE)
         return outcome;
     add_sample(&figure->rates, figure->n / seconds);
-    add_sample(&figure->ratios, flops / limit / seconds);
+    add_sample(&figure->ratios, flops / better(before, after) / seconds);
     return OUTCOME_DONE;
 }
 
@@ -160,22 +166,26 @@ static enum outcome decode(struct bench *bench, struct figure *figure)
     double bytes =
         (double)token_bytes(&bench->results->info) + cache_bytes(&bench->results->info, figure->n);
     double total = 0;
+    double before;
     enum outcome outcome = OUTCOME_DONE;
 
     gpt2_session_reset(bench->session);
     if (figure->n > 0)
         outcome = feed(bench, bench->session, figure->n);
+    if (outcome == OUTCOME_DONE)
+        outcome = read_limit(bench, &before);
     for (int i = 0; i < N_DECODED && outcome == OUTCOME_DONE; i += N_SLICE) {
-        double limit;
+        double after;
         double seconds;
 
-        outcome = read_limit(bench, &limit);
+        outcome = decode_slice(bench, &seconds);
         if (outcome == OUTCOME_DONE)
-            outcome = decode_slice(bench, &seconds);
+            outcome = read_limit(bench, &after);
         if (outcome != OUTCOME_DONE)
             return outcome;
-        add_sample(&figure->ratios, N_SLICE * bytes / limit / seconds);
+        add_sample(&figure->ratios, N_SLICE * bytes / better(before, after) / seconds);
         total += seconds;
+        before = after;
     }
     if (outcome == OUTCOME_DONE)
         add_sample(&figure->rates, N_DECODED / total);
@@ -202,28 +212,42 @@ static enum outcome run_texts(struct bench *bench, int32_t n_texts, double *seco
     return outcome;
 }
 
-static enum outcome batch(struct bench *bench, struct figure *figure)
+/* Tokens per second: as the slower of reading the weights once for all texts and multiplying for each
+   allows. */
+static enum outcome batch_limit(struct bench *bench, int32_t n_texts, double *rate)
 {
     const gpt2_model_info *info = &bench->results->info;
     double products = block_weights(info) + (double)info->n_embd * info->n_vocab;
-    double n_tokens = tokens_of_batch(figure->n);
-    double least; /* seconds for a token of each text */
     double bandwidth;
     double flops;
-    double seconds;
     enum outcome outcome = read_limit(bench, &bandwidth);
 
     if (outcome == OUTCOME_DONE)
         outcome = multiply_limit(bench, &flops);
-    if (outcome == OUTCOME_DONE)
-        outcome = run_texts(bench, figure->n, &seconds);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    least = (double)token_bytes(info) / bandwidth;
-    if (2 * products * figure->n / flops > least)
-        least = 2 * products * figure->n / flops;
+    *rate = n_texts * bandwidth / (double)token_bytes(info);
+    if (flops / (2 * products) < *rate)
+        *rate = flops / (2 * products);
+    return OUTCOME_DONE;
+}
+
+static enum outcome batch(struct bench *bench, struct figure *figure)
+{
+    double n_tokens = tokens_of_batch(figure->n);
+    double before;
+    double after;
+    double seconds;
+    enum outcome outcome = batch_limit(bench, figure->n, &before);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = run_texts(bench, figure->n, &seconds);
+    if (outcome == OUTCOME_DONE)
+        outcome = batch_limit(bench, figure->n, &after);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     add_sample(&figure->rates, n_tokens / seconds);
-    add_sample(&figure->ratios, least * n_tokens / figure->n / seconds);
+    add_sample(&figure->ratios, n_tokens / seconds / better(before, after));
     return OUTCOME_DONE;
 }
 

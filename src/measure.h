@@ -1,8 +1,8 @@
 /*
  * measure.h: the speed of one model, each piece of work beside the limits of the machine.
  *
- * All figures are measured once in each of several rounds, and just before every piece of work the
- * limit that bounds it.  What is reported are medians.
+ * All figures are measured once in each of several rounds, and just before and after every piece of
+ * work the limit that bounds it, the better of which counts.  What is reported are medians.
  */
 #ifndef MEASURE_H
 #define MEASURE_H
@@ -13,8 +13,13 @@
 
 #include "options.h"
 
-#define MOST_SAMPLES 128
-#define N_FIGURES    10
+#define N_FIGURES 10
+#define N_ROUNDS  5
+#define N_DECODED 128 /* tokens of one decode */
+#define N_SLICE   16  /* of them, between two looks at the limit */
+
+/* Of one kind: no figure looks at a limit more often than a decode. */
+#define MOST_SAMPLES (N_ROUNDS * N_FIGURES * (N_DECODED / N_SLICE + 1))
 
 struct samples {
     double values[MOST_SAMPLES];
@@ -45,7 +50,7 @@ struct measurements {
     char kernels[16];
 };
 
-/* The middle one, or the mean of the two in the middle. */
+/* The middle one, or the mean of the two in the middle; 0 of none. */
 double samples_median(const struct samples *samples);
 
 /* Bytes of the weights that one token needs: those of the blocks and of the head. */
