@@ -134,19 +134,28 @@ static void held_signals(sigset_t *set)
     struct sigaction hangup;
 
     sigemptyset(set);
+    /* Even where they are ignored, as by what a shell starts with &: who sends them means it. */
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGQUIT);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGCHLD);
-    /* nohup ignores it */
+    /* nohup ignores it, and means that the end of the terminal shall not matter. */
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
         sigaddset(set, SIGHUP);
+}
+
+static void on_child(int signal_number)
+{
+    (void)signal_number;
 }
 
 void platform_hold_interrupts(void)
 {
     sigset_t set;
 
-    signal(SIGCHLD, SIG_DFL); /* where it was ignored, nobody could wait for a child */
+    /* Where it is ignored, nobody can wait for a child; where it is by default, some systems drop it
+       although it is held. */
+    signal(SIGCHLD, on_child);
     held_signals(&set);
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
