@@ -117,7 +117,7 @@ static const struct option table[] = {
     {OPTIONS_RUN, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
      "the highest kernels to use: scalar, avx2, avx512 or neon\n"
      "(default: the fastest that the CPU has)"},
-    {OPTIONS_RUN, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
+    {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
      "tokens per forward call; 0 (default): all at once (score: 64)"},
     {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "this text"},
 };

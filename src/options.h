@@ -20,7 +20,7 @@
 #define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed */
 #define OPTIONS_GENERATE 0x20u  /* --n-predict and what else only generate knows */
 #define OPTIONS_OUTPUT   0x40u  /* --output */
-#define OPTIONS_MODEL    0x80u  /* --model, else the demo model */
+#define OPTIONS_MODEL    0x80u  /* --model, else the demo model; --batch-size */
 #define OPTIONS_BENCH    0x100u /* --model, else a random one of --shape; --json */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 

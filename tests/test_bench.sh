@@ -82,6 +82,7 @@ fails 2 'not both' 'a model and a shape' bench -m "$demo" --shape gpt2
 fails 2 "gpt2, gpt2-medium, gpt2-large or gpt2-xl, not 'gpt3'" 'no such shape' bench --shape gpt3
 fails 2 "'text'" 'an operand' bench text
 fails 2 "--json takes no value" 'a value for a flag' bench --json=1
+fails 2 "'-b'" 'the size of a batch, which is given' bench -b 8
 fails 1 "$tmp/none" 'no such model' bench -m "$tmp/none"
 TMPDIR=$tmp/none fails 1 "$tmp/none/gpt2-" 'no such place' bench
 (
@@ -152,6 +153,7 @@ look_at_weights() {
 
 if [ "$(df -Pk "$tmp" | awk 'END { print $4 }')" -gt 1000000 ]; then
     ends_early 'Ctrl-C while the model is written' INT model.safetensors.tmp
+    ends_early 'Ctrl-\ while the model is written' QUIT model.safetensors.tmp
     ends_early 'a request to end' TERM model.safetensors.tmp
     ends_early 'Ctrl-C while it is measured' INT model.safetensors look_at_weights
 else
