@@ -62,10 +62,14 @@ class Engine:
         with open(log, "w") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True, preexec_fn=die_with_parent)
-        word, *self.version = self.answer().split()
-        if word != "ready":
-            raise Failed(f"{name}: began with '{word}', not 'ready'")
-        self.stop()
+        try:
+            word, *self.version = self.answer().split() or [""]
+            if word != "ready":
+                raise Failed(f"{name}: began with '{word}', not 'ready'")
+            self.stop()
+        except BaseException:
+            self.kill()
+            raise
 
     @property
     def product(self):
@@ -238,7 +242,8 @@ def section(seconds, engines, differences, absent, threads):
     said = "; ".join(f"{name} {d:.0e}" for name, d in differences.items())
     lines = [
         f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
-        "shape of the 124M model, all F32. Ratio: the libgpt2 of this commit over the peer, so more "
+        "shape of the 124M model, all F32, but for llama.cpp's KV cache, which is F16 as it is by "
+        "default. Ratio: the libgpt2 of this commit over the peer, so more "
         f"than 1 is faster; the median of {n_rounds} rounds in which all were measured in turns.",
         "", "Versions: " + "; ".join(versions) + "."]
     lines += table(seconds, engines, threads)
@@ -272,7 +277,7 @@ def main():
     parser.add_argument("--absent", action="append", default=[])
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_peers.py: terminated"))
-    threads = [t for t in THREADS if t <= (os.cpu_count() or 1)]
+    threads = [t for t in THREADS if t <= len(os.sched_getaffinity(0))]
     engines = []
     try:
         engines, absent = start([(name, command) for name, *command in args.engine], args.model)

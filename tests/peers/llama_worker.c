@@ -135,7 +135,11 @@ static double prefill(int n, int times, int threads)
 static double decode(int position, int n, int threads)
 {
     struct llama_context *context = start(position ? USE_DECODE_LATE : USE_PREFILL, threads);
-    go_to(context, position);
+    go_to(context, position > 0 ? position - 1 : 0);
+    if (position > 0) { /* the last token by itself, so that a cache that is cut is warm, too */
+        add(position - 1, 0);
+        run(context);
+    }
     double begin = now();
     for (int i = position; i < position + n; i++) {
         add(i, 0);

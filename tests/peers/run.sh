@@ -148,8 +148,8 @@ else
     leave_out "torch: tests/hf/setup.sh cannot install it"
 fi
 
-# ---- the model, in all their formats
-stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${gguf[*]##*/}"
+# ---- the model, in all their formats; in GGUF where llama.cpp is
+stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${#gguf[@]}"
 if ! done_before "$peers/model/stamp" "$stamp"; then
     echo "bench-peers: writing the model"
     rm -rf "$peers/model"

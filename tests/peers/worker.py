@@ -149,10 +149,12 @@ def prefill(engine, n, times, threads):
 
 def decode(engine, position, n, threads):
     engine.start(threads)
-    if hasattr(engine, "go_to"):
-        engine.go_to(position, threads)
-    elif position:
-        engine.run(tokens(0, position))
+    if position:
+        if hasattr(engine, "go_to"):
+            engine.go_to(position - 1, threads)
+        else:
+            engine.run(tokens(0, position - 1))
+        engine.run(tokens(position - 1, 1))     # so that all are warm, and not only who ran a prompt
     start = time.perf_counter()
     for i in range(position, position + n):
         engine.run(tokens(i, 1))
