@@ -84,6 +84,12 @@ demo: $(BUILD)/gpt2 $(BUILD)/examples/minimal
 bench: $(BUILD)/gpt2
 	@$(BUILD)/gpt2 bench --shape gpt2
 
+# What threads gain and cost.
+bench-threads: $(BUILD)/tests/bench/threads
+	@if [ ! -f "$(MODEL)/config.json" ]; then \
+	  echo "bench-threads: MODEL='$(MODEL)' is no directory of a model: give MODEL=DIR" >&2; exit 1; fi
+	@$(BUILD)/tests/bench/threads "$(MODEL)"
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -249,6 +255,7 @@ help:
 	@echo 'all        the library and the program (default)'
 	@echo 'demo       builds, and shows the main job'
 	@echo 'bench      the speed of a GPT-2 with random weights; a minute'
+	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
 	@echo 'deps       installs what tests need: cmocka'
 	@echo 'check      the tests; minutes'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
@@ -264,5 +271,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo bench bench-peers check check-hf check-real \
+.PHONY: all lib demo bench bench-threads bench-peers check check-hf check-real \
   check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help

@@ -1,7 +1,7 @@
 /*
  * threads.c: what threads gain, and what they cost.
  *
- *     make build/tests/bench/threads && build/tests/bench/threads MODEL
+ *     make bench-threads MODEL=DIR
  *
  * Ways to run a model take turns in each of some rounds, so that what else the machine does meets
  * them all; each figure is the median over the rounds.  Ratios are of medians.  A stall is the
@@ -71,6 +71,11 @@ static gpt2_session *create(const gpt2_model *model, int32_t n_threads)
     check(gpt2_session_params_init(&params, sizeof params), "gpt2_session_params_init");
     params.n_threads = n_threads;
     check(gpt2_session_create(model, &params, &session), "gpt2_session_create");
+    if (gpt2_session_n_ctx(session) < N_PREFILL + N_DECODE + 1) {
+        (void)fprintf(stderr, "threads: the model has %d positions, not %d or more\n",
+                      (int)gpt2_session_n_ctx(session), N_PREFILL + N_DECODE + 1);
+        exit(1);
+    }
     return session;
 }
 
