@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define N_ROUNDS  7
@@ -129,11 +130,12 @@ static pid_t make_busy(void)
     check(child < 0 ? GPT2_ERR_THREAD : GPT2_OK, "fork");
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)raise(SIGSTOP);
         (void)setsid(); /* systems that share out CPUs by sessions give it one's share */
         for (volatile unsigned n = 0;; n++)
             ;
     }
-    (void)kill(child, SIGSTOP);
+    (void)waitpid(child, NULL, WUNTRACED); /* stopped before prctl(), it would outlive us */
     return child;
 }
 
