@@ -90,6 +90,7 @@ static void tile_values(const struct attention_job *job, const struct tile *tile
 
     for (size_t first = 0; first < n_positions; first += GPT2I_PAGE) {
         size_t end = first + GPT2I_PAGE;
+        /* the first queries, whose last position is before the page's end */
         size_t n_partly = end > tile->position + 1 ? end - tile->position - 1 : 0;
         struct gpt2i_matmul matmul = {
             .y_stride = ctx_stride,
@@ -104,12 +105,13 @@ static void tile_values(const struct attention_job *job, const struct tile *tile
         for (size_t r = 0; r < tile->n_rows; r += matmul.n_rows) {
             size_t n_seen = tile->position + r + 1;
 
+            matmul.n_rows = r < n_partly ? 1 : tile->n_rows - r;
+            if (n_seen <= first)
+                continue;
             matmul.y = ctx + r * ctx_stride;
             matmul.x = tile->scores + r * tile->stride + first;
-            matmul.n_rows = r < n_partly ? 1 : tile->n_rows - r;
             matmul.n_k = gpt2i_min(n_seen - first, GPT2I_PAGE);
-            if (n_seen > first)
-                kernels->matmul(&matmul);
+            kernels->matmul(&matmul);
         }
     }
 }
