@@ -86,7 +86,10 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 /* 32 registers: up to 28 sums, the weights of a step and a broadcast */
 #define TILES(ROW)       ROW(14, 2) ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
 #define TILE_MOST_SUMS   28
-#define TILE_MOST_PANELS 4
+#define TILE_MOST_GROUPS 4
+
+/* One row waits for memory, which comes faster by loads of half a line (docs/performance.md). */
+#define MATMUL_OF_ONE_ROW gpt2i_kernels_avx2.matmul
 
 #define KERNELS          gpt2i_kernels_avx512
 #define KERNELS_NAME     "avx512"

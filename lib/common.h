@@ -32,7 +32,8 @@
 #include "gpt2.h"
 
 #define GPT2I_ALIGN   64 /* bytes: a cache line, and the widest vector */
-#define GPT2I_LANES   16 /* outputs in a panel of weights, lanes of a tree sum */
+#define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
+#define GPT2I_PANEL   64 /* outputs in a panel of weights */
 #define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
 #define GPT2I_PAGE    64 /* positions in a page of the KV cache: one chain of attention's sums */
 

@@ -46,7 +46,8 @@ static void embed_task(void *argument, size_t row, size_t worker)
     float *residual = session->act.residual + row * gpt2i_row_stride(n_embd);
 
     (void)worker;
-    gpt2i_unpack_row(residual, model->wte.w, (size_t)job->step->tokens[row], n_embd);
+    gpt2i_unpack_row(residual, model->wte.w, (size_t)job->step->tokens[row], n_embd,
+                     model->wte.n_out);
     session->kernels->add(residual, model->wpe + position * n_embd, n_embd);
 }
 

@@ -4,7 +4,7 @@
  *
  * All tables give the same bits: docs/numerics.md defines each operation, scalar.c is its plainest
  * form.  Kernels know no model.  They read and write nothing past the ends they are given, except
- * that matmul reads whole panels of w.
+ * that matmul reads whole groups of 16 outputs of w.
  */
 #ifndef GPT2I_KERNELS_H
 #define GPT2I_KERNELS_H
@@ -16,8 +16,8 @@
  * over k of x[r][k] * w(k, o), in chains of GPT2I_K_BLOCK along k: each chain starts at 0 and is added
  * to the total when it ends.
  *
- * w lies in panels of 16 outputs: w(k, o) = w[(o / 16) * w_panel_stride + k * w_k_stride + o % 16].
- * The last panel is read whole, its lanes past n_outputs are dropped.
+ * w(k, o) is w[k * w_stride + o]: a panel of pack.h, or a page of kvcache.h.  A row of w is read in
+ * groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
  * y must not overlap x or w.  Strides count floats.
  */
 struct gpt2i_matmul {
@@ -25,9 +25,8 @@ struct gpt2i_matmul {
     size_t y_stride;
     const float *x; /* [n_rows, n_k] */
     size_t x_stride;
-    const float *w;
-    size_t w_k_stride;
-    size_t w_panel_stride;
+    const float *w; /* [n_k, n_outputs] */
+    size_t w_stride;
     const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;
     size_t n_k; /* at least 1 */

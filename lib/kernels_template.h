@@ -15,6 +15,7 @@
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
  *     TILES(ROW)                            the sizes of register tiles, most rows first
+ *     MATMUL_OF_ONE_ROW                     if defined: the faster matmul for a single row
  *     KERNELS KERNELS_NAME KERNELS_FEATURES the table's name in C, in words, and what it needs
  */
 
@@ -62,50 +63,50 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 }
 
 /*
- * One register tile: R rows by P panels from (row, panel) on, k in [k, end); the last panel keeps
- * n_last lanes.  R and P are constants where this is inlined.
+ * One register tile: R rows by G groups from (row, group) on, k in [k, end); the last group keeps
+ * n_last lanes.  R and G are constants where this is inlined.
  */
-TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t panel, size_t k,
-                               size_t end, const size_t R, const size_t P, size_t n_last)
+TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t group, size_t k,
+                               size_t end, const size_t R, const size_t G, size_t n_last)
 {
     const float *x = m->x + row * m->x_stride + k;
-    const float *w = m->w + panel * m->w_panel_stride + k * m->w_k_stride;
-    const size_t last = (P - 1) * GPT2I_LANES;
-    float *y = m->y + row * m->y_stride + panel * GPT2I_LANES;
+    const float *w = m->w + group * GPT2I_LANES + k * m->w_stride;
+    const size_t last = (G - 1) * GPT2I_LANES;
+    float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
     bool from_zero = k == 0 && !m->adds;
 
     do {
         size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
-        v16 c[TILE_MOST_SUMS]; /* [R][P] */
+        v16 c[TILE_MOST_SUMS]; /* [R][G] */
 
         UNROLL
-        for (size_t i = 0; i < R * P; i++)
+        for (size_t i = 0; i < R * G; i++)
             c[i] = v16_set1(0.0f);
         for (size_t step = 0; step < n_steps; step++) {
-            v16 w_k[TILE_MOST_PANELS];
+            v16 w_k[TILE_MOST_GROUPS];
 
             UNROLL
-            for (size_t p = 0; p < P; p++)
-                w_k[p] = v16_load(w + p * m->w_panel_stride);
+            for (size_t g = 0; g < G; g++)
+                w_k[g] = v16_load(w + g * GPT2I_LANES);
             UNROLL
             for (size_t r = 0; r < R; r++) {
                 v16 x_k = v16_set1(x[r * m->x_stride]);
 
                 UNROLL
-                for (size_t p = 0; p < P; p++)
-                    c[r * P + p] = v16_fma(x_k, w_k[p], c[r * P + p]);
+                for (size_t g = 0; g < G; g++)
+                    c[r * G + g] = v16_fma(x_k, w_k[g], c[r * G + g]);
             }
             x++;
-            w += m->w_k_stride;
+            w += m->w_stride;
         }
         UNROLL
         for (size_t r = 0; r < R; r++) {
             float *y_r = y + r * m->y_stride;
 
             UNROLL
-            for (size_t p = 0; p < P - 1; p++)
-                add_to_total(y_r + p * GPT2I_LANES, GPT2I_LANES, from_zero, c[r * P + p]);
-            add_to_total(y_r + last, n_last, from_zero, c[r * P + P - 1]);
+            for (size_t g = 0; g < G - 1; g++)
+                add_to_total(y_r + g * GPT2I_LANES, GPT2I_LANES, from_zero, c[r * G + g]);
+            add_to_total(y_r + last, n_last, from_zero, c[r * G + G - 1]);
         }
         from_zero = false;
         k += n_steps;
@@ -113,15 +114,15 @@ TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t 
     if (m->bias == NULL || end < m->n_k)
         return;
     for (size_t r = 0; r < R; r++)
-        add(y + r * m->y_stride, m->bias + panel * GPT2I_LANES, last + n_last);
+        add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
 }
 
 /*
  * While rows [row, row + R) are at one stretch of k, their share of the next one's weights is fetched,
  * so that no row waits for memory.
  */
-TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t panel, size_t end,
-                               const size_t R, const size_t P)
+TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t group, size_t end,
+                               const size_t R, const size_t G)
 {
     size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
     size_t from = end + n_next * row / m->n_rows;
@@ -129,34 +130,34 @@ TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t 
 
     for (size_t k = from; k < to; k++) {
         UNROLL
-        for (size_t p = 0; p < P; p++)
-            GPT2I_FETCH(m->w + (panel + p) * m->w_panel_stride + k * m->w_k_stride);
+        for (size_t g = 0; g < G; g++)
+            GPT2I_FETCH(m->w + (group + g) * GPT2I_LANES + k * m->w_stride);
     }
 }
 
-/* All panels of R rows from 'row' on, P at a time, then one by one. */
+/* All groups of R rows from 'row' on, G at a time, then one by one. */
 TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t k, size_t end,
-                               const size_t R, const size_t P)
+                               const size_t R, const size_t G)
 {
-    size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    size_t panel = 0;
+    size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
+    size_t group = 0;
 
-    for (; panel + P <= n_panels; panel += P) {
-        matmul_tile(m, row, panel, k, end, R, P,
-                    gpt2i_min(m->n_outputs - (panel + P - 1) * GPT2I_LANES, GPT2I_LANES));
-        fetch_ahead(m, row, panel, end, R, P);
+    for (; group + G <= n_groups; group += G) {
+        matmul_tile(m, row, group, k, end, R, G,
+                    gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES));
+        fetch_ahead(m, row, group, end, R, G);
     }
-    for (; P > 1 && panel < n_panels; panel++)
-        matmul_tile(m, row, panel, k, end, R, 1,
-                    gpt2i_min(m->n_outputs - panel * GPT2I_LANES, GPT2I_LANES));
+    for (; G > 1 && group < n_groups; group++)
+        matmul_tile(m, row, group, k, end, R, 1,
+                    gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
 }
 
 /* A function for each tile size, so that each has the registers to itself. */
-#define DEFINE_MATMUL_ROWS(R, P)                                        \
+#define DEFINE_MATMUL_ROWS(R, G)                                        \
     static TARGET __attribute__((noinline)) void matmul_##R##_rows(     \
         const struct gpt2i_matmul *m, size_t row, size_t k, size_t end) \
     {                                                                   \
-        matmul_rows(m, row, k, end, R, P);                              \
+        matmul_rows(m, row, k, end, R, G);                              \
     }
 TILES(DEFINE_MATMUL_ROWS)
 
@@ -169,6 +170,12 @@ static TARGET void matmul(const struct gpt2i_matmul *m)
     size_t k_together = m->n_rows == 1 ? m->n_k : K_TOGETHER;
     size_t k = 0;
 
+#ifdef MATMUL_OF_ONE_ROW
+    if (m->n_rows == 1) {
+        MATMUL_OF_ONE_ROW(m);
+        return;
+    }
+#endif
     do {
         size_t end = gpt2i_min(k + k_together, m->n_k);
         size_t row = 0;
@@ -176,7 +183,7 @@ static TARGET void matmul(const struct gpt2i_matmul *m)
         while (row < m->n_rows) {
             size_t n_left = m->n_rows - row;
 
-#define RUN_MATMUL_ROWS(R, P)              \
+#define RUN_MATMUL_ROWS(R, G)              \
     if (n_left >= R) {                     \
         matmul_##R##_rows(m, row, k, end); \
         row += R;                          \

@@ -5,13 +5,13 @@
  * rows where there are enough of them to read it more than once; the other layers along rows.
  */
 #include "layers.h"
+#include "pack.h"
 
 /*
- * A task of a matrix product is small, so that threads end together: as many outputs as kernels have
- * panels at once, and a multiple of the rows of their tiles, 14 and 6, or what rows are left.
+ * A task of a matrix product is small, so that threads end together: one panel, and a multiple of the
+ * rows of the kernels' tiles, 14 and 6, or what rows are left.
  */
-#define LINEAR_OUTPUTS (4 * GPT2I_LANES)
-#define LINEAR_ROWS    126
+#define LINEAR_ROWS 126
 
 #define ROWS_TOGETHER 4 /* rows of a task that is cut along rows alone */
 
@@ -29,7 +29,7 @@ static void linear_task(void *argument, size_t task, size_t worker)
 {
     const struct linear_job *job = argument;
     const struct gpt2i_linear *linear = job->linear;
-    size_t first = task / job->n_groups * LINEAR_OUTPUTS;
+    size_t first = task / job->n_groups * GPT2I_PANEL;
     size_t group = task % job->n_groups;
     size_t row = group * LINEAR_ROWS;
     size_t x_stride = gpt2i_row_stride(linear->n_in);
@@ -39,12 +39,11 @@ static void linear_task(void *argument, size_t task, size_t worker)
         .x = job->x + row * x_stride,
         .x_stride = x_stride,
         .w = linear->w + first * linear->n_in,
-        .w_k_stride = GPT2I_LANES,
-        .w_panel_stride = GPT2I_LANES * linear->n_in,
+        .w_stride = gpt2i_panel_width(first, linear->n_out),
         .n_rows = group + 1 < job->n_groups ? LINEAR_ROWS : job->n_rows - row,
         .n_k = linear->n_in,
         .bias = linear->bias == NULL ? NULL : linear->bias + first,
-        .n_outputs = gpt2i_min(LINEAR_OUTPUTS, linear->n_out - first),
+        .n_outputs = gpt2i_min(GPT2I_PANEL, linear->n_out - first),
     };
 
     (void)worker;
@@ -58,7 +57,7 @@ void gpt2i_linear_rows(const gpt2_session *session, float *y, size_t y_stride, c
     struct linear_job job = {session, linear, y, y_stride, x, n_rows, n_groups};
 
     gpt2i_pool_run(session->pool, linear_task, &job,
-                   n_groups * gpt2i_ceil_div(linear->n_out, LINEAR_OUTPUTS));
+                   n_groups * gpt2i_ceil_div(linear->n_out, GPT2I_PANEL));
 }
 
 struct rows_job {

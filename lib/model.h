@@ -8,7 +8,7 @@
 
 /* y = x w + bias */
 struct gpt2i_linear {
-    const float *w;    /* panels of [n_in][16], see pack.h */
+    const float *w;    /* panels of [n_in][64], see pack.h */
     const float *bias; /* [n_out]; NULL: none */
     size_t n_in;
     size_t n_out;

@@ -48,34 +48,46 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
     }
 }
 
+/* Where output 'out' begins; its weights are *stride floats apart. */
+static size_t find_output(size_t out, size_t n_in, size_t n_out, size_t *stride)
+{
+    size_t in_panel = out % GPT2I_PANEL;
+    size_t first = out - in_panel;
+
+    *stride = gpt2i_panel_width(first, n_out);
+    return first * n_in + in_panel;
+}
+
 void gpt2i_pack_in_out(float *panels, const float *rows, size_t first_in, size_t n_rows,
                        size_t n_in, size_t n_out)
 {
-    for (size_t out = 0; out < n_out; out += GPT2I_LANES) {
-        size_t n_lanes = gpt2i_min(n_out - out, GPT2I_LANES);
-        float *to = panels + out * n_in + first_in * GPT2I_LANES;
+    for (size_t first = 0; first < n_out; first += GPT2I_PANEL) {
+        size_t n = gpt2i_min(n_out - first, GPT2I_PANEL);
+        size_t width = gpt2i_panel_width(first, n_out);
+        float *to = panels + first * n_in + first_in * width;
 
-        for (size_t r = 0; r < n_rows; r++, to += GPT2I_LANES)
-            memcpy(to, rows + r * n_out + out, n_lanes * sizeof(float));
+        for (size_t r = 0; r < n_rows; r++, to += width)
+            memcpy(to, rows + r * n_out + first, n * sizeof(float));
     }
 }
 
 void gpt2i_pack_out_in(float *panels, const float *rows, size_t first_out, size_t n_rows,
-                       size_t n_in)
+                       size_t n_in, size_t n_out)
 {
     for (size_t r = 0; r < n_rows; r++) {
-        size_t out = first_out + r;
-        float *to = panels + out / GPT2I_LANES * GPT2I_LANES * n_in + out % GPT2I_LANES;
+        size_t stride;
+        float *to = panels + find_output(first_out + r, n_in, n_out, &stride);
 
         for (size_t k = 0; k < n_in; k++)
-            to[k * GPT2I_LANES] = rows[r * n_in + k];
+            to[k * stride] = rows[r * n_in + k];
     }
 }
 
-void gpt2i_unpack_row(float *row, const float *panels, size_t out, size_t n_in)
+void gpt2i_unpack_row(float *row, const float *panels, size_t out, size_t n_in, size_t n_out)
 {
-    const float *from = panels + out / GPT2I_LANES * GPT2I_LANES * n_in + out % GPT2I_LANES;
+    size_t stride;
+    const float *from = panels + find_output(out, n_in, n_out, &stride);
 
     for (size_t k = 0; k < n_in; k++)
-        row[k] = from[k * GPT2I_LANES];
+        row[k] = from[k * stride];
 }

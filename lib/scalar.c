@@ -131,7 +131,7 @@ GPT2I_INLINE float v16_fold_max(v16 v)
 
 #define TILES(ROW)       ROW(4, 1) ROW(1, 2)
 #define TILE_MOST_SUMS   4
-#define TILE_MOST_PANELS 2
+#define TILE_MOST_GROUPS 2
 
 #define KERNELS          gpt2i_kernels_scalar
 #define KERNELS_NAME     "scalar"

@@ -344,7 +344,7 @@ struct reading {
     struct gpt2i_error *error; /* written by the thread that set status */
 };
 
-/* Rows of a slot read at a time; whole panels where rows are outputs, so threads share none. */
+/* Rows of a slot read at a time; 16 or 32, ... where they are outputs, so threads share no line of cache. */
 static size_t rows_at_a_time(const struct reading *reading, const struct slot *slot)
 {
     size_t n_rows = reading->staging_bytes / (slot->n_columns * sizeof(float));
@@ -382,7 +382,7 @@ static void read_rows(struct reading *reading, const struct slot *slot, size_t f
     if (slot->kind == SLOT_IN_OUT)
         gpt2i_pack_in_out(slot->weights, staging, first_row, n_rows, slot->n_rows, slot->n_columns);
     else if (slot->kind == SLOT_OUT_IN)
-        gpt2i_pack_out_in(slot->weights, staging, first_row, n_rows, slot->n_columns);
+        gpt2i_pack_out_in(slot->weights, staging, first_row, n_rows, slot->n_columns, slot->n_rows);
     else
         memcpy(slot->weights + first_row * slot->n_columns, staging, n * sizeof(float));
 }

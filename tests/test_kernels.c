@@ -200,10 +200,10 @@ static void test_widen_is_exact(void **state)
 
 static void test_pack_and_unpack(void **state)
 {
-    enum { N_IN = 19, N_OUT = 37 };
+    enum { N_IN = 19, N_OUT = 101 }; /* a panel of 64 and one of 37, filled up to 48 */
     float matrix[N_OUT * N_IN];
     float transposed[N_IN * N_OUT];
-    float panels[2][N_IN * 48] = {{0.0f}};
+    float panels[2][N_IN * 112] = {{0.0f}};
     float row[N_IN];
 
     (void)state;
@@ -213,14 +213,14 @@ static void test_pack_and_unpack(void **state)
         for (size_t k = 0; k < N_IN; k++)
             transposed[k * N_OUT + o] = matrix[o * N_IN + k];
     }
-    assert_int_equal(gpt2i_packed_floats(N_IN, N_OUT), N_IN * 48);
-    gpt2i_pack_out_in(panels[0], matrix, 0, 16, N_IN);
-    gpt2i_pack_out_in(panels[0], matrix + 16 * N_IN, 16, N_OUT - 16, N_IN);
+    assert_int_equal(gpt2i_packed_floats(N_IN, N_OUT), N_IN * 112);
+    gpt2i_pack_out_in(panels[0], matrix, 0, 16, N_IN, N_OUT);
+    gpt2i_pack_out_in(panels[0], matrix + 16 * N_IN, 16, N_OUT - 16, N_IN, N_OUT);
     gpt2i_pack_in_out(panels[1], transposed, 0, 5, N_IN, N_OUT);
     gpt2i_pack_in_out(panels[1], transposed + 5 * N_OUT, 5, N_IN - 5, N_IN, N_OUT);
     assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
     for (size_t o = 0; o < N_OUT; o++) {
-        gpt2i_unpack_row(row, panels[0], o, N_IN);
+        gpt2i_unpack_row(row, panels[0], o, N_IN, N_OUT);
         assert_memory_equal(row, matrix + o * N_IN, sizeof row);
     }
 }

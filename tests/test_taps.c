@@ -12,13 +12,14 @@
 #include <pthread.h>
 
 #include "../lib/model.h"
+#include "../lib/pack.h"
 
 #define MAX_RECORDS 4096
 
 static struct tiny_text odd, pages;
 
 /* What a callback does and has seen. */
-struct watch {
+static struct watch {
     gpt2_tap records[MAX_RECORDS]; /* data is a copy, to be freed */
     size_t n_records;
     pthread_t thread; /* where it must run */
@@ -26,9 +27,7 @@ struct watch {
     int32_t only;   /* the kind that count() may get */
     size_t stop_at; /* the call, from 1, that returns non-zero; 0: none */
     size_t n_calls;
-};
-
-static struct watch watch;
+} watch;
 
 static void forget(void)
 {
@@ -275,10 +274,10 @@ static void test_values(void **state)
     assert_true(tiny_run(session, odd.ids, 8, 8, 0) == odd.hash);
     residual = find(GPT2_TAP_EMBED, -1);
     for (size_t i = 0; i < 8 * 35; i++) {
-        size_t id = (size_t)odd.ids[i / 35];
-        const float *panel = odd.model->wte.w + id / 16 * 16 * 35;
+        float wte[35];
 
-        assert_true(residual->data[i] == panel[i % 35 * 16 + id % 16] + odd.model->wpe[i]);
+        gpt2i_unpack_row(wte, odd.model->wte.w, (size_t)odd.ids[i / 35], 35, 97);
+        assert_true(residual->data[i] == wte[i % 35] + odd.model->wpe[i]);
     }
     for (int32_t layer = 0; layer < 2; layer++) {
         check_attention(layer);

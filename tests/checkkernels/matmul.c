@@ -31,15 +31,10 @@ static float define_output(const struct gpt2i_matmul *m, const float *x, const f
         float c = 0.0f;
 
         for (; k < end; k++)
-            c = gpt2i_fma(x[k], w[k * m->w_k_stride], c);
+            c = gpt2i_fma(x[k], w[k * m->w_stride], c);
         y = y + c;
     }
     return y;
-}
-
-static size_t lane_of(const struct gpt2i_matmul *m, size_t output)
-{
-    return output / GPT2I_LANES * m->w_panel_stride + output % GPT2I_LANES;
 }
 
 static void define_matmul(const struct gpt2i_kernels *kernels, float *const *at,
@@ -52,8 +47,7 @@ static void define_matmul(const struct gpt2i_kernels *kernels, float *const *at,
         for (size_t o = 0; o < m->n_outputs; o++) {
             float *y = &at[Y][r * m->y_stride + o];
 
-            *y = define_output(m, at[X] + r * m->x_stride, at[W] + lane_of(m, o),
-                               m->adds ? *y : 0.0f);
+            *y = define_output(m, at[X] + r * m->x_stride, at[W] + o, m->adds ? *y : 0.0f);
             if (m->bias != NULL)
                 *y = *y + at[BIAS][o];
         }
@@ -80,10 +74,9 @@ static float *matrix(const char *name, size_t n_rows, size_t n_columns, size_t s
 static void check_shape(struct gpt2i_matmul shape, size_t kind)
 {
     const struct gpt2i_matmul *m = &shape;
-    size_t n_panels = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    size_t w_floats = n_panels == 0 ? 0
-                                    : (n_panels - 1) * m->w_panel_stride +
-                                          (m->n_k - 1) * m->w_k_stride + GPT2I_LANES;
+    size_t w_floats = m->n_outputs == 0
+                          ? 0
+                          : (m->n_k - 1) * m->w_stride + gpt2i_round_up(m->n_outputs, GPT2I_LANES);
     float *y;
     float *w;
 
@@ -91,34 +84,29 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     shape.bias = random_below(2) == 0 ? &with_bias : NULL;
     if (case_skipped() || (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
         return;
-    case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride %zu), %zu outputs (panels %zu), "
+    case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride of w: %zu), %zu outputs, "
                "%s values%s%s",
-               m->n_rows, m->y_stride, m->x_stride, m->n_k, m->w_k_stride, m->n_outputs,
-               m->w_panel_stride, values_names[kind], m->adds ? ", adds" : "",
-               m->bias != NULL ? ", bias" : "");
+               m->n_rows, m->y_stride, m->x_stride, m->n_k, m->w_stride, m->n_outputs,
+               values_names[kind], m->adds ? ", adds" : "", m->bias != NULL ? ", bias" : "");
     y = matrix("y", m->n_rows, m->n_outputs, m->y_stride, kind);
     if (!m->adds)
         fill_canary(y, matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
     matrix("x", m->n_rows, m->n_k, m->x_stride, kind);
     w = case_operand("w", w_floats);
     fill_canary(w, w_floats);
-    for (size_t o = 0; o < m->n_outputs; o += GPT2I_LANES) {
-        for (size_t k = 0; k < m->n_k; k++)
-            fill_values(w + lane_of(m, o) + k * m->w_k_stride,
-                        gpt2i_min(m->n_outputs - o, GPT2I_LANES), kind);
-    }
+    for (size_t k = 0; k < m->n_k; k++)
+        fill_values(w + k * m->w_stride, m->n_outputs, kind);
     matrix("bias", 1, m->n_outputs, 0, kind);
     case_run(call_matmul, define_matmul, m, 3);
 }
 
-/* Panels as lib/pack.h makes them; rows, and panels, 'gap' floats apart. */
+/* A panel as lib/pack.h makes them, but of any width; rows 'gap' floats apart. */
 static struct gpt2i_matmul packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap)
 {
     return (struct gpt2i_matmul){
         .y_stride = n_outputs + gap,
         .x_stride = n_k + gap,
-        .w_k_stride = GPT2I_LANES,
-        .w_panel_stride = GPT2I_LANES * n_k + gap,
+        .w_stride = gpt2i_round_up(n_outputs, GPT2I_LANES) + gap,
         .n_rows = n_rows,
         .n_k = n_k,
         .n_outputs = n_outputs,
@@ -131,8 +119,7 @@ static struct gpt2i_matmul scores_of_page(size_t n_rows, size_t head_dim, size_t
     return (struct gpt2i_matmul){
         .y_stride = 2 * GPT2I_PAGE,
         .x_stride = 3 * 2 * head_dim,
-        .w_k_stride = GPT2I_PAGE,
-        .w_panel_stride = GPT2I_LANES,
+        .w_stride = GPT2I_PAGE,
         .n_rows = n_rows,
         .n_k = head_dim,
         .n_outputs = n_positions,
@@ -145,8 +132,7 @@ static struct gpt2i_matmul values_of_page(size_t n_rows, size_t head_dim, size_t
     return (struct gpt2i_matmul){
         .y_stride = 2 * head_dim,
         .x_stride = 2 * GPT2I_PAGE,
-        .w_k_stride = head_dim,
-        .w_panel_stride = GPT2I_LANES,
+        .w_stride = head_dim,
         .n_rows = n_rows,
         .n_k = n_positions,
         .n_outputs = head_dim,
@@ -204,11 +190,12 @@ void check_matmul(const struct entry *entry)
 
 /* -------------------------------------------------------------------------------------- speed -- */
 
-/* The same product over 'n_weights' weights that lie 'w_apart' floats from each other. */
+/* One product for each of 'n_weights' weights; from one to the next w and y move on. */
 struct matmul_bench {
     struct gpt2i_matmul m;
     size_t n_weights;
     size_t w_apart;
+    size_t y_apart;
 };
 
 static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
@@ -216,7 +203,7 @@ static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
     const struct matmul_bench *b = argument;
     struct gpt2i_matmul m = b->m;
 
-    for (size_t i = 0; i < b->n_weights; i++, m.w += b->w_apart)
+    for (size_t i = 0; i < b->n_weights; i++, m.w += b->w_apart, m.y += b->y_apart)
         kernels->matmul(&m);
 }
 
@@ -225,7 +212,7 @@ static void bench_shape(const struct entry *entry, const char *shape, struct mat
 {
     struct gpt2i_matmul *m = &b.m;
     double n_products = (double)(b.n_weights * m->n_rows * m->n_k * m->n_outputs);
-    float *y = bench_floats(matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
+    float *y = bench_floats(m->n_rows * m->y_stride);
     float *x = bench_floats(matrix_floats(m->n_rows, m->n_k, m->x_stride));
     float *w = bench_floats(b.n_weights * b.w_apart + GPT2I_LANES);
     struct bench bench = {
@@ -244,13 +231,15 @@ static void bench_shape(const struct entry *entry, const char *shape, struct mat
     free(w);
 }
 
+/* 'n_outputs' is a multiple of GPT2I_PANEL. */
 static void bench_packed(const struct entry *entry, const char *note, size_t n_rows, size_t n_k,
                          size_t n_outputs)
 {
     struct matmul_bench b = {
-        .m = packed(n_rows, n_k, n_outputs, 0),
-        .n_weights = 1,
-        .w_apart = n_k * gpt2i_round_up(n_outputs, GPT2I_LANES),
+        .m = packed(n_rows, n_k, GPT2I_PANEL, 0),
+        .n_weights = n_outputs / GPT2I_PANEL,
+        .w_apart = n_k * GPT2I_PANEL,
+        .y_apart = GPT2I_PANEL,
     };
     char shape[64];
 
@@ -265,11 +254,12 @@ static void bench_attention(const struct entry *entry, size_t n_rows)
 {
     enum { HEAD_DIM = 64, N_PAGES = 16 };
     struct matmul_bench scores = {scores_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
-                                  HEAD_DIM * GPT2I_PAGE};
+                                  HEAD_DIM * GPT2I_PAGE, GPT2I_PAGE};
     struct matmul_bench values = {values_of_page(n_rows, HEAD_DIM, GPT2I_PAGE), N_PAGES,
-                                  HEAD_DIM * GPT2I_PAGE};
+                                  HEAD_DIM * GPT2I_PAGE, 0};
     char shape[64];
 
+    scores.m.y_stride = gpt2i_row_stride(N_PAGES * GPT2I_PAGE);
     snprintf(shape, sizeof shape, "%zu x 64 x 64, scores, 16 pages", n_rows);
     bench_shape(entry, shape, scores);
     snprintf(shape, sizeof shape, "%zu x 64 x 64, values, 16 pages", n_rows);
@@ -278,8 +268,8 @@ static void bench_attention(const struct entry *entry, size_t n_rows)
 
 void bench_matmul(const struct entry *entry)
 {
-    bench_packed(entry, ", from memory", 1, 768, 50257);
-    bench_packed(entry, ", from L2", 1, 768, 160);
+    bench_packed(entry, ", from memory", 1, 768, 50304);
+    bench_packed(entry, ", from L2", 1, 768, 192);
     bench_packed(entry, "", 4, 768, 3072);
     bench_packed(entry, "", 256, 768, 768);
     bench_packed(entry, "", 256, 768, 3072);
