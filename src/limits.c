@@ -1,8 +1,10 @@
 /*
- * limits.c: the fastest simple reader and multiplier for each instruction set.
+ * limits.c: a simple reader and a multiplier for each instruction set.
  *
  * Several readers were compared: one stream with enough sums to hide the latency of an addition was
- * as fast as any number of streams, with or without prefetching.
+ * as fast as any number of streams, with or without prefetching.  The widest registers need not read
+ * fastest: on Zen 4 AVX2's reader is 1.07 times as fast as AVX-512's.  So all run at first, and
+ * the fastest stays.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
 
@@ -29,6 +31,9 @@
 /* How long a limit is measured for, at least; reading goes through the buffer so often, too. */
 #define SECONDS  0.06
 #define N_PASSES 2
+
+/* Rounds in which the readers are compared. */
+#define N_ROUNDS 4
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -124,7 +129,7 @@ DEFINE_LIMITS(avx512, AVX512, __m512, _mm512_set1_ps, _mm512_loadu_ps, _mm512_ad
 DEFINE_LIMITS(neon, , float32x4_t, vdupq_n_f32, vld1q_f32, vaddq_f32, NEON_FMA)
 #endif
 
-/* The best first. */
+/* The widest first. */
 static const struct kind kinds[] = {
 #if defined(__x86_64__)
     {GPT2_CPU_AVX512, 16, read_avx512, multiply_avx512},
@@ -134,6 +139,8 @@ static const struct kind kinds[] = {
 #endif
     {0, 4, read_plain, multiply_plain},
 };
+
+#define N_KINDS (sizeof kinds / sizeof kinds[0])
 
 /* What the threads of one measurement share. */
 struct race {
@@ -226,16 +233,20 @@ static enum outcome run_all(struct race *race, struct runner *runners, double *d
     return OUTCOME_DONE;
 }
 
-static enum outcome measure(const struct limits *limits, bool reads, double *units_per_second)
+static bool is_allowed(const struct limits *limits, size_t kind)
 {
-    struct race race = {.limits = limits, .kind = kinds, .reads = reads};
+    return (kinds[kind].needs & limits->cpu) == kinds[kind].needs;
+}
+
+static enum outcome measure(const struct limits *limits, size_t kind, bool reads,
+                            double *units_per_second)
+{
+    struct race race = {.limits = limits, .kind = &kinds[kind], .reads = reads};
     struct runner *runners = calloc((size_t)limits->n_threads, sizeof *runners);
     enum outcome outcome;
 
     if (runners == NULL)
         return complain_memory();
-    while ((race.kind->needs & limits->cpu) != race.kind->needs)
-        race.kind++;
     outcome = run_all(&race, runners, units_per_second);
     if (outcome == OUTCOME_DONE)
         *units_per_second *= reads ? (double)sizeof(float) : 2.0 * race.kind->width;
@@ -245,12 +256,36 @@ static enum outcome measure(const struct limits *limits, bool reads, double *uni
 
 enum outcome limits_read(const struct limits *limits, double *bytes_per_second)
 {
-    return measure(limits, true, bytes_per_second);
+    return measure(limits, limits->reader, true, bytes_per_second);
 }
 
 enum outcome limits_multiply(const struct limits *limits, double *flops_per_second)
 {
-    return measure(limits, false, flops_per_second);
+    size_t kind = 0;
+
+    while (!is_allowed(limits, kind))
+        kind++;
+    return measure(limits, kind, false, flops_per_second);
+}
+
+static enum outcome choose_reader(struct limits *limits)
+{
+    enum outcome outcome = OUTCOME_DONE;
+    double best = 0;
+
+    for (size_t i = 0; i < N_ROUNDS * N_KINDS && outcome == OUTCOME_DONE; i++) {
+        size_t kind = i % N_KINDS;
+        double bytes_per_second = 0;
+
+        if (!is_allowed(limits, kind))
+            continue;
+        outcome = measure(limits, kind, true, &bytes_per_second);
+        if (bytes_per_second > best) {
+            best = bytes_per_second;
+            limits->reader = kind;
+        }
+    }
+    return outcome;
 }
 
 enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cpu, uint64_t n_bytes)
@@ -270,8 +305,8 @@ enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cp
         (void)madvise(buffer, (size_t)n_bytes, MADV_HUGEPAGE);
 #endif
     memset(buffer, 0x3c, (size_t)n_bytes); /* floats of 0.011 */
-    *limits = (struct limits){n_threads, cpu, buffer, (size_t)n_bytes};
-    return OUTCOME_DONE;
+    *limits = (struct limits){n_threads, cpu, buffer, (size_t)n_bytes, 0};
+    return choose_reader(limits);
 }
 
 void limits_free(struct limits *limits)

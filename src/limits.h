@@ -18,9 +18,11 @@ struct limits {
     uint32_t cpu; /* GPT2_CPU_* that may be used */
     float *buffer;
     size_t n_bytes; /* in it */
+    size_t reader;  /* which of the ways to read is the fastest here */
 };
 
-/* Makes a buffer of about n_bytes to read from; the caller ends it with limits_free(). */
+/* Makes a buffer of about n_bytes to read from, and finds the fastest way to read it, which takes most
+   of a second; the caller ends it with limits_free(). */
 enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cpu,
                            uint64_t n_bytes);
 void limits_free(struct limits *limits);
