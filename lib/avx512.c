@@ -88,7 +88,7 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 #define TILE_MOST_SUMS   28
 #define TILE_MOST_GROUPS 4
 
-/* One row waits for memory, which comes faster by loads of half a line (docs/performance.md). */
+/* One row mostly waits for memory, which half a line at a time reads faster on Zen 4. */
 #define MATMUL_OF_ONE_ROW gpt2i_kernels_avx2.matmul
 
 #define KERNELS          gpt2i_kernels_avx512

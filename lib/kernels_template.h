@@ -15,7 +15,7 @@
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
  *     TILES(ROW)                            the sizes of register tiles, most rows first
- *     MATMUL_OF_ONE_ROW                     if defined: the faster matmul for a single row
+ *     MATMUL_OF_ONE_ROW                     if defined: a faster matmul for a single row
  *     KERNELS KERNELS_NAME KERNELS_FEATURES the table's name in C, in words, and what it needs
  */
 

@@ -46,7 +46,7 @@ static inline float *gpt2i_kv_values(const struct gpt2i_kvcache *kv, size_t laye
     return gpt2i_kv_keys(kv, layer, kv->n_pages + page, head);
 }
 
-/* Places the pages; the other members are set.  Kernels may read 16 floats from the last value on. */
+/* Places the pages; the other members are set.  Kernels may read 15 floats past the last value. */
 GPT2I_HIDDEN void gpt2i_kvcache_layout(struct gpt2i_kvcache *kv, struct gpt2i_arena *arena);
 
 /*

@@ -22,16 +22,16 @@ struct linear_job {
     size_t y_stride;
     const float *x;
     size_t n_rows;
-    size_t n_groups; /* of rows */
+    size_t n_row_groups;
 };
 
 static void linear_task(void *argument, size_t task, size_t worker)
 {
     const struct linear_job *job = argument;
     const struct gpt2i_linear *linear = job->linear;
-    size_t first = task / job->n_groups * GPT2I_PANEL;
-    size_t group = task % job->n_groups;
-    size_t row = group * LINEAR_ROWS;
+    size_t first = task / job->n_row_groups * GPT2I_PANEL;
+    size_t row_group = task % job->n_row_groups;
+    size_t row = row_group * LINEAR_ROWS;
     size_t x_stride = gpt2i_row_stride(linear->n_in);
     struct gpt2i_matmul matmul = {
         .y = job->y + row * job->y_stride + first,
@@ -40,7 +40,7 @@ static void linear_task(void *argument, size_t task, size_t worker)
         .x_stride = x_stride,
         .w = linear->w + first * linear->n_in,
         .w_stride = gpt2i_panel_width(first, linear->n_out),
-        .n_rows = group + 1 < job->n_groups ? LINEAR_ROWS : job->n_rows - row,
+        .n_rows = row_group + 1 < job->n_row_groups ? LINEAR_ROWS : job->n_rows - row,
         .n_k = linear->n_in,
         .bias = linear->bias == NULL ? NULL : linear->bias + first,
         .n_outputs = gpt2i_min(GPT2I_PANEL, linear->n_out - first),
@@ -53,11 +53,11 @@ static void linear_task(void *argument, size_t task, size_t worker)
 void gpt2i_linear_rows(const gpt2_session *session, float *y, size_t y_stride, const float *x,
                        const struct gpt2i_linear *linear, size_t n_rows)
 {
-    size_t n_groups = gpt2i_max(n_rows / LINEAR_ROWS, 1); /* the last takes the rest */
-    struct linear_job job = {session, linear, y, y_stride, x, n_rows, n_groups};
+    size_t n_row_groups = gpt2i_max(n_rows / LINEAR_ROWS, 1); /* the last takes the rest */
+    struct linear_job job = {session, linear, y, y_stride, x, n_rows, n_row_groups};
 
     gpt2i_pool_run(session->pool, linear_task, &job,
-                   n_groups * gpt2i_ceil_div(linear->n_out, GPT2I_PANEL));
+                   n_row_groups * gpt2i_ceil_div(linear->n_out, GPT2I_PANEL));
 }
 
 struct rows_job {

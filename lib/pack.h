@@ -1,9 +1,10 @@
 /*
  * pack.h: weights from the order and type of a file to panels of 64 outputs in f32.
  *
- * A panel holds 64 outputs as [n_in][64], so that a product with one row reads memory from front to
- * end; the last panel has only as many outputs as are left, filled up with zeros to a multiple of 16.
- * Every instruction set reads the same panels.
+ * A panel holds 64 outputs as [n_in][64], so that a product with one row reads memory from front
+ * to end; the last panel has only the outputs that are left, filled up with zeros to a multiple
+ * of 16.
+ * Every instruction set reads the same panels.  Packing writes no zeros: a new block has them.
  */
 #ifndef GPT2I_PACK_H
 #define GPT2I_PACK_H

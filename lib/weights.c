@@ -344,7 +344,7 @@ struct reading {
     struct gpt2i_error *error; /* written by the thread that set status */
 };
 
-/* Rows of a slot read at a time; 16 or 32, ... where they are outputs, so threads share no line of cache. */
+/* Rows of a slot read at a time; outputs by 16, so that threads share no line of cache. */
 static size_t rows_at_a_time(const struct reading *reading, const struct slot *slot)
 {
     size_t n_rows = reading->staging_bytes / (slot->n_columns * sizeof(float));

@@ -271,19 +271,19 @@ enum outcome limits_multiply(const struct limits *limits, double *flops_per_seco
 static enum outcome choose_reader(struct limits *limits)
 {
     enum outcome outcome = OUTCOME_DONE;
-    double best = 0;
+    double sums[N_KINDS] = {0}; /* of bytes per second, over rounds */
 
     for (size_t i = 0; i < N_ROUNDS * N_KINDS && outcome == OUTCOME_DONE; i++) {
         size_t kind = i % N_KINDS;
         double bytes_per_second = 0;
 
-        if (!is_allowed(limits, kind))
-            continue;
-        outcome = measure(limits, kind, true, &bytes_per_second);
-        if (bytes_per_second > best) {
-            best = bytes_per_second;
+        if (is_allowed(limits, kind))
+            outcome = measure(limits, kind, true, &bytes_per_second);
+        sums[kind] += bytes_per_second;
+    }
+    for (size_t kind = 0; kind < N_KINDS; kind++) {
+        if (sums[kind] > sums[limits->reader])
             limits->reader = kind;
-        }
     }
     return outcome;
 }

@@ -21,8 +21,8 @@ struct limits {
     size_t reader;  /* which of the ways to read is the fastest here */
 };
 
-/* Makes a buffer of about n_bytes to read from, and finds the fastest way to read it, which takes most
-   of a second; the caller ends it with limits_free(). */
+/* Makes a buffer of about n_bytes to read from, and finds the fastest way to read it, in some 20
+   readings; the caller ends it with limits_free(), after a failure, too. */
 enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cpu,
                            uint64_t n_bytes);
 void limits_free(struct limits *limits);

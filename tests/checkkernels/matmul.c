@@ -190,10 +190,10 @@ void check_matmul(const struct entry *entry)
 
 /* -------------------------------------------------------------------------------------- speed -- */
 
-/* One product for each of 'n_weights' weights; from one to the next w and y move on. */
+/* n_calls products; from one to the next w and y move on. */
 struct matmul_bench {
     struct gpt2i_matmul m;
-    size_t n_weights;
+    size_t n_calls;
     size_t w_apart;
     size_t y_apart;
 };
@@ -203,7 +203,7 @@ static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
     const struct matmul_bench *b = argument;
     struct gpt2i_matmul m = b->m;
 
-    for (size_t i = 0; i < b->n_weights; i++, m.w += b->w_apart, m.y += b->y_apart)
+    for (size_t i = 0; i < b->n_calls; i++, m.w += b->w_apart, m.y += b->y_apart)
         kernels->matmul(&m);
 }
 
@@ -211,10 +211,10 @@ static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
 static void bench_shape(const struct entry *entry, const char *shape, struct matmul_bench b)
 {
     struct gpt2i_matmul *m = &b.m;
-    double n_products = (double)(b.n_weights * m->n_rows * m->n_k * m->n_outputs);
+    double n_products = (double)(b.n_calls * m->n_rows * m->n_k * m->n_outputs);
     float *y = bench_floats(m->n_rows * m->y_stride);
     float *x = bench_floats(matrix_floats(m->n_rows, m->n_k, m->x_stride));
-    float *w = bench_floats(b.n_weights * b.w_apart + GPT2I_LANES);
+    float *w = bench_floats(b.n_calls * b.w_apart + GPT2I_LANES);
     struct bench bench = {
         .run = run_matmul,
         .argument = &b,
@@ -237,7 +237,7 @@ static void bench_packed(const struct entry *entry, const char *note, size_t n_r
 {
     struct matmul_bench b = {
         .m = packed(n_rows, n_k, GPT2I_PANEL, 0),
-        .n_weights = n_outputs / GPT2I_PANEL,
+        .n_calls = n_outputs / GPT2I_PANEL,
         .w_apart = n_k * GPT2I_PANEL,
         .y_apart = GPT2I_PANEL,
     };
