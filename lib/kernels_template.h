@@ -21,7 +21,7 @@
 
 #define TARGET_INLINE GPT2I_INLINE TARGET
 
-#define K_TOGETHER 256 /* a multiple of GPT2I_K_BLOCK */
+#define K_TOGETHER 128 /* a multiple of GPT2I_K_BLOCK */
 
 /* Unrolls a loop whose bound is a constant, so that its arrays live in registers. */
 #if defined(__clang__)
