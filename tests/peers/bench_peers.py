@@ -82,21 +82,27 @@ class Engine:
             raise Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
         return line.strip()
 
-    def state(self):
-        """Its state ('T': stopped), and the CPU time it has used, in ticks."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[0], int(fields[11]) + int(fields[12])
+    def ticks(self):
+        """The CPU time that it has used."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(stat[11]) + int(stat[12])
+
+    def is_stopped(self):
+        """Whether each of its threads is: they stop one after the other."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return all(stat.read_text().rpartition(")")[2].split()[0] in "TZ" for stat in threads)
 
     def stop(self):
         self.process.send_signal(signal.SIGSTOP)
-        while self.state()[0] not in "TZ":
+        while not self.is_stopped():
             time.sleep(0.001)
-        self.ticks = self.state()[1]
+        self.ticks_before = self.ticks()
 
     def ask(self, task):
         """The answer to `task`."""
-        if self.state()[1] != self.ticks:
-            raise Failed(f"{self.name}: used {self.state()[1] - self.ticks} ticks while stopped")
+        n_ticks = self.ticks() - self.ticks_before
+        if n_ticks != 0:
+            raise Failed(f"{self.name}: used {n_ticks} ticks while stopped")
         self.process.send_signal(signal.SIGCONT)
         self.process.stdin.write(task + "\n")
         self.process.stdin.flush()
