@@ -162,8 +162,8 @@ TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t 
 TILES(DEFINE_MATMUL_ROWS)
 
 /*
- * k goes in stretches, so that the weights of one stay in the second cache for all rows; a single row
- * has no use for that, and long streams come faster from memory.
+ * k goes in stretches, so that the weights of one stay in the second cache for all rows.  A single
+ * row reads them once, in one stretch: there is nothing to keep, and fetching ahead only slows it.
  */
 static TARGET void matmul(const struct gpt2i_matmul *m)
 {

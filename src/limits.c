@@ -3,8 +3,8 @@
  *
  * Several readers were compared: one stream with enough sums to hide the latency of an addition was
  * as fast as any number of streams, with or without prefetching.  The widest registers need not read
- * fastest: on Zen 4 AVX2's reader is 1.07 times as fast as AVX-512's.  So all run at first, and
- * the fastest stays.
+ * fastest: on Zen 4 AVX2's reader is 1.07 times as fast as AVX-512's.  So limits_create() tries all
+ * that the CPU has, and limits_read() is the fastest of them.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
 
@@ -28,12 +28,12 @@
 #include <arm_neon.h>
 #endif
 
-/* How long a limit is measured for, at least; reading goes through the buffer so often, too. */
+/* A limit is measured for so long at least, and reading for so many passes through the buffer. */
 #define SECONDS  0.06
 #define N_PASSES 2
 
 /* Rounds in which the readers are compared. */
-#define N_ROUNDS 4
+#define READER_ROUNDS 4
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
@@ -273,7 +273,7 @@ static enum outcome choose_reader(struct limits *limits)
     enum outcome outcome = OUTCOME_DONE;
     double sums[N_KINDS] = {0}; /* of bytes per second, over rounds */
 
-    for (size_t i = 0; i < N_ROUNDS * N_KINDS && outcome == OUTCOME_DONE; i++) {
+    for (size_t i = 0; i < READER_ROUNDS * N_KINDS && outcome == OUTCOME_DONE; i++) {
         size_t kind = i % N_KINDS;
         double bytes_per_second = 0;
 

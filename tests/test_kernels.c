@@ -220,11 +220,11 @@ static void test_pack_and_unpack(void **state)
     gpt2i_pack_in_out(panels[1], transposed + 5 * N_OUT, 5, N_IN - 5, N_IN, N_OUT);
     assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
     for (size_t k = 0; k < N_IN; k++) {
-        for (size_t i = 0; i < 48; i++) {
+        for (size_t i = 0; i < 64; i++)
             assert_true(panels[0][k * 64 + i] == matrix[i * N_IN + k]);
+        for (size_t i = 0; i < 48; i++)
             assert_true(panels[0][N_IN * 64 + k * 48 + i] ==
                         (i < 37 ? matrix[(64 + i) * N_IN + k] : 0.0f));
-        }
     }
     for (size_t o = 0; o < N_OUT; o++) {
         gpt2i_unpack_row(row, panels[0], o, N_IN, N_OUT);

@@ -190,7 +190,7 @@ void check_matmul(const struct entry *entry)
 
 /* -------------------------------------------------------------------------------------- speed -- */
 
-/* n_calls products; from one to the next w and y move on. */
+/* n_calls calls of the kernel; from one to the next w and y move on. */
 struct matmul_bench {
     struct gpt2i_matmul m;
     size_t n_calls;
