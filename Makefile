@@ -24,7 +24,7 @@ datadir ?= $(prefix)/share
 demodir := $(datadir)/gpt2/demo-model
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
-LIB_SOURCES := $(sort $(wildcard lib/*.c))
+LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
 PROGRAM_SOURCES := $(sort $(wildcard src/*.c))
 STATIC_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/static/%.o)
 SHARED_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/shared/%.o)

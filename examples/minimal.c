@@ -52,7 +52,7 @@ int main(int argc, char **argv)
         n_ids = 1;
         if (status != GPT2_OK || ids[0] == gpt2_tokenizer_eot(tokenizer))
             break;
-        gpt2_token_bytes(tokenizer, ids[0], &bytes, &n_bytes);
+        gpt2_tokenizer_token_bytes(tokenizer, ids[0], &bytes, &n_bytes);
         fwrite(bytes, 1, n_bytes, stdout);
     }
     printf("\n");

@@ -63,7 +63,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
 #define GPT2_ERR_ROW      (-4) /* logits of a row that the last gpt2_forward() did not keep */
 #define GPT2_ERR_BUFFER   (-5) /* a buffer is too small */
-#define GPT2_ERR_STRETCH  (-6) /* a stretch of text is longer than the encoder was made for */
+#define GPT2_ERR_PIECE    (-6) /* a piece of text is longer than the encoder was made for */
 
 /* The machine cannot: free something, or ask for less. */
 #define GPT2_ERR_MEMORY (-20) /* out of memory */
@@ -83,7 +83,7 @@ GPT2_API const char *gpt2_version(void);
 
 /* The logits to sample from hold NaN or +infinity, hold nothing but -infinity, or leave the range of
    float when they are divided by the temperature. */
-#define GPT2_ERR_NAN (-80)
+#define GPT2_ERR_NONFINITE (-80)
 
 /* A good size for an errbuf: only lines with very long paths are cut. */
 #define GPT2_ERRBUF_BYTES 1024
@@ -206,14 +206,14 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * gpt2_token_bytes() stores where the bytes of token 'id' lie; they are not NUL-terminated and need
+ * gpt2_tokenizer_token_bytes() stores where the bytes of token 'id' lie; they are not NUL-terminated and need
  * not be whole UTF-8 characters.  Borrowed: valid as long as the tokenizer.  An id that the
  * vocabulary leaves out has no bytes; '*bytes' is then not NULL.  Ids are valid below
  * gpt2_tokenizer_n_vocab(), and for a model's tokenizer below the model's n_vocab if that is more.
  * Errors: GPT2_ERR_TOKEN, _ARGUMENT.
  */
-GPT2_API int32_t gpt2_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
-                                  size_t *n_bytes);
+GPT2_API int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id,
+                                            const char **bytes, size_t *n_bytes);
 
 /*
  * gpt2_decode() writes the bytes of 'n_ids' tokens one after another, without a NUL.
@@ -257,13 +257,13 @@ GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_s
 typedef struct gpt2_encoder gpt2_encoder;
 
 typedef struct gpt2_encoder_params {
-    uint32_t struct_size;     /* set by gpt2_encoder_params_init() */
-    uint32_t reserved;        /* 0 */
-    size_t max_stretch_bytes; /* longest stretch without a break, such as one word or one run of
+    uint32_t struct_size;   /* set by gpt2_encoder_params_init() */
+    uint32_t reserved;      /* 0 */
+    size_t max_piece_bytes; /* longest piece of text, such as one word or one run of
                                  spaces, that can be encoded; default 65536.  The length of a text
                                  is always enough for it.  Memory: about 19 bytes for each. */
-    char *errbuf;             /* optional: receives one line of detail on failure */
-    size_t errbuf_size;       /* bytes in errbuf */
+    char *errbuf;           /* optional: receives one line of detail on failure */
+    size_t errbuf_size;     /* bytes in errbuf */
 } gpt2_encoder_params;
 
 /* As gpt2_model_params_init(). */
@@ -297,7 +297,7 @@ GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
 /*
  * Forgets the parts of a text that has not ended: to be called before another text, if a part of this
- * one failed with GPT2_ERR_STRETCH or _TOKEN or will not come.  Errors: GPT2_ERR_ARGUMENT.
+ * one failed with GPT2_ERR_PIECE or _TOKEN or will not come.  Errors: GPT2_ERR_ARGUMENT.
  */
 GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
 
@@ -320,14 +320,14 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
- * The encoder holds back the end of a part, fewer than max_stretch_bytes + 64 bytes, so that a call
- * may give no ids, or up to n_bytes + max_stretch_bytes + 64.  The ids of all calls together are those
+ * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, so that a call
+ * may give no ids, or up to n_bytes + max_piece_bytes + 64.  The ids of all calls together are those
  * of the whole text.  A call that fails has taken nothing: with more room, the same call gives its
  * ids.  A call that returns GPT2_OK has taken its part, also where 'capacity' is 0.
  *
  * Where the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.
  * Time grows as n log n at worst, whatever the bytes.  Does not allocate.
- * Errors: GPT2_ERR_BUFFER, _STRETCH, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
+ * Errors: GPT2_ERR_BUFFER, _PIECE, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
  */
 GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes,
                              uint32_t flags, int32_t *ids, size_t capacity, size_t *n_ids);
@@ -342,21 +342,21 @@ typedef struct gpt2_session gpt2_session;
 #define GPT2_EMPTY_UNIFORM   1 /* all logits are 1: greedy gives id 0, sampling is uniform */
 
 /*
- * The host's own pool: it calls strand(argument, i) once for each i in [0, n_strands), on any threads,
+ * The host's own pool: it calls worker(argument, i) once for each i in [0, n_workers), on any threads,
  * in any order, at the same time or one after another, and returns when all of them have returned.
- * No strand waits for another.  Work that is not done then, because the host ran fewer of them, is
+ * No worker waits for another.  Work that is not done then, because the host ran fewer of them, is
  * done by the caller.  With OpenMP:
  *
  *     #pragma omp parallel for schedule(static, 1)
- *     for (int32_t i = 0; i < n_strands; i++)
- *         strand(argument, i);
+ *     for (int32_t i = 0; i < n_workers; i++)
+ *         worker(argument, i);
  *
  * Runs, many times in each gpt2_forward(), on the thread that called that, in the floating-point
- * state of that call; strands enter and leave the library's.  It must not call functions on its
+ * state of that call; workers enter and leave the library's.  It must not call functions on its
  * session, but gpt2_session_cancel(), and it must return, as a gpt2_tap_callback.
  */
-typedef void (*gpt2_parallel_for)(void *user, int32_t n_strands,
-                                  void (*strand)(void *argument, int32_t index), void *argument);
+typedef void (*gpt2_parallel_for)(void *user, int32_t n_workers,
+                                  void (*worker)(void *argument, int32_t index), void *argument);
 
 typedef struct gpt2_session_params {
     uint32_t struct_size; /* set by gpt2_session_params_init() */
@@ -371,7 +371,7 @@ typedef struct gpt2_session_params {
     int32_t reserved;     /* 0 */
     char *errbuf;         /* optional: receives one line of detail on failure */
     size_t errbuf_size;   /* bytes in errbuf */
-    gpt2_parallel_for parallel_for; /* optional: runs up to n_threads strands, never with 1; the
+    gpt2_parallel_for parallel_for; /* optional: runs up to n_threads workers, never with 1; the
                                        session then starts no threads */
     void *parallel_for_user;        /* what parallel_for gets */
 } gpt2_session_params;
@@ -494,7 +494,7 @@ GPT2_API int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t stru
  *   id       receives the token
  *
  * Does not change the text: pass the id to gpt2_forward() for that.
- * Errors: GPT2_ERR_ROW, _NAN, _ARGUMENT.
+ * Errors: GPT2_ERR_ROW, _NONFINITE, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
                              int32_t *id);

@@ -121,10 +121,10 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
     return OUTCOME_DONE;
 }
 
-/* Encodes with room for stretches of 'stretch' bytes.  The only status it leaves unreported is
-   GPT2_ERR_STRETCH: the caller tries again with more. */
+/* Encodes with room for pieces of 'piece' bytes.  The only status it leaves unreported is
+   GPT2_ERR_PIECE: the caller tries again with more. */
 static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
-                      uint32_t flags, size_t stretch, int32_t *ids, size_t *n_ids)
+                      uint32_t flags, size_t piece, int32_t *ids, size_t *n_ids)
 {
     gpt2_encoder_params params;
     gpt2_encoder *encoder;
@@ -132,7 +132,7 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
     int32_t status;
 
     gpt2_encoder_params_init(&params, sizeof params);
-    params.max_stretch_bytes = stretch;
+    params.max_piece_bytes = piece;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     status = gpt2_encoder_create(tokenizer, &params, &encoder);
@@ -141,7 +141,7 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
         return status;
     }
     status = gpt2_encode(encoder, text, n_bytes, flags, ids, n_bytes, n_ids);
-    if (status != GPT2_OK && status != GPT2_ERR_STRETCH)
+    if (status != GPT2_OK && status != GPT2_ERR_PIECE)
         complain_status(status, gpt2_encoder_error(encoder));
     gpt2_encoder_free(encoder);
     return status;
@@ -151,7 +151,7 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
                         size_t n_bytes, bool special)
 {
     uint32_t flags = special ? GPT2_ENCODE_SPECIAL : 0;
-    size_t stretch = 1 << 20;
+    size_t piece = 1 << 20;
     int32_t *data;
     int32_t status;
 
@@ -164,15 +164,15 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
     if (data == NULL)
         return complain_memory();
     do {
-        if (stretch > n_bytes)
-            stretch = n_bytes;
-        status = encode(tokenizer, text, n_bytes, flags, stretch, data, &ids->count);
-        if (status == GPT2_ERR_STRETCH && stretch == n_bytes) {
+        if (piece > n_bytes)
+            piece = n_bytes;
+        status = encode(tokenizer, text, n_bytes, flags, piece, data, &ids->count);
+        if (status == GPT2_ERR_PIECE && piece == n_bytes) {
             complain_status(status, NULL);
             break;
         }
-        stretch = stretch > SIZE_MAX / 8 ? n_bytes : stretch * 8;
-    } while (status == GPT2_ERR_STRETCH);
+        piece = piece > SIZE_MAX / 8 ? n_bytes : piece * 8;
+    } while (status == GPT2_ERR_PIECE);
     if (status != GPT2_OK) {
         free(data);
         ids->count = 0;

@@ -78,7 +78,7 @@ static int32_t score_call(struct score *score, size_t n_rows)
             return status;
         score->nats += row_nats(logits, score->n_vocab, ids[row + 1]);
         if (isnan(score->nats))
-            return GPT2_ERR_NAN;
+            return GPT2_ERR_NONFINITE;
         score->n_done++;
     }
     return status;
@@ -117,7 +117,7 @@ static enum outcome begin_sequence(struct score *score, const gpt2_tokenizer *to
     if (eot_token < 0) {
         const char *bytes;
         size_t n_bytes;
-        int32_t status = gpt2_token_bytes(tokenizer, ids->data[0], &bytes, &n_bytes);
+        int32_t status = gpt2_tokenizer_token_bytes(tokenizer, ids->data[0], &bytes, &n_bytes);
 
         if (status != GPT2_OK)
             return complain_status(status, NULL);
@@ -183,7 +183,7 @@ static void print_score(const struct score *score, bool has_eot)
 static enum outcome report(const struct score *score, int32_t status, bool has_eot)
 {
     progress_clear();
-    if (status == GPT2_ERR_NAN)
+    if (status == GPT2_ERR_NONFINITE)
         return complain(OUTCOME_FAILED, "prediction %zu of %zu: %s", score->n_done + 1,
                         score->n_inputs, gpt2_strerror(status));
     if (status == GPT2_ERR_CANCELLED && score->n_done > 0)

@@ -57,7 +57,7 @@ static enum outcome write_text(const gpt2_tokenizer *tokenizer, const struct ids
     for (size_t i = 0; i < ids->count; i++) {
         const char *bytes;
         size_t n_bytes;
-        int32_t status = gpt2_token_bytes(tokenizer, ids->data[i], &bytes, &n_bytes);
+        int32_t status = gpt2_tokenizer_token_bytes(tokenizer, ids->data[i], &bytes, &n_bytes);
         enum outcome outcome;
 
         if (status != GPT2_OK)

@@ -57,7 +57,7 @@ try() {
     tried="$tried $name"
     # shellcheck disable=SC2086
     {
-        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c lib/*.c \
+        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c lib/*/*.c \
             -lm -pthread -o "$build/$name" && $runner "$build/$name" $options $models
     } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
@@ -71,7 +71,7 @@ try_kernels() {
     # shellcheck disable=SC2086
     {
         "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror -O2 -static -D_GNU_SOURCE -Iinclude \
-            -Ilib tests/checkkernels/*.c lib/*.c -lm -pthread -o "$build/$name" &&
+            -Ilib tests/checkkernels/*.c lib/*/*.c -lm -pthread -o "$build/$name" &&
             $runner "$build/$name" --quick
     } >"$build/$name.log" 2>&1 || echo "and it failed" >>"$build/$name.log" &
 }

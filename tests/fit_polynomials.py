@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the polynomial coefficients of lib/kernels_template.h.
+"""Prints the polynomial coefficients of lib/kernels/kernels_template.h.
 
 Each is the polynomial of least largest relative error on its interval (Lawson's algorithm: weighted least
 squares, the weights multiplied by the error until it is level), rounded to float.  Needs numpy and mpmath.

@@ -19,8 +19,8 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "../lib/json.h"
-#include "../lib/tensors.h"
+#include "formats/json.h"
+#include "formats/tensors.h"
 
 /* n elements, all zero. */
 void *reference_allocate(size_t n, size_t bytes);

@@ -230,7 +230,7 @@ class Numbers(Binding):
         self.assertEqual(self.model.decode_bytes(self.model.encode(data)), data)
         self.assertEqual(self.model.encode(""), [])
         self.assertEqual(self.model.decode([]), "")
-        text = " " * 100000  # longer than the default stretch
+        text = " " * 100000  # longer than the default piece
         self.assertEqual(self.model.decode(self.model.encode(text)), text)
         eot = self.model.info.eot_token
         self.assertEqual(self.model.encode("<|endoftext|>", special=True), [eot])

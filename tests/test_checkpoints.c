@@ -6,7 +6,7 @@
  * transformers that tests/hf/make_demo_reference.py wrote.  A struct source says where each lies.
  */
 #include "reference.h"
-#include "../lib/session.h"
+#include "model/session.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define N_SEQUENCES  3

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "../lib/config.h"
-#include "../lib/file.h"
+#include "model/config.h"
+#include "base/file.h"
 #include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../lib/decimal.h"
+#include "formats/decimal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

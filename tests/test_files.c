@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "../lib/file.h"
+#include "base/file.h"
 #include "scratch.h"
 
 #define SCRATCH SCRATCH_DIRECTORY "/files-scratch"

@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "../lib/tensors.h"
+#include "formats/tensors.h"
 #include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "../lib/json.h"
+#include "../lib/formats/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

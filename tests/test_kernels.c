@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "cpu.h"
-#include "fma.h"
-#include "kernels.h"
-#include "pack.h"
+#include "kernels/cpu.h"
+#include "kernels/fma.h"
+#include "kernels/kernels.h"
+#include "model/pack.h"
 
 static uint64_t random_state;
 

@@ -152,11 +152,11 @@ static void test_ids_beyond_the_tokenizer(void **state)
     tokenizer = gpt2_model_tokenizer(model);
     assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 97);
     for (int32_t id = 0; id < 100; id++) {
-        assert_int_equal(gpt2_token_bytes(tokenizer, id, &bytes, &n_bytes), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes), GPT2_OK);
         assert_non_null(bytes);
         assert_true(n_bytes == 0 ? id >= 97 : id < 97);
     }
-    assert_int_equal(gpt2_token_bytes(tokenizer, 100, &bytes, &n_bytes), GPT2_ERR_TOKEN);
+    assert_int_equal(gpt2_tokenizer_token_bytes(tokenizer, 100, &bytes, &n_bytes), GPT2_ERR_TOKEN);
     gpt2_model_free(model);
 }
 

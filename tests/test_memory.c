@@ -142,7 +142,7 @@ static void check_encoder(gpt2_encoder *encoder)
 static void test_encoder(void **state)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(text.model);
-    static const size_t stretches[] = {1, 3, 16, 100, 4097, 100000};
+    static const size_t pieces[] = {1, 3, 16, 100, 4097, 100000};
     gpt2_encoder_params params;
     gpt2_encoder *encoder;
     char line[256], wanted[256];
@@ -152,12 +152,12 @@ static void test_encoder(void **state)
     assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    for (size_t i = 0; i < COUNT(stretches); i++) {
+    for (size_t i = 0; i < COUNT(pieces); i++) {
         struct room room;
 
-        params.max_stretch_bytes = stretches[i] < 3 ? 3 : stretches[i];
+        params.max_piece_bytes = pieces[i] < 3 ? 3 : pieces[i];
         assert_int_equal(gpt2_encoder_size(&params, &n_bytes), GPT2_OK);
-        assert_true(n_bytes < 19 * params.max_stretch_bytes + 4096);
+        assert_true(n_bytes < 19 * params.max_piece_bytes + 4096);
         room = room_new(n_bytes, 13 * i % 64);
         for (int again = 0; again < 2; again++) {
             assert_int_equal(gpt2_encoder_init(tokenizer, &params, room.memory, n_bytes, &encoder),
@@ -173,9 +173,9 @@ static void test_encoder(void **state)
         assert_null(encoder);
         room_free(room);
     }
-    params.max_stretch_bytes = 0;
+    params.max_piece_bytes = 0;
     assert_int_equal(gpt2_encoder_size(&params, &n_bytes), GPT2_ERR_ARGUMENT);
-    assert_string_equal(line, "gpt2_encoder_params.max_stretch_bytes is 0, wanted 1 to 2147483647");
+    assert_string_equal(line, "gpt2_encoder_params.max_piece_bytes is 0, wanted 1 to 2147483647");
     assert_int_equal(n_bytes, 0);
     assert_int_equal(gpt2_encoder_size(NULL, &n_bytes), GPT2_OK);
     assert_true(n_bytes > 65536);

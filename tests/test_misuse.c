@@ -275,10 +275,12 @@ static void null_text(void)
     char text[8];
     size_t n = 7;
 
-    REFUSED("gpt2_token_bytes.tokenizer", gpt2_token_bytes(NULL, 0, &bytes, &n));
+    REFUSED("gpt2_tokenizer_token_bytes.tokenizer",
+            gpt2_tokenizer_token_bytes(NULL, 0, &bytes, &n));
     assert_true(bytes == NULL && n == 0);
-    REFUSED("gpt2_token_bytes.bytes", gpt2_token_bytes(tokenizer, 0, NULL, &n));
-    REFUSED("gpt2_token_bytes.n_bytes", gpt2_token_bytes(tokenizer, 0, &bytes, NULL));
+    REFUSED("gpt2_tokenizer_token_bytes.bytes", gpt2_tokenizer_token_bytes(tokenizer, 0, NULL, &n));
+    REFUSED("gpt2_tokenizer_token_bytes.n_bytes",
+            gpt2_tokenizer_token_bytes(tokenizer, 0, &bytes, NULL));
     n = 7;
     REFUSED("gpt2_decode.tokenizer", gpt2_decode(NULL, some, 1, text, sizeof text, &n));
     assert_int_equal(n, 0);

@@ -155,12 +155,12 @@ struct host {
 };
 
 /* A host's pool without threads. */
-static void in_order(void *user, int32_t n_strands, void (*strand)(void *argument, int32_t index),
+static void in_order(void *user, int32_t n_workers, void (*worker)(void *argument, int32_t index),
                      void *argument)
 {
     (void)user;
-    for (int32_t i = 0; i < n_strands; i++)
-        strand(argument, i);
+    for (int32_t i = 0; i < n_workers; i++)
+        worker(argument, i);
 }
 
 static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for parallel_for)
@@ -228,7 +228,7 @@ static bool use(const struct host *host)
     good &= n_part + n_bytes == n_ids && gpt2_encoder_reset(host->encoder) == GPT2_OK;
     good &= gpt2_decode_part(tokenizer, &held, ids, n_ids, GPT2_DECODE_MORE, decoded,
                              sizeof decoded, &n_bytes) == GPT2_OK;
-    good &= gpt2_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
+    good &= gpt2_tokenizer_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
     for (int round = 0; round < 2; round++) { /* the second with taps, from the empty prompt */
         if (round == 1)
             good &= gpt2_session_set_tap(session, look, &n_looks, GPT2_TAP_ALL) == GPT2_OK &&
@@ -456,7 +456,7 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
     }
     (void)gpt2_session_set_tap(session, put_nan, &nan_bits, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
     assert_int_equal(gpt2_session_reset(session) + gpt2_forward(session, ids, 1, 1), GPT2_OK);
-    assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NAN);
+    assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NONFINITE);
     memcpy(&params.temperature, &nan_bits, sizeof nan_bits);
     assert_int_equal(gpt2_sample(session, 0, &params, &id), GPT2_ERR_ARGUMENT);
     check_state(host_state);

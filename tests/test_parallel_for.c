@@ -1,6 +1,6 @@
 /*
  * test_parallel_for.c: a session on the host's own pool: the same bits whatever the host does with its
- * strands, and no thread of ours.
+ * workers, and no thread of ours.
  *
  * WRAP := pthread_create pthread_mutex_init pthread_cond_init
  */
@@ -16,9 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MOST_STRANDS 8
+#define MOST_WORKERS 8
 
-typedef void (*strand_function)(void *argument, int32_t index);
+typedef void (*worker_function)(void *argument, int32_t index);
 
 static struct tiny_text odd, pages;
 
@@ -56,81 +56,81 @@ int __wrap_pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t
 struct host {
     const char *name;
     gpt2_parallel_for parallel_for;
-    int32_t most; /* strands that it may be asked for */
+    int32_t most; /* workers that it may be asked for */
     int n_calls;
-    int n_strange; /* calls in another rounding than the caller's, or for too many strands */
+    int n_strange; /* calls in another rounding than the caller's, or for too many workers */
 };
 
-static void begin(struct host *host, int32_t n_strands)
+static void begin(struct host *host, int32_t n_workers)
 {
     host->n_calls++;
-    host->n_strange += n_strands < 2 || n_strands > host->most || tiny_rounding() != FE_UPWARD;
+    host->n_strange += n_workers < 2 || n_workers > host->most || tiny_rounding() != FE_UPWARD;
 }
 
-static void in_order(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void in_order(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    begin(user, n_strands);
-    for (int32_t i = 0; i < n_strands; i++)
-        strand(argument, i);
-    ((struct host *)user)->n_strange += tiny_rounding() != FE_UPWARD; /* the strands put it back */
+    begin(user, n_workers);
+    for (int32_t i = 0; i < n_workers; i++)
+        worker(argument, i);
+    ((struct host *)user)->n_strange += tiny_rounding() != FE_UPWARD; /* the workers put it back */
 }
 
-static void backwards(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void backwards(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    begin(user, n_strands);
-    for (int32_t i = n_strands; i-- > 0;)
-        strand(argument, i);
+    begin(user, n_workers);
+    for (int32_t i = n_workers; i-- > 0;)
+        worker(argument, i);
 }
 
-static void none(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void none(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    begin(user, n_strands);
-    (void)strand;
+    begin(user, n_workers);
+    (void)worker;
     (void)argument;
 }
 
-static void wrong(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void wrong(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    begin(user, n_strands);
-    strand(argument, INT32_MAX);
-    strand(argument, -1);
-    strand(argument, ((struct host *)user)->most);
+    begin(user, n_workers);
+    worker(argument, INT32_MAX);
+    worker(argument, -1);
+    worker(argument, ((struct host *)user)->most);
 }
 
 struct thread {
     pthread_t thread;
-    strand_function strand;
+    worker_function worker;
     void *argument;
     int32_t index;
     useconds_t pause;
 };
 
-static void *run_strand(void *argument)
+static void *run_worker(void *argument)
 {
     struct thread *thread = argument;
 
     (void)fesetround(FE_TOWARDZERO); /* a host's threads may be in any state */
     if (thread->pause > 0)
         (void)usleep(thread->pause);
-    thread->strand(thread->argument, thread->index);
+    thread->worker(thread->argument, thread->index);
     return tiny_rounding() == FE_TOWARDZERO ? NULL : argument;
 }
 
-/* A thread for every step-th strand; each begins 'pause' microseconds after the one before it. */
-static void on_threads(struct host *host, int32_t n_strands, strand_function strand, void *argument,
+/* A thread for every step-th worker; each begins 'pause' microseconds after the one before it. */
+static void on_threads(struct host *host, int32_t n_workers, worker_function worker, void *argument,
                        int32_t step, useconds_t pause)
 {
-    struct thread threads[MOST_STRANDS];
+    struct thread threads[MOST_WORKERS];
 
-    begin(host, n_strands);
+    begin(host, n_workers);
     in_host = true;
-    for (int32_t i = step - 1; i < n_strands; i += step) {
-        threads[i] = (struct thread){0, strand, argument, i, (useconds_t)i * pause};
-        if (pthread_create(&threads[i].thread, NULL, run_strand, &threads[i]) != 0)
+    for (int32_t i = step - 1; i < n_workers; i += step) {
+        threads[i] = (struct thread){0, worker, argument, i, (useconds_t)i * pause};
+        if (pthread_create(&threads[i].thread, NULL, run_worker, &threads[i]) != 0)
             abort();
     }
     in_host = false;
-    for (int32_t i = step - 1; i < n_strands; i += step) {
+    for (int32_t i = step - 1; i < n_workers; i += step) {
         void *strange;
 
         (void)pthread_join(threads[i].thread, &strange);
@@ -138,19 +138,19 @@ static void on_threads(struct host *host, int32_t n_strands, strand_function str
     }
 }
 
-static void together(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void together(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    on_threads(user, n_strands, strand, argument, 1, 0);
+    on_threads(user, n_workers, worker, argument, 1, 0);
 }
 
-static void late(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void late(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    on_threads(user, n_strands, strand, argument, 1, 300);
+    on_threads(user, n_workers, worker, argument, 1, 300);
 }
 
-static void every_second(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void every_second(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    on_threads(user, n_strands, strand, argument, 2, 0);
+    on_threads(user, n_workers, worker, argument, 2, 0);
 }
 
 static const struct host hosts[] = {
@@ -220,7 +220,7 @@ static uint64_t run_upward(gpt2_session *session, const struct tiny_text *text, 
 
 static void test_same_bits(void **state)
 {
-    static const int32_t threads[] = {1, 2, 3, MOST_STRANDS};
+    static const int32_t threads[] = {1, 2, 3, MOST_WORKERS};
 
     (void)state;
     for (size_t i = 0; i < COUNT(hosts) * COUNT(threads); i++) {
@@ -246,9 +246,9 @@ static void test_same_bits(void **state)
 }
 
 /* Under a cancel by the host itself, and in memory of the caller's. */
-static void cancelling(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void cancelling(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
-    in_order(((void **)user)[0], n_strands, strand, argument);
+    in_order(((void **)user)[0], n_workers, worker, argument);
     gpt2_session_cancel(((void **)user)[1]);
 }
 
@@ -279,13 +279,13 @@ static void test_cancel(void **state)
 }
 
 /* A host may change its own state, as a tap may. */
-static void changing(void *user, int32_t n_strands, strand_function strand, void *argument)
+static void changing(void *user, int32_t n_workers, worker_function worker, void *argument)
 {
     struct host *host = user;
 
     host->n_strange += host->n_calls++ > 0 && tiny_rounding() != FE_TOWARDZERO;
-    for (int32_t i = 0; i < n_strands; i++)
-        strand(argument, i);
+    for (int32_t i = 0; i < n_workers; i++)
+        worker(argument, i);
     (void)fesetround(FE_TOWARDZERO);
 }
 

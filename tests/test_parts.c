@@ -5,7 +5,7 @@
 #define DIRECTORY TESTS_TMP "/parts"
 #include "text_helpers.h"
 
-#include "../lib/unicode.h"
+#include "text/unicode.h"
 
 #define MOST_BYTES 512
 
@@ -97,18 +97,18 @@ static int32_t push(struct stream *stream, const char *part, size_t n_bytes, boo
 
 static void test_cuts(void **state)
 {
-    static const size_t stretches[] = {1, 2, 5, 8, 16, 40, MOST_BYTES};
+    static const size_t pieces[] = {1, 2, 5, 8, 16, 40, MOST_BYTES};
     gpt2_tokenizer *tokenizer;
     int n_refused = 0;
 
     (void)state;
     assert_int_equal(load(DEMO, &tokenizer), GPT2_OK);
-    for (size_t s = 0; s < COUNT(stretches); s++) {
+    for (size_t s = 0; s < COUNT(pieces); s++) {
         struct stream stream = {NULL};
         gpt2_encoder_params params;
 
         assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
-        params.max_stretch_bytes = stretches[s];
+        params.max_piece_bytes = pieces[s];
         assert_int_equal(gpt2_encoder_create(tokenizer, &params, &stream.encoder), GPT2_OK);
         for (int i = 0; i < 6000; i++) {
             char text[MOST_BYTES];
@@ -130,7 +130,7 @@ static void test_cuts(void **state)
             } while (status == GPT2_OK && !is_last);
             assert_int_equal(status, wanted);
             if (status != GPT2_OK) {
-                assert_int_equal(status, GPT2_ERR_STRETCH);
+                assert_int_equal(status, GPT2_ERR_PIECE);
                 assert_int_equal(gpt2_encoder_reset(stream.encoder), GPT2_OK);
                 n_refused++;
                 continue;
@@ -209,14 +209,14 @@ static void test_refused_parts(void **state)
     put_vocabulary("{\"a\":0,\"b\":1,\"ab\":2,\"\xc4\xa0\":3}", "a b\n");
     assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
     assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
-    params.max_stretch_bytes = 50;
+    params.max_piece_bytes = 50;
     assert_int_equal(gpt2_encoder_create(tokenizer, &params, &stream.encoder), GPT2_OK);
     memset(spaces, ' ', sizeof spaces);
     assert_int_equal(push(&stream, "ab a", 4, false), GPT2_OK);
-    for (int i = 0; i < 2; i++) { /* a byte without a token, and then a stretch, at either end */
+    for (int i = 0; i < 2; i++) { /* a byte without a token, and then a piece, at either end */
         assert_int_equal(push(&stream, "c", 1, true), GPT2_ERR_TOKEN);
         assert_non_null(strstr(gpt2_encoder_error(stream.encoder), "0x63 at offset 4 of the text"));
-        assert_int_equal(push(&stream, spaces, 200, i == 0), GPT2_ERR_STRETCH);
+        assert_int_equal(push(&stream, spaces, 200, i == 0), GPT2_ERR_PIECE);
         assert_non_null(strstr(gpt2_encoder_error(stream.encoder), "at offset 4 of the text"));
         assert_int_equal(gpt2_encode(stream.encoder, "b", 1, 0x40, NULL, 0, &n_ids),
                          GPT2_ERR_ARGUMENT);

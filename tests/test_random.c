@@ -3,7 +3,7 @@
  */
 #include "tiny_model.h"
 
-#include "../lib/random.h"
+#include "decode/random.h"
 
 /* Random123's kat_vectors. */
 static void test_philox(void **state)

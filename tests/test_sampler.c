@@ -10,8 +10,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "../lib/random.h"
-#include "../lib/session.h"
+#include "decode/random.h"
+#include "model/session.h"
 
 #define N_VOCAB 97
 #define N_DRAWS 120000
@@ -346,10 +346,10 @@ static void test_not_numbers(void **state)
         memcpy(wanted, noise, sizeof wanted);
         wanted[i / 2 % N_VOCAB] = bad[i / 2 / N_VOCAB];
         put_logits(NULL);
-        check_fails(&params, GPT2_ERR_NAN, "NaN or +infinity");
+        check_fails(&params, GPT2_ERR_NONFINITE, "NaN or +infinity");
     }
     put_all(-INFINITY);
-    check_fails(&params, GPT2_ERR_NAN, "nothing but -infinity");
+    check_fails(&params, GPT2_ERR_NONFINITE, "nothing but -infinity");
     wanted[8] = -3e38f; /* the only one left, however small */
     put_logits(NULL);
     assert_int_equal(sample(&params), 8);
@@ -361,9 +361,9 @@ static void test_not_numbers(void **state)
     for (params.position = 0; params.position < 100; params.position++)
         assert_int_equal(sample(&params), 9);
     params.temperature = 0.5f; /* 6e38 is no float */
-    check_fails(&params, GPT2_ERR_NAN, "temperature");
+    check_fails(&params, GPT2_ERR_NONFINITE, "temperature");
     put_all(-FLT_MAX); /* nor is twice that */
-    check_fails(&params, GPT2_ERR_NAN, "temperature");
+    check_fails(&params, GPT2_ERR_NONFINITE, "temperature");
 }
 
 static void test_ranges(void **state)

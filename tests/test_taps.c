@@ -11,8 +11,8 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "../lib/model.h"
-#include "../lib/pack.h"
+#include "model/model.h"
+#include "../lib/model/pack.h"
 
 #define MAX_RECORDS 4096
 

@@ -187,7 +187,8 @@ static void check_merging(struct pair pair, const char *text, size_t n_bytes)
         const char *bytes;
         size_t length;
 
-        assert_int_equal(gpt2_token_bytes(pair.tokenizer, ids[i], &bytes, &length), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, ids[i], &bytes, &length),
+                         GPT2_OK);
         if (length != strlen(symbols[i]) || memcmp(bytes, symbols[i], length) != 0)
             fail_msg("\"%.*s\": token %zu is \"%.*s\", wanted \"%s\"", (int)n_bytes, text, i,
                      (int)length, bytes, symbols[i]);
@@ -336,7 +337,7 @@ static void test_special(void **state)
 
     (void)state;
     assert_true(eot >= 0);
-    assert_int_equal(gpt2_token_bytes(pair.tokenizer, eot, &bytes, &n_bytes), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, eot, &bytes, &n_bytes), GPT2_OK);
     assert_int_equal(n_bytes, sizeof EOT - 1);
     assert_memory_equal(bytes, EOT, n_bytes);
     for (size_t i = 0; i < COUNT(parts) * COUNT(parts); i++) {

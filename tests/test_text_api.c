@@ -51,7 +51,7 @@ static void test_buffers(void **state)
     close_pair(pair);
 }
 
-static void test_stretch(void **state)
+static void test_piece(void **state)
 {
     struct pair pair = open_pair(DEMO);
     static const size_t lengths[] = {1, 2, 16, 31, 32, 33, 100, 256, 257, 4097};
@@ -67,20 +67,20 @@ static void test_stretch(void **state)
         char wanted[256];
 
         assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
-        assert_int_equal(params.max_stretch_bytes, 65536);
-        params.max_stretch_bytes = lengths[i];
+        assert_int_equal(params.max_piece_bytes, 65536);
+        params.max_piece_bytes = lengths[i];
         assert_int_equal(gpt2_encoder_create(pair.tokenizer, &params, &encoder), GPT2_OK);
         assert_string_equal(gpt2_encoder_error(encoder), "");
         assert_int_equal(gpt2_encode(encoder, text, lengths[i], 0, ids, COUNT(ids), &n_ids), 0);
         assert_true(n_ids > 0);
-        text[0] = '1'; /* one byte, then a stretch that is too long */
+        text[0] = '1'; /* one byte, then a piece that is too long */
         assert_int_equal(gpt2_encode(encoder, text, lengths[i] + 2, 0, ids, COUNT(ids), &n_ids),
-                         GPT2_ERR_STRETCH);
+                         GPT2_ERR_PIECE);
         text[0] = 'x';
         assert_int_equal(n_ids, 0);
         (void)sprintf(wanted,
-                      "a stretch of %zu bytes without a break at offset 1 of the text; the encoder "
-                      "was made for max_stretch_bytes %zu",
+                      "a piece of %zu bytes without a break at offset 1 of the text; the encoder "
+                      "was made for max_piece_bytes %zu",
                       lengths[i] + 1, lengths[i]);
         assert_string_equal(gpt2_encoder_error(encoder), wanted);
         /* the encoder goes on working, and its line ends with the next call */
@@ -107,7 +107,8 @@ static void test_arguments(void **state)
     for (size_t i = 0; i < COUNT(beyond); i++) {
         bytes = "";
         n = 7;
-        assert_int_equal(gpt2_token_bytes(pair.tokenizer, beyond[i], &bytes, &n), GPT2_ERR_TOKEN);
+        assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, beyond[i], &bytes, &n),
+                         GPT2_ERR_TOKEN);
         assert_null(bytes);
         assert_int_equal(n, 0);
         n = 7;
@@ -116,7 +117,7 @@ static void test_arguments(void **state)
         assert_int_equal(n, 0);
     }
     for (int32_t i = 0; i < n_vocab; i++) {
-        assert_int_equal(gpt2_token_bytes(pair.tokenizer, i, &bytes, &n), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, i, &bytes, &n), GPT2_OK);
         assert_true(n > 0);
     }
 
@@ -197,10 +198,10 @@ static void test_encoder_params(void **state)
     assert_string_equal(line, "gpt2_encoder_params.reserved is 2, wanted 0");
     params->reserved = 0;
     for (size_t i = 0; i < COUNT(refused); i++) {
-        params->max_stretch_bytes = refused[i];
+        params->max_piece_bytes = refused[i];
         assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_ARGUMENT);
         assert_null(encoder);
-        assert_non_null(strstr(line, "max_stretch_bytes is "));
+        assert_non_null(strstr(line, "max_piece_bytes is "));
     }
     params->struct_size = 0;
     assert_int_equal(gpt2_encoder_create(pair.tokenizer, params, &encoder), GPT2_ERR_ARGUMENT);
@@ -210,7 +211,7 @@ static void test_encoder_params(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buffers),        cmocka_unit_test(test_stretch),
+        cmocka_unit_test(test_buffers),        cmocka_unit_test(test_piece),
         cmocka_unit_test(test_arguments),      cmocka_unit_test(test_tokenizer_params),
         cmocka_unit_test(test_encoder_params),
     };

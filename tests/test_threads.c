@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #endif
 
-#include "threads.h"
+#include "base/threads.h"
 #include "tiny_model.h"
 
 #include <sched.h>

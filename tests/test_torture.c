@@ -172,7 +172,7 @@ static int32_t make_encoder(const struct scenario *scenario, void **made, char *
     (void)gpt2_encoder_params_init(&params, sizeof params);
     params.errbuf = line;
     params.errbuf_size = n;
-    params.max_stretch_bytes = 200000; /* over 2 MiB: advice is asked for */
+    params.max_piece_bytes = 200000; /* over 2 MiB: advice is asked for */
     status = gpt2_encoder_create(gpt2_model_tokenizer(resident), &params, &encoder);
     *made = encoder;
     return status;

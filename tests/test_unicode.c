@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "../lib/pretokenize.h"
-#include "../lib/unicode.h"
+#include "text/pretokenize.h"
+#include "text/unicode.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 

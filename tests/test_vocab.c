@@ -87,7 +87,8 @@ static void test_symbols(void **state)
         const char *bytes;
         size_t n_bytes;
 
-        assert_int_equal(gpt2_token_bytes(pair.tokenizer, wanted[i].id, &bytes, &n_bytes), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, wanted[i].id, &bytes, &n_bytes),
+                         GPT2_OK);
         assert_non_null(bytes);
         if (n_bytes != wanted[i].n_bytes || memcmp(bytes, wanted[i].bytes, n_bytes) != 0)
             fail_msg("token %d has other bytes", (int)wanted[i].id);
@@ -96,7 +97,7 @@ static void test_symbols(void **state)
     close_pair(pair);
 }
 
-/* Bytes without a token, in a short and in a long stretch. */
+/* Bytes without a token, in a short and in a long piece. */
 static void test_missing_bytes(void **state)
 {
     struct pair pair;
@@ -237,12 +238,14 @@ static void test_limits(void **state)
     put_vocabulary(vocab, "");
     pair = open_pair(DIRECTORY);
     assert_int_equal(gpt2_tokenizer_n_vocab(pair.tokenizer), 2097152);
-    assert_int_equal(gpt2_token_bytes(pair.tokenizer, 1, &bytes, &n_bytes), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, 1, &bytes, &n_bytes), GPT2_OK);
     assert_int_equal(n_bytes, sizeof text);
     assert_memory_equal(bytes, text, n_bytes);
-    assert_int_equal(gpt2_token_bytes(pair.tokenizer, 2097151, &bytes, &n_bytes), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, 2097151, &bytes, &n_bytes),
+                     GPT2_OK);
     assert_int_equal(n_bytes, 4);
-    assert_int_equal(gpt2_token_bytes(pair.tokenizer, 2097150, &bytes, &n_bytes), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_token_bytes(pair.tokenizer, 2097150, &bytes, &n_bytes),
+                     GPT2_OK);
     assert_int_equal(n_bytes, 0);
     /* no merge makes it, so no text has it */
     assert_int_equal(gpt2_encode(pair.encoder, text, sizeof text, 0, NULL, 0, &n), GPT2_ERR_BUFFER);

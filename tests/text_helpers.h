@@ -118,7 +118,7 @@ static inline int32_t load(const char *directory, gpt2_tokenizer **tokenizer)
     return gpt2_tokenizer_load(directory, &params, tokenizer);
 }
 
-/* A tokenizer with an encoder for stretches of up to a million bytes and some. */
+/* A tokenizer with an encoder for pieces of up to a million bytes and some. */
 struct pair {
     gpt2_tokenizer *tokenizer;
     gpt2_encoder *encoder;
@@ -133,7 +133,7 @@ static inline struct pair open_pair(const char *directory)
         fail_msg("%s: %s", directory, line);
     assert_string_equal(line, "");
     assert_int_equal(gpt2_encoder_params_init(&params, sizeof params), GPT2_OK);
-    params.max_stretch_bytes = MILLION + 100;
+    params.max_piece_bytes = MILLION + 100;
     assert_int_equal(gpt2_encoder_create(pair.tokenizer, &params, &pair.encoder), GPT2_OK);
     return pair;
 }

@@ -6,7 +6,7 @@
 #endif
 
 #include "tiny_model.h"
-#include "../lib/session.h"
+#include "model/session.h"
 
 #include <fenv.h>
 #include <inttypes.h>

@@ -33,7 +33,7 @@ ERR_TOKEN = -2
 ERR_CONTEXT = -3
 ERR_ROW = -4
 ERR_BUFFER = -5
-ERR_STRETCH = -6
+ERR_PIECE = -6
 ERR_MEMORY = -20
 ERR_THREAD = -21
 ERR_FILE = -40
@@ -41,7 +41,7 @@ ERR_FORMAT = -41
 ERR_UNSUPPORTED = -42
 ERR_CANCELLED = -60
 ERR_DEADLINE = -61
-ERR_NAN = -80
+ERR_NONFINITE = -80
 
 ENCODE_SPECIAL = 1
 LAST_ROW = -1
@@ -76,7 +76,7 @@ class ModelInfo(ctypes.Structure):
 
 
 class EncoderParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32), ("max_stretch_bytes", c_size_t),
+    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32), ("max_piece_bytes", c_size_t),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t)]
 
 
@@ -236,7 +236,7 @@ class Model:
         data = text.encode() if isinstance(text, str) else text
         model, tokenizer = self._open(), self._tokenizer()
         params = _params(EncoderParams, _lib.gpt2_encoder_params_init,
-                         max_stretch_bytes=max(len(data), 1))  # enough for any text so long
+                         max_piece_bytes=max(len(data), 1))  # enough for any text so long
         encoder = _Object(_lib.gpt2_encoder_create, _lib.gpt2_encoder_free, tokenizer, params,
                           model)
         ids, n_ids = (c_int32 * len(data))(), c_size_t()

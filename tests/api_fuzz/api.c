@@ -46,7 +46,7 @@ static const struct {
     {GPT2_ERR_CONTEXT, "CONTEXT"},
     {GPT2_ERR_ROW, "ROW"},
     {GPT2_ERR_BUFFER, "BUFFER"},
-    {GPT2_ERR_STRETCH, "STRETCH"},
+    {GPT2_ERR_PIECE, "PIECE"},
     {GPT2_ERR_MEMORY, "MEMORY"},
     {GPT2_ERR_THREAD, "THREAD"},
     {GPT2_ERR_FILE, "FILE"},
@@ -54,7 +54,7 @@ static const struct {
     {GPT2_ERR_UNSUPPORTED, "UNSUPPORTED"},
     {GPT2_ERR_CANCELLED, "CANCELLED"},
     {GPT2_ERR_DEADLINE, "DEADLINE"},
-    {GPT2_ERR_NAN, "NAN"},
+    {GPT2_ERR_NONFINITE, "NONFINITE"},
 };
 
 static uint64_t seed = 1, random_state;

@@ -31,7 +31,7 @@
     X(gpt2_cpu_features, "")                                             \
     X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                              \
     X(gpt2_decode_part, "BUFFER TOKEN ARGUMENT")                         \
-    X(gpt2_encode, "BUFFER STRETCH TOKEN ARGUMENT")                      \
+    X(gpt2_encode, "BUFFER PIECE TOKEN ARGUMENT")                        \
     X(gpt2_encoder_create, "MEMORY ARGUMENT UNSUPPORTED")                \
     X(gpt2_encoder_error, "")                                            \
     X(gpt2_encoder_free, "")                                             \
@@ -45,7 +45,7 @@
     X(gpt2_model_load, "FILE FORMAT UNSUPPORTED MEMORY THREAD ARGUMENT") \
     X(gpt2_model_params_init, "ARGUMENT")                                \
     X(gpt2_model_tokenizer, "")                                          \
-    X(gpt2_sample, "ROW NAN ARGUMENT UNSUPPORTED")                       \
+    X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                 \
     X(gpt2_sample_params_init, "ARGUMENT")                               \
     X(gpt2_session_after_fork, "ARGUMENT")                               \
     X(gpt2_session_cancel, "")                                           \
@@ -64,7 +64,7 @@
     X(gpt2_session_size, "MEMORY ARGUMENT UNSUPPORTED")                  \
     X(gpt2_strerror, "")                                                 \
     X(gpt2_tap_name, "ARGUMENT BUFFER")                                  \
-    X(gpt2_token_bytes, "TOKEN ARGUMENT")                                \
+    X(gpt2_tokenizer_token_bytes, "TOKEN ARGUMENT")                      \
     X(gpt2_tokenizer_eot, "")                                            \
     X(gpt2_tokenizer_free, "")                                           \
     X(gpt2_tokenizer_load, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")    \

@@ -2,8 +2,8 @@
  * api_encoder.c: encoders, and from text to ids, whole or in parts.
  */
 #include "api_text.h"
-#include "pretokenize.h"
-#include "text.h"
+#include "text/pretokenize.h"
+#include "text/text.h"
 
 #define N_ENCODERS 8
 
@@ -11,7 +11,7 @@ static struct encoder {
     gpt2_encoder *handle;
     unsigned char *block; /* that it was made in; NULL: its own */
     const struct fuzz_tokenizer *tokenizer;
-    size_t max_stretch_bytes;
+    size_t max_piece_bytes;
     char line[512]; /* what gpt2_encoder_error() is to say */
 
     char text[FUZZ_MOST_BYTES + 8]; /* what is to be encoded */
@@ -43,7 +43,7 @@ static size_t special_at(const char *text, size_t at, size_t n, bool special)
 /* What a text has that encoding it must refuse. */
 struct verdict {
     bool has_bad_byte; /* one without a token */
-    bool is_too_long;  /* a stretch of it */
+    bool is_too_long;  /* a piece of it */
 };
 
 static struct verdict judge_text(const struct encoder *encoder, const char *text, size_t n,
@@ -60,7 +60,7 @@ static struct verdict judge_text(const struct encoder *encoder, const char *text
         while (at < end) {
             size_t length = gpt2i_piece_length((const unsigned char *)text + at, end - at);
 
-            verdict.is_too_long |= length > encoder->max_stretch_bytes;
+            verdict.is_too_long |= length > encoder->max_piece_bytes;
             for (; length > 0; length--)
                 verdict.has_bad_byte |= !tokenizer->has_byte[(unsigned char)text[at++]];
         }
@@ -88,9 +88,9 @@ static const char *name_of(const struct encoder *encoder)
 
     if (encoder == NULL)
         return "NULL";
-    (void)snprintf(name, sizeof name, "encoder %d (%s, max_stretch_bytes %zu)",
+    (void)snprintf(name, sizeof name, "encoder %d (%s, max_piece_bytes %zu)",
                    (int)(encoder - encoders), encoder->tokenizer->directory,
-                   encoder->max_stretch_bytes);
+                   encoder->max_piece_bytes);
     return name;
 }
 
@@ -120,15 +120,15 @@ static bool make_params(struct fuzz_params *params, gpt2_encoder_params *known)
     (void)gpt2_encoder_params_init(known, sizeof *known);
     if (params->writable) {
         memcpy(known, params->at, sizeof *known);
-        known->max_stretch_bytes = fuzz_chance(8) ? PICK(odd) : PICK(sizes);
+        known->max_piece_bytes = fuzz_chance(8) ? PICK(odd) : PICK(sizes);
         known->reserved = fuzz_chance(16) ? 1u << fuzz_below(32) : 0;
         memcpy(params->at, known, sizeof *known);
     }
-    right = known->reserved == 0 && known->max_stretch_bytes > 0 &&
-            known->max_stretch_bytes <= INT32_MAX;
+    right =
+        known->reserved == 0 && known->max_piece_bytes > 0 && known->max_piece_bytes <= INT32_MAX;
     fuzz_may(!right, GPT2_ERR_ARGUMENT);
-    fuzz_say("params %s, max_stretch_bytes %zu", params->at == NULL ? "NULL" : "given",
-             known->max_stretch_bytes);
+    fuzz_say("params %s, max_piece_bytes %zu", params->at == NULL ? "NULL" : "given",
+             known->max_piece_bytes);
     return right;
 }
 
@@ -146,8 +146,7 @@ static void do_encoder_size(void)
     fuzz_params_check(&params, ok);
     REQUIRE(out == NULL || (n_bytes > 0) == ok, "found a size of %zu", n_bytes);
     if (ok) /* "about 19 bytes for each" */
-        REQUIRE(n_bytes > 16 * known.max_stretch_bytes &&
-                    n_bytes < 20 * known.max_stretch_bytes + 8192,
+        REQUIRE(n_bytes > 16 * known.max_piece_bytes && n_bytes < 20 * known.max_piece_bytes + 8192,
                 "found a size of %zu", n_bytes);
 }
 
@@ -185,7 +184,7 @@ static void do_make(void)
     }
     fuzz_call(in_place ? FUZZ_gpt2_encoder_init : FUZZ_gpt2_encoder_create, " ");
     is_right = make_params(&params, &known) && of != NULL && out != NULL;
-    is_huge = known.max_stretch_bytes == INT32_MAX;
+    is_huge = known.max_piece_bytes == INT32_MAX;
     fuzz_may(of == NULL || out == NULL, GPT2_ERR_ARGUMENT);
     if (in_place) {
         size_t wanted = 0, n_bytes;
@@ -223,7 +222,7 @@ static void do_make(void)
     encoder->handle = handle;
     encoder->block = block;
     encoder->tokenizer = tokenizer;
-    encoder->max_stretch_bytes = known.max_stretch_bytes;
+    encoder->max_piece_bytes = known.max_piece_bytes;
     encoder->line[0] = '\0';
     forget_text(encoder);
     fuzz_check_line(gpt2_encoder_error(handle), true);
@@ -274,7 +273,7 @@ static size_t judge_ids(const struct encoder *encoder, const char *text, size_t 
     return n_ids;
 }
 
-/* Whether a stretch of text[n_bytes] is too long however it goes on. */
+/* Whether a piece of text[n_bytes] is too long however it goes on. */
 static bool is_too_long_for_ever(const struct encoder *encoder, size_t n_bytes)
 {
     static const char *const ends[] = {"", "a", "1", "!", " ", " a", "'s", "\xc3\xa9", FUZZ_EOT};
@@ -330,8 +329,8 @@ static void take_ids(struct encoder *encoder, const struct encode_call *call)
         const char *bytes;
         size_t n_bytes;
 
-        REQUIRE(gpt2_token_bytes(encoder->tokenizer->handle, call->ids[i], &bytes, &n_bytes) ==
-                    GPT2_OK,
+        REQUIRE(gpt2_tokenizer_token_bytes(encoder->tokenizer->handle, call->ids[i], &bytes,
+                                           &n_bytes) == GPT2_OK,
                 "found id %d", (int)call->ids[i]);
         encoder->ids[encoder->n_ids++] = call->ids[i];
         encoder->n_encoded += n_bytes;
@@ -353,7 +352,7 @@ static int32_t encode_part(struct encode_call *call, size_t n_whole)
             "the parts gave %zu ids, the whole text has %zu", encoder->n_ids, n_wanted);
     n_left = verdict.has_bad_byte ? n_whole : n_wanted - encoder->n_ids;
     fuzz_may(verdict.has_bad_byte, GPT2_ERR_TOKEN);
-    fuzz_may(verdict.is_too_long, GPT2_ERR_STRETCH);
+    fuzz_may(verdict.is_too_long, GPT2_ERR_PIECE);
     fuzz_may((more || (!verdict.has_bad_byte && !verdict.is_too_long)) && n_left > call->capacity,
              GPT2_ERR_BUFFER);
     /* the ids of what is held back may be few enough, or it may be what cannot be encoded */
@@ -369,15 +368,15 @@ static int32_t encode_part(struct encode_call *call, size_t n_whole)
                 "found ids that the whole text does not have");
         REQUIRE(more || encoder->n_ids == n_wanted, "found %zu ids, expected %zu", encoder->n_ids,
                 n_wanted);
-        REQUIRE(n_whole - encoder->n_encoded < encoder->max_stretch_bytes + 64,
+        REQUIRE(n_whole - encoder->n_encoded < encoder->max_piece_bytes + 64,
                 "found %zu bytes held back", n_whole - encoder->n_encoded);
         encoder->n_text = n_whole;
         if (!more)
             forget_text(encoder);
         return status;
     }
-    if (status == GPT2_ERR_STRETCH && more)
-        REQUIRE(is_too_long_for_ever(encoder, n_whole), "found STRETCH where the text may go on");
+    if (status == GPT2_ERR_PIECE && more)
+        REQUIRE(is_too_long_for_ever(encoder, n_whole), "found PIECE where the text may go on");
     if (status == GPT2_ERR_BUFFER)
         REQUIRE(call->n_ids > call->capacity && call->n_ids <= n_left &&
                     (more || call->n_ids == n_left),
@@ -449,7 +448,7 @@ static void do_encode(void)
     }
     status = encode_part(&call, n_whole);
     settle(encoder, status);
-    if ((status == GPT2_ERR_TOKEN || status == GPT2_ERR_STRETCH) && fuzz_chance(2))
+    if ((status == GPT2_ERR_TOKEN || status == GPT2_ERR_PIECE) && fuzz_chance(2))
         reset(encoder);
     if (status != GPT2_ERR_BUFFER)
         return;

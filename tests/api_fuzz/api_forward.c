@@ -77,7 +77,7 @@ static void check_tap(const struct fuzz_session *session, const gpt2_tap *tap)
 
 static int32_t on_tap(void *user, const gpt2_tap *tap)
 {
-    static const int32_t ends[] = {1, -1, INT32_MIN, INT32_MAX, GPT2_ERR_NAN};
+    static const int32_t ends[] = {1, -1, INT32_MIN, INT32_MAX, GPT2_ERR_NONFINITE};
     struct fuzz_session *session = user;
     bool is_it;
 

@@ -8,7 +8,7 @@
 #include "../tiny_model.h"
 #undef COUNT
 #include "api.h"
-#include "model.h"
+#include "model/model.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -248,9 +248,9 @@ static void do_model_tokenizer(void)
             "found a tokenizer where there is none, or none");
     if (tokenizer == NULL)
         return;
-    fuzz_call(FUZZ_gpt2_token_bytes, "that of %s, id %d", model->directory, (int)id);
+    fuzz_call(FUZZ_gpt2_tokenizer_token_bytes, "that of %s, id %d", model->directory, (int)id);
     fuzz_may(id >= model->n_vocab, GPT2_ERR_TOKEN);
-    if (fuzz_result(gpt2_token_bytes(tokenizer, id, &bytes, &n_bytes)))
+    if (fuzz_result(gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes)))
         REQUIRE((n_bytes > 0) == (id < 97) && bytes != NULL, "found %zu bytes", n_bytes);
 }
 

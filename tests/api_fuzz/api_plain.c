@@ -3,7 +3,7 @@
  */
 #include "api.h"
 
-#define MOST_STRUCT_BYTES 4096 /* lib/params.h: no struct will ever be as large */
+#define MOST_STRUCT_BYTES 4096 /* lib/base/params.h: no struct will ever be as large */
 
 /* -------------------------------------------------------------------------------- the params -- */
 
@@ -35,7 +35,7 @@ static void encoder_defaults(const void *at)
     const gpt2_encoder_params *params = at;
 
     DEFAULT(reserved, 0);
-    DEFAULT(max_stretch_bytes, 65536);
+    DEFAULT(max_piece_bytes, 65536);
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
 }

@@ -86,7 +86,7 @@ static void fill_sample(gpt2_sample_params *known)
     }
 }
 
-/* The rule of GPT2_ERR_NAN; the largest logit's lowest id if there is one. */
+/* The rule of GPT2_ERR_NONFINITE; the largest logit's lowest id if there is one. */
 static bool can_sample(const float *logits, int32_t n, float temperature, int32_t *best)
 {
     bool bad = false;
@@ -136,7 +136,7 @@ static void do_sample(void)
     if (session != NULL && row_fits(session, row, &kept)) {
         logits = handle->logits + (size_t)kept * (size_t)session->model->n_vocab;
         fuzz_may(!can_sample(logits, session->model->n_vocab, known.temperature, &best),
-                 GPT2_ERR_NAN);
+                 GPT2_ERR_NONFINITE);
     }
     fuzz_may(session != NULL && logits == NULL, GPT2_ERR_ROW);
     fuzz_say("%s, row %d, params %s, temperature %g, top_k %d, top_p %g, position %lld, id %s",

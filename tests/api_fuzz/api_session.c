@@ -179,18 +179,18 @@ static int32_t random_threads(void)
 
 static uint32_t parallel_for_state;
 
-/* A host's pool without threads: from any strand on around, and sometimes none. */
-static void parallel_for(void *user, int32_t n_strands,
-                         void (*strand)(void *argument, int32_t index), void *argument)
+/* A host's pool without threads: from any worker on around, and sometimes none. */
+static void parallel_for(void *user, int32_t n_workers,
+                         void (*worker)(void *argument, int32_t index), void *argument)
 {
     uint32_t *state = user;
     int32_t first;
 
-    REQUIRE(n_strands > 1 && n_strands <= 256, "found %d strands", (int)n_strands);
+    REQUIRE(n_workers > 1 && n_workers <= 256, "found %d workers", (int)n_workers);
     *state = *state * 1664525 + 1013904223;
-    first = (int32_t)((*state >> 8) % (uint32_t)n_strands);
-    for (int32_t i = 0; i < n_strands && (*state >> 28) > 0; i++)
-        strand(argument, (first + i) % n_strands);
+    first = (int32_t)((*state >> 8) % (uint32_t)n_workers);
+    for (int32_t i = 0; i < n_workers && (*state >> 28) > 0; i++)
+        worker(argument, (first + i) % n_workers);
 }
 
 /* Fields right, on the border, and sometimes wrong. */

@@ -6,7 +6,7 @@
 #define FUZZ_API_SESSION_H
 
 #include "api.h"
-#include "session.h"
+#include "model/session.h"
 
 #define FUZZ_MOST_TOKENS 200 /* the longest n_positions of fuzz_models */
 

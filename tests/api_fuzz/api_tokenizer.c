@@ -85,12 +85,12 @@ static void do_token_bytes(void)
     const gpt2_tokenizer *handle = fuzz_chance(16) ? NULL : fuzz_tokenizers[at].handle;
     char decoded[256];
 
-    fuzz_call(FUZZ_gpt2_token_bytes, "%s, id %d, bytes %s, n_bytes %s",
+    fuzz_call(FUZZ_gpt2_tokenizer_token_bytes, "%s, id %d, bytes %s, n_bytes %s",
               handle == NULL ? "NULL" : fuzz_tokenizers[at].directory, (int)id,
               out == NULL ? "NULL" : "given", n_out == NULL ? "NULL" : "given");
     fuzz_may(handle == NULL || out == NULL || n_out == NULL, GPT2_ERR_ARGUMENT);
     fuzz_may(handle != NULL && !has_id(at, id), GPT2_ERR_TOKEN);
-    if (fuzz_result(gpt2_token_bytes(handle, id, out, n_out))) {
+    if (fuzz_result(gpt2_tokenizer_token_bytes(handle, id, out, n_out))) {
         REQUIRE(gpt2_decode(handle, &id, 1, decoded, sizeof decoded, &n_decoded) == GPT2_OK &&
                     n_decoded == n_bytes && (n_bytes > 0) == has_bytes(at, id) &&
                     memcmp(decoded, bytes, n_bytes) == 0,
@@ -121,7 +121,8 @@ static void do_decode(void)
 
             ids[i] = random_id(at, 100);
             known &= has_id(at, ids[i]);
-            if (gpt2_token_bytes(fuzz_tokenizers[at].handle, ids[i], &bytes, &n) == GPT2_OK) {
+            if (gpt2_tokenizer_token_bytes(fuzz_tokenizers[at].handle, ids[i], &bytes, &n) ==
+                GPT2_OK) {
                 memcpy(wanted + total, bytes, n);
                 total += n;
             }
@@ -252,7 +253,8 @@ static void decode_part(size_t at, gpt2_decode_state *state, bool more, unsigned
         if (at == 0 && fuzz_chance(2)) /* the tokens of single bytes from 0x80 on come early */
             ids[i] = (int32_t)fuzz_below(256);
         known &= has_id(at, ids[i]);
-        if (gpt2_token_bytes(fuzz_tokenizers[at].handle, ids[i], &bytes, &length) == GPT2_OK) {
+        if (gpt2_tokenizer_token_bytes(fuzz_tokenizers[at].handle, ids[i], &bytes, &length) ==
+            GPT2_OK) {
             memcpy(text + n, bytes, length);
             n += length;
         }

@@ -8,7 +8,7 @@
  * longest time that one token took, in any round.
  */
 #include "gpt2.h"
-#include "threads.h"
+#include "base/threads.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
  * Exit status: 0, or 1 where a kernel differs from its definition or touches memory not its own.
  */
 #include "checkkernels.h"
-#include "cpu.h"
-#include "fpstate.h"
+#include "kernels/cpu.h"
+#include "base/fpstate.h"
 
 #include <signal.h>
 #include <stdlib.h>

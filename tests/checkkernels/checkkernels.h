@@ -8,7 +8,7 @@
 #ifndef CHECKKERNELS_H
 #define CHECKKERNELS_H
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 #include <stdio.h>
 

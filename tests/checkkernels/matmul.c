@@ -2,8 +2,8 @@
  * matmul.c: the matrix product against its definition, one output at a time.
  */
 #include "checkkernels.h"
-#include "fma.h"
-#include "session.h"
+#include "kernels/fma.h"
+#include "model/session.h"
 
 #include <stdlib.h>
 
@@ -100,7 +100,7 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     case_run(call_matmul, define_matmul, m, 3);
 }
 
-/* A panel as lib/pack.h makes them, but of any width; rows 'gap' floats apart. */
+/* A panel as lib/model/pack.h makes them, but of any width; rows 'gap' floats apart. */
 static struct gpt2i_matmul packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap)
 {
     return (struct gpt2i_matmul){
@@ -113,7 +113,7 @@ static struct gpt2i_matmul packed(size_t n_rows, size_t n_k, size_t n_outputs, s
     };
 }
 
-/* As lib/attention.c calls for two heads and two pages: queries against a page of keys. */
+/* As lib/model/attention.c calls for two heads and two pages: queries against a page of keys. */
 static struct gpt2i_matmul scores_of_page(size_t n_rows, size_t head_dim, size_t n_positions)
 {
     return (struct gpt2i_matmul){

@@ -3,7 +3,7 @@
  * scalar ones, whose accuracy tests/test_kernels.c measures.
  */
 #include "checkkernels.h"
-#include "fma.h"
+#include "kernels/fma.h"
 
 #include <inttypes.h>
 #include <math.h>

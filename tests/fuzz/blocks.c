@@ -12,7 +12,7 @@
 #endif
 
 #include "blocks.h"
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -8,8 +8,8 @@
 #define ENCODING_H
 
 #include "fuzz.h"
-#include "pretokenize.h"
-#include "vocab.h"
+#include "text/pretokenize.h"
+#include "text/vocab.h"
 
 static inline size_t naive_span(const gpt2_tokenizer *tokenizer, const uint8_t *text,
                                 size_t n_bytes, int32_t *ids, size_t *longest_piece)
@@ -151,31 +151,31 @@ static inline int32_t encode_repeated(gpt2_encoder *encoder, const struct encodi
 
 /* How a whole text, or the parts of one, must end with an encoder. */
 static inline void check_end(const struct encoding *wanted, int32_t status, size_t n_ids,
-                             size_t max_stretch_bytes)
+                             size_t max_piece_bytes)
 {
-    bool too_long = wanted->longest_piece > max_stretch_bytes;
+    bool too_long = wanted->longest_piece > max_piece_bytes;
 
-    CHECK(status == GPT2_OK || status == GPT2_ERR_STRETCH || status == GPT2_ERR_TOKEN);
+    CHECK(status == GPT2_OK || status == GPT2_ERR_PIECE || status == GPT2_ERR_TOKEN);
     if (wanted->n_ids == SIZE_MAX)
         CHECK(status != GPT2_OK);
     else
-        CHECK(status == (too_long ? GPT2_ERR_STRETCH : GPT2_OK));
+        CHECK(status == (too_long ? GPT2_ERR_PIECE : GPT2_OK));
     CHECK(status != GPT2_OK || n_ids == wanted->n_ids);
 }
 
 static inline void check_whole(gpt2_encoder *encoder, const struct encoding *wanted,
-                               size_t max_stretch_bytes)
+                               size_t max_piece_bytes)
 {
     size_t n_ids;
     int32_t status =
         encode_repeated(encoder, wanted, wanted->text, wanted->n_bytes, false, 0, &n_ids);
 
-    check_end(wanted, status, n_ids, max_stretch_bytes);
+    check_end(wanted, status, n_ids, max_piece_bytes);
 }
 
 /* Cut at pseudo-random places, which 'cuts' chooses: even ones in small parts, odd ones in larger. */
 static inline void check_parts(gpt2_encoder *encoder, const struct encoding *wanted, uint8_t cuts,
-                               size_t max_stretch_bytes)
+                               size_t max_piece_bytes)
 {
     uint32_t random = cuts;
     size_t at = 0, n_ids = 0, n_now;
@@ -191,17 +191,17 @@ static inline void check_parts(gpt2_encoder *encoder, const struct encoding *wan
             n = wanted->n_bytes - at;
         more = at + n < wanted->n_bytes || (random >> 30) == 0; /* the last may have no bytes */
         status = encode_repeated(encoder, wanted, wanted->text + at, n, more, n_ids, &n_now);
-        CHECK(n_now <= n + max_stretch_bytes + 64);
+        CHECK(n_now <= n + max_piece_bytes + 64);
         n_ids += n_now;
         at += n;
     }
-    check_end(wanted, status, n_ids, max_stretch_bytes);
+    check_end(wanted, status, n_ids, max_piece_bytes);
     CHECK(gpt2_encoder_reset(encoder) == GPT2_OK);
 }
 
 /* A short text, cut in two at every place. */
 static inline void check_each_cut(gpt2_encoder *encoder, const struct encoding *wanted,
-                                  size_t max_stretch_bytes)
+                                  size_t max_piece_bytes)
 {
     for (size_t cut = 0; cut <= wanted->n_bytes && wanted->n_bytes <= 32; cut++) {
         size_t n_first, n_second = 0;
@@ -210,7 +210,7 @@ static inline void check_each_cut(gpt2_encoder *encoder, const struct encoding *
         if (status == GPT2_OK)
             status = encode_part(encoder, wanted, wanted->text + cut, wanted->n_bytes - cut, false,
                                  n_first, wanted->n_bytes, &n_second);
-        check_end(wanted, status, n_first + n_second, max_stretch_bytes);
+        check_end(wanted, status, n_first + n_second, max_piece_bytes);
         CHECK(gpt2_encoder_reset(encoder) == GPT2_OK);
     }
 }

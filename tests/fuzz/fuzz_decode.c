@@ -6,7 +6,7 @@
  * each part but the last ends where no character is unfinished.
  */
 #include "fuzz.h"
-#include "unicode.h"
+#include "text/unicode.h"
 
 #define MOST_IDS 2048
 
@@ -86,7 +86,7 @@ static void check_parts(const int32_t *ids, size_t n_ids, uint32_t cuts, const c
         for (size_t i = 0; i < n; i++) {
             const char *bytes;
 
-            CHECK(gpt2_token_bytes(tokenizer, ids[at + i], &bytes, &n_bytes) == GPT2_OK);
+            CHECK(gpt2_tokenizer_token_bytes(tokenizer, ids[at + i], &bytes, &n_bytes) == GPT2_OK);
             n_part += n_bytes;
         }
         n_read += n_part;
@@ -127,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t n_bytes;
 
         ids[i] = id_of(data + 2 * i);
-        if (gpt2_token_bytes(tokenizer, ids[i], &bytes, &n_bytes) != GPT2_OK) {
+        if (gpt2_tokenizer_token_bytes(tokenizer, ids[i], &bytes, &n_bytes) != GPT2_OK) {
             valid = false;
             continue;
         }

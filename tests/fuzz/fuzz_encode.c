@@ -3,13 +3,13 @@
  *
  * The input's first byte is the options, the second where the text is cut when it is encoded in
  * parts; the rest is the text.  The ids are those of the definition of BPE, whatever the room, the
- * encoder and the cuts, and decoding them gives the text.  An encoder of short stretches gives the
- * same ids or says that a stretch is too long.
+ * encoder and the cuts, and decoding them gives the text.  An encoder of short pieces gives the
+ * same ids or says that a piece is too long.
  */
 #include "encoding.h"
 
-#define MOST_BYTES    4096
-#define SMALL_STRETCH 20
+#define MOST_BYTES  4096
+#define SMALL_PIECE 20
 
 static gpt2_tokenizer *tokenizer;
 static gpt2_encoder *large, *small;
@@ -22,9 +22,9 @@ static void set_up(void)
 
     CHECK(gpt2_tokenizer_load(DEMO, NULL, &tokenizer) == GPT2_OK);
     CHECK(gpt2_encoder_params_init(&params, sizeof params) == GPT2_OK);
-    params.max_stretch_bytes = MOST_BYTES;
+    params.max_piece_bytes = MOST_BYTES;
     CHECK(gpt2_encoder_create(tokenizer, &params, &large) == GPT2_OK);
-    params.max_stretch_bytes = SMALL_STRETCH;
+    params.max_piece_bytes = SMALL_PIECE;
     CHECK(gpt2_encoder_size(&params, &n_bytes) == GPT2_OK);
     memory = take_bytes(n_bytes + 3);
     CHECK(gpt2_encoder_init(tokenizer, &params, memory + 3, n_bytes, &small) == GPT2_OK);
@@ -51,10 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     wanted = naive_encoding(tokenizer, data + 2, size - 2, data[0] & 1);
     check_whole(large, &wanted, MOST_BYTES);
-    check_whole(small, &wanted, SMALL_STRETCH);
+    check_whole(small, &wanted, SMALL_PIECE);
     check_parts(large, &wanted, data[1], MOST_BYTES);
-    check_parts(small, &wanted, data[1], SMALL_STRETCH);
-    check_each_cut(small, &wanted, SMALL_STRETCH);
+    check_parts(small, &wanted, data[1], SMALL_PIECE);
+    check_each_cut(small, &wanted, SMALL_PIECE);
     check_decode(&wanted);
     free(wanted.ids);
     return 0;

@@ -1,13 +1,13 @@
 /*
- * fuzz_json.c: lib/json.h on any bytes.
+ * fuzz_json.c: lib/formats/json.h on any bytes.
  *
  * It accepts just what a second, recursive recogniser of RFC 8259 accepts; its events nest; strings
  * are what a second reading of their escapes gives; numbers are what the C library makes of them;
  * skipping a value and reading it come to the same.
  */
 #include "fuzz.h"
-#include "json.h"
-#include "unicode.h"
+#include "formats/json.h"
+#include "text/unicode.h"
 
 #include <errno.h>
 #include <math.h>

@@ -36,7 +36,7 @@ static void check_tokens(const gpt2_tokenizer *tokenizer)
 
     CHECK(n_vocab > 0 && eot >= -1 && eot < n_vocab);
     for (int32_t id = 0; id < n_vocab; id += 1 + id / 64) {
-        CHECK(gpt2_token_bytes(tokenizer, id, &bytes, &n_bytes) == GPT2_OK);
+        CHECK(gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes) == GPT2_OK);
         CHECK(gpt2_decode(tokenizer, &id, 1, NULL, 0, &n_all) ==
               (n_bytes == 0 ? GPT2_OK : GPT2_ERR_BUFFER));
         CHECK(n_all == n_bytes);
@@ -44,10 +44,10 @@ static void check_tokens(const gpt2_tokenizer *tokenizer)
             sum += (unsigned char)bytes[i];
     }
     CHECK(sum <= UINT32_MAX); /* a use, so that they are read */
-    CHECK(gpt2_token_bytes(tokenizer, n_vocab, &bytes, &n_bytes) == GPT2_ERR_TOKEN);
-    CHECK(gpt2_token_bytes(tokenizer, -1, &bytes, &n_bytes) == GPT2_ERR_TOKEN);
+    CHECK(gpt2_tokenizer_token_bytes(tokenizer, n_vocab, &bytes, &n_bytes) == GPT2_ERR_TOKEN);
+    CHECK(gpt2_tokenizer_token_bytes(tokenizer, -1, &bytes, &n_bytes) == GPT2_ERR_TOKEN);
     if (eot >= 0) {
-        CHECK(gpt2_token_bytes(tokenizer, eot, &bytes, &n_bytes) == GPT2_OK);
+        CHECK(gpt2_tokenizer_token_bytes(tokenizer, eot, &bytes, &n_bytes) == GPT2_OK);
         CHECK(n_bytes == GPT2I_EOT_BYTES && same_bytes(bytes, GPT2I_EOT_TEXT, n_bytes));
     }
 }
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         check_tokens(tokenizer);
         CHECK(gpt2_encoder_params_init(&params, sizeof params) == GPT2_OK);
-        params.max_stretch_bytes = text.n_bytes + 1;
+        params.max_piece_bytes = text.n_bytes + 1;
         CHECK(gpt2_encoder_create(tokenizer, &params, &encoder) == GPT2_OK);
         check_text(tokenizer, encoder, text, false);
         check_text(tokenizer, encoder, text, true);

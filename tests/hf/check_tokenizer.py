@@ -37,7 +37,7 @@ class Params(ctypes.Structure):  # gpt2_tokenizer_params
 
 class EncoderParams(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
-                ("max_stretch_bytes", ctypes.c_size_t),
+                ("max_piece_bytes", ctypes.c_size_t),
                 ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t)]
 
 
@@ -45,15 +45,15 @@ class LibGpt2:
     """A tokenizer and an encoder of the library at 'path'."""
     name = "libgpt2"
 
-    def __init__(self, path, directory, max_stretch_bytes=1 << 20):
+    def __init__(self, path, directory, max_piece_bytes=1 << 20):
         self.lib = lib = ctypes.CDLL(os.path.abspath(path))
-        self.max_stretch_bytes = max_stretch_bytes
+        self.max_piece_bytes = max_piece_bytes
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         lib.gpt2_tokenizer_load.argtypes = [ctypes.c_char_p, pointer, pointer]
         lib.gpt2_tokenizer_free.argtypes = [pointer]
         lib.gpt2_tokenizer_n_vocab.argtypes = [pointer]
         lib.gpt2_tokenizer_eot.argtypes = [pointer]
-        lib.gpt2_token_bytes.argtypes = [pointer, ctypes.c_int32, pointer, pointer]
+        lib.gpt2_tokenizer_token_bytes.argtypes = [pointer, ctypes.c_int32, pointer, pointer]
         lib.gpt2_decode.argtypes = [pointer, pointer, size, pointer, size, pointer]
         lib.gpt2_encoder_params_init.argtypes = [pointer, size]
         lib.gpt2_encoder_create.argtypes = [pointer, pointer, pointer]
@@ -70,7 +70,7 @@ class LibGpt2:
             raise RuntimeError(line.value.decode("utf-8", "replace"))
         encoder_params = EncoderParams()
         lib.gpt2_encoder_params_init(ctypes.byref(encoder_params), ctypes.sizeof(encoder_params))
-        encoder_params.max_stretch_bytes = max_stretch_bytes
+        encoder_params.max_piece_bytes = max_piece_bytes
         if lib.gpt2_encoder_create(self.tokenizer, ctypes.byref(encoder_params),
                                    ctypes.byref(self.encoder)) != 0:
             raise RuntimeError("no encoder")
@@ -103,7 +103,7 @@ class LibGpt2:
 
     def encode_parts(self, data, cuts, special=False):
         """The ids of bytes that come in parts, cut at the offsets 'cuts'."""
-        room = len(data) + self.max_stretch_bytes + 64
+        room = len(data) + self.max_piece_bytes + 64
         if room > len(self.ids):
             self.ids = (ctypes.c_int32 * room)()
         n, start = 0, 0
@@ -120,9 +120,9 @@ class LibGpt2:
 
     def token_bytes(self, token):
         where = ctypes.c_void_p()
-        status = self.lib.gpt2_token_bytes(self.tokenizer, token, ctypes.byref(where), self.n_ref)
+        status = self.lib.gpt2_tokenizer_token_bytes(self.tokenizer, token, ctypes.byref(where), self.n_ref)
         if status != 0:
-            raise RuntimeError(f"gpt2_token_bytes({token}): {status}")
+            raise RuntimeError(f"gpt2_tokenizer_token_bytes({token}): {status}")
         return ctypes.string_at(where, self.n.value)
 
     def encode_many(self, texts, special=False):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes lib/unicode_tables.h: the classes of all code points that GPT-2's pattern knows.
+"""Makes lib/text/unicode_tables.h: the classes of all code points that GPT-2's pattern knows.
 
     pip install unicodedata2==16.0.0 tiktoken
-    python3 tests/hf/make_unicode_tables.py > lib/unicode_tables.h
-    python3 tests/hf/make_unicode_tables.py --check lib/unicode_tables.h
+    python3 tests/hf/make_unicode_tables.py > lib/text/unicode_tables.h
+    python3 tests/hf/make_unicode_tables.py --check lib/text/unicode_tables.h
 
 The data are the general categories of Unicode 16.0.0 as the PyPI package unicodedata2 16.0.0 holds
 them.  That is the version that tiktoken 0.14.0 and Hugging Face tokenizers 0.23.3 split by; where

@@ -71,7 +71,7 @@ class Texts:
             yield text
 
     def text(self, rng, size):
-        """Stretches of one kind, from a single piece up to hundreds, spaces before some."""
+        """Pieces of one kind, from a single piece up to hundreds, spaces before some."""
         parts, n = [], 0
         while n < size:
             part = rng.choice(self.kinds)(rng, round(300 ** rng.random()))

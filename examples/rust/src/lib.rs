@@ -139,7 +139,7 @@ impl<'m> Tokenizer<'m> {
     pub fn encode(&self, text: impl AsRef<[u8]>) -> Result<Vec<i32>> {
         let text = text.as_ref();
         let mut params = params(raw::gpt2_encoder_params_init);
-        params.max_stretch_bytes = text.len().max(1);
+        params.max_piece_bytes = text.len().max(1);
         let encoder = create(|line, size, encoder| {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_encoder_create(self.0.as_ptr(), &params, encoder) }
@@ -171,7 +171,7 @@ impl<'m> Tokenizer<'m> {
     pub fn bytes(&self, id: i32) -> Result<&'m [u8]> {
         let (mut bytes, mut n_bytes) = (ptr::null(), 0);
         let status =
-            unsafe { raw::gpt2_token_bytes(self.0.as_ptr(), id, &mut bytes, &mut n_bytes) };
+            unsafe { raw::gpt2_tokenizer_token_bytes(self.0.as_ptr(), id, &mut bytes, &mut n_bytes) };
         check(status, c"")?;
         Ok(unsafe { std::slice::from_raw_parts(bytes.cast(), n_bytes) })
     }

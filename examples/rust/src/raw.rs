@@ -49,17 +49,17 @@ pub struct gpt2_model_info {
 pub struct gpt2_encoder_params {
     pub struct_size: u32,
     pub reserved: u32,
-    pub max_stretch_bytes: usize,
+    pub max_piece_bytes: usize,
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
 }
 
-pub type gpt2_strand = unsafe extern "C" fn(argument: *mut c_void, index: i32);
+pub type gpt2_worker = unsafe extern "C" fn(argument: *mut c_void, index: i32);
 
 pub type gpt2_parallel_for = unsafe extern "C" fn(
     user: *mut c_void,
-    n_strands: i32,
-    strand: gpt2_strand,
+    n_workers: i32,
+    worker: gpt2_worker,
     argument: *mut c_void,
 );
 
@@ -103,7 +103,7 @@ extern "C" {
     pub fn gpt2_model_free(model: *mut gpt2_model);
     pub fn gpt2_model_get_info(model: *const gpt2_model, info: *mut gpt2_model_info) -> i32;
     pub fn gpt2_model_tokenizer(model: *const gpt2_model) -> *const gpt2_tokenizer;
-    pub fn gpt2_token_bytes(
+    pub fn gpt2_tokenizer_token_bytes(
         tokenizer: *const gpt2_tokenizer,
         id: i32,
         bytes: *mut *const c_char,

@@ -1,0 +1,67 @@
+/*
+ * tensors.h: what every weight file is turned into: named tensors and where their bytes lie.
+ *
+ * Names are looked up exactly.  Bytes stay in the file; whoever wants a tensor reads its range with
+ * gpt2i_file_read(tensor->file, tensor->offset, ...).
+ */
+#ifndef GPT2I_TENSORS_H
+#define GPT2I_TENSORS_H
+
+#include "../base/file.h"
+
+#define GPT2I_TENSOR_DIMS       4   /* most dimensions of a tensor */
+#define GPT2I_TENSOR_NAME_BYTES 256 /* longest name, NUL included */
+
+struct gpt2i_tensor {
+    const char *name;  /* NUL-terminated, in the block of the tensors */
+    const char *dtype; /* as the file spells it, "F16"; NUL-terminated */
+    int32_t type;      /* GPT2_TYPE_*, -1 for any other dtype */
+    int32_t n_dims;
+    uint64_t dims[GPT2I_TENSOR_DIMS]; /* outermost first */
+    const struct gpt2i_file *file;
+    uint64_t offset; /* of its first byte in the file */
+    uint64_t n_bytes;
+};
+
+struct gpt2i_tensors {
+    struct gpt2i_file file;
+    size_t n_tensors;
+    struct gpt2i_tensor *items; /* sorted by name, no name twice */
+    char *names;                /* room for the names, filled by the reader of the format */
+    void *block;                /* items and names */
+    size_t block_bytes;
+};
+
+/* Opens a .safetensors file; 'tensors' must stay where it is (its items point to its file). */
+GPT2I_HIDDEN int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const char *path,
+                                            struct gpt2i_error *error);
+
+/* Closes the file and frees the block; does nothing after a failed open, or if all is zero. */
+GPT2I_HIDDEN void gpt2i_tensors_close(struct gpt2i_tensors *tensors);
+
+/* NULL if there is none of that name. */
+GPT2I_HIDDEN const struct gpt2i_tensor *gpt2i_tensors_find(const struct gpt2i_tensors *tensors,
+                                                           const char *name);
+
+/* What the readers of formats share; each opens tensors->file, and closes tensors when it fails. */
+
+/* One block for 'n_tensors' items and for names of 'name_bytes' together, NULs included. */
+GPT2I_HIDDEN int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors,
+                                            uint64_t name_bytes, struct gpt2i_error *error);
+
+/* The product of dims and 'element_bytes'; false where it exceeds 2^63 - 1. */
+GPT2I_HIDDEN bool gpt2i_tensor_size(const struct gpt2i_tensor *tensor, uint64_t element_bytes,
+                                    uint64_t *n_bytes);
+
+/*
+ * Refuses tensors that begin before 'data_offset', reach past the end of the file or overlap, and,
+ * unless 'gaps' allows them, bytes from data_offset on that belong to no tensor.
+ * Leaves the items in the order of their bytes.
+ */
+GPT2I_HIDDEN int32_t gpt2i_tensors_check_ranges(struct gpt2i_tensors *tensors, uint64_t data_offset,
+                                                bool gaps, struct gpt2i_error *error);
+
+/* Sorts the items by name, for gpt2i_tensors_find(), and refuses a name that comes twice. */
+GPT2I_HIDDEN int32_t gpt2i_tensors_sort(struct gpt2i_tensors *tensors, struct gpt2i_error *error);
+
+#endif

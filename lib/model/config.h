@@ -1,0 +1,32 @@
+/*
+ * config.h: the hyper-parameters of a GPT-2, under Hugging Face's names.
+ */
+#ifndef GPT2I_CONFIG_H
+#define GPT2I_CONFIG_H
+
+#include "../base/status.h"
+
+struct gpt2i_config {
+    int32_t n_vocab;     /* vocab_size */
+    int32_t n_positions; /* n_positions, or n_ctx in old files */
+    int32_t n_embd;
+    int32_t n_layer;
+    int32_t n_head;
+    int32_t n_inner;             /* 4 n_embd where null or absent */
+    int32_t activation_function; /* GPT2_ACT_*; gelu_new where absent */
+    float layer_norm_epsilon;    /* 1e-5 where absent */
+    bool scale_attn_weights;     /* true where absent */
+    bool scale_attn_by_inverse_layer_idx;
+    bool tie_word_embeddings; /* true where absent */
+    int32_t eos_token_id;     /* -1 where null, absent or not below n_vocab */
+};
+
+/*
+ * Reads 'path', a config.json.  Errors: GPT2_ERR_FILE, _FORMAT (a missing or impossible value),
+ * _UNSUPPORTED (not a GPT-2, or a variant that this library does not run), each naming the key, the
+ * value found and the values wanted.
+ */
+GPT2I_HIDDEN int32_t gpt2i_config_read(struct gpt2i_config *config, const char *path,
+                                       struct gpt2i_error *error);
+
+#endif

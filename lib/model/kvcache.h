@@ -1,0 +1,60 @@
+/*
+ * kvcache.h: where keys and values lie.
+ *
+ * One block for a session, in pages of GPT2I_PAGE = 64 positions:
+ *
+ *     [n_layer][n_head][ K: n_pages x head_dim x 64 | V: n_pages x 64 x head_dim ]
+ *
+ * A head's pages follow each other, since that is how one query reads them: memory gives such long
+ * stretches 1.5 times as fast as pages far apart (docs/performance.md).
+ *
+ * K is transposed inside its page, so that the scores of a query against 64 positions are 64
+ * outputs side by side; V is not, so that a head's output is head_dim outputs side by side.  Both
+ * are then matrix products with weights in the form that kernels read.
+ */
+#ifndef GPT2I_KVCACHE_H
+#define GPT2I_KVCACHE_H
+
+#include "../base/arena.h"
+
+struct gpt2i_kvcache {
+    float *pages;
+    size_t n_layer;
+    size_t n_pages; /* in each layer */
+    size_t n_head;
+    size_t head_dim;
+};
+
+/* Floats of one page of one head, K or V. */
+static inline size_t gpt2i_kv_page_floats(const struct gpt2i_kvcache *kv)
+{
+    return kv->head_dim * GPT2I_PAGE;
+}
+
+/* K of one head in one page: [head_dim][64]. */
+static inline float *gpt2i_kv_keys(const struct gpt2i_kvcache *kv, size_t layer, size_t page,
+                                   size_t head)
+{
+    return kv->pages +
+           ((layer * kv->n_head + head) * 2 * kv->n_pages + page) * gpt2i_kv_page_floats(kv);
+}
+
+/* V of one head in one page: [64][head_dim]. */
+static inline float *gpt2i_kv_values(const struct gpt2i_kvcache *kv, size_t layer, size_t page,
+                                     size_t head)
+{
+    return gpt2i_kv_keys(kv, layer, kv->n_pages + page, head);
+}
+
+/* Places the pages; the other members are set.  Kernels may read 15 floats past the last value. */
+GPT2I_HIDDEN void gpt2i_kvcache_layout(struct gpt2i_kvcache *kv, struct gpt2i_arena *arena);
+
+/*
+ * Stores k and v of one head for n_rows positions from 'position' on.  Row r of k starts at
+ * k + r * stride, and likewise v; head_dim floats each.
+ */
+GPT2I_HIDDEN void gpt2i_kvcache_store(const struct gpt2i_kvcache *kv, size_t layer, size_t head,
+                                      size_t position, size_t n_rows, const float *k,
+                                      const float *v, size_t stride);
+
+#endif

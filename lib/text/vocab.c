@@ -1,0 +1,368 @@
+/*
+ * vocab.c: reading vocab.json and merges.txt into a tokenizer.
+ *
+ * vocab.json becomes a dictionary that lives while loading only.  merges.txt names pairs of
+ * symbols, the earliest merge first; each symbol and what the pair makes must be in the dictionary.
+ * What encoding and decoding need is put into one block, whose layout is in one function.
+ */
+#include "vocab.h"
+#include "bpe.h"
+#include "dictionary.h"
+#include "../base/file.h"
+#include "unicode.h"
+
+#define VOCAB_NAME  "vocab.json"
+#define MERGES_NAME "merges.txt"
+#define MAX_MERGES  (((size_t)1 << GPT2I_RANK_BITS) - 2)
+
+/* ------------------------------------------------------------------------------------ tokens -- */
+
+/*
+ * The byte that a character of a symbol stands for, or -1.  GPT-2's alphabet: a byte that is a
+ * printable character of Latin-1 is that character; the 68 others are U+0100, U+0101, ... in order.
+ */
+static int byte_of_character(uint32_t code_point)
+{
+    if ((code_point >= 0x21 && code_point <= 0x7e) || (code_point >= 0xa1 && code_point <= 0xff))
+        return code_point == 0xad ? -1 : (int)code_point;
+    if (code_point >= 0x100 && code_point <= 0x120)
+        return (int)(code_point - 0x100);
+    if (code_point >= 0x121 && code_point <= 0x142)
+        return (int)(code_point - 0x121 + 0x7f);
+    return code_point == 0x143 ? 0xad : -1;
+}
+
+/*
+ * Writes the bytes that a symbol stands for, at most as many as its own, and returns their number.
+ * A symbol with a character outside the alphabet, as an added token may have one, is its own UTF-8;
+ * so does Hugging Face's decoder.
+ */
+static size_t bytes_of_symbol(const char *text, size_t length, char *bytes)
+{
+    size_t n_bytes = 0;
+
+    for (size_t at = 0; at < length;) {
+        uint32_t code_point = 0;
+        size_t n = gpt2i_utf8_read((const unsigned char *)text + at, length - at, &code_point);
+        int byte = n > 0 ? byte_of_character(code_point) : -1;
+
+        if (byte < 0) {
+            memcpy(bytes, text, length);
+            return length;
+        }
+        bytes[n_bytes++] = (char)byte;
+        at += n;
+    }
+    return n_bytes;
+}
+
+/* The tokens' bytes one after another in order of ids, and the tokens of single bytes. */
+static void fill_tokens(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary *dictionary)
+{
+    uint32_t used = 0;
+
+    for (size_t id = 0; id < dictionary->n_ids; id++) {
+        uint32_t index_plus_1 = dictionary->by_id[id];
+
+        tokenizer->offsets[id] = used;
+        if (index_plus_1 != 0) {
+            const struct gpt2i_symbol *symbol = &dictionary->symbols[index_plus_1 - 1];
+
+            used += (uint32_t)bytes_of_symbol(dictionary->text + symbol->offset, symbol->length,
+                                              tokenizer->bytes + used);
+        }
+    }
+    tokenizer->offsets[dictionary->n_ids] = used;
+    memset(tokenizer->byte_ids, 0xff, sizeof tokenizer->byte_ids); /* -1 */
+    for (uint32_t c = 0x21; c <= 0x143; c++) {
+        char utf8[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
+        int byte = byte_of_character(c);
+
+        if (c < 0x80)
+            utf8[0] = (char)c;
+        if (byte >= 0)
+            tokenizer->byte_ids[byte] = gpt2i_dictionary_find(dictionary, utf8, c < 0x80 ? 1 : 2);
+    }
+    tokenizer->eot = gpt2i_dictionary_find(dictionary, GPT2I_EOT_TEXT, GPT2I_EOT_BYTES);
+}
+
+/*
+ * Enters the tokens that encoding their own bytes gives back: a piece that is one of them needs no
+ * merging.  The others, which no merge makes or another merge comes before, must not be found by a
+ * whole piece.  In GPT-2's vocabulary <|endoftext|> is the only one.
+ */
+static int32_t fill_pieces(gpt2_tokenizer *tokenizer, const char *path, struct gpt2i_error *error)
+{
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
+        const unsigned char *bytes = (const unsigned char *)tokenizer->bytes;
+        size_t n_bytes = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
+        int32_t ids[GPT2I_SHORT_BYTES];
+        struct gpt2i_piece_slot *slot;
+        uint64_t hash;
+        int probe = 0;
+
+        bytes += tokenizer->offsets[id];
+        if (n_bytes == 0 || n_bytes > GPT2I_SHORT_BYTES ||
+            gpt2i_bpe_short(tokenizer, bytes, n_bytes, ids) != 1 || ids[0] != id)
+            continue;
+        hash = gpt2i_hash(bytes, n_bytes);
+        do {
+            slot = &tokenizer->piece_slots[(hash + (size_t)probe) & tokenizer->piece_mask];
+        } while (slot->id_plus_1 != 0 && ++probe < GPT2I_PROBES);
+        if (slot->id_plus_1 != 0)
+            return gpt2i_fail_collisions(path, error);
+        slot->tag = (uint32_t)(hash >> 32);
+        slot->id_plus_1 = (uint32_t)id + 1;
+    }
+    return GPT2_OK;
+}
+
+/* ------------------------------------------------------------------------------------ merges -- */
+
+struct merge_line {
+    char *text;
+    size_t length;
+    size_t number; /* from 1 */
+};
+
+/* The next merge behind '*at'; false at the end.  As in Hugging Face's reader, lines end with \n or
+   \r\n, and those that begin with #version count for nothing. */
+static bool next_line(const struct gpt2i_text_file *file, size_t *at, struct merge_line *line)
+{
+    static const char version[] = "#version";
+
+    while (*at < file->file_bytes) {
+        char *begin = file->text + *at;
+        char *end = memchr(begin, '\n', file->file_bytes - *at);
+
+        line->text = begin;
+        line->length = end == NULL ? file->file_bytes - *at : (size_t)(end - begin);
+        line->number++;
+        *at += line->length + (end != NULL);
+        if (end != NULL && end > begin && end[-1] == '\r')
+            line->length--;
+        if (line->length < sizeof version - 1 || memcmp(begin, version, sizeof version - 1) != 0)
+            return true;
+    }
+    return false;
+}
+
+static int32_t count_merges(const struct gpt2i_text_file *file, const char *path, size_t *n_merges,
+                            struct gpt2i_error *error)
+{
+    struct merge_line line = {.number = 0};
+    size_t n = 0;
+
+    *n_merges = 0;
+    for (size_t at = 0; next_line(file, &at, &line);)
+        n++;
+    if (n > MAX_MERGES)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has %zu merges, more than the %zu allowed",
+                          path, n, MAX_MERGES);
+    *n_merges = n;
+    return GPT2_OK;
+}
+
+/* A symbol of a merge, or what it makes, by its id. */
+static int32_t merge_symbol(const struct gpt2i_dictionary *dictionary, const char *path,
+                            const struct merge_line *line, const char *text, size_t length,
+                            const char *role, int32_t *id, struct gpt2i_error *error)
+{
+    *id = gpt2i_dictionary_find(dictionary, text, length);
+    if (*id < 0)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: line %zu: %s \"%.*s\" is not in vocab.json",
+                          path, line->number, role, gpt2i_shown_length(length), text);
+    return GPT2_OK;
+}
+
+/* Enters one pair; a pair that stood there before takes the later rank, as in Hugging Face. */
+static bool add_merge(gpt2_tokenizer *tokenizer, int32_t left, int32_t right, uint32_t rank)
+{
+    uint64_t key = gpt2i_pair_key(left, right);
+    size_t at = gpt2i_pair_home(key, tokenizer->merge_shift);
+
+    for (int probe = 0; probe < GPT2I_PROBES; probe++) {
+        uint64_t *slot = &tokenizer->merge_slots[at];
+
+        if (*slot == 0 || *slot >> GPT2I_RANK_BITS == key) {
+            *slot = key << GPT2I_RANK_BITS | (rank + 1);
+            return true;
+        }
+        at = (at + 1) & tokenizer->merge_mask;
+    }
+    return false;
+}
+
+/* Enters all merges.  Changes the file's text: the two symbols are moved together. */
+static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary *dictionary,
+                           const struct gpt2i_text_file *file, const char *path,
+                           struct gpt2i_error *error)
+{
+    struct merge_line line = {.number = 0};
+    uint32_t rank = 0;
+
+    for (size_t at = 0; next_line(file, &at, &line); rank++) {
+        char *space = memchr(line.text, ' ', line.length);
+        char *right = space == NULL ? NULL : space + 1;
+        size_t left_length, right_length;
+        int32_t left_id, right_id, status;
+
+        if (right == NULL || memchr(right, ' ', (size_t)(line.text + line.length - right)) != NULL)
+            return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                              "%s: line %zu: found \"%.*s\", wanted two symbols and one space",
+                              path, line.number, gpt2i_shown_length(line.length), line.text);
+        left_length = (size_t)(space - line.text);
+        right_length = line.length - left_length - 1;
+        status = merge_symbol(dictionary, path, &line, line.text, left_length, "symbol", &left_id,
+                              error);
+        if (status == GPT2_OK)
+            status = merge_symbol(dictionary, path, &line, right, right_length, "symbol", &right_id,
+                                  error);
+        if (status != GPT2_OK)
+            return status;
+        memmove(space, right, right_length);
+        status = merge_symbol(dictionary, path, &line, line.text, left_length + right_length,
+                              "the merge makes a symbol that", &tokenizer->merge_ids[rank], error);
+        if (status != GPT2_OK)
+            return status;
+        if (!add_merge(tokenizer, left_id, right_id, rank))
+            return gpt2i_fail_collisions(path, error);
+    }
+    return GPT2_OK;
+}
+
+/* --------------------------------------------------------------------------------- tokenizer -- */
+
+static gpt2_tokenizer *tokenizer_layout(struct gpt2i_arena *arena,
+                                        const struct gpt2i_dictionary *dictionary, size_t n_merges)
+{
+    size_t n_merge_slots = gpt2i_slots_for(n_merges);
+    size_t n_piece_slots = gpt2i_slots_for(dictionary->n_symbols);
+    gpt2_tokenizer *tokenizer = gpt2i_arena_take(arena, 1, sizeof *tokenizer);
+    uint32_t *offsets = gpt2i_arena_take(arena, dictionary->n_ids + 1, sizeof *offsets);
+    char *bytes = gpt2i_arena_take(arena, dictionary->text_bytes, 1);
+    uint64_t *merge_slots = gpt2i_arena_take(arena, n_merge_slots, sizeof *merge_slots);
+    int32_t *merge_ids = gpt2i_arena_take(arena, n_merges, sizeof *merge_ids);
+    struct gpt2i_piece_slot *piece_slots =
+        gpt2i_arena_take(arena, n_piece_slots, sizeof *piece_slots);
+
+    if (tokenizer == NULL)
+        return NULL;
+    tokenizer->n_vocab = tokenizer->n_ids = (int32_t)dictionary->n_ids;
+    tokenizer->offsets = offsets;
+    tokenizer->bytes = bytes;
+    tokenizer->merge_slots = merge_slots;
+    tokenizer->merge_mask = n_merge_slots - 1;
+    for (tokenizer->merge_shift = 64; n_merge_slots > 1; n_merge_slots /= 2)
+        tokenizer->merge_shift--;
+    tokenizer->merge_ids = merge_ids;
+    tokenizer->piece_slots = piece_slots;
+    tokenizer->piece_mask = n_piece_slots - 1;
+    return tokenizer;
+}
+
+/* The tokenizer of a dictionary and merges.txt; NULL and a status, or the tokenizer to be freed. */
+static int32_t tokenizer_build(const struct gpt2i_dictionary *dictionary,
+                               const struct gpt2i_text_file *merges, const char *merges_path,
+                               gpt2_tokenizer **out, struct gpt2i_error *error)
+{
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
+    gpt2_tokenizer *tokenizer;
+    size_t n_merges;
+    void *block;
+    int32_t status = count_merges(merges, merges_path, &n_merges, error);
+
+    if (status != GPT2_OK)
+        return status;
+    tokenizer_layout(&measure, dictionary, n_merges);
+    block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
+    if (block == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a tokenizer of %zu bytes",
+                          measure.used_bytes);
+    arena = gpt2i_arena_over(block);
+    tokenizer = tokenizer_layout(&arena, dictionary, n_merges);
+    tokenizer->block_bytes = measure.used_bytes;
+    fill_tokens(tokenizer, dictionary);
+    status = fill_merges(tokenizer, dictionary, merges, merges_path, error);
+    if (status == GPT2_OK)
+        status = fill_pieces(tokenizer, dictionary->path, error);
+    if (status != GPT2_OK) {
+        gpt2i_tokenizer_free(tokenizer);
+        return status;
+    }
+    *out = tokenizer;
+    return GPT2_OK;
+}
+
+int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
+                             struct gpt2i_error *error)
+{
+    char vocab_path[GPT2I_PATH_BYTES], merges_path[GPT2I_PATH_BYTES];
+    struct gpt2i_dictionary dictionary;
+    struct gpt2i_text_file merges;
+    int32_t status;
+
+    *tokenizer = NULL;
+    status = gpt2i_path_join(vocab_path, directory, VOCAB_NAME, error);
+    if (status == GPT2_OK)
+        status = gpt2i_path_join(merges_path, directory, MERGES_NAME, error);
+    if (status != GPT2_OK)
+        return status;
+    status = gpt2i_dictionary_read(&dictionary, vocab_path, error);
+    if (status == GPT2_OK)
+        status = gpt2i_text_file_read(&merges, merges_path, GPT2I_VOCAB_FILE_BYTES, error);
+    if (status == GPT2_OK) {
+        status = tokenizer_build(&dictionary, &merges, merges_path, tokenizer, error);
+        gpt2i_text_file_free(&merges);
+    }
+    gpt2i_dictionary_free(&dictionary);
+    return status;
+}
+
+bool gpt2i_tokenizer_present(const char *directory)
+{
+    struct gpt2i_error none = {NULL, 0};
+    char path[GPT2I_PATH_BYTES];
+
+    return gpt2i_path_join(path, directory, VOCAB_NAME, &none) == GPT2_OK &&
+           gpt2i_file_exists(path) &&
+           gpt2i_path_join(path, directory, MERGES_NAME, &none) == GPT2_OK &&
+           gpt2i_file_exists(path);
+}
+
+void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer)
+{
+    if (tokenizer != NULL)
+        gpt2i_block_free(tokenizer, tokenizer->block_bytes);
+}
+
+int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer)
+{
+    return tokenizer->n_vocab;
+}
+
+int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer)
+{
+    return tokenizer->eot;
+}
+
+void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids)
+{
+    if (n_ids > tokenizer->n_ids)
+        tokenizer->n_ids = n_ids;
+}
+
+bool gpt2i_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
+                       size_t *n_bytes)
+{
+    if (id < 0 || id >= tokenizer->n_ids)
+        return false;
+    if (id >= tokenizer->n_vocab) {
+        *bytes = tokenizer->bytes;
+        *n_bytes = 0;
+        return true;
+    }
+    *bytes = tokenizer->bytes + tokenizer->offsets[id];
+    *n_bytes = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
+    return true;
+}
