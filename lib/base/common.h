@@ -31,6 +31,11 @@
 
 #include "gpt2.h"
 
+#define GPT2I_TEXT_OF(x) #x
+#define GPT2I_DOTTED(major, minor, patch) \
+    GPT2I_TEXT_OF(major) "." GPT2I_TEXT_OF(minor) "." GPT2I_TEXT_OF(patch)
+#define GPT2I_VERSION GPT2I_DOTTED(GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR, GPT2_VERSION_PATCH)
+
 #define GPT2I_ALIGN   64 /* bytes: a cache line, and the widest vector */
 #define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
 #define GPT2I_PANEL   64 /* outputs in a panel of weights */

@@ -42,7 +42,7 @@ int32_t gpt2i_params_take(void *known, const void *from_caller,
         if (bytes[i] != 0)
             return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
                               "%s: byte %zu is set, but libgpt2 %s knows %zu bytes of it",
-                              kind->name, i, gpt2_version(), kind->known_bytes);
+                              kind->name, i, GPT2I_VERSION, kind->known_bytes);
     }
     memcpy(known, from_caller, gpt2i_min(struct_size, kind->known_bytes));
     return GPT2_OK;

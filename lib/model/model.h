@@ -42,9 +42,6 @@ struct gpt2_model {
     size_t block_bytes;        /* of the one block that this struct begins */
 };
 
-GPT2I_HIDDEN int32_t gpt2i_model_read(gpt2_model **model, const char *directory, int32_t n_threads,
-                                      struct gpt2i_error *error);
-
 GPT2I_HIDDEN void gpt2i_model_free(gpt2_model *model);
 
 #endif

@@ -440,3 +440,35 @@ int32_t gpt2i_weights_read(const struct gpt2i_weight_map *map, int32_t n_threads
     gpt2i_block_free(block, block_bytes);
     return status;
 }
+
+int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
+                           const struct gpt2i_tensors *tensors, int32_t n_threads,
+                           struct gpt2i_error *error)
+{
+    struct gpt2i_weight_map *map;
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+    struct gpt2i_arena place;
+    gpt2_model *model = NULL;
+    int32_t status = gpt2i_weight_map_new(&map, config, tensors, error);
+
+    if (status != GPT2_OK)
+        return status;
+    (void)gpt2i_weights_layout(&measure, map);
+    place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
+    if (place.base == NULL) {
+        status = gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for %zu bytes of weights",
+                            tensors->file.path, measure.used_bytes);
+        goto done;
+    }
+    model = gpt2i_weights_layout(&place, map);
+    model->block_bytes = measure.used_bytes;
+    status = gpt2i_weights_read(map, n_threads, error);
+    if (status != GPT2_OK) {
+        gpt2i_model_free(model);
+        model = NULL;
+    }
+done:
+    gpt2i_weight_map_free(map);
+    *out = model;
+    return status;
+}

@@ -32,4 +32,9 @@ GPT2I_HIDDEN gpt2_model *gpt2i_weights_layout(struct gpt2i_arena *arena,
 GPT2I_HIDDEN int32_t gpt2i_weights_read(const struct gpt2i_weight_map *map, int32_t n_threads,
                                         struct gpt2i_error *error);
 
+/* All of it: a model with its weights, from the tensors of a file. */
+GPT2I_HIDDEN int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
+                                        const struct gpt2i_tensors *tensors, int32_t n_threads,
+                                        struct gpt2i_error *error);
+
 #endif

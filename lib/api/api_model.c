@@ -1,0 +1,84 @@
+/*
+ * api_model.c: the exported functions of models: arguments are checked here, the work is done in model/.
+ */
+#include "api.h"
+#include "../base/fpstate.h"
+#include "../base/threads.h"
+#include "../model/load.h"
+
+static const gpt2_model_params model_defaults = {.struct_size = sizeof(gpt2_model_params)};
+
+static const struct gpt2i_params_kind model_params = {
+    .name = "gpt2_model_params",
+    .defaults = &model_defaults,
+    .known_bytes = sizeof(gpt2_model_params),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_model_params, errbuf_size),
+    .errbuf_offset = offsetof(gpt2_model_params, errbuf),
+};
+
+int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct_size)
+{
+    return gpt2i_params_init(params, struct_size, &model_params);
+}
+
+int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_model **model)
+{
+    struct gpt2i_error error = {NULL, 0};
+    gpt2_model_params known;
+    uint64_t host_state;
+    int32_t status;
+
+    if (model != NULL)
+        *model = NULL;
+    status = gpt2i_params_take(&known, params, &model_params, &error);
+    if (status == GPT2_OK && (path == NULL || model == NULL))
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_load: %s is NULL",
+                            path == NULL ? "path" : "model");
+    if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_model_params.n_threads", known.n_threads, 0,
+                                   GPT2I_MAX_THREADS, &error);
+    if (status != GPT2_OK)
+        return status;
+    host_state = gpt2i_fpstate_enter(); /* the numbers of config.json are rounded to float */
+    status = gpt2i_model_read(model, path,
+                              known.n_threads == 0 ? gpt2i_cpu_count() : known.n_threads, &error);
+    gpt2i_fpstate_leave(host_state);
+    return status;
+}
+
+void gpt2_model_free(gpt2_model *model)
+{
+    gpt2i_model_free(model);
+}
+
+int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
+{
+    gpt2_model_info known = {0};
+
+    if (model == NULL || info == NULL ||
+        info->struct_size < GPT2I_SIZE_TO(gpt2_model_info, memory_bytes) ||
+        info->struct_size > GPT2I_STRUCT_MOST_BYTES)
+        return GPT2_ERR_ARGUMENT;
+    known.struct_size = info->struct_size;
+    known.n_vocab = model->config.n_vocab;
+    known.n_positions = model->config.n_positions;
+    known.n_embd = model->config.n_embd;
+    known.n_layer = model->config.n_layer;
+    known.n_head = model->config.n_head;
+    known.n_inner = model->config.n_inner;
+    known.activation = model->config.activation_function;
+    known.tied_head = model->config.tie_word_embeddings;
+    known.weight_type = model->weight_type;
+    known.eot_token = model->eot_token;
+    known.layer_norm_epsilon = model->config.layer_norm_epsilon;
+    known.n_parameters = model->n_parameters;
+    known.memory_bytes = model->block_bytes;
+    memset(info, 0, info->struct_size);
+    memcpy(info, &known, gpt2i_min(known.struct_size, sizeof known));
+    return GPT2_OK;
+}
+
+const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model)
+{
+    return model == NULL ? NULL : model->tokenizer;
+}

@@ -1,0 +1,91 @@
+/*
+ * api_sample.c: the exported functions of sampling.
+ */
+#include "api.h"
+#include "../base/fpstate.h"
+#include "../decode/sampler.h"
+
+static const gpt2_sample_params sample_defaults = {
+    .struct_size = sizeof(gpt2_sample_params),
+    .temperature = 1.0f,
+    .top_p = 1.0f,
+    .position = -1,
+};
+
+static const struct gpt2i_params_kind sample_params = {
+    .name = "gpt2_sample_params",
+    .defaults = &sample_defaults,
+    .known_bytes = sizeof(gpt2_sample_params),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_sample_params, position),
+    .errbuf_offset = GPT2I_NO_ERRBUF,
+};
+
+int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t struct_size)
+{
+    return gpt2i_params_init(params, struct_size, &sample_params);
+}
+
+static int32_t check_sample_params(const gpt2_sample_params *params, struct gpt2i_error *error)
+{
+    if (!(params->temperature >= 0.0f && params->temperature <= FLT_MAX))
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_sample_params.temperature is %s, wanted 0 or more",
+                          params->temperature < 0.0f ? "negative" : "not finite");
+    if (params->top_k < 0)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_sample_params.top_k is %d, wanted 0 or more", params->top_k);
+    if (!(params->top_p >= 0.0f && params->top_p <= 1.0f))
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample_params.top_p is outside 0 to 1");
+    if (params->position < -1)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_sample_params.position is %lld, wanted -1 or more",
+                          (long long)params->position);
+    return GPT2_OK;
+}
+
+static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
+                      int32_t *id, struct gpt2i_error *error)
+{
+    struct gpt2i_sampler sampler;
+    gpt2_sample_params known;
+    const float *logits;
+    int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
+
+    if (status == GPT2_OK && id == NULL)
+        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample: id is NULL");
+    if (status == GPT2_OK)
+        status = check_sample_params(&known, error);
+    if (status != GPT2_OK)
+        return status;
+    logits = gpt2i_session_row(session, row, error);
+    if (logits == NULL)
+        return GPT2_ERR_ROW;
+    if (known.position < 0) {
+        int32_t after = row == GPT2_LAST_ROW ? 0 : session->n_rows - 1 - row;
+
+        known.position = session->n_past - after;
+    }
+    sampler.kernels = session->kernels;
+    sampler.weights = session->sample_weights;
+    sampler.order = session->sample_order;
+    sampler.n_vocab = (size_t)session->model->config.n_vocab;
+    return gpt2i_sample(&sampler, logits, &known, id, error);
+}
+
+int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
+                    int32_t *id)
+{
+    struct gpt2i_error error;
+    uint64_t host_state;
+    int32_t status;
+
+    if (id != NULL)
+        *id = 0;
+    if (session == NULL)
+        return GPT2_ERR_ARGUMENT;
+    error = gpt2i_session_error(session);
+    host_state = gpt2i_fpstate_enter(); /* params may hold NaN, which traps in some hosts' state */
+    status = sample(session, row, params, id, &error);
+    gpt2i_fpstate_leave(host_state);
+    return status;
+}
