@@ -337,10 +337,6 @@ GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_b
 /* One text being read and written: its KV cache, the workspace of a forward pass, its threads. */
 typedef struct gpt2_session gpt2_session;
 
-/* What gpt2_forward() with no tokens does at the beginning of a text. */
-#define GPT2_EMPTY_ENDOFTEXT 0 /* runs <|endoftext|>; the next rule where a model has none */
-#define GPT2_EMPTY_UNIFORM   1 /* all logits are 1: greedy gives id 0, sampling is uniform */
-
 /*
  * The host's own pool: it calls worker(argument, i) once for each i in [0, n_workers), on any threads,
  * in any order, at the same time or one after another, and returns when all of them have returned.
@@ -367,8 +363,6 @@ typedef struct gpt2_session_params {
     int32_t n_batch;      /* rows of one internal step, 1..65536; default 256 */
     int32_t n_logit_rows; /* most rows of logits kept by one gpt2_forward(), default 1; as many as
                              the context has positions if it is more */
-    int32_t empty_prompt; /* GPT2_EMPTY_*; default GPT2_EMPTY_ENDOFTEXT */
-    int32_t reserved;     /* 0 */
     char *errbuf;         /* optional: receives one line of detail on failure */
     size_t errbuf_size;   /* bytes in errbuf */
     gpt2_parallel_for parallel_for; /* optional: runs up to n_threads workers, never with 1; the

@@ -161,7 +161,6 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
     params.n_threads = options->n_threads;
     params.n_ctx = n_ctx;
     params.n_logit_rows = n_logit_rows;
-    params.empty_prompt = (int32_t)options->empty_prompt;
     if (options->cpu_mask >= 0)
         params.cpu_mask = (uint32_t)options->cpu_mask;
     if (options->n_batch > 0 && options->n_batch < params.n_batch)

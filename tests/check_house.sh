@@ -91,12 +91,12 @@ arena mmap munmap madvise
 file open open64 close pread pread64 fstat fstat64 snprintf __errno_location
 threads pthread_ sched_getaffinity sysconf clock_gettime sigfillset __sched_cpucount
 status vsnprintf
-weights snprintf
+names snprintf
 tap snprintf
 scalar sqrtf
 avx2 sqrtf
 avx512 sqrtf
-attention sqrtf
+forward sqrtf
 '
 everyone='memcpy|bcmp|strchr|memset|memcmp|memmove|memchr|strlen|strcmp|strncmp|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__udivti3|__umodti3'
 nm -A --undefined-only "$build/libgpt2.a" | sed 's/^[^:]*:\([^:]*\)\.o:.* U /\1 /' |

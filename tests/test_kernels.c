@@ -11,8 +11,9 @@
 
 #include "kernels/cpu.h"
 #include "kernels/fma.h"
-#include "kernels/kernels.h"
-#include "model/pack.h"
+#include "kernels/dispatch.h"
+#include "kernels/widen.h"
+#include "model/matrix.h"
 
 static uint64_t random_state;
 
@@ -98,12 +99,13 @@ static double true_gelu_erf(double x)
 static void check_activation(const char *name, int32_t activation, double (*truth)(double),
                              float low, float high, double most_ulps, double most_absolute)
 {
-    const struct gpt2i_kernels *kernels = gpt2i_kernels_choose(gpt2i_cpu_features());
+    struct gpt2i_kernels kernels;
     uint32_t stride = getenv("GPT2_TEST_EVERY_FLOAT") != NULL ? 1 : 997;
     double worst_ulps = 0.0;
     double worst_absolute = 0.0;
     size_t n_checked = 0;
 
+    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features());
     for (uint64_t bits = 0; bits <= UINT32_MAX;) {
         float in[256];
         float out[256];
@@ -117,7 +119,7 @@ static void check_activation(const char *name, int32_t activation, double (*trut
                 n++;
         }
         memcpy(out, in, sizeof out);
-        kernels->activation[activation](out, n);
+        kernels.activation[activation](out, n);
         for (size_t i = 0; i < n; i++) {
             double wanted = truth((double)in[i]);
 
@@ -146,24 +148,56 @@ static void test_activations_are_accurate(void **state)
 /* exp through softmax: of (0, x) the second is e^x / (1 + e^x), for x <= 0. */
 static void test_softmax_is_accurate(void **state)
 {
-    const struct gpt2i_kernels *kernels = gpt2i_kernels_choose(gpt2i_cpu_features());
+    struct gpt2i_kernels kernels;
     float ends[2] = {0.0f, -104.1f};
     double worst = 0.0;
 
     (void)state;
+    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features());
     for (uint32_t bits = 0x80000000u; bits < 0xc2d00000u; bits += 499) { /* -0 to -104 */
         float x[2] = {0.0f, 0.0f};
         double wanted;
 
         memcpy(&x[1], &bits, sizeof bits);
         wanted = exp((double)x[1]) / (1.0 + exp((double)x[1]));
-        kernels->softmax(x, 2);
+        kernels.softmax(x, 2);
         worst = fmax(worst, ulps(x[1], wanted));
     }
-    kernels->softmax(ends, 2);
+    kernels.softmax(ends, 2);
     assert_true(ends[1] == 0.0f);
     print_message("  softmax of two: at most %.2f ulp\n", worst);
     assert_true(worst <= 2.5);
+}
+
+/* A variance that overflows gives NaN, not the bias; one just below does not. */
+static void test_layer_norm_of_huge_values(void **state)
+{
+    enum { N = 40 };
+    static const uint32_t sets[] = {0, GPT2_CPU_AVX2, GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
+                                    GPT2_CPU_NEON};
+    float gain[N];
+    float bias[N] = {0.0f};
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        gain[i] = 1.0f;
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        struct gpt2i_kernels kernels;
+        float x[N] = {0.0f};
+        float y[N];
+
+        if ((sets[s] & ~gpt2i_cpu_features()) != 0)
+            continue;
+        gpt2i_kernels_choose(&kernels, sets[s]);
+        x[3] = 1.8e19f;
+        kernels.layer_norm(y, x, gain, bias, N, 1e-5f);
+        for (size_t i = 0; i < N; i++)
+            assert_true(isfinite(y[i]));
+        x[3] = 2e20f;
+        kernels.layer_norm(y, x, gain, bias, N, 1e-5f);
+        for (size_t i = 0; i < N; i++)
+            assert_true(isnan(y[i]));
+    }
 }
 
 /* ------------------------------------------------------------------------------------- packing -- */
@@ -205,6 +239,8 @@ static void test_pack_and_unpack(void **state)
     float transposed[N_IN * N_OUT];
     float panels[2][N_IN * 112] = {{0.0f}};
     float row[N_IN];
+    struct gpt2i_matrix by_outputs = {panels[0], GPT2_TYPE_F32, N_IN, N_OUT};
+    struct gpt2i_matrix by_inputs = {panels[1], GPT2_TYPE_F32, N_IN, N_OUT};
 
     (void)state;
     random_state = 4;
@@ -213,11 +249,11 @@ static void test_pack_and_unpack(void **state)
         for (size_t k = 0; k < N_IN; k++)
             transposed[k * N_OUT + o] = matrix[o * N_IN + k];
     }
-    assert_int_equal(gpt2i_packed_floats(N_IN, N_OUT), N_IN * 112);
-    gpt2i_pack_out_in(panels[0], matrix, 0, 16, N_IN, N_OUT);
-    gpt2i_pack_out_in(panels[0], matrix + 16 * N_IN, 16, N_OUT - 16, N_IN, N_OUT);
-    gpt2i_pack_in_out(panels[1], transposed, 0, 5, N_IN, N_OUT);
-    gpt2i_pack_in_out(panels[1], transposed + 5 * N_OUT, 5, N_IN - 5, N_IN, N_OUT);
+    assert_int_equal(gpt2i_matrix_bytes(&by_outputs), sizeof panels[0]);
+    gpt2i_matrix_pack_outputs(&by_outputs, matrix, 0, 16);
+    gpt2i_matrix_pack_outputs(&by_outputs, matrix + 16 * N_IN, 16, N_OUT - 16);
+    gpt2i_matrix_pack_inputs(&by_inputs, transposed, 0, 5);
+    gpt2i_matrix_pack_inputs(&by_inputs, transposed + 5 * N_OUT, 5, N_IN - 5);
     assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
     for (size_t k = 0; k < N_IN; k++) {
         for (size_t i = 0; i < 64; i++)
@@ -227,7 +263,7 @@ static void test_pack_and_unpack(void **state)
                         (i < 37 ? matrix[(64 + i) * N_IN + k] : 0.0f));
     }
     for (size_t o = 0; o < N_OUT; o++) {
-        gpt2i_unpack_row(row, panels[0], o, N_IN, N_OUT);
+        gpt2i_matrix_unpack(row, &by_outputs, o);
         assert_memory_equal(row, matrix + o * N_IN, sizeof row);
     }
 }
@@ -235,9 +271,12 @@ static void test_pack_and_unpack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fma_is_exact),        cmocka_unit_test(test_activations_are_accurate),
-        cmocka_unit_test(test_softmax_is_accurate), cmocka_unit_test(test_widen_is_exact),
+        cmocka_unit_test(test_fma_is_exact),
+        cmocka_unit_test(test_activations_are_accurate),
+        cmocka_unit_test(test_softmax_is_accurate),
+        cmocka_unit_test(test_widen_is_exact),
         cmocka_unit_test(test_pack_and_unpack),
+        cmocka_unit_test(test_layer_norm_of_huge_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

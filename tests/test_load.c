@@ -76,9 +76,12 @@ static void test_variants(void **state)
     file.masks = true;
     assert_true(text_hash(&file) == odd_hash);
     file.prefix = "transformer.";
-    file.redundant_head = true;
+    file.head_copy = true;
     file.tokenizer = true;
     assert_true(text_hash(&file) == odd_hash);
+    file.without = "wte.weight"; /* as safetensors.torch.save_model() writes it */
+    assert_true(text_hash(&file) == odd_hash);
+    file.without = NULL;
     file.untied = true;
     assert_true(text_hash(&file) != odd_hash);
 
@@ -273,6 +276,29 @@ static void test_tensors(void **state)
         file.odd_dim = cases[i].odd_dim;
         tiny_write(&file);
         check_refused(DIRECTORY, cases[i].status, cases[i].words);
+    }
+}
+
+/* A tied head may have a tensor of its own only if it is equal to wte. */
+static void test_tied_head(void **state)
+{
+    static const char *const dtypes[] = {"F32", "F16"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(dtypes); i++) {
+        struct tiny_model file = tiny_odd(DIRECTORY);
+
+        file.dtype = dtypes[i];
+        file.head_copy = file.head_differs = true;
+        tiny_write(&file);
+        check_refused(DIRECTORY, GPT2_ERR_FORMAT,
+                      WEIGHTS ": lm_head.weight differs from transformer.wte.weight in row 96, but "
+                              "config.json ties them");
+        file.head_differs = false;
+        file.odd = "lm_head.weight";
+        file.odd_dim = 34;
+        tiny_write(&file);
+        check_refused(DIRECTORY, GPT2_ERR_FORMAT, "lm_head.weight has shape [97, 34]");
     }
 }
 
@@ -488,11 +514,17 @@ static void test_kernels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),  cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_kernels), cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_tensors), cmocka_unit_test(test_config),
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_ids_beyond_the_tokenizer),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_kernels),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_info),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_tied_head),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_ids_beyond_the_tokenizer),
     };
 
     return cmocka_run_group_tests_name("load", tests, set_up, tear_down);

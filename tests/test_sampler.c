@@ -397,78 +397,13 @@ static void test_ranges(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------ empty prompts -- */
-
-static void check_uniform(gpt2_session *uniform)
-{
-    gpt2_sample_params params = defaults;
-    const float *logits;
-    bool seen[N_VOCAB] = {false};
-    int32_t id = -1;
-
-    assert_int_equal(gpt2_forward(uniform, NULL, 0, 2), GPT2_OK);
-    assert_int_equal(gpt2_session_position(uniform), 0);
-    assert_int_equal(gpt2_session_logits(uniform, 1, &logits), GPT2_ERR_ROW);
-    assert_int_equal(gpt2_session_logits(uniform, 0, &logits), GPT2_OK);
-    for (size_t i = 0; i < N_VOCAB; i++)
-        assert_true(logits[i] == 1.0f);
-    for (params.position = 0; params.position < 2000; params.position++) {
-        assert_int_equal(gpt2_sample(uniform, 0, &params, &id), GPT2_OK);
-        seen[id] = true;
-    }
-    for (size_t i = 0; i < N_VOCAB; i++) /* by chance one is left out once in 10^7 */
-        assert_true(seen[i]);
-    params.temperature = 0.0f;
-    assert_int_equal(gpt2_sample(uniform, GPT2_LAST_ROW, &params, &id), GPT2_OK);
-    assert_int_equal(id, 0);
-    assert_int_equal(gpt2_forward(uniform, NULL, 0, 0), GPT2_OK);
-    assert_int_equal(gpt2_session_logits(uniform, 0, &logits), GPT2_ERR_ROW);
-    gpt2_session_cancel(uniform); /* ends this call, not the one after it */
-    assert_int_equal(gpt2_forward(uniform, NULL, 0, 1), GPT2_ERR_CANCELLED);
-}
-
-static void test_empty_prompt(void **state)
-{
-    struct tiny_model file = tiny_odd(TINY_DIRECTORY "/sampler-empty");
-    gpt2_session_params params;
-    gpt2_session *empty;
-    struct tiny_text text;
-    uint64_t hash;
-
-    (void)state;
-    for (int way = 0; way < 3; way++) { /* <|endoftext|>; uniform by choice; for lack of a token */
-        file.eot = way < 2 ? 96 : -1;
-        tiny_text_begin(&text, &file);
-        assert_int_equal(gpt2_session_params_init(&params, sizeof params), GPT2_OK);
-        params.n_logit_rows = 8;
-        params.empty_prompt = way == 1 ? GPT2_EMPTY_UNIFORM : GPT2_EMPTY_ENDOFTEXT;
-        assert_int_equal(gpt2_session_create(text.model, &params, &empty), GPT2_OK);
-        if (way == 0) {
-            const float *logits;
-
-            hash = tiny_run(empty, &file.eot, 1, 1, 0);
-            assert_int_equal(gpt2_session_reset(empty), GPT2_OK);
-            assert_int_equal(gpt2_forward(empty, text.ids, 0, 5), GPT2_OK);
-            assert_int_equal(gpt2_session_position(empty), 1);
-            assert_int_equal(gpt2_session_logits(empty, 0, &logits), GPT2_OK);
-            assert_true(tiny_hash(0, logits, N_VOCAB) == hash);
-            assert_int_equal(gpt2_session_reset(empty), GPT2_OK);
-        } else {
-            check_uniform(empty);
-        }
-        assert_true(tiny_run(empty, text.ids, 8, 3, 0) == text.hash);
-        gpt2_session_free(empty);
-        gpt2_model_free(text.model);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism),  cmocka_unit_test(test_position),
         cmocka_unit_test(test_greedy),       cmocka_unit_test(test_kept_sets),
         cmocka_unit_test(test_distribution), cmocka_unit_test(test_not_numbers),
-        cmocka_unit_test(test_ranges),       cmocka_unit_test(test_empty_prompt),
+        cmocka_unit_test(test_ranges),
     };
 
     return cmocka_run_group_tests_name("sampler", tests, set_up, tear_down);

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_TENSORS  64
-#define HEADER_BYTES 16384
+#define MAX_TENSORS  12400 /* 1024 layers have 12,290 */
+#define HEADER_BYTES (2 << 20)
 #define PATH_BYTES   256
 
 struct tensor {
@@ -153,10 +153,14 @@ static void write_values(const struct writer *writer, const struct tensor *tenso
 {
     const struct tiny_model *model = writer->model;
     size_t n_bytes = element_bytes(tensor->dtype);
-    uint64_t state = seed_of(tensor->name);
+    bool is_copy =
+        model->head_copy && !model->untied && strcmp(tensor->name, "lm_head.weight") == 0;
+    const char *name = is_copy ? "wte.weight" : tensor->name;
+    uint64_t state = seed_of(name);
 
     for (uint64_t i = 0; i < n_elements(tensor); i++) {
-        double x = tensor->zeros ? 0.0 : weight(model, tensor->name, i, &state);
+        bool differs = is_copy && model->head_differs && i + 1 == n_elements(tensor);
+        double x = tensor->zeros || differs ? 0.0 : weight(model, name, i, &state);
         float value = (float)x;
         uint32_t bits = 0;
 
@@ -253,7 +257,7 @@ static void list_tensors(struct writer *writer)
     add(writer, "", "ln_f.weight", n_embd, 0);
     add(writer, "", "wpe.weight", model->n_positions, n_embd);
     add(writer, "", "wte.weight", model->n_vocab, n_embd);
-    if (model->untied || model->redundant_head)
+    if (model->untied || model->head_copy)
         add(writer, "", "lm_head.weight", model->n_vocab, n_embd);
     if (model->extra != NULL)
         add(writer, "", model->extra, n_embd, 0);
@@ -333,8 +337,10 @@ void tiny_remove(const char *directory)
 
 void tiny_write(const struct tiny_model *model)
 {
-    struct writer writer = {.model = model};
+    static struct writer writer;
 
+    memset(&writer, 0, sizeof writer);
+    writer.model = model;
     (void)mkdir(TINY_DIRECTORY, 0777);
     (void)mkdir(model->directory, 0777);
     tiny_remove(model->directory);

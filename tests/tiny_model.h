@@ -35,15 +35,16 @@ struct tiny_model {
     int32_t n_layer;
     int32_t n_head;
     int32_t n_inner;
-    int32_t eot;         /* eos_token_id; -1: null */
-    const char *dtype;   /* of the weights: "F32", "F16" or "BF16" */
-    bool widened;        /* the values that dtype gives, in a file of F32 */
-    const char *prefix;  /* of the tensors' names: "transformer." or "" */
-    bool untied;         /* lm_head has weights of its own */
-    bool redundant_head; /* lm_head is in the file although it is tied, with other values */
-    int head_exponent;   /* lm_head's values are multiplied by 2 to this */
-    bool masks;          /* attn.bias and attn.masked_bias, as old files have them */
-    bool tokenizer;      /* vocab.json and merges.txt: 97 tokens, see tiny_write_tokenizer() */
+    int32_t eot;        /* eos_token_id; -1: null */
+    const char *dtype;  /* of the weights: "F32", "F16" or "BF16" */
+    bool widened;       /* the values that dtype gives, in a file of F32 */
+    const char *prefix; /* of the tensors' names: "transformer." or "" */
+    bool untied;        /* lm_head has weights of its own */
+    bool head_copy;     /* lm_head is in the file although it is tied, equal to wte */
+    bool head_differs;  /* but for its last value */
+    int head_exponent;  /* lm_head's values are multiplied by 2 to this */
+    bool masks;         /* attn.bias and attn.masked_bias, as old files have them */
+    bool tokenizer;     /* vocab.json and merges.txt: 97 tokens, see tiny_write_tokenizer() */
     enum tiny_biases biases;
     const char *without;   /* a tensor that is left out */
     const char *extra;     /* a tensor [n_embd] more */

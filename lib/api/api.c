@@ -12,10 +12,16 @@ int32_t gpt2i_check_range(const char *name, int64_t value, int64_t least, int64_
                       (long long)value, (long long)least, (long long)most);
 }
 
-struct gpt2i_error gpt2i_session_error(gpt2_session *session)
+int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error)
 {
-    struct gpt2i_error error = {session->error, sizeof session->error};
-
-    gpt2i_error_clear(&error);
-    return error;
+    if (session == NULL)
+        return GPT2_ERR_ARGUMENT;
+    error->text = session->error;
+    error->capacity = sizeof session->error;
+    if (session->running)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "a gpt2_forward() runs on this session: its callbacks may call "
+                          "gpt2_session_cancel() alone");
+    gpt2i_error_clear(error);
+    return GPT2_OK;
 }

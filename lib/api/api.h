@@ -11,7 +11,11 @@
 GPT2I_HIDDEN int32_t gpt2i_check_range(const char *name, int64_t value, int64_t least, int64_t most,
                                        struct gpt2i_error *error);
 
-/* The session's own error line, emptied for a new call. */
-GPT2I_HIDDEN struct gpt2i_error gpt2i_session_error(gpt2_session *session);
+/*
+ * Begins a call on a session: '*error' becomes the session's own line, emptied.  Fails with
+ * GPT2_ERR_ARGUMENT, and leaves '*error' unset, for NULL; and while a forward runs, for a call from a
+ * tap or a parallel_for on the same session.
+ */
+GPT2I_HIDDEN int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error);
 
 #endif

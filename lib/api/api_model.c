@@ -72,7 +72,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     known.eot_token = model->eot_token;
     known.layer_norm_epsilon = model->config.layer_norm_epsilon;
     known.n_parameters = model->n_parameters;
-    known.memory_bytes = model->block_bytes;
+    known.memory_bytes = model->struct_bytes + model->weights_bytes;
     memset(info, 0, info->struct_size);
     memcpy(info, &known, gpt2i_min(known.struct_size, sizeof known));
     return GPT2_OK;

@@ -46,30 +46,28 @@ static int32_t check_sample_params(const gpt2_sample_params *params, struct gpt2
 static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
                       int32_t *id, struct gpt2i_error *error)
 {
-    struct gpt2i_sampler sampler;
+    const struct gpt2i_sampler sampler = {
+        .kernels = &session->compute.kernels,
+        .weights = session->sample_weights,
+        .order = session->sample_order,
+        .n_vocab = (size_t)session->model->config.n_vocab,
+    };
     gpt2_sample_params known;
-    const float *logits;
+    size_t kept;
+    int32_t position;
     int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
 
     if (status == GPT2_OK && id == NULL)
         status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample: id is NULL");
     if (status == GPT2_OK)
         status = check_sample_params(&known, error);
+    if (status == GPT2_OK)
+        status = gpt2i_sequence_find_row(&session->sequence, row, &kept, &position, error);
     if (status != GPT2_OK)
         return status;
-    logits = gpt2i_session_row(session, row, error);
-    if (logits == NULL)
-        return GPT2_ERR_ROW;
-    if (known.position < 0) {
-        int32_t after = row == GPT2_LAST_ROW ? 0 : session->n_rows - 1 - row;
-
-        known.position = session->n_past - after;
-    }
-    sampler.kernels = session->kernels;
-    sampler.weights = session->sample_weights;
-    sampler.order = session->sample_order;
-    sampler.n_vocab = (size_t)session->model->config.n_vocab;
-    return gpt2i_sample(&sampler, logits, &known, id, error);
+    if (known.position < 0)
+        known.position = position;
+    return gpt2i_sample(&sampler, session->logits + kept * sampler.n_vocab, &known, id, error);
 }
 
 int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
@@ -81,9 +79,9 @@ int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params
 
     if (id != NULL)
         *id = 0;
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    error = gpt2i_session_error(session);
+    status = gpt2i_session_begin(session, &error);
+    if (status != GPT2_OK)
+        return status;
     host_state = gpt2i_fpstate_enter(); /* params may hold NaN, which traps in some hosts' state */
     status = sample(session, row, params, id, &error);
     gpt2i_fpstate_leave(host_state);

@@ -39,9 +39,6 @@ static int32_t check_session_params(const gpt2_session_params *params, struct gp
         {"gpt2_session_params.n_ctx", params->n_ctx, 0, INT32_MAX},
         {"gpt2_session_params.n_batch", params->n_batch, 1, MAX_BATCH},
         {"gpt2_session_params.n_logit_rows", params->n_logit_rows, 1, INT32_MAX},
-        {"gpt2_session_params.empty_prompt", params->empty_prompt, GPT2_EMPTY_ENDOFTEXT,
-         GPT2_EMPTY_UNIFORM},
-        {"gpt2_session_params.reserved", params->reserved, 0, 0},
     };
     int32_t status = GPT2_OK;
 
@@ -124,19 +121,19 @@ void gpt2_session_free(gpt2_session *session)
 
 int32_t gpt2_session_reset(gpt2_session *session)
 {
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    (void)gpt2i_session_error(session);
+    struct gpt2i_error error;
+    int32_t status = gpt2i_session_begin(session, &error);
+
+    if (status != GPT2_OK)
+        return status;
     atomic_store(&session->cancelled, false);
-    session->n_past = 0;
-    session->n_rows = 0;
-    session->n_rows_kept = 0;
+    gpt2i_sequence_reset(&session->sequence);
     return GPT2_OK;
 }
 
 int32_t gpt2_session_position(const gpt2_session *session)
 {
-    return session == NULL ? 0 : session->n_past;
+    return session == NULL ? 0 : session->sequence.n_past;
 }
 
 int32_t gpt2_session_n_ctx(const gpt2_session *session)
@@ -146,7 +143,7 @@ int32_t gpt2_session_n_ctx(const gpt2_session *session)
 
 const char *gpt2_session_kernels(const gpt2_session *session)
 {
-    return session == NULL ? "" : session->kernels->name;
+    return session == NULL ? "" : session->compute.kernels.name;
 }
 
 const char *gpt2_session_error(const gpt2_session *session)
@@ -162,19 +159,23 @@ void gpt2_session_cancel(gpt2_session *session)
 
 int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns)
 {
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    (void)gpt2i_session_error(session);
+    struct gpt2i_error error;
+    int32_t status = gpt2i_session_begin(session, &error);
+
+    if (status != GPT2_OK)
+        return status;
     session->deadline_ns = deadline_ns;
     return GPT2_OK;
 }
 
 int32_t gpt2_session_after_fork(gpt2_session *session)
 {
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    (void)gpt2i_session_error(session);
-    gpt2i_pool_forget_threads(session->pool);
+    struct gpt2i_error error;
+    int32_t status = gpt2i_session_begin(session, &error);
+
+    if (status != GPT2_OK)
+        return status;
+    gpt2i_pool_forget_threads(session->compute.pool);
     return GPT2_OK;
 }
 
@@ -182,12 +183,12 @@ static int32_t check_tokens(const gpt2_session *session, const int32_t *tokens, 
                             struct gpt2i_error *error)
 {
     int32_t n_vocab = session->model->config.n_vocab;
-    size_t n_free = (size_t)(session->n_ctx - session->n_past);
+    size_t n_free = (size_t)(session->n_ctx - session->sequence.n_past);
 
     if (n_tokens > n_free)
         return gpt2i_fail(error, GPT2_ERR_CONTEXT,
                           "%zu tokens at position %d do not fit into a context of %d positions",
-                          n_tokens, session->n_past, session->n_ctx);
+                          n_tokens, session->sequence.n_past, session->n_ctx);
     for (size_t i = 0; i < n_tokens; i++) {
         if (tokens[i] < 0 || tokens[i] >= n_vocab)
             return gpt2i_fail(error, GPT2_ERR_TOKEN, "token %zu is %d, wanted 0 to %d", i,
@@ -200,23 +201,15 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
                      size_t n_logit_rows)
 {
     struct gpt2i_error error;
-    int32_t status;
+    int32_t status = gpt2i_session_begin(session, &error);
 
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    error = gpt2i_session_error(session);
-    if (tokens == NULL && n_tokens > 0)
+    if (status != GPT2_OK)
+        return status;
+    if (n_tokens == 0)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
+                          "gpt2_forward: n_tokens is 0, wanted 1 or more");
+    if (tokens == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_forward: tokens is NULL");
-    if (n_tokens == 0) {
-        if (session->n_past != 0)
-            return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
-                              "gpt2_forward: n_tokens is 0 at position %d, allowed at 0 only",
-                              session->n_past);
-        if (session->empty_prompt == GPT2_EMPTY_UNIFORM || session->model->eot_token < 0)
-            return gpt2i_forward_nothing(session, n_logit_rows);
-        tokens = &session->model->eot_token;
-        n_tokens = 1;
-    }
     status = check_tokens(session, tokens, n_tokens, &error);
     if (status != GPT2_OK)
         return status;
@@ -231,14 +224,19 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
 int32_t gpt2_session_logits(gpt2_session *session, int32_t row, const float **logits)
 {
     struct gpt2i_error error;
+    size_t kept;
+    int32_t position;
+    int32_t status;
 
     if (logits != NULL)
         *logits = NULL;
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    error = gpt2i_session_error(session);
+    status = gpt2i_session_begin(session, &error);
+    if (status != GPT2_OK)
+        return status;
     if (logits == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_session_logits: logits is NULL");
-    *logits = gpt2i_session_row(session, row, &error);
-    return *logits == NULL ? GPT2_ERR_ROW : GPT2_OK;
+    status = gpt2i_sequence_find_row(&session->sequence, row, &kept, &position, &error);
+    if (status == GPT2_OK)
+        *logits = session->logits + kept * (size_t)session->model->config.n_vocab;
+    return status;
 }

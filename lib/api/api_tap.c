@@ -8,16 +8,16 @@ int32_t gpt2_session_set_tap(gpt2_session *session, gpt2_tap_callback callback, 
                              uint32_t kinds)
 {
     struct gpt2i_error error;
+    int32_t status = gpt2i_session_begin(session, &error);
 
-    if (session == NULL)
-        return GPT2_ERR_ARGUMENT;
-    error = gpt2i_session_error(session);
+    if (status != GPT2_OK)
+        return status;
     if ((kinds & ~GPT2_TAP_ALL) != 0)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
                           "gpt2_session_set_tap: kinds has bits beyond GPT2_TAP_ALL");
-    session->tap = callback;
-    session->tap_user = user;
-    session->tap_kinds = callback == NULL ? 0 : kinds;
+    session->taps.callback = callback;
+    session->taps.user = user;
+    session->taps.kinds = callback == NULL ? 0 : kinds;
     return GPT2_OK;
 }
 

@@ -36,11 +36,7 @@
     GPT2I_TEXT_OF(major) "." GPT2I_TEXT_OF(minor) "." GPT2I_TEXT_OF(patch)
 #define GPT2I_VERSION GPT2I_DOTTED(GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR, GPT2_VERSION_PATCH)
 
-#define GPT2I_ALIGN   64 /* bytes: a cache line, and the widest vector */
-#define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
-#define GPT2I_PANEL   64 /* outputs in a panel of weights */
-#define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
-#define GPT2I_PAGE    64 /* positions in a page of the KV cache: one chain of attention's sums */
+#define GPT2I_ALIGN 64 /* bytes: a cache line, and the widest vector */
 
 /* Internal functions stay out of the shared library, whatever the flags are. */
 #if defined(__GNUC__) && !defined(_WIN32)

@@ -121,13 +121,15 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 }
 
 /* 16 registers, two for a group: 12 of sums, or 8 for one row, and the weights of a step */
-#define TILES(ROW)       ROW(6, 1) ROW(3, 2) ROW(1, 4)
-#define TILE_MOST_SUMS   6
-#define TILE_MOST_GROUPS 4
+#define TILES(ROW)      ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define TILE_MAX_SUMS   6
+#define TILE_MAX_GROUPS 4
 
-#define KERNELS          gpt2i_kernels_avx2
-#define KERNELS_NAME     "avx2"
-#define KERNELS_FEATURES GPT2_CPU_AVX2
+#define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
+#define ATTENTION_ROWS 28
+
+#define ADD_KERNELS  gpt2i_kernels_add_avx2
+#define KERNELS_NAME "avx2"
 
 #include "kernels_template.h"
 

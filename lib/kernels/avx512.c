@@ -84,16 +84,18 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 }
 
 /* 32 registers: up to 28 sums, the weights of a step and a broadcast */
-#define TILES(ROW)       ROW(14, 2) ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
-#define TILE_MOST_SUMS   28
-#define TILE_MOST_GROUPS 4
+#define TILES(ROW)      ROW(14, 2) ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
+#define TILE_MAX_SUMS   28
+#define TILE_MAX_GROUPS 4
 
-/* One row mostly waits for memory, which half a line at a time reads faster on Zen 4. */
-#define MATMUL_OF_ONE_ROW gpt2i_kernels_avx2.matmul
+#define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
+#define ATTENTION_ROWS 28
 
-#define KERNELS          gpt2i_kernels_avx512
-#define KERNELS_NAME     "avx512"
-#define KERNELS_FEATURES (GPT2_CPU_AVX2 | GPT2_CPU_AVX512)
+/* One row waits for memory, and AVX2 reads that faster on Zen 4: half a cache line at a time. */
+#define KEEPS_MATMUL_ROW
+
+#define ADD_KERNELS  gpt2i_kernels_add_avx512
+#define KERNELS_NAME "avx512"
 
 #include "kernels_template.h"
 

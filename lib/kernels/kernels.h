@@ -1,32 +1,39 @@
 /*
- * kernels.h: the arithmetic that every number of the library comes from, as one table for each
- * instruction set.
+ * kernels.h: the arithmetic that every number of the library comes from, as one table of functions.
  *
- * All tables give the same bits: docs/numerics.md defines each operation, scalar.c is its plainest
- * form.  Kernels know no model.  They read and write nothing past the ends they are given, except
- * that matmul reads whole groups of 16 outputs of w.
+ * Each instruction set's file fills in the functions that it has.  All give the same bits:
+ * docs/numerics.md defines each operation, scalar.c is its plainest form.  Kernels know no model.
+ * They read and write nothing past the ends they are given, except that a matrix product reads whole
+ * groups of 16 outputs of w.
  */
 #ifndef GPT2I_KERNELS_H
 #define GPT2I_KERNELS_H
 
 #include "../base/common.h"
 
+#define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
+#define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
+
+/* The types that kernels read weights in: GPT2_TYPE_F32 alone. */
+#define GPT2I_WEIGHT_TYPES 1
+
 /*
  * y[r][o] = total + bias[o], where total starts at 0, or at y[r][o] if 'adds', and grows by the sum
  * over k of x[r][k] * w(k, o), in chains of GPT2I_K_BLOCK along k: each chain starts at 0 and is added
  * to the total when it ends.
  *
- * w(k, o) is w[k * w_stride + o]: a panel of pack.h, or a page of kvcache.h.  A row of w is read in
- * groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
- * y must not overlap x or w.  Strides count floats.
+ * w(k, o) is w[k * w_stride + o]: a panel of a weight matrix, or a page of the KV cache.  A row of w
+ * is read in groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
+ * y must not overlap x or w.  Strides count elements.
  */
 struct gpt2i_matmul {
     float *y; /* [n_rows, n_outputs] */
     size_t y_stride;
     const float *x; /* [n_rows, n_k] */
     size_t x_stride;
-    const float *w; /* [n_k, n_outputs] */
+    const void *w; /* [n_k, n_outputs], of w_type */
     size_t w_stride;
+    int32_t w_type;    /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
     const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;
     size_t n_k; /* at least 1 */
@@ -34,11 +41,17 @@ struct gpt2i_matmul {
     bool adds;
 };
 
-struct gpt2i_kernels {
-    const char *name;
-    uint32_t features; /* GPT2_CPU_* groups this table needs */
+typedef void gpt2i_matmul_kernel(const struct gpt2i_matmul *matmul);
 
-    void (*matmul)(const struct gpt2i_matmul *matmul);
+struct gpt2i_kernels {
+    const char *name; /* of the largest instruction set among them */
+
+    size_t matmul_rows;    /* rows in one task of a matrix product: a multiple of the tiles' rows */
+    size_t attention_rows; /* queries in one task of attention, at most 64 */
+
+    /* matrix products by the type of the weights: of one row, and of any number of rows */
+    gpt2i_matmul_kernel *matmul_row[GPT2I_WEIGHT_TYPES];
+    gpt2i_matmul_kernel *matmul_any[GPT2I_WEIGHT_TYPES];
 
     /* y[i] += x[i] for n elements */
     void (*add)(float *y, const float *x, size_t n);
@@ -57,15 +70,22 @@ struct gpt2i_kernels {
     void (*activation[5])(float *x, size_t n);
 };
 
-/* The best table whose features are all in 'features'. */
-GPT2I_HIDDEN const struct gpt2i_kernels *gpt2i_kernels_choose(uint32_t features);
+static inline void gpt2i_matmul(const struct gpt2i_kernels *kernels,
+                                const struct gpt2i_matmul *matmul)
+{
+    if (matmul->n_rows == 1)
+        kernels->matmul_row[matmul->w_type](matmul);
+    else
+        kernels->matmul_any[matmul->w_type](matmul);
+}
 
-extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_scalar;
+/* What each instruction set's file defines: puts its functions into a table, over plainer ones. */
+GPT2I_HIDDEN void gpt2i_kernels_add_scalar(struct gpt2i_kernels *kernels);
 #if defined(__x86_64__)
-extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_avx2;
-extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_avx512;
+GPT2I_HIDDEN void gpt2i_kernels_add_avx2(struct gpt2i_kernels *kernels);
+GPT2I_HIDDEN void gpt2i_kernels_add_avx512(struct gpt2i_kernels *kernels);
 #elif defined(__aarch64__)
-extern GPT2I_HIDDEN const struct gpt2i_kernels gpt2i_kernels_neon;
+GPT2I_HIDDEN void gpt2i_kernels_add_neon(struct gpt2i_kernels *kernels);
 #endif
 
 #endif

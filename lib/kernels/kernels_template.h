@@ -2,7 +2,8 @@
  * kernels_template.h: the arithmetic, written once, on groups of 16 lanes.
  *
  * An instruction set's file defines the type v16 and the operations below, then includes this file,
- * which defines its kernels and its table.  So an expression cannot differ between instruction sets.
+ * which defines its kernels and puts them into a table.  So an expression cannot differ between
+ * instruction sets.
  *
  *     TARGET           function attribute that switches the instruction set on
  *     v16              16 floats
@@ -15,8 +16,9 @@
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
  *     TILES(ROW)                            the sizes of register tiles, most rows first
- *     MATMUL_OF_ONE_ROW                     if defined: a faster matmul for a single row
- *     KERNELS KERNELS_NAME KERNELS_FEATURES the table's name in C, in words, and what it needs
+ *     MATMUL_ROWS ATTENTION_ROWS            matmul_rows and attention_rows of the table
+ *     KEEPS_MATMUL_ROW                      if defined: the plainer set's matmul_row is faster
+ *     ADD_KERNELS KERNELS_NAME              the function that fills the table, and the set's name
  */
 
 #define TARGET_INLINE GPT2I_INLINE TARGET
@@ -54,7 +56,7 @@ static TARGET void add(float *y, const float *x, size_t n)
 
 /* ------------------------------------------------------------------------------ matrix product -- */
 
-/* The first 'n' lanes of y become theirs + v, or 0 + v; n is at most 16. */
+/* y += v, or y = 0 + v, for the first n <= 16 lanes. */
 TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 {
     v16 total = from_zero ? v16_set1(0.0f) : load_upto(y, 0, n);
@@ -70,20 +72,20 @@ TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t 
                                size_t end, const size_t R, const size_t G, size_t n_last)
 {
     const float *x = m->x + row * m->x_stride + k;
-    const float *w = m->w + group * GPT2I_LANES + k * m->w_stride;
+    const float *w = (const float *)m->w + group * GPT2I_LANES + k * m->w_stride;
     const size_t last = (G - 1) * GPT2I_LANES;
     float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
     bool from_zero = k == 0 && !m->adds;
 
     do {
         size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
-        v16 c[TILE_MOST_SUMS]; /* [R][G] */
+        v16 c[TILE_MAX_SUMS]; /* [R][G] */
 
         UNROLL
         for (size_t i = 0; i < R * G; i++)
             c[i] = v16_set1(0.0f);
         for (size_t step = 0; step < n_steps; step++) {
-            v16 w_k[TILE_MOST_GROUPS];
+            v16 w_k[TILE_MAX_GROUPS];
 
             UNROLL
             for (size_t g = 0; g < G; g++)
@@ -118,12 +120,13 @@ TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t 
 }
 
 /*
- * While rows [row, row + R) are at one stretch of k, their share of the next one's weights is fetched,
- * so that no row waits for memory.
+ * Fetches a share of the next K_TOGETHER steps' weights into the second cache, while rows
+ * [row, row + R) run the present ones.  So no row waits for memory.
  */
 TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t group, size_t end,
                                const size_t R, const size_t G)
 {
+    const float *w = (const float *)m->w + group * GPT2I_LANES;
     size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
     size_t from = end + n_next * row / m->n_rows;
     size_t to = end + n_next * (row + R) / m->n_rows;
@@ -131,7 +134,7 @@ TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t 
     for (size_t k = from; k < to; k++) {
         UNROLL
         for (size_t g = 0; g < G; g++)
-            GPT2I_FETCH(m->w + (group + g) * GPT2I_LANES + k * m->w_stride);
+            GPT2I_FETCH(w + g * GPT2I_LANES + k * m->w_stride);
     }
 }
 
@@ -161,27 +164,13 @@ TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t 
     }
 TILES(DEFINE_MATMUL_ROWS)
 
-/*
- * k goes in stretches, so that the weights of one stay in the second cache for all rows.  A single
- * row reads them once, in one stretch: there is nothing to keep, and fetching ahead only slows it.
- */
-static TARGET void matmul(const struct gpt2i_matmul *m)
+/* All rows, with k in [k, end). */
+TARGET_INLINE void matmul_all_rows(const struct gpt2i_matmul *m, size_t k, size_t end)
 {
-    size_t k_together = m->n_rows == 1 ? m->n_k : K_TOGETHER;
-    size_t k = 0;
+    size_t row = 0;
 
-#ifdef MATMUL_OF_ONE_ROW
-    if (m->n_rows == 1) {
-        MATMUL_OF_ONE_ROW(m);
-        return;
-    }
-#endif
-    do {
-        size_t end = gpt2i_min(k + k_together, m->n_k);
-        size_t row = 0;
-
-        while (row < m->n_rows) {
-            size_t n_left = m->n_rows - row;
+    while (row < m->n_rows) {
+        size_t n_left = m->n_rows - row;
 
 #define RUN_MATMUL_ROWS(R, G)              \
     if (n_left >= R) {                     \
@@ -189,11 +178,30 @@ static TARGET void matmul(const struct gpt2i_matmul *m)
         row += R;                          \
         continue;                          \
     }
-            TILES(RUN_MATMUL_ROWS)
-        }
+        TILES(RUN_MATMUL_ROWS)
+    }
+}
+
+/* K_TOGETHER steps of k at a time, so that their weights stay in the second cache for all rows. */
+static TARGET void matmul_any(const struct gpt2i_matmul *m)
+{
+    size_t k = 0;
+
+    do {
+        size_t end = gpt2i_min(k + K_TOGETHER, m->n_k);
+
+        matmul_all_rows(m, k, end);
         k = end;
     } while (k < m->n_k);
 }
+
+#ifndef KEEPS_MATMUL_ROW
+/* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
+static TARGET void matmul_row(const struct gpt2i_matmul *m)
+{
+    matmul_1_rows(m, 0, 0, m->n_k);
+}
+#endif
 
 /* -------------------------------------------------------------------------- element by element -- */
 
@@ -293,6 +301,7 @@ static TARGET void layer_norm(float *y, const float *x, const float *gain, const
     v16 lanes = v16_set1(0.0f);
     v16 mean;
     v16 r;
+    float variance;
     size_t i;
 
     for (i = 0; i < n; i += GPT2I_LANES)
@@ -313,7 +322,9 @@ static TARGET void layer_norm(float *y, const float *x, const float *gain, const
         d = v16_load(tail);
         lanes = v16_fma(d, d, lanes);
     }
-    r = v16_set1(1.0f / sqrtf(v16_fold_add(lanes) / (float)n + epsilon));
+    variance = v16_fold_add(lanes) / (float)n;
+    /* 1 / sqrt(infinity) is 0, which would give finite numbers; NaN, as PyTorch gives in the end */
+    r = v16_set1(variance < INFINITY ? 1.0f / sqrtf(variance + epsilon) : NAN);
 
     for (i = 0; i < n; i += GPT2I_LANES) {
         v16 d = v16_sub(load_upto(x, i, n), mean);
@@ -325,7 +336,7 @@ static TARGET void layer_norm(float *y, const float *x, const float *gain, const
 static TARGET void softmax(float *x, size_t n)
 {
     v16 lanes = v16_set1(-INFINITY);
-    v16 most;
+    v16 max;
     v16 inverse;
     size_t i;
 
@@ -333,17 +344,17 @@ static TARGET void softmax(float *x, size_t n)
         lanes = v16_max(lanes, v16_load(x + i));
     for (; i < n; i++)
         lanes = v16_max(lanes, v16_set1(x[i]));
-    most = v16_set1(v16_fold_max(lanes));
+    max = v16_set1(v16_fold_max(lanes));
 
     lanes = v16_set1(0.0f);
     for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES) {
-        v16 e = v16_exp(v16_sub(v16_load(x + i), most));
+        v16 e = v16_exp(v16_sub(v16_load(x + i), max));
 
         v16_store(x + i, e);
         lanes = v16_add(lanes, e);
     }
     if (i < n) {
-        v16_store_n(x + i, n - i, v16_exp(v16_sub(v16_load_n(x + i, n - i), most)));
+        v16_store_n(x + i, n - i, v16_exp(v16_sub(v16_load_n(x + i, n - i), max)));
         lanes = v16_add(lanes, v16_load_n(x + i, n - i)); /* missing elements add 0 */
     }
     inverse = v16_set1(1.0f / v16_fold_add(lanes));
@@ -352,20 +363,22 @@ static TARGET void softmax(float *x, size_t n)
         store_upto(x, i, n, v16_mul(load_upto(x, i, n), inverse));
 }
 
-const struct gpt2i_kernels KERNELS = {
-    .name = KERNELS_NAME,
-    .features = KERNELS_FEATURES,
-    .matmul = matmul,
-    .add = add,
-    .scale = scale,
-    .layer_norm = layer_norm,
-    .softmax = softmax,
-    .activation =
-        {
-            [GPT2_ACT_GELU_NEW] = gelu_tanh,
-            [GPT2_ACT_GELU] = gelu_erf,
-            [GPT2_ACT_GELU_FAST] = gelu_tanh,
-            [GPT2_ACT_GELU_PYTORCH_TANH] = gelu_tanh,
-            [GPT2_ACT_RELU] = relu,
-        },
-};
+void ADD_KERNELS(struct gpt2i_kernels *kernels)
+{
+    kernels->name = KERNELS_NAME;
+    kernels->matmul_rows = MATMUL_ROWS;
+    kernels->attention_rows = ATTENTION_ROWS;
+#ifndef KEEPS_MATMUL_ROW
+    kernels->matmul_row[GPT2_TYPE_F32] = matmul_row;
+#endif
+    kernels->matmul_any[GPT2_TYPE_F32] = matmul_any;
+    kernels->add = add;
+    kernels->scale = scale;
+    kernels->layer_norm = layer_norm;
+    kernels->softmax = softmax;
+    kernels->activation[GPT2_ACT_GELU_NEW] = gelu_tanh;
+    kernels->activation[GPT2_ACT_GELU] = gelu_erf;
+    kernels->activation[GPT2_ACT_GELU_FAST] = gelu_tanh;
+    kernels->activation[GPT2_ACT_GELU_PYTORCH_TANH] = gelu_tanh;
+    kernels->activation[GPT2_ACT_RELU] = relu;
+}

@@ -128,13 +128,15 @@ GPT2I_INLINE float v16_fold_max(v16 v)
 }
 
 /* 32 registers: up to 24 of sums, the weights of a step and a broadcast */
-#define TILES(ROW)       ROW(6, 1) ROW(3, 2) ROW(1, 4)
-#define TILE_MOST_SUMS   6
-#define TILE_MOST_GROUPS 4
+#define TILES(ROW)      ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define TILE_MAX_SUMS   6
+#define TILE_MAX_GROUPS 4
 
-#define KERNELS          gpt2i_kernels_neon
-#define KERNELS_NAME     "neon"
-#define KERNELS_FEATURES GPT2_CPU_NEON
+#define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
+#define ATTENTION_ROWS 28
+
+#define ADD_KERNELS  gpt2i_kernels_add_neon
+#define KERNELS_NAME "neon"
 
 #include "kernels_template.h"
 

@@ -129,12 +129,14 @@ GPT2I_INLINE float v16_fold_max(v16 v)
     return v.lane[0];
 }
 
-#define TILES(ROW)       ROW(4, 1) ROW(1, 2)
-#define TILE_MOST_SUMS   4
-#define TILE_MOST_GROUPS 2
+#define TILES(ROW)      ROW(4, 1) ROW(1, 2)
+#define TILE_MAX_SUMS   4
+#define TILE_MAX_GROUPS 2
 
-#define KERNELS          gpt2i_kernels_scalar
-#define KERNELS_NAME     "scalar"
-#define KERNELS_FEATURES 0
+#define MATMUL_ROWS    128
+#define ATTENTION_ROWS 28
+
+#define ADD_KERNELS  gpt2i_kernels_add_scalar
+#define KERNELS_NAME "scalar"
 
 #include "kernels_template.h"

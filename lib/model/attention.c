@@ -1,91 +1,103 @@
 /*
  * attention.c: attention by tiles of queries against pages of keys.
  *
- * A task takes one head and up to GPT2I_ATTENTION_ROWS queries: their scores against every page up
- * to the last query's, a softmax for each query over the positions it may see, and the sum of
- * values that the probabilities weigh.  Sums run in blocks of 64 absolute positions, as pages do, so
+ * A task takes one head and up to attention_rows queries of one span: their scores against every page
+ * up to the last query's, a softmax for each query over the positions that it may see, and the sum
+ * of values that the probabilities weigh.  Sums run in blocks of 64 absolute positions, as pages do, so
  * they do not depend on how a text was cut into calls.
  */
 #include "attention.h"
-#include "tap.h"
 
 #include <math.h>
 
 struct attention_job {
-    gpt2_session *session;
+    const struct gpt2i_attention *attention;
     float *ctx;
     const float *qkv;
     int32_t layer;
-    size_t first_row; /* of the step, in the forward call */
-    size_t position;  /* of the step's first row */
-    size_t n_rows;
-    size_t n_tiles; /* of queries, for each head */
-    float score_scale;
+    float scale;
+    const struct gpt2i_span *spans;
+    size_t n_spans;
 };
 
-/* One task's part: queries row .. row + n_rows - 1 of the step, for one head. */
+/* One task's part: some queries of a span, for one head. */
 struct tile {
+    const struct gpt2i_span *span;
     size_t head;
-    size_t row;
+    size_t first; /* query, counted in the span */
     size_t n_rows;
     size_t position; /* of its first query */
     float *scores;   /* [n_rows, stride]; later the probabilities */
     size_t stride;
 };
 
-static void store_task(void *argument, size_t head, size_t worker)
+static size_t span_tiles(const struct attention_job *job, const struct gpt2i_span *span)
+{
+    return gpt2i_ceil_div(span->n_rows, job->attention->compute->kernels.attention_rows);
+}
+
+/* Task = (span, head), spans in order. */
+static void store_task(void *argument, size_t task, size_t worker)
 {
     const struct attention_job *job = argument;
-    const struct gpt2i_kvcache *kv = &job->session->kv;
+    const struct gpt2i_kvcache *kv = job->attention->kv;
+    const struct gpt2i_span *span = &job->spans[task / kv->n_head];
+    size_t head = task % kv->n_head;
     size_t n_embd = kv->n_head * kv->head_dim;
-    const float *k = job->qkv + n_embd + head * kv->head_dim;
+    size_t stride = gpt2i_row_stride(3 * n_embd);
+    const float *k = job->qkv + span->first_row * stride + n_embd + head * kv->head_dim;
 
     (void)worker;
-    gpt2i_kvcache_store(kv, (size_t)job->layer, head, job->position, job->n_rows, k, k + n_embd,
-                        gpt2i_row_stride(3 * n_embd));
+    gpt2i_kvcache_store(kv, (size_t)job->layer, head, span->first_position, span->n_rows, k,
+                        k + n_embd, stride);
 }
 
 /* scores = q K^T scale, for every position up to the last query's */
 static void tile_scores(const struct attention_job *job, const struct tile *tile)
 {
-    const struct gpt2i_kvcache *kv = &job->session->kv;
-    const struct gpt2i_kernels *kernels = job->session->kernels;
+    const struct gpt2i_kvcache *kv = job->attention->kv;
+    const struct gpt2i_kernels *kernels = &job->attention->compute->kernels;
     size_t n_positions = tile->position + tile->n_rows;
     size_t qkv_stride = gpt2i_row_stride(3 * kv->n_head * kv->head_dim);
+    size_t row = tile->span->first_row + tile->first;
 
     for (size_t first = 0; first < n_positions; first += GPT2I_PAGE) {
         struct gpt2i_matmul matmul = {
             .y = tile->scores + first,
             .y_stride = tile->stride,
-            .x = job->qkv + tile->row * qkv_stride + tile->head * kv->head_dim,
+            .x = job->qkv + row * qkv_stride + tile->head * kv->head_dim,
             .x_stride = qkv_stride,
             .w = gpt2i_kv_keys(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
             .w_stride = GPT2I_PAGE,
+            .w_type = GPT2_TYPE_F32,
             .n_rows = tile->n_rows,
             .n_k = kv->head_dim,
             .n_outputs = gpt2i_min(n_positions - first, GPT2I_PAGE),
         };
 
-        kernels->matmul(&matmul);
+        gpt2i_matmul(kernels, &matmul);
     }
     for (size_t r = 0; r < tile->n_rows; r++)
-        kernels->scale(tile->scores + r * tile->stride, job->score_scale, n_positions);
+        kernels->scale(tile->scores + r * tile->stride, job->scale, n_positions);
 }
 
+/* The causal mask: a query's softmax ends at its own position. */
 static void tile_softmax(const struct attention_job *job, const struct tile *tile)
 {
     for (size_t r = 0; r < tile->n_rows; r++)
-        job->session->kernels->softmax(tile->scores + r * tile->stride, tile->position + r + 1);
+        job->attention->compute->kernels.softmax(tile->scores + r * tile->stride,
+                                                 tile->position + r + 1);
 }
 
 /* ctx = probs V: page by page, together for the queries that see the whole page, else one by one */
 static void tile_values(const struct attention_job *job, const struct tile *tile)
 {
-    const struct gpt2i_kvcache *kv = &job->session->kv;
-    const struct gpt2i_kernels *kernels = job->session->kernels;
+    const struct gpt2i_kvcache *kv = job->attention->kv;
+    const struct gpt2i_kernels *kernels = &job->attention->compute->kernels;
     size_t ctx_stride = gpt2i_row_stride(kv->n_head * kv->head_dim);
     size_t n_positions = tile->position + tile->n_rows;
-    float *ctx = job->ctx + tile->row * ctx_stride + tile->head * kv->head_dim;
+    size_t row = tile->span->first_row + tile->first;
+    float *ctx = job->ctx + row * ctx_stride + tile->head * kv->head_dim;
 
     for (size_t first = 0; first < n_positions; first += GPT2I_PAGE) {
         size_t end = first + GPT2I_PAGE;
@@ -96,6 +108,7 @@ static void tile_values(const struct attention_job *job, const struct tile *tile
             .x_stride = tile->stride,
             .w = gpt2i_kv_values(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
             .w_stride = kv->head_dim,
+            .w_type = GPT2_TYPE_F32,
             .n_outputs = kv->head_dim,
             .adds = first > 0,
         };
@@ -109,100 +122,90 @@ static void tile_values(const struct attention_job *job, const struct tile *tile
             matmul.y = ctx + r * ctx_stride;
             matmul.x = tile->scores + r * tile->stride + first;
             matmul.n_k = gpt2i_min(n_seen - first, GPT2I_PAGE);
-            kernels->matmul(&matmul);
+            gpt2i_matmul(kernels, &matmul);
         }
     }
 }
 
-/* Positions after each query, up to the tile's last. */
-static void tile_mask(const struct tile *tile, float value)
-{
-    for (size_t r = 0; r < tile->n_rows; r++) {
-        for (size_t i = r + 1; i < tile->n_rows; i++)
-            tile->scores[r * tile->stride + tile->position + i] = value;
-    }
-}
-
+/* Shows scores or probs; the positions after each query, up to the tile's last, become 'masked'. */
 static int32_t tile_tap(const struct attention_job *job, const struct tile *tile, int32_t kind,
                         float masked)
 {
-    if (!gpt2i_tap_wants(job->session, GPT2_TAP_BIT(kind)))
+    struct gpt2i_tap_rows rows = {tile->span, tile->first, tile->n_rows};
+
+    if (!gpt2i_tap_wants(job->attention->taps, GPT2_TAP_BIT(kind)))
         return GPT2_OK;
-    tile_mask(tile, masked);
-    return gpt2i_tap_head(job->session, kind, job->layer, (int32_t)tile->head,
-                          (int32_t)(job->first_row + tile->row), tile->n_rows,
+    for (size_t r = 0; r < tile->n_rows; r++) {
+        for (size_t i = r + 1; i < tile->n_rows; i++)
+            tile->scores[r * tile->stride + tile->position + i] = masked;
+    }
+    return gpt2i_tap_show(job->attention->taps, kind, job->layer, (int32_t)tile->head, &rows,
                           tile->position + tile->n_rows, tile->stride, tile->scores);
 }
 
-static int32_t attend(const struct attention_job *job, size_t task, size_t worker)
+static int32_t run_tile(const struct attention_job *job, const struct tile *tile)
 {
-    const gpt2_session *session = job->session;
-    size_t stride = gpt2i_row_stride(session->kv.n_pages * GPT2I_PAGE);
-    size_t row = task % job->n_tiles * GPT2I_ATTENTION_ROWS;
-    struct tile tile = {
-        .head = task / job->n_tiles,
-        .row = row,
-        .n_rows = gpt2i_min(job->n_rows - row, GPT2I_ATTENTION_ROWS),
-        .position = job->position + row,
-        .scores = session->act.scores + worker * GPT2I_ATTENTION_ROWS * stride,
-        .stride = stride,
-    };
     int32_t status;
 
-    tile_scores(job, &tile);
-    status = tile_tap(job, &tile, GPT2_TAP_ATTN_SCORES, -INFINITY);
+    tile_scores(job, tile);
+    status = tile_tap(job, tile, GPT2_TAP_ATTN_SCORES, -INFINITY);
     if (status != GPT2_OK)
         return status;
-    tile_softmax(job, &tile);
-    status = tile_tap(job, &tile, GPT2_TAP_ATTN_PROBS, 0.0f);
+    tile_softmax(job, tile);
+    status = tile_tap(job, tile, GPT2_TAP_ATTN_PROBS, 0.0f);
     if (status != GPT2_OK)
         return status;
-    tile_values(job, &tile);
+    tile_values(job, tile);
     return GPT2_OK;
+}
+
+/* Task = (span, head, tile of the span), spans in order. */
+static int32_t run_task(const struct attention_job *job, size_t task, size_t worker)
+{
+    const struct gpt2i_attention *attention = job->attention;
+    size_t max_rows = attention->compute->kernels.attention_rows;
+    const struct gpt2i_span *span = job->spans;
+    size_t n_tiles = span_tiles(job, span);
+    struct tile tile = {
+        .scores = attention->scores + worker * max_rows * attention->scores_stride,
+        .stride = attention->scores_stride,
+    };
+
+    while (task >= attention->kv->n_head * n_tiles) {
+        task -= attention->kv->n_head * n_tiles;
+        n_tiles = span_tiles(job, ++span);
+    }
+    tile.span = span;
+    tile.head = task / n_tiles;
+    tile.first = task % n_tiles * max_rows;
+    tile.n_rows = gpt2i_min(span->n_rows - tile.first, max_rows);
+    tile.position = span->first_position + tile.first;
+    return run_tile(job, &tile);
 }
 
 static void attend_task(void *argument, size_t task, size_t worker)
 {
-    (void)attend(argument, task, worker); /* fails for taps only, which run elsewhere */
+    (void)run_task(argument, task, worker); /* only taps end it, and they do not run here */
 }
 
-/* 1 / (sqrt(head_dim) (layer + 1)), the factors that config.json switches on */
-static float score_scale(const struct gpt2i_config *config, int32_t layer)
+int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const float *qkv,
+                     int32_t layer, float scale, const struct gpt2i_span *spans, size_t n_spans)
 {
-    float divisor = 1.0f;
-
-    if (config->scale_attn_weights)
-        divisor = sqrtf((float)(config->n_embd / config->n_head));
-    if (config->scale_attn_by_inverse_layer_idx)
-        divisor *= (float)(layer + 1);
-    return 1.0f / divisor;
-}
-
-int32_t gpt2i_attention(gpt2_session *session, float *ctx, const float *qkv, int32_t layer,
-                        int32_t first_row, size_t n_rows)
-{
-    struct attention_job job = {
-        .session = session,
-        .ctx = ctx,
-        .qkv = qkv,
-        .layer = layer,
-        .first_row = (size_t)first_row,
-        .position = (size_t)(session->n_past + first_row),
-        .n_rows = n_rows,
-        .n_tiles = gpt2i_ceil_div(n_rows, GPT2I_ATTENTION_ROWS),
-        .score_scale = score_scale(&session->model->config, layer),
-    };
-    size_t n_tasks = session->kv.n_head * job.n_tiles;
+    const struct attention_job job = {attention, ctx, qkv, layer, scale, spans, n_spans};
+    struct gpt2i_pool *pool = attention->compute->pool;
+    size_t n_tasks = 0;
     int32_t status = GPT2_OK;
 
-    gpt2i_pool_run(session->pool, store_task, &job, session->kv.n_head);
-    if (!gpt2i_tap_wants(session,
+    for (size_t i = 0; i < n_spans; i++)
+        n_tasks += attention->kv->n_head * span_tiles(&job, &spans[i]);
+    gpt2i_pool_run(pool, store_task, (void *)&job, attention->kv->n_head * n_spans);
+    if (!gpt2i_tap_wants(attention->taps,
                          GPT2_TAP_BIT(GPT2_TAP_ATTN_SCORES) | GPT2_TAP_BIT(GPT2_TAP_ATTN_PROBS))) {
-        gpt2i_pool_run(session->pool, attend_task, &job, n_tasks);
+        gpt2i_pool_run(pool, attend_task, (void *)&job, n_tasks);
         return GPT2_OK;
     }
     /* a callback runs on the calling thread: so do the tasks */
     for (size_t task = 0; task < n_tasks && status == GPT2_OK; task++)
-        status = attend(&job, task, 0);
+        status = run_task(&job, task, 0);
     return status;
 }

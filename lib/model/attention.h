@@ -4,18 +4,31 @@
 #ifndef GPT2I_ATTENTION_H
 #define GPT2I_ATTENTION_H
 
-#include "session.h"
+#include "compute.h"
+#include "kvcache.h"
+#include "tap.h"
+
+/* What attention works with, the same for all layers and calls. */
+struct gpt2i_attention {
+    const struct gpt2i_compute *compute;
+    const struct gpt2i_kvcache *kv;
+    struct gpt2i_taps *taps;
+    float *scores;        /* [n_threads][attention_rows, scores_stride]: workspace */
+    size_t scores_stride; /* row stride for all positions of the cache */
+};
 
 /*
- * Stores k and v of these rows in the cache and attends from their q.
+ * Stores k and v of the spans' rows in the cache and attends from their q.  Each span sees its own
+ * sequence's positions.
  *
- *   ctx         [n_rows, n_embd]: the heads' outputs side by side
- *   qkv         [n_rows, 3 n_embd]
- *   first_row   of the forward call; its position is session->n_past + first_row
+ *   ctx    [rows of all spans, n_embd]: the heads' outputs side by side
+ *   qkv    [rows of all spans, 3 n_embd]
+ *   scale  what q k is multiplied by
  *
  * Returns GPT2_ERR_CANCELLED if a tap ends the call.
  */
-GPT2I_HIDDEN int32_t gpt2i_attention(gpt2_session *session, float *ctx, const float *qkv,
-                                     int32_t layer, int32_t first_row, size_t n_rows);
+GPT2I_HIDDEN int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx,
+                                  const float *qkv, int32_t layer, float scale,
+                                  const struct gpt2i_span *spans, size_t n_spans);
 
 #endif

@@ -13,7 +13,4 @@
 GPT2I_HIDDEN int32_t gpt2i_forward(gpt2_session *session, const int32_t *tokens, size_t n_tokens,
                                    size_t n_logit_rows);
 
-/* The empty prompt where <|endoftext|> does not stand for it: one row, whose logits are all 1. */
-GPT2I_HIDDEN int32_t gpt2i_forward_nothing(gpt2_session *session, size_t n_logit_rows);
-
 #endif

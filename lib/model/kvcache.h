@@ -16,6 +16,9 @@
 #define GPT2I_KVCACHE_H
 
 #include "../base/arena.h"
+#include "../kernels/kernels.h"
+
+#define GPT2I_PAGE 64 /* positions in a page: one chain of attention's sums, GPT2I_K_BLOCK */
 
 struct gpt2i_kvcache {
     float *pages;

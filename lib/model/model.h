@@ -1,22 +1,23 @@
 /*
- * model.h: a loaded GPT-2: hyper-parameters and packed weights, under Hugging Face's names.
+ * model.h: a loaded GPT-2: hyper-parameters and weights, under Hugging Face's names.
+ *
+ * Two blocks of memory: one of structs, and one of the weights' bytes, which has no pointers in it.
  */
 #ifndef GPT2I_MODEL_H
 #define GPT2I_MODEL_H
 
 #include "config.h"
+#include "matrix.h"
 
-/* y = x w + bias */
+/* y = x weight + bias */
 struct gpt2i_linear {
-    const float *w;    /* panels of [n_in][64], see pack.h */
-    const float *bias; /* [n_out]; NULL: none */
-    size_t n_in;
-    size_t n_out;
+    struct gpt2i_matrix weight;
+    float *bias; /* [n_out]; NULL: none */
 };
 
 struct gpt2i_norm {
-    const float *gain; /* [n_embd]; Hugging Face: weight */
-    const float *bias; /* [n_embd] */
+    float *gain; /* [n_embd]; Hugging Face: weight */
+    float *bias; /* [n_embd] */
 };
 
 struct gpt2i_block {
@@ -30,18 +31,25 @@ struct gpt2i_block {
 
 struct gpt2_model {
     struct gpt2i_config config;
-    struct gpt2i_linear wte; /* [n_vocab, n_embd] as panels, so that it can be the head */
-    const float *wpe;        /* [n_positions, n_embd] */
+    struct gpt2i_matrix wte; /* n_embd -> n_vocab: an embedding is an output's weights */
+    float *wpe;              /* [n_positions, n_embd] */
     struct gpt2i_block *h;   /* [n_layer] */
     struct gpt2i_norm ln_f;
-    struct gpt2i_linear lm_head; /* n_embd -> n_vocab, no bias; wte where tied */
+    struct gpt2i_linear lm_head; /* n_embd -> n_vocab, no bias; wte's panels where tied */
     int32_t weight_type;         /* GPT2_TYPE_* of wte in the file */
     int32_t eot_token;           /* -1: none */
     uint64_t n_parameters;
     gpt2_tokenizer *tokenizer; /* owned; NULL: none */
-    size_t block_bytes;        /* of the one block that this struct begins */
+    size_t struct_bytes;       /* of the block that begins with this struct */
+    void *weights;             /* the block of the weights */
+    size_t weights_bytes;
 };
 
+/* A model without weights: the structs, and the sizes of the matrices.  Errors: GPT2_ERR_MEMORY. */
+GPT2I_HIDDEN int32_t gpt2i_model_new(gpt2_model **model, const struct gpt2i_config *config,
+                                     struct gpt2i_error *error);
+
+/* NULL is ignored. */
 GPT2I_HIDDEN void gpt2i_model_free(gpt2_model *model);
 
 #endif

@@ -1,85 +1,107 @@
 /*
- * session.c: placing a session in its block, and its logits.
+ * session.c: placing a session in its block.
  */
 #include "session.h"
 #include "../kernels/cpu.h"
+#include "../kernels/dispatch.h"
 
-/* A session without its parts. */
-static gpt2_session shape_of(const gpt2_model *model, const gpt2_session_params *params)
+/* A session's sizes and settings: no pointer into its block is set. */
+static gpt2_session sizes_of(const gpt2_model *model, const gpt2_session_params *params)
 {
     const struct gpt2i_config *config = &model->config;
     bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
     int32_t n_ctx = is_shorter ? params->n_ctx : config->n_positions;
-    gpt2_session shape = {
+    size_t n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE);
+    gpt2_session sizes = {
         .model = model,
-        .kernels = gpt2i_kernels_choose(gpt2i_cpu_features() & params->cpu_mask),
         .n_ctx = n_ctx,
         .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
         .n_logit_rows = params->n_logit_rows < n_ctx ? params->n_logit_rows : n_ctx,
-        .empty_prompt = params->empty_prompt,
         .kv =
             {
                 .n_layer = (size_t)config->n_layer,
-                .n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE),
+                .n_pages = n_pages,
                 .n_head = (size_t)config->n_head,
                 .head_dim = (size_t)(config->n_embd / config->n_head),
             },
+        .attention = {.scores_stride = gpt2i_row_stride(n_pages * GPT2I_PAGE)},
     };
 
-    return shape;
+    gpt2i_kernels_choose(&sizes.compute.kernels, gpt2i_cpu_features() & params->cpu_mask);
+    return sizes;
 }
 
-/* Measures (arena over NULL) or places; the sizes come from 'shape' either way. */
-static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *shape, int32_t n_threads)
+static struct gpt2i_activations activations_layout(struct gpt2i_arena *arena,
+                                                   const gpt2_session *sizes)
 {
-    const struct gpt2i_config *config = &shape->model->config;
-    uint64_t n_batch = (uint64_t)shape->n_batch;
-    uint64_t narrow_stride = gpt2i_row_stride((size_t)config->n_embd);
-    uint64_t wide_stride = gpt2i_max(gpt2i_row_stride((size_t)config->n_embd * 3),
-                                     gpt2i_row_stride((size_t)config->n_inner));
-    uint64_t n_vocab = (uint64_t)config->n_vocab;
-    uint64_t tile =
-        GPT2I_ATTENTION_ROWS * (uint64_t)gpt2i_row_stride(shape->kv.n_pages * GPT2I_PAGE);
-    gpt2_session *place = gpt2i_arena_take(arena, 1, sizeof *place);
-    gpt2_session parts = *shape;
+    const struct gpt2i_config *config = &sizes->model->config;
+    uint64_t n_batch = (uint64_t)sizes->n_batch;
+    uint64_t embd_stride = gpt2i_row_stride((size_t)config->n_embd);
+    uint64_t qkv_stride = gpt2i_row_stride((size_t)config->n_embd * 3);
+    uint64_t fc_stride = gpt2i_row_stride((size_t)config->n_inner);
+    struct gpt2i_activations act;
 
-    parts.pool = gpt2i_pool_layout(arena, n_threads);
-    parts.act.residual = gpt2i_arena_take(arena, n_batch * narrow_stride, sizeof(float));
-    parts.act.narrow = gpt2i_arena_take(arena, n_batch * narrow_stride, sizeof(float));
-    parts.act.wide = gpt2i_arena_take(arena, n_batch * wide_stride, sizeof(float));
-    parts.act.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * tile, sizeof(float));
-    parts.logits = gpt2i_arena_take(arena, (uint64_t)shape->n_logit_rows * n_vocab, sizeof(float));
-    parts.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
-    parts.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
-    gpt2i_kvcache_layout(&parts.kv, arena);
-    if (place != NULL)
-        *place = parts;
-    return place;
+    act.residual = gpt2i_arena_take(arena, n_batch * embd_stride, sizeof(float));
+    act.norm = gpt2i_arena_take(arena, n_batch * embd_stride, sizeof(float));
+    act.qkv = gpt2i_arena_take(arena, n_batch * gpt2i_max(qkv_stride, fc_stride), sizeof(float));
+    act.ctx = act.norm;
+    act.mlp_out = act.norm;
+    act.attn_out = act.qkv;
+    act.fc = act.qkv;
+    return act;
 }
 
-static int32_t fail_memory(const gpt2_session *shape, struct gpt2i_error *error)
+/* Measures (arena over NULL) or places; the sizes come from 'sizes' either way. */
+static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes, int32_t n_threads)
+{
+    uint64_t n_vocab = (uint64_t)sizes->model->config.n_vocab;
+    uint64_t scores =
+        sizes->compute.kernels.attention_rows * (uint64_t)sizes->attention.scores_stride;
+    gpt2_session *session = gpt2i_arena_take(arena, 1, sizeof *session);
+    gpt2_session placed = *sizes;
+
+    placed.compute.pool = gpt2i_pool_layout(arena, n_threads);
+    placed.act = activations_layout(arena, sizes);
+    placed.attention.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * scores, sizeof(float));
+    placed.logits = gpt2i_arena_take(arena, (uint64_t)sizes->n_logit_rows * n_vocab, sizeof(float));
+    placed.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
+    placed.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
+    gpt2i_kvcache_layout(&placed.kv, arena);
+    if (session == NULL)
+        return NULL;
+    placed.attention.compute = &session->compute;
+    placed.attention.kv = &session->kv;
+    placed.attention.taps = &session->taps;
+    placed.taps.host_state = &session->host_state;
+    placed.taps.error.text = session->error;
+    placed.taps.error.capacity = sizeof session->error;
+    *session = placed;
+    return session;
+}
+
+static int32_t fail_memory(const gpt2_session *sizes, struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY,
                       "no memory for a session of %d positions, n_batch %d, n_logit_rows %d",
-                      shape->n_ctx, shape->n_batch, shape->n_logit_rows);
+                      sizes->n_ctx, sizes->n_batch, sizes->n_logit_rows);
 }
 
 int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,
                            size_t *n_bytes, struct gpt2i_error *error)
 {
-    gpt2_session shape = shape_of(model, params);
+    gpt2_session sizes = sizes_of(model, params);
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
 
-    (void)layout(&measure, &shape, params->n_threads);
+    (void)layout(&measure, &sizes, params->n_threads);
     *n_bytes = gpt2i_arena_bytes_anywhere(&measure);
-    return *n_bytes == 0 ? fail_memory(&shape, error) : GPT2_OK;
+    return *n_bytes == 0 ? fail_memory(&sizes, error) : GPT2_OK;
 }
 
 int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
                            const gpt2_session_params *params, void *memory, size_t memory_bytes,
                            struct gpt2i_error *error)
 {
-    gpt2_session shape = shape_of(model, params);
+    gpt2_session sizes = sizes_of(model, params);
     struct gpt2i_arena place = gpt2i_arena_anywhere(memory);
     gpt2_session *begun;
     size_t wanted_bytes;
@@ -91,14 +113,14 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
         return gpt2i_fail(error, GPT2_ERR_BUFFER,
                           "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
                           wanted_bytes);
-    begun = layout(&place, &shape, params->n_threads);
+    begun = layout(&place, &sizes, params->n_threads);
     if (params->parallel_for != NULL) {
         struct gpt2i_host host = {params->parallel_for, params->parallel_for_user,
                                   &begun->host_state};
 
-        gpt2i_pool_start_host(begun->pool, params->n_threads, &host);
+        gpt2i_pool_start_host(begun->compute.pool, params->n_threads, &host);
     } else {
-        status = gpt2i_pool_start(begun->pool, params->n_threads, error);
+        status = gpt2i_pool_start(begun->compute.pool, params->n_threads, error);
     }
     if (status == GPT2_OK)
         *session = begun;
@@ -108,7 +130,7 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
 int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                           const gpt2_session_params *params, struct gpt2i_error *error)
 {
-    gpt2_session shape = shape_of(model, params);
+    gpt2_session sizes = sizes_of(model, params);
     size_t n_bytes;
     void *block;
     int32_t status = gpt2i_session_size(model, params, &n_bytes, error);
@@ -117,7 +139,7 @@ int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
         return status;
     block = gpt2i_block_new(n_bytes);
     if (block == NULL)
-        return fail_memory(&shape, error);
+        return fail_memory(&sizes, error);
     status = gpt2i_session_init(session, model, params, block, n_bytes, error);
     if (status == GPT2_OK)
         (*session)->block_bytes = n_bytes;
@@ -130,27 +152,7 @@ void gpt2i_session_free(gpt2_session *session)
 {
     if (session == NULL)
         return;
-    gpt2i_pool_stop(session->pool);
+    gpt2i_pool_stop(session->compute.pool);
     if (session->block_bytes > 0)
         gpt2i_block_free(session, session->block_bytes);
-}
-
-float *gpt2i_session_row(gpt2_session *session, int32_t row, struct gpt2i_error *error)
-{
-    int32_t first_kept = session->n_rows - session->n_rows_kept;
-
-    if (session->n_rows_kept == 0) {
-        (void)gpt2i_fail(error, GPT2_ERR_ROW,
-                         "no logits are kept: no forward that asked for them has completed");
-        return NULL;
-    }
-    if (row == GPT2_LAST_ROW)
-        row = session->n_rows - 1;
-    if (row < first_kept || row >= session->n_rows) {
-        (void)gpt2i_fail(error, GPT2_ERR_ROW,
-                         "row is %d, the last forward kept the logits of rows %d to %d", row,
-                         first_kept, session->n_rows - 1);
-        return NULL;
-    }
-    return session->logits + (size_t)(row - first_kept) * (size_t)session->model->config.n_vocab;
 }

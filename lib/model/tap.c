@@ -6,45 +6,35 @@
 
 #include <stdio.h>
 
-static int32_t call(gpt2_session *session, gpt2_tap *tap)
-{
-    struct gpt2i_error error = {session->error, sizeof session->error};
-    char name[32];
-    int32_t ends;
-
-    tap->struct_size = sizeof *tap;
-    tap->first_position = session->n_past + tap->first_row;
-    gpt2i_fpstate_leave(session->host_state); /* the callback is the host's code */
-    ends = session->tap(session->tap_user, tap);
-    session->host_state = gpt2i_fpstate_enter();
-    if (ends == 0)
-        return GPT2_OK;
-    (void)gpt2i_tap_name(tap->kind, tap->layer, name, sizeof name);
-    return gpt2i_fail(&error, GPT2_ERR_CANCELLED, "cancelled by the tap at %s", name);
-}
-
-int32_t gpt2i_tap_rows(gpt2_session *session, int32_t kind, int32_t layer, int32_t first_row,
-                       size_t n_rows, size_t n_columns, size_t row_stride, float *data)
-{
-    return gpt2i_tap_head(session, kind, layer, -1, first_row, n_rows, n_columns, row_stride, data);
-}
-
-int32_t gpt2i_tap_head(gpt2_session *session, int32_t kind, int32_t layer, int32_t head,
-                       int32_t first_row, size_t n_rows, size_t n_columns, size_t row_stride,
+int32_t gpt2i_tap_show(struct gpt2i_taps *taps, int32_t kind, int32_t layer, int32_t head,
+                       const struct gpt2i_tap_rows *rows, size_t n_columns, size_t row_stride,
                        float *data)
 {
+    size_t position = rows->span->first_position + rows->n_skipped;
     gpt2_tap tap = {
+        .struct_size = sizeof tap,
         .kind = kind,
         .layer = layer,
         .head = head,
-        .first_row = first_row,
-        .n_rows = (int32_t)n_rows,
+        .first_row = (int32_t)position - rows->span->sequence->n_past,
+        .first_position = (int32_t)position,
+        .n_rows = (int32_t)rows->n_rows,
         .n_columns = (int32_t)n_columns,
         .row_stride = row_stride,
         .data = data,
     };
+    char name[32];
+    int32_t ends;
 
-    return gpt2i_tap_wants(session, GPT2_TAP_BIT(kind)) ? call(session, &tap) : GPT2_OK;
+    if (!gpt2i_tap_wants(taps, GPT2_TAP_BIT(kind)))
+        return GPT2_OK;
+    gpt2i_fpstate_leave(*taps->host_state); /* the callback is the host's code */
+    ends = taps->callback(taps->user, &tap);
+    *taps->host_state = gpt2i_fpstate_enter();
+    if (ends == 0)
+        return GPT2_OK;
+    (void)gpt2i_tap_name(kind, layer, name, sizeof name);
+    return gpt2i_fail(&taps->error, GPT2_ERR_CANCELLED, "cancelled by the tap at %s", name);
 }
 
 int32_t gpt2i_tap_name(int32_t kind, int32_t layer, char *name, size_t capacity)

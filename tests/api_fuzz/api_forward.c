@@ -161,17 +161,11 @@ static int32_t replay_tap(void *user, const gpt2_tap *tap)
 void fuzz_replay(const struct fuzz_session *session)
 {
     const gpt2_session *handle = session->handle;
-    size_t n_vocab = (size_t)session->model->n_vocab;
     struct fuzz_hashes first, again;
     uint32_t changed = 0;
     gpt2_session_params params;
     gpt2_session *fresh;
 
-    for (int32_t row = 0; row < session->n_kept && session->uniform; row++) {
-        for (size_t i = 0; i < n_vocab; i++)
-            REQUIRE(handle->logits[i] == 1.0f, "found logit %g of the empty prompt, expected 1",
-                    (double)handle->logits[i]);
-    }
     if (session->n_past == 0)
         return;
     for (int32_t i = 0; i < session->n_past; i++)
@@ -185,7 +179,7 @@ void fuzz_replay(const struct fuzz_session *session)
     REQUIRE(gpt2_forward(fresh, session->tokens, (size_t)session->n_past,
                          (size_t)session->n_kept) == GPT2_OK,
             "the text cannot be run anew: %s", gpt2_session_error(fresh));
-    fresh->n_rows = handle->n_rows; /* which are counted in the last call */
+    fresh->sequence.n_rows = handle->sequence.n_rows; /* which are counted in the last call */
     first = fuzz_hashes_of(fresh);
     again = fuzz_hashes_of(handle);
     REQUIRE(first.kv == again.kv, "%s: found keys or values of other bits than its text run anew",
@@ -216,7 +210,6 @@ struct plan {
     size_t n_logit_rows;
     size_t n_run; /* tokens that run: one for an empty prompt that is <|endoftext|> */
     size_t n_kept;
-    bool uniform; /* the empty prompt without <|endoftext|> */
 };
 
 static size_t random_n_tokens(const struct fuzz_session *session)
@@ -263,12 +256,8 @@ static struct plan make_plan(const struct fuzz_session *session)
     if (session == NULL)
         return plan;
     fuzz_may(!fits, GPT2_ERR_CONTEXT);
-    if (plan.n_tokens == 0) {
-        fuzz_may(session->n_past > 0, GPT2_ERR_ARGUMENT);
-        plan.uniform = session->empty_prompt == GPT2_EMPTY_UNIFORM || session->model->eot < 0;
-        plan.n_run = plan.uniform ? 0 : 1;
-    }
-    plan.n_kept = plan.n_tokens == 0 ? 1 : plan.n_tokens;
+    fuzz_may(plan.n_tokens == 0, GPT2_ERR_ARGUMENT);
+    plan.n_kept = plan.n_tokens;
     if (plan.n_logit_rows < plan.n_kept)
         plan.n_kept = plan.n_logit_rows;
     fuzz_may(plan.n_kept > (size_t)session->n_logit_rows, GPT2_ERR_ARGUMENT);
@@ -279,30 +268,29 @@ static struct plan make_plan(const struct fuzz_session *session)
 static void append(struct fuzz_session *session, const struct plan *plan)
 {
     for (size_t i = 0; i < plan->n_run; i++) {
-        session->tokens[session->n_past] =
-            plan->n_tokens == 0 ? session->model->eot : plan->tokens[i];
+        session->tokens[session->n_past] = plan->tokens[i];
         session->changed[session->n_past++] =
             session->tapped && session->tap_mode == FUZZ_TAP_CHANGES ? session->tap_kinds : 0;
     }
-    session->n_rows = plan->n_tokens == 0 ? 1 : (int32_t)plan->n_tokens;
+    session->n_rows = (int32_t)plan->n_tokens;
     session->n_kept = (int32_t)plan->n_kept;
-    session->uniform = plan->uniform;
 }
 
 /*
- * After a call that failed.  One that was ended may have taken the logits with it; a cancel that was
- * pending has then ended a call, and is gone unless the tap was first.
+ * After a call that failed.  One that was ended may have taken the logits with it, and a cancel and a
+ * deadline that were pending are used up.
  */
 static void keep(struct fuzz_session *session, int32_t status)
 {
     if (status != GPT2_ERR_CANCELLED && status != GPT2_ERR_DEADLINE)
         return;
-    if (session->handle->n_rows_kept == 0) {
+    if (session->handle->sequence.n_rows_kept == 0) {
         session->n_kept = 0;
         session->hashes.logits = 0;
     }
-    if (status == GPT2_ERR_CANCELLED)
-        session->cancelled = session->cancelled && session->stopped && session->handle->cancelled;
+    session->cancelled = false;
+    if (session->deadline_ns < 1000000000) /* it has passed: the clock is past its first second */
+        session->deadline_ns = 0;
 }
 
 static void do_forward(void)
@@ -327,7 +315,7 @@ static void do_forward(void)
     status = gpt2_forward(session->handle, plan.tokens, plan.n_tokens, plan.n_logit_rows);
     fuzz_may(session->stopped || session->cancelled_by_tap, GPT2_ERR_CANCELLED);
     if (fuzz_result(status)) {
-        check_rows_seen(session, plan.n_run, plan.uniform ? 0 : plan.n_kept);
+        check_rows_seen(session, plan.n_run, plan.n_kept);
         append(session, &plan);
         fuzz_session_settle(session, true, true);
     } else {

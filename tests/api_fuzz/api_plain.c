@@ -49,8 +49,6 @@ static void session_defaults(const void *at)
     DEFAULT(n_ctx, 0);
     DEFAULT(n_batch, 256);
     DEFAULT(n_logit_rows, 1);
-    DEFAULT(empty_prompt, GPT2_EMPTY_ENDOFTEXT);
-    DEFAULT(reserved, 0);
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
     REQUIRE(params->struct_size < sizeof *params ||

@@ -80,28 +80,26 @@ struct fuzz_hashes fuzz_hashes_of(const gpt2_session *session)
 {
     const uint64_t settings[] = {
         (uintptr_t)session->model,
-        (uintptr_t)session->kernels,
-        (uintptr_t)session->pool,
+        (uintptr_t)session->compute.kernels.name,
+        (uintptr_t)session->compute.pool,
         (uint64_t)session->n_ctx,
         (uint64_t)session->n_batch,
         (uint64_t)session->n_logit_rows,
-        (uint64_t)session->empty_prompt,
-        (uint64_t)session->n_past,
-        (uintptr_t)session->tap,
-        (uintptr_t)session->tap_user,
-        session->tap_kinds,
-        session->deadline_ns,
+        (uint64_t)session->sequence.n_past,
+        (uintptr_t)session->taps.callback,
+        (uintptr_t)session->taps.user,
+        session->taps.kinds,
         session->block_bytes,
     };
     struct fuzz_hashes hashes = {
         .settings = fuzz_hash(0, settings, sizeof settings),
-        .kv = fuzz_hash_kv(session, session->n_past),
+        .kv = fuzz_hash_kv(session, session->sequence.n_past),
     };
 
-    if (session->n_rows_kept > 0)
-        hashes.logits = hash_logits(session->logits, (size_t)session->n_rows_kept *
+    if (session->sequence.n_rows_kept > 0)
+        hashes.logits = hash_logits(session->logits, (size_t)session->sequence.n_rows_kept *
                                                          (size_t)session->model->config.n_vocab) +
-                        (uint64_t)session->n_rows * 0x9e3779b97f4a7c15;
+                        (uint64_t)session->sequence.n_rows * 0x9e3779b97f4a7c15;
     return hashes;
 }
 
@@ -112,10 +110,10 @@ static void check_record(const struct fuzz_session *session)
 
     REQUIRE(gpt2_session_position(handle) == session->n_past, "found position %d, expected %d",
             (int)gpt2_session_position(handle), (int)session->n_past);
-    REQUIRE(handle->n_rows_kept == session->n_kept, "found %d rows kept, expected %d",
-            (int)handle->n_rows_kept, (int)session->n_kept);
-    REQUIRE(session->n_kept == 0 || handle->n_rows == session->n_rows, "found %d rows, expected %d",
-            (int)handle->n_rows, (int)session->n_rows);
+    REQUIRE(handle->sequence.n_rows_kept == session->n_kept, "found %d rows kept, expected %d",
+            (int)handle->sequence.n_rows_kept, (int)session->n_kept);
+    REQUIRE(session->n_kept == 0 || handle->sequence.n_rows == session->n_rows,
+            "found %d rows, expected %d", (int)handle->sequence.n_rows, (int)session->n_rows);
     REQUIRE(handle->deadline_ns == session->deadline_ns, "found another deadline");
     REQUIRE(handle->cancelled == session->cancelled, "found a cancel %s, expected the opposite",
             handle->cancelled ? "pending" : "not pending");
@@ -131,7 +129,7 @@ void fuzz_session_settle(struct fuzz_session *session, bool ok, bool changes)
     if (!changes) {
         REQUIRE(now.settings == session->hashes.settings,
                 "found the session's settings or position changed (position %d, before %d)",
-                (int)session->handle->n_past, (int)session->n_past);
+                (int)session->handle->sequence.n_past, (int)session->n_past);
         REQUIRE(now.kv == session->hashes.kv, "found the KV cache changed");
         REQUIRE(now.logits == session->hashes.logits, "found the kept logits changed");
     }
@@ -200,15 +198,14 @@ static void fill(gpt2_session_params *known)
     static const uint32_t masks[] = {
         GPT2_CPU_ALL,  0,         GPT2_CPU_AVX2, GPT2_CPU_AVX512, GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
         GPT2_CPU_NEON, 0xfffffff8};
-    int32_t *const fields[] = {&known->n_threads,    &known->n_ctx,        &known->n_batch,
-                               &known->n_logit_rows, &known->empty_prompt, &known->reserved};
+    int32_t *const fields[] = {&known->n_threads, &known->n_ctx, &known->n_batch,
+                               &known->n_logit_rows};
 
     known->cpu_mask = PICK(masks);
     known->n_threads = random_threads();
     known->n_ctx = fuzz_chance(3) ? 1 + (int32_t)fuzz_below(80) : 0;
     known->n_batch = fuzz_chance(2) ? 256 : 1 + (int32_t)fuzz_below(20);
     known->n_logit_rows = fuzz_chance(2) ? 1 + (int32_t)fuzz_below(12) : 1000;
-    known->empty_prompt = (int32_t)fuzz_below(2);
     if (fuzz_chance(4)) {
         known->parallel_for = parallel_for;
         known->parallel_for_user = &parallel_for_state;
@@ -220,8 +217,7 @@ static void fill(gpt2_session_params *known)
 static bool are_right(const gpt2_session_params *known)
 {
     return known->n_threads >= 0 && known->n_threads <= 256 && known->n_ctx >= 0 &&
-           known->n_batch >= 1 && known->n_batch <= 65536 && known->n_logit_rows >= 1 &&
-           (known->empty_prompt == 0 || known->empty_prompt == 1) && known->reserved == 0;
+           known->n_batch >= 1 && known->n_batch <= 65536 && known->n_logit_rows >= 1;
 }
 
 static int32_t least(int32_t a, int32_t b)
@@ -241,9 +237,9 @@ static struct fuzz_params make_params(gpt2_session_params *known)
         memcpy(params.at, known, sizeof *known);
         fuzz_may(!are_right(known), GPT2_ERR_ARGUMENT);
     }
-    fuzz_say("params %s, threads %d, n_ctx %d, n_batch %d, n_logit_rows %d, empty %d",
+    fuzz_say("params %s, threads %d, n_ctx %d, n_batch %d, n_logit_rows %d",
              params.at == NULL ? "NULL" : "given", (int)known->n_threads, (int)known->n_ctx,
-             (int)known->n_batch, (int)known->n_logit_rows, (int)known->empty_prompt);
+             (int)known->n_batch, (int)known->n_logit_rows);
     return params;
 }
 
@@ -328,7 +324,6 @@ static void do_make(void)
         .n_threads = known.n_threads,
         .n_ctx = known.n_ctx > 0 ? least(known.n_ctx, model->n_positions) : model->n_positions,
         .n_batch = known.n_batch,
-        .empty_prompt = known.empty_prompt,
     };
     session->n_logit_rows = least(known.n_logit_rows, session->n_ctx);
     model->n_sessions++;
@@ -397,7 +392,7 @@ void fuzz_reset(struct fuzz_session *session)
     if (!fuzz_result(gpt2_session_reset(session == NULL ? NULL : session->handle)))
         return;
     session->n_past = session->n_rows = session->n_kept = 0;
-    session->uniform = session->cancelled = false;
+    session->cancelled = false;
     fuzz_session_settle(session, true, true);
 }
 

@@ -28,12 +28,11 @@ struct fuzz_session {
     gpt2_session *handle; /* NULL: a free place */
     unsigned char *block; /* that it was made in; NULL: its own */
     struct fuzz_model *model;
-    int32_t n_ctx, n_batch, n_logit_rows, n_threads, empty_prompt;
+    int32_t n_ctx, n_batch, n_logit_rows, n_threads;
 
     int32_t tokens[FUZZ_MOST_TOKENS];
     uint32_t changed[FUZZ_MOST_TOKENS]; /* the kinds that a tap changed when the token ran */
     int32_t n_past, n_rows, n_kept;
-    bool uniform; /* the kept row is of the empty prompt: all 1 */
     bool cancelled;
     uint64_t deadline_ns;
     char line[512]; /* what gpt2_session_error() is to say */

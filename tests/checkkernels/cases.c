@@ -237,12 +237,12 @@ static void run_table(size_t t, kernel_call *call, const void *sizes)
         put(&operands[i]);
         at[i] = operands[i].at;
     }
-    running = tables[t];
-    call(tables[t], at, sizes);
+    running = &tables[t];
+    call(&tables[t], at, sizes);
     running = NULL;
     n_runs[t]++;
     for (size_t i = 0; i < n_operands && !failed[t]; i++)
-        failed[t] = !check_operand(&operands[i], tables[t]);
+        failed[t] = !check_operand(&operands[i], &tables[t]);
 }
 
 void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t n_placements)
@@ -253,7 +253,7 @@ void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t 
         wanted[i] = operands[i].wanted;
         memcpy(wanted[i], operands[i].before, operands[i].n * sizeof(float));
     }
-    (define != NULL ? define : call)(&gpt2i_kernels_scalar, wanted, sizes);
+    (define != NULL ? define : call)(&tables[0], wanted, sizes);
     for (size_t p = 0; p < n_placements; p++) {
         for (size_t i = 0; i < n_operands; i++) {
             if (p == 0)
@@ -279,7 +279,7 @@ size_t check_end(size_t *n_passed)
             n_failed++;
             continue;
         }
-        printf("%s %s: %zu cases in %zu placements ok\n", entry->name, tables[t]->name, n_cases,
+        printf("%s %s: %zu cases in %zu placements ok\n", entry->name, tables[t].name, n_cases,
                n_runs[t]);
         ++*n_passed;
     }

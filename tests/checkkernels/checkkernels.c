@@ -8,6 +8,7 @@
  */
 #include "checkkernels.h"
 #include "kernels/cpu.h"
+#include "kernels/dispatch.h"
 #include "base/fpstate.h"
 
 #include <signal.h>
@@ -19,7 +20,8 @@ typedef void (*kernel_pointer)(void);
 #define AT(member) offsetof(struct gpt2i_kernels, member)
 
 static const struct entry entries[] = {
-    {"matmul", AT(matmul), check_matmul, bench_matmul},
+    {"matmul_row", AT(matmul_row[GPT2_TYPE_F32]), check_matmul, bench_matmul},
+    {"matmul_any", AT(matmul_any[GPT2_TYPE_F32]), check_matmul, bench_matmul},
     {"add", AT(add), check_add, bench_add},
     {"scale", AT(scale), check_scale, bench_scale},
     {"layer_norm", AT(layer_norm), check_layer_norm, bench_layer_norm},
@@ -33,31 +35,33 @@ static const struct entry entries[] = {
 };
 enum { N_ENTRIES = sizeof entries / sizeof entries[0] };
 
-/* The pointers follow 'features', padded. */
-#define POINTERS_FROM \
-    (AT(features) / sizeof(kernel_pointer) * sizeof(kernel_pointer) + sizeof(kernel_pointer))
-#define N_POINTERS ((sizeof(struct gpt2i_kernels) - POINTERS_FROM) / sizeof(kernel_pointer))
+#define POINTERS_FROM AT(matmul_row) /* what is before them are sizes and a name */
+#define N_POINTERS    ((sizeof(struct gpt2i_kernels) - POINTERS_FROM) / sizeof(kernel_pointer))
 
 _Static_assert(N_ENTRIES == N_POINTERS, "each kernel of struct gpt2i_kernels needs an entry above");
 
-const struct gpt2i_kernels *tables[MOST_TABLES];
+struct gpt2i_kernels tables[MOST_TABLES];
 size_t n_tables;
 
-/* Finds the tables of the library, over all sets of features; returns how many cannot run here. */
-static size_t find_tables(void)
+/* Makes a table for each instruction set, plainest first; returns how many cannot run here. */
+static size_t make_tables(void)
 {
-    const uint32_t all = GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_NEON;
-    const struct gpt2i_kernels *last = NULL;
+    static const uint32_t sets[] = {
+        0,
+        GPT2_CPU_AVX2,
+        GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
+        GPT2_CPU_NEON,
+    };
     size_t n_skipped = 0;
 
-    for (uint32_t features = 0; features <= all; features++) {
-        const struct gpt2i_kernels *table = gpt2i_kernels_choose(features);
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        struct gpt2i_kernels *table = &tables[n_tables];
 
-        if (table == last || table->features != features)
-            continue; /* each once, with what it needs and no more */
-        last = table;
-        if ((features & ~gpt2i_cpu_features()) == 0) {
-            tables[n_tables++] = table;
+        gpt2i_kernels_choose(table, sets[i]);
+        if (n_tables > 0 && strcmp(table->name, tables[0].name) == 0)
+            continue; /* a set of another kind of processor */
+        if ((sets[i] & ~gpt2i_cpu_features()) == 0) {
+            n_tables++;
             continue;
         }
         printf("skipped: no %s on this CPU\n", table->name);
@@ -84,9 +88,9 @@ static bool check_entries(void)
         for (size_t t = 0; t < n_tables; t++) {
             kernel_pointer kernel;
 
-            memcpy(&kernel, (const char *)tables[t] + offset, sizeof kernel);
+            memcpy(&kernel, (const char *)&tables[t] + offset, sizeof kernel);
             if (kernel == NULL) {
-                printf("failed: %s has no kernel at byte %zu of its table\n", tables[t]->name,
+                printf("failed: %s has no kernel at byte %zu of its table\n", tables[t].name,
                        offset);
                 return false;
             }
@@ -154,7 +158,7 @@ int main(int argc, char **argv)
         return 1;
     quick = first == 2 && !bench;
     gpt2i_fpstate_enter();
-    n_skipped = find_tables();
+    n_skipped = make_tables();
     if (!check_entries())
         n_failed++;
     else

@@ -22,7 +22,7 @@ struct entry {
 
 /* The tables that this CPU can run, plainest first. */
 #define MOST_TABLES 4
-extern const struct gpt2i_kernels *tables[MOST_TABLES];
+extern struct gpt2i_kernels tables[MOST_TABLES];
 extern size_t n_tables;
 
 /* ----------------------------------------------------------------------------------------- cases -- */

@@ -3,7 +3,9 @@
  */
 #include "checkkernels.h"
 #include "kernels/fma.h"
-#include "model/session.h"
+#include "model/compute.h"
+#include "model/kvcache.h"
+#include "model/matrix.h"
 
 #include <stdlib.h>
 
@@ -11,6 +13,7 @@
 enum { Y, X, W, BIAS };
 
 static const float with_bias; /* 'bias' of a case is this, or NULL */
+static bool one_row;          /* matmul_row is checked, else matmul_any */
 
 static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
 {
@@ -21,7 +24,10 @@ static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, c
     m.w = at[W];
     if (m.bias != NULL)
         m.bias = at[BIAS];
-    kernels->matmul(&m);
+    if (one_row)
+        kernels->matmul_row[GPT2_TYPE_F32](&m);
+    else
+        kernels->matmul_any[GPT2_TYPE_F32](&m);
 }
 
 static float define_output(const struct gpt2i_matmul *m, const float *x, const float *w, float y)
@@ -82,7 +88,8 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
 
     shape.adds = random_below(2) == 0;
     shape.bias = random_below(2) == 0 ? &with_bias : NULL;
-    if (case_skipped() || (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
+    if ((one_row && m->n_rows != 1) || case_skipped() ||
+        (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
         return;
     case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride of w: %zu), %zu outputs, "
                "%s values%s%s",
@@ -100,7 +107,7 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     case_run(call_matmul, define_matmul, m, 3);
 }
 
-/* A panel as lib/model/pack.h makes them, but of any width; rows 'gap' floats apart. */
+/* A panel as lib/model/matrix.c makes them, but of any width; rows 'gap' floats apart. */
 static struct gpt2i_matmul packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap)
 {
     return (struct gpt2i_matmul){
@@ -153,7 +160,7 @@ void check_matmul(const struct entry *entry)
     static const size_t head_dims[] = {1, 5, 16, 20, 64, 80};
     size_t n_depths = sizeof depths / sizeof depths[0];
 
-    (void)entry;
+    one_row = entry->offset == offsetof(struct gpt2i_kernels, matmul_row[GPT2_TYPE_F32]);
     for (size_t rows = 0; rows < 18; rows++) {
         for (size_t d = 0; d < n_depths; d++) {
             for (size_t outputs = 0; outputs < 71; outputs++)
@@ -203,8 +210,10 @@ static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
     const struct matmul_bench *b = argument;
     struct gpt2i_matmul m = b->m;
 
-    for (size_t i = 0; i < b->n_calls; i++, m.w += b->w_apart, m.y += b->y_apart)
-        kernels->matmul(&m);
+    for (size_t i = 0; i < b->n_calls; i++, m.y += b->y_apart) {
+        gpt2i_matmul(kernels, &m);
+        m.w = (const float *)m.w + b->w_apart;
+    }
 }
 
 /* GB/s of weights for one row, GFLOP/s for more. */
@@ -268,12 +277,15 @@ static void bench_attention(const struct entry *entry, size_t n_rows)
 
 void bench_matmul(const struct entry *entry)
 {
-    bench_packed(entry, ", from memory", 1, 768, 50304);
-    bench_packed(entry, ", from L2", 1, 768, 192);
+    if (entry->offset == offsetof(struct gpt2i_kernels, matmul_row[GPT2_TYPE_F32])) {
+        bench_packed(entry, ", from memory", 1, 768, 50304);
+        bench_packed(entry, ", from L2", 1, 768, 192);
+        bench_attention(entry, 1);
+        return;
+    }
     bench_packed(entry, "", 4, 768, 3072);
     bench_packed(entry, "", 256, 768, 768);
     bench_packed(entry, "", 256, 768, 3072);
     bench_packed(entry, "", 256, 3072, 768);
-    bench_attention(entry, 1);
-    bench_attention(entry, GPT2I_ATTENTION_ROWS);
+    bench_attention(entry, tables[0].attention_rows);
 }

@@ -191,6 +191,7 @@ static void define_layer_norm(const struct gpt2i_kernels *kernels, float *const 
     float sum[GPT2I_LANES] = {0.0f};
     float squares[GPT2I_LANES] = {0.0f};
     float mean;
+    float variance;
     float r;
 
     (void)kernels;
@@ -202,7 +203,8 @@ static void define_layer_norm(const struct gpt2i_kernels *kernels, float *const 
 
         *lane = gpt2i_fma(x[i] - mean, x[i] - mean, *lane);
     }
-    r = 1.0f / sqrtf(fold(squares) / (float)sizes->n + sizes->factor);
+    variance = fold(squares) / (float)sizes->n;
+    r = isfinite(variance) ? 1.0f / sqrtf(variance + sizes->factor) : NAN;
     for (size_t i = 0; i < sizes->n; i++)
         at[0][i] = gpt2i_fma((x[i] - mean) * r, at[2][i], at[3][i]);
 }

@@ -1,0 +1,47 @@
+/*
+ * matrix.h: a weight matrix in memory.
+ *
+ * The weights of n_in inputs and n_out outputs lie in panels of 64 outputs, [n_in][64], so that a
+ * product with one row reads memory from front to end.  The last panel has the outputs that are left,
+ * and zeros up to a multiple of 16.  Every instruction set reads the same panels.
+ *
+ * matrix.c alone computes where in a panel a weight lies.
+ */
+#ifndef GPT2I_MATRIX_H
+#define GPT2I_MATRIX_H
+
+#include "../kernels/kernels.h"
+
+#define GPT2I_PANEL 64 /* outputs in a panel */
+
+struct gpt2i_matrix {
+    void *panels; /* zeros at first: what packs the weights does not write the padding */
+    int32_t type; /* GPT2_TYPE_* of the weights in the panels */
+    size_t n_in;
+    size_t n_out;
+};
+
+/* Bytes of the panels, from the other members. */
+GPT2I_HIDDEN uint64_t gpt2i_matrix_bytes(const struct gpt2i_matrix *matrix);
+
+/* Packs rows first_in .. first_in + n_rows - 1 of the matrix as [n_in, n_out] (Conv1D in a file). */
+GPT2I_HIDDEN void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, const float *rows,
+                                           size_t first_in, size_t n_rows);
+
+/* Packs rows first_out .. of the matrix as [n_out, n_in] (an embedding or Linear in a file). */
+GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const float *rows,
+                                            size_t first_out, size_t n_rows);
+
+/* The weights of output 'out': row[n_in]. */
+GPT2I_HIDDEN void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t out);
+
+GPT2I_HIDDEN size_t gpt2i_matrix_n_panels(const struct gpt2i_matrix *matrix);
+
+/*
+ * Makes 'matmul' multiply by one panel: sets w, w_stride, w_type, n_k and n_outputs.
+ * Returns the panel's first output.
+ */
+GPT2I_HIDDEN size_t gpt2i_matrix_panel(const struct gpt2i_matrix *matrix, size_t panel,
+                                       struct gpt2i_matmul *matmul);
+
+#endif

@@ -1,0 +1,211 @@
+/*
+ * reading.c: reading weights on several threads.
+ *
+ * A task reads some rows of one tensor into its thread's staging memory, widens them to f32 and packs
+ * them into their place in the model.
+ */
+#include "reading.h"
+#include "../base/arena.h"
+#include "../base/threads.h"
+#include "../kernels/widen.h"
+
+#include <stdatomic.h>
+
+#define STAGING_BYTES (1u << 20) /* what one thread reads at a time: fits a level-2 cache */
+
+struct reading {
+    struct gpt2i_weight_list *list;
+    unsigned char *staging; /* [n_threads][staging_bytes], or twice that where has_copy */
+    size_t staging_bytes;
+    bool has_copy; /* some weight is compared with a second tensor */
+    size_t n_tasks;
+    _Atomic int32_t status;    /* the first failure */
+    struct gpt2i_error *error; /* written by the thread that set status */
+};
+
+static uint64_t weight_bytes(const struct gpt2i_weight *weight)
+{
+    return (uint64_t)weight->n_rows * weight->n_columns * sizeof(float);
+}
+
+/* Rows that are read together: 16 outputs fill a line of cache, which no two threads may share. */
+static size_t min_rows(const struct gpt2i_weight *weight)
+{
+    return gpt2i_min(weight->n_rows, weight->kind == GPT2I_WEIGHT_OUT_IN ? GPT2I_LANES : 1);
+}
+
+static size_t rows_at_a_time(const struct reading *reading, const struct gpt2i_weight *weight)
+{
+    size_t n_rows = reading->staging_bytes / (weight->n_columns * sizeof(float));
+
+    return n_rows / min_rows(weight) * min_rows(weight);
+}
+
+/* Sets the sizes of staging memory and the tasks of each weight; returns the bytes of all weights. */
+static uint64_t plan(struct reading *reading)
+{
+    struct gpt2i_weight_list *list = reading->list;
+    uint64_t all_bytes = 0;
+
+    for (size_t i = 0; i < list->n_weights; i++) {
+        const struct gpt2i_weight *weight = &list->weights[i];
+        uint64_t min_bytes = min_rows(weight) * weight->n_columns * sizeof(float);
+        uint64_t bytes = weight_bytes(weight);
+
+        if (bytes > STAGING_BYTES)
+            bytes = min_bytes > STAGING_BYTES ? min_bytes : STAGING_BYTES;
+        reading->staging_bytes = gpt2i_max(reading->staging_bytes, (size_t)bytes);
+        reading->has_copy |= weight->copy != NULL;
+        all_bytes += weight_bytes(weight);
+    }
+    reading->staging_bytes = gpt2i_round_up(reading->staging_bytes, GPT2I_ALIGN);
+    for (size_t i = 0; i < list->n_weights; i++) {
+        struct gpt2i_weight *weight = &list->weights[i];
+
+        weight->first_task = reading->n_tasks;
+        if (weight->tensor != NULL)
+            reading->n_tasks += gpt2i_ceil_div(weight->n_rows, rows_at_a_time(reading, weight));
+    }
+    return all_bytes;
+}
+
+/* Notes the first failure of any thread. */
+static void note_failure(struct reading *reading, int32_t status, const char *line)
+{
+    int32_t none = GPT2_OK;
+
+    if (atomic_compare_exchange_strong(&reading->status, &none, status))
+        (void)gpt2i_fail(reading->error, status, "%s", line);
+}
+
+/* Rows of a tensor as floats. */
+static int32_t read_floats(const struct gpt2i_tensor *tensor, size_t first_row, size_t n_rows,
+                           size_t n_columns, float *floats, struct gpt2i_error *error)
+{
+    size_t type_bytes = gpt2i_type_bytes(tensor->type);
+    size_t n = n_rows * n_columns;
+    unsigned char *raw = (unsigned char *)floats + n * (sizeof(float) - type_bytes);
+    int32_t status =
+        gpt2i_file_read(tensor->file, tensor->offset + first_row * n_columns * type_bytes, raw,
+                        n * type_bytes, error);
+
+    if (status == GPT2_OK)
+        gpt2i_widen(floats, tensor->type, n);
+    return status;
+}
+
+/* Fails unless rows of weight->copy, read behind 'rows', have the same bits as these. */
+static int32_t check_copy(const struct reading *reading, const struct gpt2i_weight *weight,
+                          size_t first_row, size_t n_rows, const float *rows,
+                          struct gpt2i_error *error)
+{
+    float *copy = (float *)rows + reading->staging_bytes / sizeof(float);
+    size_t row_bytes = weight->n_columns * sizeof(float);
+    int32_t status = read_floats(weight->copy, first_row, n_rows, weight->n_columns, copy, error);
+
+    for (size_t r = 0; r < n_rows && status == GPT2_OK; r++) {
+        if (memcmp(rows + r * weight->n_columns, copy + r * weight->n_columns, row_bytes) != 0)
+            status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                                "%s: %s differs from %s in row %zu, but config.json ties them",
+                                weight->copy->file->path, weight->copy->name, weight->tensor->name,
+                                first_row + r);
+    }
+    return status;
+}
+
+static int32_t read_rows(const struct reading *reading, const struct gpt2i_weight *weight,
+                         size_t first_row, float *staging, struct gpt2i_error *error)
+{
+    size_t n_rows = gpt2i_min(rows_at_a_time(reading, weight), weight->n_rows - first_row);
+    size_t n_columns = weight->n_columns;
+    int32_t status = read_floats(weight->tensor, first_row, n_rows, n_columns, staging, error);
+
+    if (status == GPT2_OK && weight->copy != NULL)
+        status = check_copy(reading, weight, first_row, n_rows, staging, error);
+    if (status != GPT2_OK)
+        return status;
+    if (weight->kind == GPT2I_WEIGHT_IN_OUT)
+        gpt2i_matrix_pack_inputs(weight->matrix, staging, first_row, n_rows);
+    else if (weight->kind == GPT2I_WEIGHT_OUT_IN)
+        gpt2i_matrix_pack_outputs(weight->matrix, staging, first_row, n_rows);
+    else
+        memcpy(*weight->floats + first_row * n_columns, staging,
+               n_rows * n_columns * sizeof(float));
+    return GPT2_OK;
+}
+
+/* The weight whose tasks 'task' is one of: the last that begins at or before it. */
+static const struct gpt2i_weight *weight_of_task(const struct gpt2i_weight_list *list, size_t task)
+{
+    size_t low = 0;
+    size_t high = list->n_weights;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (list->weights[middle].first_task <= task)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &list->weights[low];
+}
+
+static void read_task(void *argument, size_t task, size_t worker)
+{
+    struct reading *reading = argument;
+    const struct gpt2i_weight *weight = weight_of_task(reading->list, task);
+    size_t worker_bytes = reading->staging_bytes * (reading->has_copy ? 2 : 1);
+    size_t first_row = (task - weight->first_task) * rows_at_a_time(reading, weight);
+    char line[GPT2I_ERROR_BYTES];
+    struct gpt2i_error error = {line, sizeof line};
+    int32_t status;
+
+    if (atomic_load(&reading->status) != GPT2_OK)
+        return;
+    status = read_rows(reading, weight, first_row,
+                       (float *)(void *)(reading->staging + worker * worker_bytes), &error);
+    if (status != GPT2_OK)
+        note_failure(reading, status, line);
+}
+
+static struct gpt2i_pool *reading_layout(struct gpt2i_arena *arena, struct reading *reading,
+                                         int32_t n_threads)
+{
+    struct gpt2i_pool *pool = gpt2i_pool_layout(arena, n_threads);
+
+    reading->staging = gpt2i_arena_take(arena, (uint64_t)n_threads * (reading->has_copy ? 2 : 1),
+                                        reading->staging_bytes);
+    return pool;
+}
+
+int32_t gpt2i_weights_read(struct gpt2i_weight_list *list, int32_t n_threads,
+                           struct gpt2i_error *error)
+{
+    struct reading reading = {.list = list, .error = error};
+    uint64_t all_bytes = plan(&reading);
+    uint64_t n_useful = gpt2i_ceil_div((size_t)all_bytes, reading.staging_bytes);
+    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
+    struct gpt2i_arena place;
+    struct gpt2i_pool *pool;
+    int32_t status;
+
+    /* a thread more than this would have staging memory and nothing to read */
+    if ((uint64_t)n_threads > n_useful)
+        n_threads = (int32_t)n_useful;
+    (void)reading_layout(&measure, &reading, n_threads);
+    place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
+    if (place.base == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY,
+                          "%s: no memory for %zu bytes to read its weights on %d threads",
+                          list->tensors->file.path, measure.used_bytes, n_threads);
+    pool = reading_layout(&place, &reading, n_threads);
+    status = gpt2i_pool_start(pool, n_threads, error);
+    if (status == GPT2_OK) {
+        gpt2i_pool_run(pool, read_task, &reading, reading.n_tasks);
+        gpt2i_pool_stop(pool);
+        status = atomic_load(&reading.status);
+    }
+    gpt2i_block_free(place.base, measure.used_bytes);
+    return status;
+}
