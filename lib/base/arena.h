@@ -32,6 +32,10 @@ GPT2I_HIDDEN struct gpt2i_arena gpt2i_arena_anywhere(void *memory);
 GPT2I_HIDDEN void *gpt2i_arena_take(struct gpt2i_arena *arena, uint64_t count,
                                     size_t element_bytes);
 
+/* The same for what kernels stream through: it begins 128 bytes past a multiple of 256. */
+GPT2I_HIDDEN void *gpt2i_arena_take_stream(struct gpt2i_arena *arena, uint64_t count,
+                                           size_t element_bytes);
+
 /*
  * A block of 'bytes' zero bytes, aligned to GPT2I_ALIGN; NULL if there is no memory or bytes is 0.
  * Large blocks ask the system for huge pages.  Freed with gpt2i_block_free() and the same size.

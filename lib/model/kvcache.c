@@ -10,7 +10,7 @@ void gpt2i_kvcache_layout(struct gpt2i_kvcache *kv, struct gpt2i_arena *arena)
 
     if (!gpt2i_mul_u64(n_pages, gpt2i_kv_page_floats(kv), &n_floats))
         n_floats = UINT64_MAX - GPT2I_LANES; /* more than any arena has */
-    kv->pages = gpt2i_arena_take(arena, n_floats + GPT2I_LANES, sizeof(float));
+    kv->pages = gpt2i_arena_take_stream(arena, n_floats + GPT2I_LANES, sizeof(float));
 }
 
 void gpt2i_kvcache_store(const struct gpt2i_kvcache *kv, size_t layer, size_t head, size_t position,

@@ -13,7 +13,8 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
         const struct gpt2i_weight *weight = &list->weights[i];
 
         if (weight->matrix != NULL)
-            weight->matrix->panels = gpt2i_arena_take(arena, gpt2i_matrix_bytes(weight->matrix), 1);
+            weight->matrix->panels =
+                gpt2i_arena_take_stream(arena, gpt2i_matrix_bytes(weight->matrix), 1);
         else
             *weight->floats = gpt2i_arena_take(arena, (uint64_t)weight->n_rows * weight->n_columns,
                                                sizeof(float));
