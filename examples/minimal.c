@@ -37,6 +37,8 @@ int main(int argc, char **argv)
         status = gpt2_session_create(model, NULL, &session);
     if (status == GPT2_OK)
         status = gpt2_encode(encoder, argv[2], strlen(argv[2]), 0, ids, 256, &n_ids);
+    if (status == GPT2_OK && n_ids == 0) /* an empty text begins with <|endoftext|> */
+        ids[n_ids++] = gpt2_tokenizer_eot(tokenizer);
 
     gpt2_sample_params_init(&sampling, sizeof sampling);
     sampling.temperature = 0.8f;

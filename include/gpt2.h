@@ -440,8 +440,7 @@ GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
  * gpt2_forward() appends tokens to the session's text and runs them through the model.
  *
  *   tokens        borrowed for the call, each in [0, n_vocab)
- *   n_tokens      0 is the empty prompt: allowed at position 0 only, see GPT2_EMPTY_*; it counts as
- *                 one row
+ *   n_tokens      1 or more; a text without a prompt begins with <|endoftext|>, the model's eot_token
  *   n_logit_rows  logits are computed and kept for the last so many of these tokens: 1 to choose the
  *                 next token, n_tokens to score a text, 0 for none; larger than n_tokens: all.
  *                 At most the session's n_logit_rows.

@@ -95,26 +95,73 @@ static enum outcome print_end(struct printer *printer)
 struct run {
     const struct options *options;
     gpt2_session *session;
+    gpt2_sample_params sampling;
     int32_t eot_token;
-    uint64_t seed;
     int32_t n_generated;
     bool context_is_full;
 };
+
+/* A gpt2_tap_callback for the logits. */
+static int32_t make_logits_equal(void *user, const gpt2_tap *tap)
+{
+    (void)user;
+    for (int32_t i = 0; i < tap->n_columns; i++)
+        tap->data[i] = 1.0f;
+    return 0;
+}
+
+/*
+ * Chooses the first token of a text that begins with nothing: every token is equally likely.  The
+ * library samples from the logits of a token, so we run one, set its logits to 1, sample, and then
+ * reset the session: the text is empty again.
+ */
+static int32_t choose_first(struct run *run, int32_t *id)
+{
+    gpt2_sample_params sampling = run->sampling;
+    const int32_t any_token = 0;
+    int32_t status =
+        gpt2_session_set_tap(run->session, make_logits_equal, NULL, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
+
+    if (status == GPT2_OK)
+        status = gpt2_forward(run->session, &any_token, 1, 1);
+    sampling.position = 0; /* the token that is chosen is the first of the text */
+    if (status == GPT2_OK)
+        status = gpt2_sample(run->session, GPT2_LAST_ROW, &sampling, id);
+    if (status != GPT2_OK)
+        return status;
+    gpt2_session_reset(run->session);
+    if (platform_was_interrupted()) /* the reset has taken the cancel back */
+        return GPT2_ERR_CANCELLED;
+    return gpt2_session_set_tap(run->session, NULL, NULL, 0);
+}
+
+/* Chooses the next token from the last row of logits, or from nothing if nothing has been run. */
+static int32_t choose(struct run *run, int32_t *id)
+{
+    if (gpt2_session_position(run->session) == 0)
+        return choose_first(run, id);
+    return gpt2_sample(run->session, GPT2_LAST_ROW, &run->sampling, id);
+}
+
+/* Runs the prompt; an empty one is <|endoftext|>, or nothing. */
+static enum outcome run_prompt(struct run *run, const struct prompt *prompt)
+{
+    struct ids eot = {.data = &run->eot_token, .count = 1};
+    bool is_uniform = run->options->empty_prompt == EMPTY_UNIFORM || run->eot_token < 0;
+
+    if (prompt->ids.count > 0)
+        return session_feed(run->options, run->session, &prompt->ids, false);
+    return is_uniform ? OUTCOME_DONE : session_feed(run->options, run->session, &eot, false);
+}
 
 /* Generates after the prompt has been run. */
 static enum outcome continue_text(struct run *run, struct printer *printer)
 {
     const struct options *options = run->options;
-    gpt2_sample_params params;
 
-    gpt2_sample_params_init(&params, sizeof params);
-    params.temperature = options->temperature;
-    params.top_k = options->top_k;
-    params.top_p = options->top_p;
-    params.seed = run->seed;
     for (;;) {
         int32_t id;
-        int32_t status = gpt2_sample(run->session, GPT2_LAST_ROW, &params, &id);
+        int32_t status = choose(run, &id);
         enum outcome outcome;
 
         if (status != GPT2_OK)
@@ -143,7 +190,8 @@ static void report(const struct run *run, size_t n_prompt, double prompt_seconds
     if (run->context_is_full)
         note("the context of %d positions is full", (int)gpt2_session_n_ctx(run->session));
     note("prompt: %zu tokens, %.2f s; %" PRId32 " tokens, %.1f tokens/s; seed %" PRIu64, n_prompt,
-         prompt_seconds, run->n_generated, seconds > 0 ? run->n_generated / seconds : 0, run->seed);
+         prompt_seconds, run->n_generated, seconds > 0 ? run->n_generated / seconds : 0,
+         run->sampling.seed);
 }
 
 static enum outcome generate_with(struct run *run, const struct prompt *prompt,
@@ -157,7 +205,7 @@ static enum outcome generate_with(struct run *run, const struct prompt *prompt,
     if (!run->options->no_echo)
         outcome = print_prompt(printer, prompt);
     if (outcome == OUTCOME_DONE && run->options->n_predict != 0)
-        outcome = session_feed(run->options, run->session, &prompt->ids, false);
+        outcome = run_prompt(run, prompt);
     prompt_end = platform_seconds();
     if (outcome == OUTCOME_DONE && run->options->n_predict != 0)
         outcome = continue_text(run, printer);
@@ -169,6 +217,18 @@ static enum outcome generate_with(struct run *run, const struct prompt *prompt,
     if (outcome == OUTCOME_DONE || outcome == OUTCOME_INTERRUPTED)
         report(run, prompt->ids.count, prompt_end - start, platform_seconds() - prompt_end);
     return outcome;
+}
+
+static gpt2_sample_params sampling_of(const struct options *options)
+{
+    gpt2_sample_params sampling;
+
+    gpt2_sample_params_init(&sampling, sizeof sampling);
+    sampling.temperature = options->temperature;
+    sampling.top_k = options->top_k;
+    sampling.top_p = options->top_p;
+    sampling.seed = options->seed_is_random ? platform_random_seed() : options->seed;
+    return sampling;
 }
 
 static enum outcome generate(const struct options *options)
@@ -190,7 +250,7 @@ static enum outcome generate(const struct options *options)
                            prompt.ids.count, (int)gpt2_session_n_ctx(run.session));
     if (outcome == OUTCOME_DONE) {
         run.eot_token = info.eot_token;
-        run.seed = options->seed_is_random ? platform_random_seed() : options->seed;
+        run.sampling = sampling_of(options);
         printer.tokenizer = gpt2_model_tokenizer(model);
         printer.is_in_ids = prompt.is_in_ids;
         outcome = generate_with(&run, &prompt, &printer);

@@ -59,8 +59,8 @@ static const struct word shape_words[] = {
 };
 
 static const struct word empty_words[] = {
-    {"endoftext", 0},
-    {"uniform", 1},
+    {"endoftext", EMPTY_ENDOFTEXT},
+    {"uniform", EMPTY_UNIFORM},
     {NULL, 0},
 };
 
@@ -337,7 +337,7 @@ enum outcome options_parse(struct options *options, const struct command *comman
     options->temperature = 0.8f;
     options->top_k = 40;
     options->top_p = 0.95f;
-    options->empty_prompt = 0;
+    options->empty_prompt = EMPTY_ENDOFTEXT;
     options->cpu_mask = -1;
     options->shape = -1;
     options->seed_is_random = true;

@@ -24,6 +24,12 @@
 #define OPTIONS_BENCH    0x100u /* --model, else a random one of --shape; --json */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
+/* How a text without a prompt begins. */
+enum empty_prompt {
+    EMPTY_ENDOFTEXT, /* with <|endoftext|>; uniform if the model has none */
+    EMPTY_UNIFORM,   /* with any token: all are equally likely */
+};
+
 struct options {
     const char *program; /* argv[0] */
     const char *model;   /* NULL: the demo model, or that of 'shape' */
@@ -39,7 +45,7 @@ struct options {
     int32_t top_k;
     float temperature;
     float top_p;
-    int64_t empty_prompt; /* GPT2_EMPTY_* */
+    int64_t empty_prompt; /* EMPTY_* */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: whatever the CPU has */
     int64_t shape;        /* SHAPE_*; -1: none was named */
     uint64_t seed;

@@ -198,15 +198,15 @@ enum outcome session_feed(const struct options *options, gpt2_session *session,
     size_t per_call = options->n_batch > 0 ? (size_t)options->n_batch : ids->count;
     size_t at = 0;
 
-    do {
+    while (at < ids->count) {
         size_t n = ids->count - at < per_call ? ids->count - at : per_call;
         bool is_last = at + n == ids->count;
         size_t n_logit_rows = keep_all ? n : is_last;
-        int32_t status = gpt2_forward(session, n > 0 ? ids->data + at : NULL, n, n_logit_rows);
+        int32_t status = gpt2_forward(session, ids->data + at, n, n_logit_rows);
 
         if (status != GPT2_OK)
             return session_complain(session, status);
         at += n;
-    } while (at < ids->count);
+    }
     return OUTCOME_DONE;
 }

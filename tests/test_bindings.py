@@ -217,6 +217,20 @@ class Numbers(Binding):
         with mock.patch.object(session, "sample", side_effect=drawn):
             self.assertEqual("".join(session.generate("")), "one")
 
+    def test_empty_prompt_is_endoftext(self):
+        wanted = program("generate", "-m", MODEL, "-n", 20, "--temp", 0)
+        with self.model.session() as session:
+            self.assertEqual("".join(session.generate(n=20, temperature=0)) + "\n", wanted.decode())
+        info = gpt2.ModelInfo(eot_token=-1)
+        with self.model.session() as session, mock.patch.object(self.model, "info", info):
+            with self.assertRaisesRegex(ValueError, r"no <\|endoftext\|>"):
+                next(session.generate())
+
+    def test_no_tokens_are_refused(self):
+        with self.model.session() as session, self.assertRaises(gpt2.Error) as caught:
+            session.forward([])
+        self.assertEqual(caught.exception.status, gpt2.ERR_ARGUMENT)
+
     def test_characters_come_whole(self):
         session = self.model.session()
         drawn = self.model.encode("\u00e9\U0001f642") + self.model.encode(b"\xff\xf0\x9f")

@@ -231,8 +231,8 @@ static bool use(const struct host *host)
     good &= gpt2_tokenizer_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
     for (int round = 0; round < 2; round++) { /* the second with taps */
         if (round == 1)
-            good &= gpt2_session_set_tap(session, look, &n_looks, GPT2_TAP_ALL) == GPT2_OK &&
-                    gpt2_forward(session, ids, 1, 1) == GPT2_OK;
+            good &= gpt2_session_set_tap(session, look, &n_looks, GPT2_TAP_ALL) == GPT2_OK;
+        good &= gpt2_forward(session, NULL, 0, 1) == GPT2_ERR_ARGUMENT;
         good &= gpt2_forward(session, ids, 5, 5) == GPT2_OK;
         good &= gpt2_session_logits(session, 2, &logits) == GPT2_OK;
         good &= gpt2_sample(session, 2, NULL, &id) == GPT2_OK;

@@ -312,8 +312,20 @@ text_checks() {
     fi
 }
 
+# The same ids for the same seed, always.
+uniform_start() {
+    name="demo: a uniform start: $1"
+    shift
+    run generate -m "$demo" --tokens '' --empty-prompt uniform --ignore-eos -n 6 "$@"
+    equal "$name" "$(cat "$tmp/out")" "$wanted"
+}
+
 if has_model "$demo"; then
     text_checks demo "$demo"
+    wanted='0 769 530 349 370 597' uniform_start greedy --temp 0
+    wanted='1021 2298 11 479 1410 436' uniform_start 'seed 0' -s 0 --temp 1 --top-k 0 --top-p 1
+    wanted='2443 840 11 308 291 331' uniform_start 'seed 7' -s 7 --temp 1 --top-k 0 --top-p 1 -t 2
+    wanted='1986 11 335 258 795 316' uniform_start 'the 40 first ids' -s 3 -b 1
 else
     skip 'text of the demo model (no demo model)'
 fi

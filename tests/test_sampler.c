@@ -1,6 +1,5 @@
 /*
- * test_sampler.c: the random numbers, the choice of a token, and the empty prompt, whose logits may
- * be uniform.
+ * test_sampler.c: the random numbers and the choice of a token.
  *
  * Logits are put into a session by a tap, so it is gpt2_sample() that is tested.  The one look
  * inside is at the weights that it leaves behind: which tokens were kept.
@@ -397,13 +396,57 @@ static void test_ranges(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------- equal logits -- */
+
+static int32_t make_logits_equal(void *user, const gpt2_tap *tap)
+{
+    (void)user;
+    for (int32_t i = 0; i < tap->n_columns; i++)
+        tap->data[i] = 1.0f;
+    return 0;
+}
+
+/* A tap changes what is sampled from: here a text that begins with any token. */
+static void test_equal_logits(void **state)
+{
+    struct tiny_model file = tiny_odd(TINY_DIRECTORY "/sampler-equal");
+    gpt2_sample_params params = defaults;
+    bool seen[N_VOCAB] = {false};
+    const int32_t any_token = 0;
+    gpt2_session *session;
+    struct tiny_text text;
+    int32_t id = -1;
+
+    (void)state;
+    tiny_text_begin(&text, &file);
+    session = tiny_session(text.model, GPT2_CPU_ALL, 1, 8);
+    assert_int_equal(
+        gpt2_session_set_tap(session, make_logits_equal, NULL, GPT2_TAP_BIT(GPT2_TAP_LOGITS)),
+        GPT2_OK);
+    assert_int_equal(gpt2_forward(session, &any_token, 1, 1), GPT2_OK);
+    for (params.position = 0; params.position < 2000; params.position++) {
+        assert_int_equal(gpt2_sample(session, GPT2_LAST_ROW, &params, &id), GPT2_OK);
+        seen[id] = true;
+    }
+    for (size_t i = 0; i < N_VOCAB; i++) /* by chance one is left out once in 10^7 */
+        assert_true(seen[i]);
+    params.temperature = 0.0f;
+    assert_int_equal(gpt2_sample(session, GPT2_LAST_ROW, &params, &id), GPT2_OK);
+    assert_int_equal(id, 0);
+    assert_int_equal(gpt2_session_reset(session), GPT2_OK);
+    assert_int_equal(gpt2_session_set_tap(session, NULL, NULL, 0), GPT2_OK);
+    assert_true(tiny_run(session, text.ids, 8, 3, 0) == text.hash);
+    gpt2_session_free(session);
+    gpt2_model_free(text.model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_determinism),  cmocka_unit_test(test_position),
         cmocka_unit_test(test_greedy),       cmocka_unit_test(test_kept_sets),
         cmocka_unit_test(test_distribution), cmocka_unit_test(test_not_numbers),
-        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_ranges),       cmocka_unit_test(test_equal_logits),
     };
 
     return cmocka_run_group_tests_name("sampler", tests, set_up, tear_down);

@@ -163,6 +163,9 @@ static void test_misuse(void **state)
     (void)state;
     check_row(session, GPT2_LAST_ROW, "no logits");
     check_row(session, 0, "no logits");
+    assert_int_equal(gpt2_forward(session, NULL, 0, 0), GPT2_ERR_ARGUMENT);
+    tiny_check_says(gpt2_session_error(session), "gpt2_forward: n_tokens is 0, wanted 1 or more");
+    check_row(session, GPT2_LAST_ROW, "no logits");
     assert_int_equal(gpt2_forward(session, odd.ids, 4, 2), GPT2_OK);
     kept = last_row(session);
     for (size_t i = 0; i < COUNT(misuses); i++) {

@@ -83,7 +83,6 @@ class EncoderParams(ctypes.Structure):
 class SessionParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("cpu_mask", c_uint32), ("n_threads", c_int32),
                 ("n_ctx", c_int32), ("n_batch", c_int32), ("n_logit_rows", c_int32),
-                ("empty_prompt", c_int32), ("reserved", c_int32),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
                 ("parallel_for", c_void_p), ("parallel_for_user", c_void_p)]
 
@@ -323,9 +322,7 @@ class Session:
         self._call(_lib.gpt2_session_set_deadline, deadline)
 
     def forward(self, tokens: Iterable[int]) -> memoryview:
-        """Appends tokens to the text and runs them.  Returns logits() of the last one.
-
-        No tokens at position 0: the empty prompt."""
+        """Appends tokens, one or more, to the text and runs them.  Returns logits() of the last."""
         ids = _ids(tokens)
         self._call(_lib.gpt2_forward, ids, len(ids), self._logit_rows)
         return self.logits()
@@ -358,11 +355,17 @@ class Session:
         """Runs the prompt and yields what follows it, in pieces of whole characters.
 
         Ends after `n` tokens, before <|endoftext|>, or when the context is full.  What has been
-        yielded has been run: another generate() goes on from there.
+        yielded has been run: another generate() goes on from there.  A text that begins with an
+        empty prompt begins with <|endoftext|>.
         """
         text = codecs.getincrementaldecoder("utf-8")("replace")
         ids = self.model.encode(prompt)
-        if ids or self.position == 0:
+        if not ids and self.position == 0:
+            if self.model.info.eot_token < 0:
+                raise ValueError("the prompt is empty and the model has no <|endoftext|>: "
+                                 "give a prompt")
+            ids = [self.model.info.eot_token]
+        if ids:
             self.forward(ids)
         context_is_full = False
         for _ in range(n):

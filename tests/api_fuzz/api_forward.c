@@ -208,7 +208,6 @@ struct plan {
     int32_t *tokens; /* NULL: none given */
     size_t n_tokens;
     size_t n_logit_rows;
-    size_t n_run; /* tokens that run: one for an empty prompt that is <|endoftext|> */
     size_t n_kept;
 };
 
@@ -251,15 +250,11 @@ static struct plan make_plan(const struct fuzz_session *session)
         }
     }
     fuzz_may(session == NULL, GPT2_ERR_ARGUMENT);
-    fuzz_may(plan.tokens == NULL && plan.n_tokens > 0, GPT2_ERR_ARGUMENT);
-    plan.n_run = plan.n_tokens;
+    fuzz_may(plan.tokens == NULL || plan.n_tokens == 0, GPT2_ERR_ARGUMENT);
     if (session == NULL)
         return plan;
     fuzz_may(!fits, GPT2_ERR_CONTEXT);
-    fuzz_may(plan.n_tokens == 0, GPT2_ERR_ARGUMENT);
-    plan.n_kept = plan.n_tokens;
-    if (plan.n_logit_rows < plan.n_kept)
-        plan.n_kept = plan.n_logit_rows;
+    plan.n_kept = plan.n_logit_rows < plan.n_tokens ? plan.n_logit_rows : plan.n_tokens;
     fuzz_may(plan.n_kept > (size_t)session->n_logit_rows, GPT2_ERR_ARGUMENT);
     return plan;
 }
@@ -267,7 +262,7 @@ static struct plan make_plan(const struct fuzz_session *session)
 /* The record after a call that was right. */
 static void append(struct fuzz_session *session, const struct plan *plan)
 {
-    for (size_t i = 0; i < plan->n_run; i++) {
+    for (size_t i = 0; i < plan->n_tokens; i++) {
         session->tokens[session->n_past] = plan->tokens[i];
         session->changed[session->n_past++] =
             session->tapped && session->tap_mode == FUZZ_TAP_CHANGES ? session->tap_kinds : 0;
@@ -315,7 +310,7 @@ static void do_forward(void)
     status = gpt2_forward(session->handle, plan.tokens, plan.n_tokens, plan.n_logit_rows);
     fuzz_may(session->stopped || session->cancelled_by_tap, GPT2_ERR_CANCELLED);
     if (fuzz_result(status)) {
-        check_rows_seen(session, plan.n_run, plan.n_kept);
+        check_rows_seen(session, plan.n_tokens, plan.n_kept);
         append(session, &plan);
         fuzz_session_settle(session, true, true);
     } else {
@@ -365,7 +360,7 @@ static void do_race(void)
         return;
     if (session->n_past == session->n_ctx)
         fuzz_reset(session);
-    plan.n_tokens = plan.n_run = (size_t)(session->n_ctx - session->n_past);
+    plan.n_tokens = (size_t)(session->n_ctx - session->n_past);
     fuzz_call(FUZZ_gpt2_forward, "%s, %zu tokens, ended by %s", fuzz_name(session), plan.n_tokens,
               by_thread ? "a thread" : "a deadline");
     plan.tokens = fuzz_temp(plan.n_tokens * sizeof *plan.tokens);
@@ -408,7 +403,7 @@ static void do_race(void)
 /* In the child: everything is as it was, and the session goes on without its threads. */
 static void run_child(struct fuzz_session *session)
 {
-    struct plan plan = {.tokens = session->tokens, .n_tokens = 1, .n_run = 1, .n_kept = 1};
+    struct plan plan = {.tokens = session->tokens, .n_tokens = 1, .n_kept = 1};
 
     (void)alarm(60);
     (void)fuzz_result(gpt2_session_after_fork(session->handle));

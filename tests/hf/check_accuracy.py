@@ -40,7 +40,6 @@ class SessionParams(ctypes.Structure):  # gpt2_session_params
     _fields_ = [("struct_size", ctypes.c_uint32), ("cpu_mask", ctypes.c_uint32),
                 ("n_threads", ctypes.c_int32), ("n_ctx", ctypes.c_int32),
                 ("n_batch", ctypes.c_int32), ("n_logit_rows", ctypes.c_int32),
-                ("empty_prompt", ctypes.c_int32), ("reserved", ctypes.c_int32),
                 ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t)]
 
 

@@ -25,8 +25,7 @@ class ModelParams(c.Structure):
 class SessionParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("cpu_mask", c.c_uint32), ("n_threads", c.c_int32),
                 ("n_ctx", c.c_int32), ("n_batch", c.c_int32), ("n_logit_rows", c.c_int32),
-                ("empty_prompt", c.c_int32), ("reserved", c.c_int32), ("errbuf", c.c_void_p),
-                ("errbuf_size", c.c_size_t)]
+                ("errbuf", c.c_void_p), ("errbuf_size", c.c_size_t)]
 
 
 class SampleParams(c.Structure):

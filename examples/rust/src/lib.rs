@@ -231,7 +231,7 @@ impl Session<'_> {
         })
     }
 
-    /// Appends tokens to the text and runs them: the n_vocab logits after the last one.
+    /// Appends tokens, one or more, to the text and runs them: the n_vocab logits after the last one.
     pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
         let (session, mut logits) = (self.raw.as_ptr(), ptr::null());
         self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;

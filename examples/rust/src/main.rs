@@ -17,7 +17,15 @@ fn demo(path: &str, prompt: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
 
     write!(out, "{prompt}")?;
-    let mut logits = session.forward(&tokenizer.encode(prompt)?)?.to_vec();
+    let mut ids = tokenizer.encode(prompt)?;
+    if ids.is_empty() {
+        let eot = model.info().eot_token;
+        if eot < 0 {
+            return Err("the prompt is empty and the model has no <|endoftext|>: give a prompt".into());
+        }
+        ids.push(eot); // a text without a prompt begins with it
+    }
+    let mut logits = session.forward(&ids)?.to_vec();
     for _ in 0..50 {
         let id = session.sample(&params)?;
         if id == model.info().eot_token {

@@ -71,8 +71,6 @@ pub struct gpt2_session_params {
     pub n_ctx: i32,
     pub n_batch: i32,
     pub n_logit_rows: i32,
-    pub empty_prompt: i32,
-    pub reserved: i32,
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
     pub parallel_for: Option<gpt2_parallel_for>,

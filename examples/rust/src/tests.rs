@@ -69,7 +69,7 @@ fn structs_are_the_headers() {
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes }
         gpt2_encoder_params { struct_size reserved max_piece_bytes errbuf errbuf_size }
         gpt2_session_params { struct_size cpu_mask n_threads n_ctx n_batch n_logit_rows
-            empty_prompt reserved errbuf errbuf_size parallel_for parallel_for_user }
+            errbuf errbuf_size parallel_for parallel_for_user }
         gpt2_sample_params { struct_size temperature top_k top_p seed stream position }
     };
     let cc = env::var("CC").unwrap_or_else(|_| "cc".into());
