@@ -25,7 +25,7 @@ demodir := $(datadir)/gpt2/demo-model
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
-PROGRAM_SOURCES := $(sort $(wildcard src/*.c))
+PROGRAM_SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
 STATIC_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/static/%.o)
 SHARED_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/shared/%.o)
 PROGRAM_OBJECTS := $(PROGRAM_SOURCES:%.c=$(BUILD)/static/%.o)

@@ -13,7 +13,7 @@
 #include <gpt2.h>
 
 #include "messages.h"
-#include "randommodel.h"
+#include "bench/randommodel.h"
 
 enum kind {
     KIND_FLAG,  /* bool */

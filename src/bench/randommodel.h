@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "command.h"
+#include "../command.h"
 
 enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
 

@@ -11,10 +11,10 @@
 
 #include <gpt2.h>
 
-#include "messages.h"
-#include "platform.h"
-#include "setup.h"
-#include "tensorfile.h"
+#include "../messages.h"
+#include "../platform.h"
+#include "../setup.h"
+#include "../tensorfile.h"
 
 #define N_VOCAB     50257
 #define N_POSITIONS 1024

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "command.h"
+#include "../command.h"
 
 struct limits {
     int32_t n_threads;

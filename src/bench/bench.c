@@ -12,13 +12,13 @@
 
 #include <gpt2.h>
 
-#include "command.h"
+#include "../command.h"
 #include "measure.h"
-#include "messages.h"
-#include "options.h"
-#include "platform.h"
+#include "../messages.h"
+#include "../options.h"
+#include "../platform.h"
 #include "randommodel.h"
-#include "setup.h"
+#include "../setup.h"
 
 struct bench {
     struct options options; /* with the model to measure and the number of threads filled in */

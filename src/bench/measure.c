@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "input.h"
+#include "../input.h"
 #include "limits.h"
-#include "messages.h"
-#include "platform.h"
-#include "setup.h"
+#include "../messages.h"
+#include "../platform.h"
+#include "../setup.h"
 
 #define N_LOADS       5
 #define N_IDS         1024

@@ -19,8 +19,8 @@
 
 #include <gpt2.h>
 
-#include "messages.h"
-#include "platform.h"
+#include "../messages.h"
+#include "../platform.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

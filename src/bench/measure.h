@@ -11,7 +11,7 @@
 
 #include <gpt2.h>
 
-#include "options.h"
+#include "../options.h"
 
 #define N_FIGURES 10
 #define N_ROUNDS  5
