@@ -26,11 +26,29 @@ double platform_seconds(void);
 /* A number that differs from run to run. */
 uint64_t platform_random_seed(void);
 
-/* False if something other than a plain file lies at 'path': a device, a pipe, a directory. */
+/* False if 'path' names something that is not a plain file: a device, a pipe, a directory. */
 bool platform_may_replace(const char *path);
 
-/* Moves a file over another. */
-bool platform_replace(const char *from, const char *to);
+/*
+ * A new file that takes the place of 'target' when it is complete.  Until then it has a name of its
+ * own in the same folder.  A signal that ends the program removes it.
+ */
+struct platform_replacement {
+    char *target; /* what the path named, with its symbolic links followed */
+    char *temporary;
+};
+
+/*
+ * Begins the file that 'path' shall name: an old file stays until the commit, a symbolic link stays a
+ * link.  The new file has the mode of the old one, or that of any new file.  One at a time.
+ * Returns NULL on failure: see errno.  Else the caller closes the stream, and then calls commit or
+ * discard.
+ */
+FILE *platform_replacement_begin(struct platform_replacement *replacement, const char *path);
+
+/* False: see errno; the new file has been removed. */
+bool platform_replacement_commit(struct platform_replacement *replacement);
+void platform_replacement_discard(struct platform_replacement *replacement);
 
 /* fseek() from the start, beyond 2 GiB as well. */
 bool platform_seek(FILE *file, uint64_t offset);

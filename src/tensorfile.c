@@ -27,7 +27,7 @@ uint64_t tensor_elements(const struct tensor *tensor)
 static bool fail(struct tensor_file *file)
 {
     if (!file->has_failed)
-        complain(OUTCOME_FAILED, "cannot write %s: %s", file->temporary_path, strerror(errno));
+        complain(OUTCOME_FAILED, "cannot write %s: %s", file->path, strerror(errno));
     file->has_failed = true;
     return false;
 }
@@ -101,30 +101,13 @@ static bool write_header(struct tensor_file *file, struct tensor *tensors, size_
     return is_good;
 }
 
-enum outcome tensor_file_create(struct tensor_file *file, const char *path, struct tensor *tensors,
-                                size_t n_tensors, const char *producer)
+enum outcome tensor_file_begin(struct tensor_file *file, FILE *stream, const char *path,
+                               struct tensor *tensors, size_t n_tensors, const char *producer)
 {
-    static const char suffix[] = ".tmp";
-    size_t length = strlen(path);
-
     memset(file, 0, sizeof *file);
+    file->file = stream;
     file->path = path;
-    /* To rename over /dev/null would be a bad surprise. */
-    if (!platform_may_replace(path))
-        return complain(OUTCOME_FAILED, "cannot write %s: not a plain file", path);
-    file->temporary_path = malloc(length + sizeof suffix);
-    if (file->temporary_path == NULL)
-        return complain_memory();
-    memcpy(file->temporary_path, path, length);
-    memcpy(file->temporary_path + length, suffix, sizeof suffix);
-    file->file = fopen(file->temporary_path, "wb");
-    if (file->file == NULL)
-        fail(file);
-    else
-        write_header(file, tensors, n_tensors, producer);
-    if (file->has_failed)
-        tensor_file_discard(file);
-    return file->has_failed ? OUTCOME_FAILED : OUTCOME_DONE;
+    return write_header(file, tensors, n_tensors, producer) ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 
 /* Values on their way into the file, as little-endian bytes. */
@@ -171,39 +154,18 @@ bool tensor_file_write_i64(struct tensor_file *file, const struct tensor *tensor
     return true;
 }
 
-enum outcome tensor_file_commit(struct tensor_file *file)
+enum outcome tensor_file_end(struct tensor_file *file, enum outcome outcome)
 {
-    int close_result;
+    bool is_complete = file->n_bytes_missing == 0;
 
-    if (file->n_bytes_missing != 0 && !file->has_failed) {
+    if (fclose(file->file) != 0 && outcome == OUTCOME_DONE)
+        fail(file);
+    if (outcome == OUTCOME_DONE && !is_complete && !file->has_failed) {
         file->has_failed = true;
         complain(OUTCOME_FAILED, "cannot write %s: %" PRIu64 " bytes of it never came", file->path,
                  file->n_bytes_missing);
     }
-    close_result = fclose(file->file);
-    file->file = NULL;
-    if (close_result != 0)
-        fail(file);
-    if (!file->has_failed && !platform_replace(file->temporary_path, file->path)) {
-        file->has_failed = true;
-        complain(OUTCOME_FAILED, "cannot rename %s to %s: %s", file->temporary_path, file->path,
-                 strerror(errno));
-    }
-    if (!file->has_failed) {
-        free(file->temporary_path);
-        file->temporary_path = NULL;
-    }
-    return file->has_failed ? OUTCOME_FAILED : OUTCOME_DONE;
-}
-
-void tensor_file_discard(struct tensor_file *file)
-{
-    if (file->file != NULL)
-        fclose(file->file);
-    file->file = NULL;
-    if (file->temporary_path != NULL) {
-        remove(file->temporary_path);
-        free(file->temporary_path);
-    }
-    file->temporary_path = NULL;
+    if (outcome == OUTCOME_DONE && file->has_failed)
+        outcome = OUTCOME_FAILED;
+    return outcome;
 }

@@ -2,8 +2,7 @@
  * tensorfile.h: writes a .safetensors file whose tensors become known piece by piece.
  *
  * Names and shapes come first, and with them every offset; then values are written wherever they
- * belong, in any order, so that nothing of a tensor's size is held in memory.  The file grows under
- * another name, PATH.tmp, and takes its own when it is complete.
+ * belong, in any order, so that nothing of a tensor's size is held in memory.
  */
 #ifndef TENSORFILE_H
 #define TENSORFILE_H
@@ -23,13 +22,12 @@ struct tensor {
     int type;
     int n_dims;
     uint64_t shape[3];
-    uint64_t offset; /* of its first byte after the header; set by tensor_file_create() */
+    uint64_t offset; /* of its first byte after the header; set by tensor_file_begin() */
 };
 
 struct tensor_file {
     FILE *file;
-    const char *path; /* borrowed */
-    char *temporary_path;
+    const char *path; /* borrowed; for messages */
     uint64_t data_start;
     uint64_t position;        /* of 'file' */
     uint64_t n_bytes_missing; /* until all tensors have been written, each place once */
@@ -39,11 +37,11 @@ struct tensor_file {
 uint64_t tensor_elements(const struct tensor *tensor);
 
 /*
- * Begins the file and lays out 'n_tensors' in their order.  The caller ends it with
- * tensor_file_commit() or tensor_file_discard().
+ * Lays out 'n_tensors' in their order and writes the header to 'stream', an empty file that can seek.
+ * The caller calls tensor_file_end() in any case, which closes the stream.
  */
-enum outcome tensor_file_create(struct tensor_file *file, const char *path, struct tensor *tensors,
-                                size_t n_tensors, const char *producer);
+enum outcome tensor_file_begin(struct tensor_file *file, FILE *stream, const char *path,
+                               struct tensor *tensors, size_t n_tensors, const char *producer);
 
 /* Writes values from element 'first' of a tensor on.  False: failed, and has been reported. */
 bool tensor_file_write_f32(struct tensor_file *file, const struct tensor *tensor, uint64_t first,
@@ -51,9 +49,7 @@ bool tensor_file_write_f32(struct tensor_file *file, const struct tensor *tensor
 bool tensor_file_write_i64(struct tensor_file *file, const struct tensor *tensor, uint64_t first,
                            const int32_t *values, size_t n_values);
 
-enum outcome tensor_file_commit(struct tensor_file *file);
-
-/* Removes what was written; harmless after a commit or a create that failed. */
-void tensor_file_discard(struct tensor_file *file);
+/* Closes the file.  OUTCOME_DONE only if 'outcome' is that and the file is complete. */
+enum outcome tensor_file_end(struct tensor_file *file, enum outcome outcome);
 
 #endif

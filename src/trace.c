@@ -4,6 +4,7 @@
  * Each tap of the library becomes one tensor over the whole text, whatever the calls and steps it
  * was computed in.  Pieces go into the file as they come, at the rows of their positions.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "command.h"
 #include "messages.h"
 #include "options.h"
+#include "platform.h"
 #include "setup.h"
 #include "tensorfile.h"
 
@@ -160,11 +162,51 @@ static enum outcome trace_ids(struct trace *trace, const struct options *options
     return outcome;
 }
 
+/* Writes the whole file, and closes it. */
+static enum outcome write_trace(struct trace *trace, FILE *stream, const struct options *options,
+                                const gpt2_model *model, const struct ids *ids)
+{
+    char producer[64];
+    enum outcome outcome;
+
+    snprintf(producer, sizeof producer, "gpt2 %s", gpt2_version());
+    outcome = tensor_file_begin(&trace->file, stream, options->output, trace->tensors,
+                                trace->n_tensors, producer);
+    if (outcome == OUTCOME_DONE)
+        outcome = trace_ids(trace, options, model, ids);
+    return tensor_file_end(&trace->file, outcome);
+}
+
+/* The file of -o is the old one, or none, until the new one is complete. */
+static enum outcome replace_output(struct trace *trace, const struct options *options,
+                                   const gpt2_model *model, const struct ids *ids)
+{
+    struct platform_replacement replacement;
+    FILE *stream;
+    enum outcome outcome;
+
+    if (!platform_may_replace(options->output))
+        return complain(OUTCOME_FAILED,
+                        "cannot write %s: not a plain file (a trace is not written from its "
+                        "beginning to its end, so no pipe or device can take it)",
+                        options->output);
+    stream = platform_replacement_begin(&replacement, options->output);
+    if (stream == NULL)
+        return complain(OUTCOME_FAILED, "cannot write %s: %s", options->output, strerror(errno));
+    outcome = write_trace(trace, stream, options, model, ids);
+    if (outcome != OUTCOME_DONE) {
+        platform_replacement_discard(&replacement);
+        return outcome;
+    }
+    if (!platform_replacement_commit(&replacement))
+        return complain(OUTCOME_FAILED, "cannot write %s: %s", options->output, strerror(errno));
+    return OUTCOME_DONE;
+}
+
 static enum outcome trace_model(const struct options *options, const gpt2_model *model,
                                 const gpt2_model_info *info, const struct ids *ids)
 {
     struct trace trace = {0};
-    char producer[64];
     enum outcome outcome;
 
     if (ids->count == 0)
@@ -172,19 +214,11 @@ static enum outcome trace_model(const struct options *options, const gpt2_model 
     if (ids->count > (size_t)info->n_positions)
         return complain(OUTCOME_FAILED, "the text has %zu tokens, the context holds %d", ids->count,
                         (int)info->n_positions);
-    snprintf(producer, sizeof producer, "gpt2 %s", gpt2_version());
     outcome = describe_all(&trace, info, ids->count);
     if (outcome == OUTCOME_DONE)
-        outcome = tensor_file_create(&trace.file, options->output, trace.tensors, trace.n_tensors,
-                                     producer);
-    if (outcome == OUTCOME_DONE) {
-        outcome = trace_ids(&trace, options, model, ids);
-        if (outcome == OUTCOME_DONE)
-            outcome = tensor_file_commit(&trace.file);
-        if (outcome == OUTCOME_DONE)
-            note("%zu tokens, %zu tensors in %s", ids->count, trace.n_tensors, options->output);
-        tensor_file_discard(&trace.file);
-    }
+        outcome = replace_output(&trace, options, model, ids);
+    if (outcome == OUTCOME_DONE)
+        note("%zu tokens, %zu tensors in %s", ids->count, trace.n_tensors, options->output);
     free(trace.tensors);
     free(trace.filler);
     return outcome;

@@ -152,10 +152,10 @@ look_at_weights() {
 }
 
 if [ "$(df -Pk "$tmp" | awk 'END { print $4 }')" -gt 1000000 ]; then
-    ends_early 'Ctrl-C while the model is written' INT model.safetensors.tmp
-    ends_early 'Ctrl-\ while the model is written' QUIT model.safetensors.tmp
-    ends_early 'a request to end' TERM model.safetensors.tmp
-    ends_early 'Ctrl-C while it is measured' INT model.safetensors look_at_weights
+    ends_early 'Ctrl-C while the model is written' INT model.safetensors
+    ends_early 'Ctrl-\ while the model is written' QUIT model.safetensors
+    ends_early 'a request to end' TERM model.safetensors
+    ends_early 'Ctrl-C while it is measured' INT config.json look_at_weights
 else
     skip 'the random model (less than 1 GB free for temporary files)'
 fi

@@ -500,7 +500,7 @@ trace_checks() {
     model=$2
     succeeds "$tag: trace" trace -m "$model" --tokens "$3" -o "$tmp/trace"
     check "$tag: trace prints nothing" test ! -s "$tmp/out"
-    check "$tag: trace leaves no other file" test ! -e "$tmp/trace.tmp"
+    check "$tag: trace leaves no other file" test "$(ls "$tmp" | grep -c '^gpt2-\|tmp$')" -eq 0
     greedy=$("$program" generate -m "$model" --tokens "$3" -n 1 --temp 0 --no-echo --ignore-eos)
     if has_python; then
         check "$tag: trace holds what it should" \
@@ -518,17 +518,128 @@ trace_checks() {
     done
 }
 
+mode_of() {
+    # shellcheck disable=SC2012
+    ls -l "$1" | cut -c 1-10
+}
+
+# is_one_of FILE FILE1 FILE2: it has the bytes of one of the two
+is_one_of() {
+    cmp -s "$1" "$2" || cmp -s "$1" "$3"
+}
+
+# ends_trace SIGNAL MODEL CODE: the signal comes while the new file grows
+ends_trace() {
+    echo kept >"$tmp/dir/out"
+    # shellcheck disable=SC2086
+    "$program" trace -m "$2" --tokens $many -o "$tmp/dir/out" -t 1 -b 1 --cpu scalar 2>"$tmp/err" &
+    process=$!
+    while [ "$(ls "$tmp/dir")" = out ] && kill -0 $process 2>/dev/null; do
+        :
+    done
+    kill -s "$1" $process 2>/dev/null
+    wait $process
+    code=$?
+    if [ $code -eq 0 ]; then
+        skip "trace ended by $1 (it was done before the signal came)"
+        return
+    fi
+    equal "trace ended by $1: exit code" $code "$3"
+    equal "trace ended by $1: only the old file is there" "$(ls "$tmp/dir"), $(cat "$tmp/dir/out")" 'out, kept'
+}
+
+# output_checks MODEL: the file that -o names, and its neighbours
+output_checks() {
+    many=$(awk -v n=$((${n_positions:-11})) 'BEGIN { for (i = 0; i < n; i++) { printf "%s%d", comma, i * 37 % 3; comma = "," } }')
+    mkdir "$tmp/dir"
+    "$program" trace -m "$1" --tokens 1,2,0 -o "$tmp/wanted" || not_ok 'a trace to compare with'
+    echo mine >"$tmp/dir/out.tmp"
+    succeeds "trace beside a file out.tmp" trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/out"
+    check 'trace beside a file out.tmp: the trace' cmp "$tmp/dir/out" "$tmp/wanted"
+    equal 'trace beside a file out.tmp: it is kept' "$(cat "$tmp/dir/out.tmp")" mine
+    rm "$tmp/dir/out" "$tmp/dir/out.tmp"
+    echo mine >"$tmp/mine"
+    ln -s "$tmp/mine" "$tmp/dir/out.tmp"
+    succeeds "trace beside a link out.tmp" trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/out"
+    equal 'trace beside a link out.tmp: its target is kept' "$(cat "$tmp/mine")" mine
+    rm "$tmp/dir/out.tmp"
+    mkfifo "$tmp/dir/out.tmp"
+    "$program" trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/out" 2>"$tmp/err" &
+    process=$!
+    (
+        sleep 20
+        kill -KILL $process
+    ) >/dev/null 2>&1 &
+    guard=$!
+    wait $process
+    equal 'trace beside a pipe out.tmp: does not wait for a reader' $? 0
+    kill $guard 2>/dev/null
+    check 'trace beside a pipe out.tmp: it is kept' test -p "$tmp/dir/out.tmp"
+    rm "$tmp/dir/out" "$tmp/dir/out.tmp"
+
+    mkfifo "$tmp/dir/pipe"
+    fails 1 'not a plain file' 'trace to a pipe' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/pipe"
+    check 'trace to a pipe: it is kept' test -p "$tmp/dir/pipe"
+    rm "$tmp/dir/pipe"
+    fails 1 "$tmp/dir/no/" 'trace to no name' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/no/"
+
+    mkdir "$tmp/dir/real"
+    echo old >"$tmp/dir/real/old"
+    ln -s old "$tmp/dir/real/second"
+    ln -s real/second "$tmp/dir/link"
+    succeeds 'trace through links' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/link"
+    check 'trace through links: they are kept' test -h "$tmp/dir/link" -a -h "$tmp/dir/real/second"
+    check 'trace through links: the trace' cmp "$tmp/dir/real/old" "$tmp/wanted"
+    ln -s real/new "$tmp/dir/dangling"
+    succeeds 'trace through a link to nothing' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/dangling"
+    check 'trace through a link to nothing: it is kept' test -h "$tmp/dir/dangling"
+    check 'trace through a link to nothing: the trace' cmp "$tmp/dir/real/new" "$tmp/wanted"
+    ln -s loop "$tmp/dir/loop"
+    fails 1 "$tmp/dir/loop" 'trace through a loop' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/loop"
+    # shellcheck disable=SC2046
+    equal 'trace through links: nothing else is there' "$(echo $(ls "$tmp/dir" "$tmp/dir/real"))" \
+        "$tmp/dir: dangling link loop real $tmp/dir/real: new old second"
+    rm -r "$tmp/dir/dangling" "$tmp/dir/link" "$tmp/dir/loop" "$tmp/dir/real"
+
+    (
+        umask 027
+        "$program" trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/out"
+    )
+    equal 'trace: the mode of a new file' "$(mode_of "$tmp/dir/out")" -rw-r-----
+    chmod 604 "$tmp/dir/out"
+    succeeds 'trace over an old file' trace -m "$1" --tokens 1,2,0 -o "$tmp/dir/out"
+    equal 'trace: the mode of the old file' "$(mode_of "$tmp/dir/out")" -rw----r--
+
+    "$program" trace -m "$1" --tokens "$many" -o "$tmp/wanted" || not_ok 'a trace to compare with'
+    "$program" trace -m "$1" --tokens "${many#*,},1" -o "$tmp/wanted2" || not_ok 'another one'
+    for round in 1 2 3; do
+        "$program" trace -m "$1" --tokens "$many" -o "$tmp/dir/out" -b 1 &
+        process=$!
+        run trace -m "$1" --tokens "${many#*,},1" -o "$tmp/dir/out" -b 1
+        wait $process
+        equal "two traces at once, round $round: exit codes" "$?, $code" '0, 0'
+        check "two traces at once, round $round: one of them is there" \
+            is_one_of "$tmp/dir/out" "$tmp/wanted" "$tmp/wanted2"
+    done
+    ends_trace TERM "$1" 143
+    ends_trace HUP "$1" 129
+    ends_trace INT "$1" 130
+    ulimit -c 0
+    ends_trace QUIT "$1" 131
+}
+
 ids=$(awk 'BEGIN { for (i = 0; i < 200; i++) { printf "%s%d", comma, i * 37 % 250; comma = "," } }')
 traced=
 if has_model "$demo"; then
     trace_checks demo "$demo" 1,2,3,4,5
     traced=$demo
+    n_positions=256
 else
     skip 'trace of the demo model (no demo model)'
 fi
 if has_model "$sort_model"; then
     trace_checks nano-sort "$sort_model" 0,1,2,2,2,0,0,0,0,0,0
-    traced=$sort_model
+    : "${traced:=$sort_model}"
 else
     skip 'trace of nano-sort (not in shared)'
 fi
@@ -555,7 +666,8 @@ if [ -n "$traced" ]; then
     equal 'trace that does not fit: exit code' "$(cat "$tmp/code")" 1
     equal 'trace that does not fit: one line' "$(wc -l <"$tmp/err" | tr -d ' ')" 1
     equal 'trace that does not fit: the old file stays' "$(cat "$tmp/trace4")" kept
-    check 'trace that does not fit: no other file' test ! -e "$tmp/trace4.tmp"
+    check 'trace that does not fit: no other file' test "$(ls "$tmp" | grep -c '^gpt2-\|tmp$')" -eq 0
+    output_checks "$traced"
 fi
 
 # ---- info ------------------------------------------------------------------------------------

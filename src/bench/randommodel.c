@@ -147,20 +147,19 @@ static bool write_tensor(struct writing *writing, const struct tensor *tensor)
 
 static enum outcome write_weights(struct writing *writing, const char *path)
 {
-    enum outcome outcome = tensor_file_create(&writing->file, path, writing->tensors,
-                                              writing->n_tensors, "gpt2 bench");
+    FILE *stream = fopen(path, "wb");
+    enum outcome outcome;
 
-    if (outcome != OUTCOME_DONE)
-        return outcome;
+    if (stream == NULL)
+        return complain(OUTCOME_FAILED, "cannot write %s: %s", path, strerror(errno));
+    outcome = tensor_file_begin(&writing->file, stream, path, writing->tensors, writing->n_tensors,
+                                "gpt2 bench");
     for (size_t i = 0; i < writing->n_tensors && outcome == OUTCOME_DONE; i++) {
         if (!write_tensor(writing, &writing->tensors[i]))
             outcome = OUTCOME_FAILED;
     }
     progress_clear();
-    if (outcome == OUTCOME_DONE)
-        outcome = tensor_file_commit(&writing->file);
-    tensor_file_discard(&writing->file);
-    return outcome;
+    return tensor_file_end(&writing->file, outcome);
 }
 
 static enum outcome write_config(enum shape shape, const char *path)
@@ -194,14 +193,14 @@ enum outcome random_model_write(enum shape shape, const char *directory)
     if (writing == NULL || writing->tensors == NULL)
         outcome = complain_memory();
     if (outcome == OUTCOME_DONE) {
-        snprintf(path, sizeof path, "%s/config.json", directory);
-        outcome = write_config(shape, path);
-    }
-    if (outcome == OUTCOME_DONE) {
         snprintf(path, sizeof path, "%s/model.safetensors", directory);
         writing->name = shapes[shape].name;
         add_tensors(writing, shapes[shape].n_embd, shapes[shape].n_layer);
         outcome = write_weights(writing, path);
+    }
+    if (outcome == OUTCOME_DONE) { /* last: where it is, the model is complete */
+        snprintf(path, sizeof path, "%s/config.json", directory);
+        outcome = write_config(shape, path);
     }
     if (writing != NULL)
         free(writing->tensors);
@@ -211,8 +210,7 @@ enum outcome random_model_write(enum shape shape, const char *directory)
 
 enum outcome random_model_remove(const char *directory)
 {
-    static const char *const files[] = {"config.json", "model.safetensors",
-                                        "model.safetensors.tmp"};
+    static const char *const files[] = {"config.json", "model.safetensors"};
     char path[PATH_BYTES + 32];
 
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
