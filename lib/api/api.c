@@ -3,13 +3,13 @@
  */
 #include "api.h"
 
-int32_t gpt2i_check_range(const char *name, int64_t value, int64_t least, int64_t most,
+int32_t gpt2i_check_range(const char *name, int64_t value, int64_t min, int64_t max,
                           struct gpt2i_error *error)
 {
-    if (value >= least && value <= most)
+    if (value >= min && value <= max)
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s is %lld, wanted %lld to %lld", name,
-                      (long long)value, (long long)least, (long long)most);
+                      (long long)value, (long long)min, (long long)max);
 }
 
 int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error)

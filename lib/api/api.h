@@ -7,8 +7,8 @@
 #include "../base/params.h"
 #include "../model/session.h"
 
-/* Fails where a number is not in [least, most]. */
-GPT2I_HIDDEN int32_t gpt2i_check_range(const char *name, int64_t value, int64_t least, int64_t most,
+/* Fails where a number is not in [min, max]. */
+GPT2I_HIDDEN int32_t gpt2i_check_range(const char *name, int64_t value, int64_t min, int64_t max,
                                        struct gpt2i_error *error);
 
 /*

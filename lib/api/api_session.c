@@ -32,8 +32,8 @@ static int32_t check_session_params(const gpt2_session_params *params, struct gp
     const struct {
         const char *name;
         int64_t value;
-        int64_t least;
-        int64_t most;
+        int64_t min;
+        int64_t max;
     } ranges[] = {
         {"gpt2_session_params.n_threads", params->n_threads, 0, GPT2I_MAX_THREADS},
         {"gpt2_session_params.n_ctx", params->n_ctx, 0, INT32_MAX},
@@ -43,8 +43,8 @@ static int32_t check_session_params(const gpt2_session_params *params, struct gp
     int32_t status = GPT2_OK;
 
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && status == GPT2_OK; i++)
-        status = gpt2i_check_range(ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most,
-                                   error);
+        status =
+            gpt2i_check_range(ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max, error);
     return status;
 }
 

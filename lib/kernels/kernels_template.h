@@ -15,7 +15,7 @@
  *     v16_scale_pow2(x, n)                  x 2^n, rounded once, for 0.5 < x < 2 and integral n in
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
- *     TILES(ROW)                            the sizes of register tiles, most rows first
+ *     TILES(ROW)                            the sizes of register tiles, largest rows first
  *     MATMUL_ROWS ATTENTION_ROWS            matmul_rows and attention_rows of the table
  *     KEEPS_MATMUL_ROW                      if defined: the plainer set's matmul_row is faster
  *     ADD_KERNELS KERNELS_NAME              the function that fills the table, and the set's name

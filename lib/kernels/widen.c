@@ -35,7 +35,7 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     if (type == GPT2_TYPE_F32)
-        return; /* as they should be already */
+        return; /* they are floats already */
 #endif
     /* in place: element i is read before the write of float i can reach it */
     for (size_t i = 0; i < n; i++, from += type_bytes) {

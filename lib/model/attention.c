@@ -191,17 +191,17 @@ static void attend_task(void *argument, size_t task, size_t worker)
 int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const float *qkv,
                      int32_t layer, float scale, const struct gpt2i_span *spans, size_t n_spans)
 {
-    const struct attention_job job = {attention, ctx, qkv, layer, scale, spans, n_spans};
+    struct attention_job job = {attention, ctx, qkv, layer, scale, spans, n_spans};
     struct gpt2i_pool *pool = attention->compute->pool;
     size_t n_tasks = 0;
     int32_t status = GPT2_OK;
 
     for (size_t i = 0; i < n_spans; i++)
         n_tasks += attention->kv->n_head * span_tiles(&job, &spans[i]);
-    gpt2i_pool_run(pool, store_task, (void *)&job, attention->kv->n_head * n_spans);
+    gpt2i_pool_run(pool, store_task, &job, attention->kv->n_head * n_spans);
     if (!gpt2i_tap_wants(attention->taps,
                          GPT2_TAP_BIT(GPT2_TAP_ATTN_SCORES) | GPT2_TAP_BIT(GPT2_TAP_ATTN_PROBS))) {
-        gpt2i_pool_run(pool, attend_task, (void *)&job, n_tasks);
+        gpt2i_pool_run(pool, attend_task, &job, n_tasks);
         return GPT2_OK;
     }
     /* a callback runs on the calling thread: so do the tasks */

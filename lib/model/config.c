@@ -267,7 +267,7 @@ static int32_t read_config_key(struct config_reader *reader, const struct gpt2i_
     return gpt2i_json_skip(&reader->json, reader->error);
 }
 
-/* Defaults, limits, and what the sizes must be to each other. */
+/* Applies defaults, checks limits. */
 static int32_t settle_sizes(struct config_reader *reader)
 {
     struct gpt2i_config *config = reader->config;

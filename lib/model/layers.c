@@ -90,7 +90,16 @@ static void norm_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_norm_rows(const struct gpt2i_compute *compute, float *y, const float *x,
                      const struct gpt2i_norm *norm, float epsilon, size_t n_rows, size_t n_columns)
 {
-    struct rows_job job = {compute, y, x, n_rows, n_columns, norm_row, norm, epsilon, 0};
+    struct rows_job job = {
+        .compute = compute,
+        .y = y,
+        .x = x,
+        .n_rows = n_rows,
+        .n_columns = n_columns,
+        .row = norm_row,
+        .norm = norm,
+        .epsilon = epsilon,
+    };
 
     run_rows(&job);
 }
@@ -104,8 +113,15 @@ static void activation_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_activation_rows(const struct gpt2i_compute *compute, float *x, int32_t activation,
                            size_t n_rows, size_t n_columns)
 {
-    struct rows_job job = {compute,        x,    x,    n_rows,    n_columns,
-                           activation_row, NULL, 0.0f, activation};
+    struct rows_job job = {
+        .compute = compute,
+        .y = x,
+        .x = x,
+        .n_rows = n_rows,
+        .n_columns = n_columns,
+        .row = activation_row,
+        .activation = activation,
+    };
 
     run_rows(&job);
 }
@@ -118,7 +134,14 @@ static void add_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_add_rows(const struct gpt2i_compute *compute, float *y, const float *x, size_t n_rows,
                     size_t n_columns)
 {
-    struct rows_job job = {compute, y, x, n_rows, n_columns, add_row, NULL, 0.0f, 0};
+    struct rows_job job = {
+        .compute = compute,
+        .y = y,
+        .x = x,
+        .n_rows = n_rows,
+        .n_columns = n_columns,
+        .row = add_row,
+    };
 
     run_rows(&job);
 }
