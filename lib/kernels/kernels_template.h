@@ -3,7 +3,7 @@
  *
  * An instruction set's file defines the type v16 and the operations below, then includes this file,
  * which defines its kernels and puts them into a table.  So an expression cannot differ between
- * instruction sets.
+ * instruction sets.  Matrix products are in matmul_template.h, once for each type of weights.
  *
  *     TARGET           function attribute that switches the instruction set on
  *     v16              16 floats
@@ -22,8 +22,6 @@
  */
 
 #define TARGET_INLINE GPT2I_INLINE TARGET
-
-#define K_TOGETHER 128 /* a multiple of GPT2I_K_BLOCK */
 
 /* Unrolls a loop whose bound is a constant, so that its arrays live in registers. */
 #if defined(__clang__)
@@ -54,7 +52,7 @@ static TARGET void add(float *y, const float *x, size_t n)
         store_upto(y, i, n, v16_add(load_upto(y, i, n), load_upto(x, i, n)));
 }
 
-/* ------------------------------------------------------------------------------ matrix product -- */
+/* --------------------------------------------------------------------------- matrix products -- */
 
 /* y += v, or y = 0 + v, for the first n <= 16 lanes. */
 TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
@@ -64,144 +62,10 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
     store_upto(y, 0, n, v16_add(total, v));
 }
 
-/*
- * One register tile: R rows by G groups from (row, group) on, k in [k, end); the last group keeps
- * n_last lanes.  R and G are constants where this is inlined.
- */
-TARGET_INLINE void matmul_tile(const struct gpt2i_matmul *m, size_t row, size_t group, size_t k,
-                               size_t end, const size_t R, const size_t G, size_t n_last)
-{
-    const float *x = m->x + row * m->x_stride + k;
-    const float *w = (const float *)m->w + group * GPT2I_LANES + k * m->w_stride;
-    const size_t last = (G - 1) * GPT2I_LANES;
-    float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
-    bool from_zero = k == 0 && !m->adds;
-
-    do {
-        size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
-        v16 c[TILE_MAX_SUMS]; /* [R][G] */
-
-        UNROLL
-        for (size_t i = 0; i < R * G; i++)
-            c[i] = v16_set1(0.0f);
-        for (size_t step = 0; step < n_steps; step++) {
-            v16 w_k[TILE_MAX_GROUPS];
-
-            UNROLL
-            for (size_t g = 0; g < G; g++)
-                w_k[g] = v16_load(w + g * GPT2I_LANES);
-            UNROLL
-            for (size_t r = 0; r < R; r++) {
-                v16 x_k = v16_set1(x[r * m->x_stride]);
-
-                UNROLL
-                for (size_t g = 0; g < G; g++)
-                    c[r * G + g] = v16_fma(x_k, w_k[g], c[r * G + g]);
-            }
-            x++;
-            w += m->w_stride;
-        }
-        UNROLL
-        for (size_t r = 0; r < R; r++) {
-            float *y_r = y + r * m->y_stride;
-
-            UNROLL
-            for (size_t g = 0; g < G - 1; g++)
-                add_to_total(y_r + g * GPT2I_LANES, GPT2I_LANES, from_zero, c[r * G + g]);
-            add_to_total(y_r + last, n_last, from_zero, c[r * G + G - 1]);
-        }
-        from_zero = false;
-        k += n_steps;
-    } while (k < end);
-    if (m->bias == NULL || end < m->n_k)
-        return;
-    for (size_t r = 0; r < R; r++)
-        add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
-}
-
-/*
- * Fetches a share of the next K_TOGETHER steps' weights into the second cache, while rows
- * [row, row + R) run the present ones.  So no row waits for memory.
- */
-TARGET_INLINE void fetch_ahead(const struct gpt2i_matmul *m, size_t row, size_t group, size_t end,
-                               const size_t R, const size_t G)
-{
-    const float *w = (const float *)m->w + group * GPT2I_LANES;
-    size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
-    size_t from = end + n_next * row / m->n_rows;
-    size_t to = end + n_next * (row + R) / m->n_rows;
-
-    for (size_t k = from; k < to; k++) {
-        UNROLL
-        for (size_t g = 0; g < G; g++)
-            GPT2I_FETCH(w + g * GPT2I_LANES + k * m->w_stride);
-    }
-}
-
-/* All groups of R rows from 'row' on, G at a time, then one by one. */
-TARGET_INLINE void matmul_rows(const struct gpt2i_matmul *m, size_t row, size_t k, size_t end,
-                               const size_t R, const size_t G)
-{
-    size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    size_t group = 0;
-
-    for (; group + G <= n_groups; group += G) {
-        matmul_tile(m, row, group, k, end, R, G,
-                    gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES));
-        fetch_ahead(m, row, group, end, R, G);
-    }
-    for (; G > 1 && group < n_groups; group++)
-        matmul_tile(m, row, group, k, end, R, 1,
-                    gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
-}
-
-/* A function for each tile size, so that each has the registers to itself. */
-#define DEFINE_MATMUL_ROWS(R, G)                                        \
-    static TARGET __attribute__((noinline)) void matmul_##R##_rows(     \
-        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end) \
-    {                                                                   \
-        matmul_rows(m, row, k, end, R, G);                              \
-    }
-TILES(DEFINE_MATMUL_ROWS)
-
-/* All rows, with k in [k, end). */
-TARGET_INLINE void matmul_all_rows(const struct gpt2i_matmul *m, size_t k, size_t end)
-{
-    size_t row = 0;
-
-    while (row < m->n_rows) {
-        size_t n_left = m->n_rows - row;
-
-#define RUN_MATMUL_ROWS(R, G)              \
-    if (n_left >= R) {                     \
-        matmul_##R##_rows(m, row, k, end); \
-        row += R;                          \
-        continue;                          \
-    }
-        TILES(RUN_MATMUL_ROWS)
-    }
-}
-
-/* K_TOGETHER steps of k at a time, so that their weights stay in the second cache for all rows. */
-static TARGET void matmul_any(const struct gpt2i_matmul *m)
-{
-    size_t k = 0;
-
-    do {
-        size_t end = gpt2i_min(k + K_TOGETHER, m->n_k);
-
-        matmul_all_rows(m, k, end);
-        k = end;
-    } while (k < m->n_k);
-}
-
-#ifndef KEEPS_MATMUL_ROW
-/* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
-static TARGET void matmul_row(const struct gpt2i_matmul *m)
-{
-    matmul_1_rows(m, 0, 0, m->n_k);
-}
-#endif
+#define W_TYPE    f32
+#define W_ELEMENT float
+#define W_LOAD(w) v16_load(w)
+#include "matmul_template.h"
 
 /* -------------------------------------------------------------------------- element by element -- */
 
@@ -369,9 +233,9 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->matmul_rows = MATMUL_ROWS;
     kernels->attention_rows = ATTENTION_ROWS;
 #ifndef KEEPS_MATMUL_ROW
-    kernels->matmul_row[GPT2_TYPE_F32] = matmul_row;
+    kernels->matmul_row[GPT2_TYPE_F32] = matmul_row_f32;
 #endif
-    kernels->matmul_any[GPT2_TYPE_F32] = matmul_any;
+    kernels->matmul_any[GPT2_TYPE_F32] = matmul_any_f32;
     kernels->add = add;
     kernels->scale = scale;
     kernels->layer_norm = layer_norm;

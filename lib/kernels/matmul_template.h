@@ -1,0 +1,167 @@
+/*
+ * matmul_template.h: the matrix product with weights of one type.  kernels_template.h includes it once
+ * for each type, and defines before:
+ *
+ *     W_TYPE       what the names of the functions end with
+ *     W_ELEMENT    the C type of one weight in memory
+ *     W_LOAD(w)    16 weights as floats, from 'const W_ELEMENT *w' at any alignment
+ *
+ * It defines matmul_any_TYPE() and, unless KEEPS_MATMUL_ROW, matmul_row_TYPE().
+ */
+
+#define JOIN(name, type)        name##_##type
+#define JOIN_VALUES(name, type) JOIN(name, type)
+#define NAMED(name)             JOIN_VALUES(name, W_TYPE)
+
+#define K_TOGETHER 128 /* a multiple of GPT2I_K_BLOCK */
+
+/*
+ * One register tile: R rows by G groups from (row, group) on, k in [k, end); the last group keeps
+ * n_last lanes.  R and G are constants where this is inlined.
+ */
+TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, size_t group,
+                                      size_t k, size_t end, const size_t R, const size_t G,
+                                      size_t n_last)
+{
+    const float *x = m->x + row * m->x_stride + k;
+    const W_ELEMENT *w = (const W_ELEMENT *)m->w + group * GPT2I_LANES + k * m->w_stride;
+    const size_t last = (G - 1) * GPT2I_LANES;
+    float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
+    bool from_zero = k == 0 && !m->adds;
+
+    do {
+        size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
+        v16 c[TILE_MAX_SUMS]; /* [R][G] */
+
+        UNROLL
+        for (size_t i = 0; i < R * G; i++)
+            c[i] = v16_set1(0.0f);
+        for (size_t step = 0; step < n_steps; step++) {
+            v16 w_k[TILE_MAX_GROUPS];
+
+            UNROLL
+            for (size_t g = 0; g < G; g++)
+                w_k[g] = W_LOAD(w + g * GPT2I_LANES);
+            UNROLL
+            for (size_t r = 0; r < R; r++) {
+                v16 x_k = v16_set1(x[r * m->x_stride]);
+
+                UNROLL
+                for (size_t g = 0; g < G; g++)
+                    c[r * G + g] = v16_fma(x_k, w_k[g], c[r * G + g]);
+            }
+            x++;
+            w += m->w_stride;
+        }
+        UNROLL
+        for (size_t r = 0; r < R; r++) {
+            float *y_r = y + r * m->y_stride;
+
+            UNROLL
+            for (size_t g = 0; g < G - 1; g++)
+                add_to_total(y_r + g * GPT2I_LANES, GPT2I_LANES, from_zero, c[r * G + g]);
+            add_to_total(y_r + last, n_last, from_zero, c[r * G + G - 1]);
+        }
+        from_zero = false;
+        k += n_steps;
+    } while (k < end);
+    if (m->bias == NULL || end < m->n_k)
+        return;
+    for (size_t r = 0; r < R; r++)
+        add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
+}
+
+/*
+ * Fetches a share of the next K_TOGETHER steps' weights into the second cache, while rows
+ * [row, row + R) run the present ones.  So no row waits for memory.
+ */
+TARGET_INLINE void NAMED(fetch_ahead)(const struct gpt2i_matmul *m, size_t row, size_t group,
+                                      size_t end, const size_t R, const size_t G)
+{
+    const W_ELEMENT *w = (const W_ELEMENT *)m->w + group * GPT2I_LANES;
+    size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
+    size_t from = end + n_next * row / m->n_rows;
+    size_t to = end + n_next * (row + R) / m->n_rows;
+
+    for (size_t k = from; k < to; k++) {
+        UNROLL
+        for (size_t g = 0; g < G; g++)
+            GPT2I_FETCH(w + g * GPT2I_LANES + k * m->w_stride);
+    }
+}
+
+/* All groups of R rows from 'row' on, G at a time, then one by one. */
+TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, size_t k,
+                                      size_t end, const size_t R, const size_t G)
+{
+    size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
+    size_t group = 0;
+
+    for (; group + G <= n_groups; group += G) {
+        NAMED(matmul_tile)
+        (m, row, group, k, end, R, G,
+         gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES));
+        NAMED(fetch_ahead)(m, row, group, end, R, G);
+    }
+    for (; G > 1 && group < n_groups; group++)
+        NAMED(matmul_tile)
+        (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
+}
+
+/* A function for each tile size, so that each has the registers to itself. */
+#define DEFINE_MATMUL_ROWS(R, G)                                           \
+    static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_rows)( \
+        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
+    {                                                                      \
+        NAMED(matmul_rows)(m, row, k, end, R, G);                          \
+    }
+TILES(DEFINE_MATMUL_ROWS)
+
+/* All rows, with k in [k, end). */
+TARGET_INLINE void NAMED(matmul_all_rows)(const struct gpt2i_matmul *m, size_t k, size_t end)
+{
+    size_t row = 0;
+
+    while (row < m->n_rows) {
+        size_t n_left = m->n_rows - row;
+
+#define RUN_MATMUL_ROWS(R, G)                     \
+    if (n_left >= R) {                            \
+        NAMED(matmul_##R##_rows)(m, row, k, end); \
+        row += R;                                 \
+        continue;                                 \
+    }
+        TILES(RUN_MATMUL_ROWS)
+    }
+}
+
+/* K_TOGETHER steps of k at a time, so that their weights stay in the second cache for all rows. */
+static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
+{
+    size_t k = 0;
+
+    do {
+        size_t end = gpt2i_min(k + K_TOGETHER, m->n_k);
+
+        NAMED(matmul_all_rows)(m, k, end);
+        k = end;
+    } while (k < m->n_k);
+}
+
+#ifndef KEEPS_MATMUL_ROW
+/* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
+static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
+{
+    NAMED(matmul_1_rows)(m, 0, 0, m->n_k);
+}
+#endif
+
+#undef JOIN
+#undef JOIN_VALUES
+#undef NAMED
+#undef K_TOGETHER
+#undef DEFINE_MATMUL_ROWS
+#undef RUN_MATMUL_ROWS
+#undef W_TYPE
+#undef W_ELEMENT
+#undef W_LOAD
