@@ -37,18 +37,21 @@ static const char *type_name(int32_t type)
     return names[type];
 }
 
-/* The kernels that a session with this --cpu runs. */
-static const char *kernels_name(const struct options *options)
+/* Asks a session of one position which kernels it runs. */
+static enum outcome find_kernels(const struct options *options, const gpt2_model *model,
+                                 char *kernels, size_t capacity)
 {
-    uint32_t features = gpt2_cpu_features();
+    struct options small = *options;
+    gpt2_session *session = NULL;
+    enum outcome outcome;
 
-    if (options->cpu_mask >= 0)
-        features &= (uint32_t)options->cpu_mask;
-    if ((features & GPT2_CPU_AVX512) != 0)
-        return "avx512";
-    if ((features & GPT2_CPU_AVX2) != 0)
-        return "avx2";
-    return (features & GPT2_CPU_NEON) != 0 ? "neon" : "scalar";
+    small.n_threads = 1;
+    small.n_batch = 1;
+    outcome = session_open(&small, model, 1, 1, &session);
+    if (outcome == OUTCOME_DONE)
+        snprintf(kernels, capacity, "%s", gpt2_session_kernels(session));
+    session_close(session);
+    return outcome;
 }
 
 static void print_number(const char *key, int64_t value)
@@ -61,8 +64,8 @@ static void print_word(const char *key, const char *value)
     printf(KEY_FORMAT "%s\n", key, value);
 }
 
-static void print_info(const struct options *options, const char *path, const gpt2_model *model,
-                       const gpt2_model_info *info)
+static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
+                       const char *kernels)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
 
@@ -89,13 +92,14 @@ static void print_info(const struct options *options, const char *path, const gp
         print_word("endoftext", "none");
     printf(KEY_FORMAT "%" PRIu64 " (%.1f MiB)\n", "memory", info->memory_bytes,
            (double)info->memory_bytes / (1 << 20));
-    print_word("kernels", kernels_name(options));
+    print_word("kernels", kernels);
     print_word("libgpt2", gpt2_version());
 }
 
 static enum outcome info(const struct options *options)
 {
     char path[PATH_BYTES];
+    char kernels[32];
     gpt2_model_info model_info;
     gpt2_model *model;
     enum outcome outcome = model_open(options, &model, &model_info);
@@ -103,9 +107,11 @@ static enum outcome info(const struct options *options)
     if (outcome != OUTCOME_DONE)
         return outcome;
     model_path(options, path);
-    print_info(options, path, model, &model_info);
+    outcome = find_kernels(options, model, kernels, sizeof kernels);
+    if (outcome == OUTCOME_DONE)
+        print_info(path, model, &model_info, kernels);
     gpt2_model_free(model);
-    return OUTCOME_DONE;
+    return outcome;
 }
 
 const struct command command_info = {

@@ -13,7 +13,6 @@
 #include <gpt2.h>
 
 #include "messages.h"
-#include "bench/randommodel.h"
 
 enum kind {
     KIND_FLAG,  /* bool */

@@ -30,6 +30,9 @@ enum empty_prompt {
     EMPTY_UNIFORM,   /* with any token: all are equally likely */
 };
 
+/* The models of `bench`: GPT-2 in its four sizes. */
+enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
+
 struct options {
     const char *program; /* argv[0] */
     const char *model;   /* NULL: the demo model, or that of 'shape' */

@@ -75,7 +75,7 @@ static void print_json(const struct bench *bench, const struct measurements *res
     json_median("load_ms", "", &results->loading, 1e3, 2);
     printf(",\n  \"peak_rss_mb\": %.1f,\n  \"weights_mb\": %.1f,\n  \"kv_mb\": %.1f\n}\n",
            megabytes((double)bench->peak_bytes), megabytes((double)info->memory_bytes),
-           megabytes(cache_bytes(info, measured_context(info))));
+           megabytes(results->position_bytes * measured_context(info)));
 }
 
 static void print_table(const struct bench *bench, const struct measurements *results)
@@ -84,7 +84,7 @@ static void print_table(const struct bench *bench, const struct measurements *re
         [WORK_PREFILL] = "FMA", [WORK_DECODE] = "reading", [WORK_BATCH] = "reading and FMA"};
     const gpt2_model_info *info = &results->info;
     double weights = (double)info->memory_bytes;
-    double cache = cache_bytes(info, measured_context(info));
+    double cache = results->position_bytes * measured_context(info);
 
     printf("libgpt2 %s, %s, %d layers of %d, %d ids, %d thread%s, %s kernels\n\n", gpt2_version(),
            bench->options.shape >= 0 ? random_model_name((enum shape)bench->options.shape)

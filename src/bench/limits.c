@@ -35,8 +35,6 @@
 /* Rounds in which the readers are compared. */
 #define READER_ROUNDS 4
 
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
-
 /* Two ports of four or five cycles need ten sums under way; 16 registers hold twelve and more. */
 #define N_SUMS 12
 
@@ -300,9 +298,7 @@ enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cp
     if (buffer == MAP_FAILED)
         return complain_memory();
 #ifdef MADV_HUGEPAGE
-    /* as for the weights, which it stands for */
-    if (n_bytes >= HUGE_PAGE_BYTES)
-        (void)madvise(buffer, (size_t)n_bytes, MADV_HUGEPAGE);
+    (void)madvise(buffer, (size_t)n_bytes, MADV_HUGEPAGE); /* reading is fastest in large pages */
 #endif
     memset(buffer, 0x3c, (size_t)n_bytes); /* floats of 0.011 */
     *limits = (struct limits){n_threads, cpu, buffer, (size_t)n_bytes, 0};

@@ -56,28 +56,14 @@ double samples_median(const struct samples *samples)
 
 /* ------------------------------------------------------------------------- what the work is -- */
 
-/* Weights of the blocks' four matrices. */
-static double block_weights(const gpt2_model_info *info)
-{
-    double width = info->n_embd;
-
-    return info->n_layer * (4 * width * width + 2 * width * info->n_inner);
-}
+/* How the library stores a model is its own affair: bytes are what it says that it needs. */
 
 uint64_t token_bytes(const gpt2_model_info *info)
 {
-    uint64_t width = (uint64_t)info->n_embd;
-    uint64_t inner = (uint64_t)info->n_inner;
-    uint64_t vectors = 9 * width + inner; /* biases, gains */
-    uint64_t block = 4 * width * width + 2 * width * inner + vectors;
+    double n_rows = info->n_positions + (info->tied_head != 0 ? 0.0 : info->n_vocab);
+    double share = 1 - n_rows * info->n_embd / (double)info->n_parameters;
 
-    return sizeof(float) *
-           ((uint64_t)info->n_layer * block + 2 * width + (uint64_t)info->n_vocab * width);
-}
-
-double cache_bytes(const gpt2_model_info *info, int32_t n)
-{
-    return 2.0 * sizeof(float) * info->n_layer * info->n_embd * n;
+    return (uint64_t)(share * (double)info->memory_bytes);
 }
 
 int32_t measured_context(const gpt2_model_info *info)
@@ -85,8 +71,39 @@ int32_t measured_context(const gpt2_model_info *info)
     return info->n_positions < N_IDS ? info->n_positions : N_IDS;
 }
 
-/* Two for each multiply-add: the blocks' matrices for n tokens, causal attention among them, and the
-   head for one row. */
+/* Bytes of a session of n_ctx positions; all its other sizes are the smallest. */
+static double session_bytes(const gpt2_model *model, int32_t n_ctx)
+{
+    gpt2_session_params params;
+    size_t n_bytes;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_ctx = n_ctx;
+    params.n_batch = 1;
+    return gpt2_session_size(model, &params, &n_bytes) == GPT2_OK ? (double)n_bytes : 0;
+}
+
+/* By how much a session grows with each position, from half of the context to the whole. */
+static double growth_per_position(const gpt2_model *model, const gpt2_model_info *info)
+{
+    int32_t whole = measured_context(info);
+    int32_t half = (whole + 1) / 2;
+
+    return whole > half
+               ? (session_bytes(model, whole) - session_bytes(model, half)) / (whole - half)
+               : 0;
+}
+
+/* The arithmetic of GPT-2, as the help of the command states it: two operations for each multiply-add
+   of the blocks' matrices for n tokens, of causal attention, and of the head for one row. */
+
+static double block_weights(const gpt2_model_info *info)
+{
+    double width = info->n_embd;
+
+    return info->n_layer * (4 * width * width + 2 * width * info->n_inner);
+}
+
 static double prefill_flops(const gpt2_model_info *info, int32_t n)
 {
     double attention = 2.0 * info->n_layer * info->n_embd * ((double)n * (n + 1) / 2);
@@ -164,7 +181,7 @@ static enum outcome decode_slice(struct bench *bench, double *seconds)
 static enum outcome decode(struct bench *bench, struct figure *figure)
 {
     double bytes =
-        (double)token_bytes(&bench->results->info) + cache_bytes(&bench->results->info, figure->n);
+        (double)token_bytes(&bench->results->info) + bench->results->position_bytes * figure->n;
     double total = 0;
     double before;
     enum outcome outcome = OUTCOME_DONE;
@@ -379,6 +396,7 @@ enum outcome measure_model(const struct options *options, struct measurements *m
         outcome = open_sessions(&bench);
     if (outcome == OUTCOME_DONE) {
         make_ids(&bench);
+        measurements->position_bytes = growth_per_position(bench.model, &measurements->info);
         snprintf(measurements->kernels, sizeof measurements->kernels, "%s",
                  gpt2_session_kernels(bench.session));
         outcome = run_rounds(&bench);

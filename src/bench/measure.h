@@ -47,17 +47,17 @@ struct measurements {
     struct samples multiplying; /* floating-point operations per second */
     struct samples loading;     /* seconds */
     gpt2_model_info info;
+    double
+        position_bytes; /* of a session for each position: its keys and values, and little else */
     char kernels[16];
 };
 
 /* The middle one, or the mean of the two in the middle; 0 of none. */
 double samples_median(const struct samples *samples);
 
-/* Bytes of the weights that one token needs: those of the blocks and of the head. */
+/* Bytes of the weights that one token needs: the model's share without the embeddings, of which it
+   needs one row. */
 uint64_t token_bytes(const gpt2_model_info *info);
-
-/* Keys and values of n positions. */
-double cache_bytes(const gpt2_model_info *info, int32_t n);
 
 /* Positions of the session that is measured: the model's, if they are fewer than 1024. */
 int32_t measured_context(const gpt2_model_info *info);

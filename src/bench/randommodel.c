@@ -20,8 +20,7 @@
 #define N_POSITIONS 1024
 #define HEAD_DIM    64
 
-#define N_BLOCK_TENSORS  12
-#define N_OTHER_TENSORS  4
+#define N_OTHER_TENSORS  4 /* wte, wpe and two of ln_f */
 #define PIECE_VALUES     16384
 #define PROGRESS_SECONDS 0.2
 
@@ -40,6 +39,20 @@ const char *random_model_name(enum shape shape)
 {
     return shapes[shape].name;
 }
+
+/* What the published files of GPT-2 hold for each block, in units of n_embd; 0 columns: a vector. */
+static const struct {
+    const char *name;
+    int32_t n_rows;
+    int32_t n_columns;
+} block_tensors[] = {
+    {"ln_1.weight", 1, 0},      {"ln_1.bias", 1, 0},          {"attn.c_attn.weight", 1, 3},
+    {"attn.c_attn.bias", 3, 0}, {"attn.c_proj.weight", 1, 1}, {"attn.c_proj.bias", 1, 0},
+    {"ln_2.weight", 1, 0},      {"ln_2.bias", 1, 0},          {"mlp.c_fc.weight", 1, 4},
+    {"mlp.c_fc.bias", 4, 0},    {"mlp.c_proj.weight", 4, 1},  {"mlp.c_proj.bias", 1, 0},
+};
+
+#define N_BLOCK_TENSORS (sizeof block_tensors / sizeof block_tensors[0])
 
 struct writing {
     struct tensor_file file;
@@ -75,18 +88,9 @@ static void add_tensors(struct writing *writing, int32_t n_embd, int32_t n_layer
     add_tensor(writing, "", "wpe.weight", N_POSITIONS, n_embd);
     for (int i = 0; i < n_layer; i++) {
         snprintf(block, sizeof block, "h.%d.", i);
-        add_tensor(writing, block, "ln_1.weight", n_embd, 0);
-        add_tensor(writing, block, "ln_1.bias", n_embd, 0);
-        add_tensor(writing, block, "attn.c_attn.weight", n_embd, 3 * n_embd);
-        add_tensor(writing, block, "attn.c_attn.bias", 3 * n_embd, 0);
-        add_tensor(writing, block, "attn.c_proj.weight", n_embd, n_embd);
-        add_tensor(writing, block, "attn.c_proj.bias", n_embd, 0);
-        add_tensor(writing, block, "ln_2.weight", n_embd, 0);
-        add_tensor(writing, block, "ln_2.bias", n_embd, 0);
-        add_tensor(writing, block, "mlp.c_fc.weight", n_embd, 4 * n_embd);
-        add_tensor(writing, block, "mlp.c_fc.bias", 4 * n_embd, 0);
-        add_tensor(writing, block, "mlp.c_proj.weight", 4 * n_embd, n_embd);
-        add_tensor(writing, block, "mlp.c_proj.bias", n_embd, 0);
+        for (size_t k = 0; k < N_BLOCK_TENSORS; k++)
+            add_tensor(writing, block, block_tensors[k].name, block_tensors[k].n_rows * n_embd,
+                       block_tensors[k].n_columns * n_embd);
     }
     add_tensor(writing, "", "ln_f.weight", n_embd, 0);
     add_tensor(writing, "", "ln_f.bias", n_embd, 0);

@@ -8,8 +8,7 @@
 #include <stdint.h>
 
 #include "../command.h"
-
-enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
+#include "../options.h"
 
 /* "gpt2", ... */
 const char *random_model_name(enum shape shape);
@@ -17,7 +16,7 @@ const char *random_model_name(enum shape shape);
 /* Writes config.json and model.safetensors into a directory, the same bytes every time. */
 enum outcome random_model_write(enum shape shape, const char *directory);
 
-/* Removes what it wrote, also where it was ended in the middle; then the directory. */
+/* Removes what it wrote, even if it was ended in the middle; then the directory. */
 enum outcome random_model_remove(const char *directory);
 
 #endif
