@@ -9,23 +9,23 @@
 
 struct options;
 
-/* The positive ones are exit codes, promised in the help. */
+/* The outcomes of 0 and more are exit codes, as the help says. */
 enum outcome {
     OUTCOME_DONE = 0,
-    OUTCOME_FAILED = 1,        /* a file, a model, the memory; has been reported */
-    OUTCOME_MISUSED = 2,       /* the command line; has been reported */
+    OUTCOME_FAILED = 1,        /* a file, a model or the memory; it has been reported */
+    OUTCOME_MISUSED = 2,       /* a mistake in the command line; it has been reported */
     OUTCOME_INTERRUPTED = 130, /* Ctrl-C */
-    OUTCOME_READER_GONE = -1   /* nobody reads our output any more: end quietly, exit code 0 */
+    OUTCOME_READER_GONE = -1   /* nobody reads the output any more: end silently with exit code 0 */
 };
 
 struct command {
     const char *name;
     const char *summary;    /* one line of `gpt2 --help` */
-    const char *synopsis;   /* what follows the name in its usage line */
+    const char *synopsis;   /* its usage line after the name */
     const char *help;       /* paragraphs above the list of options */
     const char *examples;   /* paragraphs below it */
-    unsigned option_groups; /* OPTIONS_* of options.h that it takes */
-    int takes_file;         /* 1: one operand, FILE */
+    unsigned option_groups; /* OPTIONS_* of options.h */
+    int takes_file;         /* 1: it takes one argument FILE */
     enum outcome (*run)(const struct options *options);
 };
 

@@ -1,8 +1,8 @@
 /*
- * generate.c: `gpt2 generate`: a prompt, and what the model makes of it.
+ * generate.c: `gpt2 generate`: continues a prompt.
  *
- * One loop: choose a token from the last row of logits, print it, run it.  A character whose bytes
- * are spread over two tokens appears whole.
+ * One loop: choose a token from the last row of logits, print it, run it.  If two tokens share the
+ * bytes of a character, the character is printed when both are there.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,13 +16,13 @@
 #include "platform.h"
 #include "setup.h"
 
-/* Where tokens are printed: as text, or as ids with single spaces between. */
+/* Prints tokens: as text, or as ids with single spaces between. */
 struct printer {
     const gpt2_tokenizer *tokenizer;
     bool is_in_ids;
-    bool has_ids; /* some have been printed */
+    bool has_ids; /* an id has been printed */
     gpt2_decode_state state;
-    char *text; /* of one token, grown as needed */
+    char *text; /* buffer for one token, grown as needed */
     size_t capacity;
 };
 
@@ -33,7 +33,7 @@ static enum outcome print_bytes(const char *bytes, size_t n_bytes)
     return outcome == OUTCOME_DONE ? output_flush() : outcome;
 }
 
-/* What these tokens add to the text, in whole characters if there are more to come. */
+/* Prints the text of these tokens; whole characters only, if 'flags' say that more tokens follow. */
 static enum outcome print_decoded(struct printer *printer, const int32_t *ids, size_t n_ids,
                                   uint32_t flags)
 {
@@ -82,7 +82,7 @@ static enum outcome print_prompt(struct printer *printer, const struct prompt *p
     return outcome;
 }
 
-/* What is still held back, and the newline that ends the output. */
+/* Prints the bytes that were held back, and the newline that ends the output. */
 static enum outcome print_end(struct printer *printer)
 {
     enum outcome outcome = OUTCOME_DONE;
@@ -174,7 +174,7 @@ static enum outcome continue_text(struct run *run, struct printer *printer)
         run->n_generated++;
         if (run->n_generated == options->n_predict)
             return OUTCOME_DONE;
-        /* The token that needed no position was a full context's last one. */
+        /* The last token is printed and not run, so it needs no position. */
         run->context_is_full =
             gpt2_session_position(run->session) >= gpt2_session_n_ctx(run->session);
         if (run->context_is_full)
@@ -267,16 +267,16 @@ const struct command command_generate = {
     .summary = "continue a text",
     .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
     .help =
-        "Prints the prompt and its continuation as it comes, and a newline at the end.  Stops\n"
-        "after -n tokens, before <|endoftext|>, or when the context is full.\n"
+        "Prints the prompt and then each new token as soon as the model has chosen it, with a\n"
+        "newline at the end.  It stops after -n tokens, before the token <|endoftext|>, or when\n"
+        "the context is full.\n"
         "\n"
-        "TEXT is taken as it is; in bash, $'two\\nlines' writes a newline.  One newline at the "
-        "end\n"
-        "of FILE is not part of the prompt.  With --tokens, and with models that have no\n"
-        "tokenizer, the output is ids as well, on one line.\n"
+        "A backslash in TEXT is a backslash; in bash, $'two\\nlines' writes a newline.  If FILE\n"
+        "ends with a newline, that newline is not part of the prompt.  With --tokens, or if the\n"
+        "model has no tokenizer, the output is token ids on one line.\n"
         "\n"
         "The same prompt, sampling options and seed give the same text on every machine, with any\n"
-        "-t, --cpu and -b.  Without -s each run has another seed; a terminal shows it at the "
+        "-t, --cpu and -b.  Without -s each run uses a new seed, which a terminal shows at the\n"
         "end.\n",
     .examples =
         "  gpt2 generate -p 'Once upon a time'\n"

@@ -1,5 +1,5 @@
 /*
- * info.c: `gpt2 info`: what a model is, one "key value" line for each fact.
+ * info.c: `gpt2 info`: describes a model, one "key value" line for each fact.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -116,11 +116,13 @@ static enum outcome info(const struct options *options)
 
 const struct command command_info = {
     .name = "info",
-    .summary = "what a model is: sizes, variant, memory",
+    .summary = "describe a model: sizes, variant, memory",
     .synopsis = "[-m DIR] [OPTIONS]",
-    .help =
-        "Loads the model and prints one fact a line, a key and its value.  'memory' is what the\n"
-        "loaded weights occupy; 'kernels' are those that this CPU would run.\n",
+    .help = "Loads the model and prints one key and its value on each line.  'memory' is the "
+            "number of\n"
+            "bytes of the loaded model.  'kernels' names the instructions that the library would "
+            "use on\n"
+            "this CPU.\n",
     .examples = "  gpt2 info -m models/gpt2\n"
                 "  gpt2 info | awk '$1 == \"n_positions\" { print $2 }'\n",
     .option_groups = OPTIONS_COMMON,

@@ -59,7 +59,7 @@ static bool is_separator(char c)
     return c == ' ' || c == ',' || (c >= '\t' && c <= '\r');
 }
 
-/* Parses the id at 'text'; '*length' receives its bytes, at least 1 where there are any. */
+/* Parses the id at 'text'.  '*length' receives its bytes: at least 1 if n_bytes is. */
 static bool parse_id(const char *text, size_t n_bytes, int32_t n_vocab, int32_t *id, size_t *length)
 {
     int64_t value = 0;
@@ -121,8 +121,8 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
     return OUTCOME_DONE;
 }
 
-/* Encodes with room for pieces of 'piece' bytes.  The only status it leaves unreported is
-   GPT2_ERR_PIECE: the caller tries again with more. */
+/* Encodes with room for pieces of 'piece' bytes.  Reports errors, but not GPT2_ERR_PIECE: the caller
+   then tries again with more room. */
 static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
                       uint32_t flags, size_t piece, int32_t *ids, size_t *n_ids)
 {
@@ -159,7 +159,7 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
     ids->count = 0;
     if (n_bytes == 0)
         return OUTCOME_DONE;
-    /* Most of it is never touched, so never becomes memory. */
+    /* Much more than needed; but a page that is never touched takes no memory. */
     data = n_bytes <= SIZE_MAX / sizeof *data ? malloc(n_bytes * sizeof *data) : NULL;
     if (data == NULL)
         return complain_memory();

@@ -12,7 +12,7 @@
 
 #include "command.h"
 
-/* Owned by whoever holds it; free(data). */
+/* The holder frees it: free(data). */
 struct bytes {
     char *data; /* NULL if size is 0 */
     size_t size;
@@ -27,7 +27,7 @@ struct ids {
 enum outcome bytes_read(struct bytes *bytes, const char *path);
 
 /*
- * Reads ids that white space or commas separate.  'n_vocab' is what they must be below.
+ * Reads ids that white space or commas separate.  They must be below 'n_vocab'.
  * 'origin' names the text in error messages.
  */
 enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_t n_vocab,
@@ -37,7 +37,7 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
 enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const char *text,
                         size_t n_bytes, bool special);
 
-/* The text of an id for one line of output, and its length: at most 11 bytes, no NUL. */
+/* Writes an id as text, without a NUL; returns its length, at most 11 bytes. */
 size_t id_format(int32_t id, char text[11]);
 
 #endif

@@ -38,8 +38,8 @@ static void print_help(FILE *out)
         fprintf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
     fprintf(out,
             "  %-12s%s\n\n"
-            "Options of every command:\n",
-            "help", "what a command does and takes: gpt2 help COMMAND");
+            "Options of most commands:\n",
+            "help", "explain a command: gpt2 help COMMAND");
     options_print(OPTIONS_COMMON, out);
     fprintf(
         out,
@@ -49,12 +49,17 @@ static void print_help(FILE *out)
         "  gpt2 tokenize -p 'Hello.'\n"
         "  gpt2 info -m models/gpt2\n"
         "  gpt2 bench --shape gpt2-medium\n\n"
-        "A model is a directory in the layout of Hugging Face: config.json, model.safetensors,\n"
-        "vocab.json and merges.txt.  Options may be written --name=value too; -- ends them.\n"
-        "Results go to standard output.  Notes and statistics appear on a terminal only.\n\n"
-        "Exit codes: 0 done (also when the reader of a pipe goes away); 1 failed: a file, the\n"
-        "model, memory; 2 a mistake in the command line; 130 ended by Ctrl-C.\n",
-        "    --version", "the version of the program");
+        "A model is a directory with the files of Hugging Face: config.json, model.safetensors,\n"
+        "vocab.json and merges.txt.  --name=value is the same as --name value.  After -- there\n"
+        "are no more options.\n"
+        "Results go to standard output.  Errors go to standard error, one line each.  Notes and\n"
+        "statistics appear only on a terminal.\n\n"
+        "Exit codes:\n"
+        "  0    done, or the reader of the output has closed the pipe\n"
+        "  1    failed: a file, the model or the memory\n"
+        "  2    a mistake in the command line\n"
+        "  130  ended by Ctrl-C\n",
+        "    --version", "print the version of the program");
 }
 
 static void print_command_help(const struct command *command)

@@ -12,16 +12,33 @@
 
 #include "platform.h"
 
-/* One line, whatever is in the names that it quotes. */
+/*
+ * The bytes at 'text' that end a line, or move the cursor of a terminal: control characters, and the
+ * UTF-8 of U+0080 to U+009F, U+2028 and U+2029.  0 for anything else.
+ */
+static size_t control_length(const unsigned char *text)
+{
+    if (text[0] < 0x20 || text[0] == 0x7f)
+        return 1;
+    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f)
+        return 2;
+    if (text[0] == 0xe2 && text[1] == 0x80 && (text[2] == 0xa8 || text[2] == 0xa9))
+        return 3;
+    return 0;
+}
+
+/* Prints one line, whatever names it quotes: '?' for each byte of a control character. */
 static void print_line(const char *prefix, const char *format, va_list arguments)
 {
     char line[2048];
 
     if (vsnprintf(line, sizeof line, format, arguments) < 0)
         return;
-    for (char *c = line; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    for (char *c = line; *c != '\0';) {
+        size_t length = control_length((unsigned char *)c);
+
+        memset(c, '?', length);
+        c += length > 0 ? length : 1;
     }
     fprintf(stderr, "%s%s\n", prefix, line);
 }
@@ -103,7 +120,7 @@ bool output_has_failed(void)
 
 enum outcome output_finish(enum outcome outcome)
 {
-    /* A stream in error has been reported by whoever wrote to it. */
+    /* If a write failed, the function that wrote has reported it. */
     bool was_reported = outcome != OUTCOME_DONE && ferror(stdout);
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
@@ -112,7 +129,7 @@ enum outcome output_finish(enum outcome outcome)
         if (outcome == OUTCOME_DONE)
             outcome = failure;
     } else if (fclose(stdout) != 0 && errno != EBADF) {
-        /* NFS and quotas report late. */
+        /* A network file system or a quota may report an error only now. */
         enum outcome failure = output_failed();
 
         if (outcome == OUTCOME_DONE)

@@ -1,6 +1,6 @@
 /*
- * messages.h: what the program says.  Results go to standard output and are checked; errors are one
- * line each on standard error; notes go to standard error if a person is watching, else nowhere.
+ * messages.h: what the program prints.  Results go to standard output, and each write is checked.
+ * Errors are one line each on standard error.  Notes go to standard error only if it is a terminal.
  */
 #ifndef MESSAGES_H
 #define MESSAGES_H
@@ -20,29 +20,29 @@
 /* Prints "gpt2: " and the line.  Returns 'outcome', so that callers can `return complain(...)`. */
 enum outcome complain(enum outcome outcome, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Reports a failed library call by its detail line, or by its status where there is none. */
+/* Reports a failed library call: its detail line, or the sentence for its status if there is none. */
 enum outcome complain_status(int32_t status, const char *detail);
 
 enum outcome complain_memory(void);
 
-/* One line that only a person at a terminal gets. */
+/* Prints one line, only on a terminal. */
 void note(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* The same, but the next one takes its place; progress_clear() must come before other messages. */
+/* The same, but the next one overwrites it.  Call progress_clear() before other messages. */
 void progress(const char *format, ...) PRINTF_LIKE(1, 2);
 void progress_clear(void);
 
-/* A result that is a fact: printf(KEY_FORMAT "%d\n", "key", value). */
+/* A result with its key: printf(KEY_FORMAT "%d\n", "key", value). */
 #define KEY_FORMAT "%-20s "
 
-/* Standard output.  All report what goes wrong; OUTCOME_READER_GONE says nothing. */
+/* Standard output.  These report errors, except that nobody reads any more: OUTCOME_READER_GONE. */
 enum outcome output_write(const void *bytes, size_t n_bytes);
 enum outcome output_flush(void);
 
-/* Has one of them failed? */
+/* True if one of them has failed. */
 bool output_has_failed(void);
 
-/* Ends standard output: what the program returns, given how its command ended. */
+/* Closes standard output.  Returns the outcome of the program, given that of its command. */
 enum outcome output_finish(enum outcome outcome);
 
 #endif

@@ -33,7 +33,7 @@ struct option {
     char letter; /* 0: none */
     const char *name;
     const char *alias; /* another long name, or NULL */
-    const char *value; /* how the help calls it; NULL for a flag */
+    const char *value; /* the name of its value in the help; NULL for a flag */
     enum kind kind;
     size_t offset; /* in struct options */
     double min, max;
@@ -73,57 +73,68 @@ static const struct word empty_words[] = {
 
 /* In the order of the help. */
 static const struct option table[] = {
-    {OPTIONS_TEXT, 'p', "prompt", NULL, "TEXT", TEXT(prompt), "the text"},
+    {OPTIONS_TEXT, 'p', "prompt", NULL, "TEXT", TEXT(prompt), "the text to work on"},
     {OPTIONS_TEXT, 'f', "file", NULL, "FILE", TEXT(prompt_file),
-     "the text is in FILE; - is standard input"},
+     "read the text from FILE; - means standard input"},
     {OPTIONS_TOKENS, 0, "tokens", NULL, "IDS", TEXT(tokens),
-     "token ids such as 15496,13 in place of a text"},
+     "give token ids instead of a text, for example 15496,13"},
     {OPTIONS_TEXT, 0, "special", NULL, NULL, FLAG(special),
-     "<|endoftext|> in the text is that one token"},
+     "read <|endoftext|> in the text as that one token\n"
+     "(default: as 13 ordinary characters)"},
     {OPTIONS_GENERATE, 'n', "n-predict", "predict", "N", INT(n_predict, -1, INT32_MAX),
-     "tokens to generate; -1: until the context is full\n"
-     "(default: 128)"},
+     "generate at most N tokens; -1 means until the context\n"
+     "is full (default: 128)"},
     {OPTIONS_SAMPLING, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
-     "temperature; 0: always the likeliest token (default: 0.8)"},
+     "temperature: higher is more varied; 0 means always the\n"
+     "most likely token (default: 0.8)"},
     {OPTIONS_SAMPLING, 0, "top-k", NULL, "K", INT(top_k, 0, INT32_MAX),
-     "choose among the K likeliest tokens; 0: all (default: 40)"},
+     "choose among the K most likely tokens; 0 means all\n"
+     "(default: 40)"},
     {OPTIONS_SAMPLING, 0, "top-p", NULL, "P", FLOAT(top_p, 0, 1),
-     "choose among the likeliest tokens that together reach\n"
-     "probability P; 1: all (default: 0.95)"},
+     "choose among the most likely tokens that together have\n"
+     "probability P; 1 means all (default: 0.95)"},
     {OPTIONS_SAMPLING, 's', "seed", NULL, "SEED", SEED(seed),
      "seed of the random numbers: the same seed gives the same\n"
-     "text on every machine; -1 (default): another one each time"},
+     "text on every machine; -1 means a new seed for each run\n"
+     "(default: -1)"},
     {OPTIONS_GENERATE, 0, "empty-prompt", NULL, "HOW", WORD(empty_prompt, empty_words),
-     "what no prompt means: endoftext, the token that begins a\n"
-     "text (default); uniform, any token is as likely as another"},
-    {OPTIONS_GENERATE, 0, "ignore-eos", NULL, NULL, FLAG(ignore_eos), "go on after <|endoftext|>"},
+     "how to begin without a prompt. endoftext: after the token\n"
+     "<|endoftext|>; uniform: with any token, all equally\n"
+     "likely (default: endoftext)"},
+    {OPTIONS_GENERATE, 0, "ignore-eos", NULL, NULL, FLAG(ignore_eos),
+     "do not stop at <|endoftext|>"},
     {OPTIONS_GENERATE, 0, "no-echo", NULL, NULL, FLAG(no_echo),
-     "print the continuation alone, without the prompt"},
+     "print only the continuation, not the prompt"},
     {OPTIONS_CONTEXT, 'c', "ctx-size", NULL, "N", INT(n_ctx, 0, INT32_MAX),
-     "positions of the context to use;\n"
-     "0 (default): as many as the model has"},
+     "use a context of N tokens; 0 means as many as the model\n"
+     "has (default: 0)"},
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
-     "the file to write; replaced only when all went well"},
+     "write to FILE; an old FILE stays until the new one is\n"
+     "complete"},
     {OPTIONS_BENCH, 0, "shape", NULL, "SHAPE", WORD(shape, shape_words),
-     "measure random weights in this shape: gpt2 (default),\n"
-     "gpt2-medium, gpt2-large or gpt2-xl"},
-    {OPTIONS_BENCH, 'm', "model", NULL, "DIR", TEXT(model), "measure the model in this directory"},
-    {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print one flat JSON object"},
+     "measure random weights of this size: gpt2, gpt2-medium,\n"
+     "gpt2-large or gpt2-xl (default: gpt2)"},
+    {OPTIONS_BENCH, 'm', "model", NULL, "DIR", TEXT(model),
+     "measure the model in the directory DIR"},
+    {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print the results as one JSON object"},
     {OPTIONS_MODEL, 'm', "model", NULL, "DIR", TEXT(model),
-     "directory of the model (default: the demo model)"},
+     "read the model from the directory DIR\n"
+     "(default: the demo model)"},
     {OPTIONS_RUN, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
-     "threads; 0 (default): one per CPU"},
+     "use N threads, at most 256; 0 means one for each CPU\n"
+     "(default: 0)"},
     {OPTIONS_RUN, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
-     "the highest kernels to use: scalar, avx2, avx512 or neon\n"
-     "(default: the fastest that the CPU has)"},
+     "use the instructions of LEVEL: scalar, avx2, avx512 or\n"
+     "neon (default: the fastest that the CPU has)"},
     {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
-     "tokens per forward call; 0 (default): all at once (score: 64)"},
-    {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "this text"},
+     "run N tokens in each call of the library; 0 means all\n"
+     "at once, but 64 in score (default: 0)"},
+    {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "print this help"},
 };
 
 #define N_OPTIONS (sizeof table / sizeof table[0])
 
-/* The option that 'argument' names, without its "=value"; NULL if the command has none such. */
+/* The option that 'argument' names, without its "=value"; NULL if the command does not have it. */
 static const struct option *find_option(const char *argument, unsigned groups)
 {
     bool is_long = argument[1] == '-';
@@ -149,7 +160,7 @@ static const struct option *find_option(const char *argument, unsigned groups)
     return NULL;
 }
 
-/* The strto* family skips spaces and takes a plus, hexadecimals and "nan": we take none of them. */
+/* The strto* functions also read leading spaces, a plus, hexadecimals and "nan".  We do not. */
 static bool looks_like_number(const char *text, bool has_fraction)
 {
     const char *digits = text[0] == '-' ? text + 1 : text;
@@ -278,11 +289,11 @@ static enum outcome set_operand(struct options *options, const struct command *c
         options->operand = argument;
         return OUTCOME_DONE;
     }
-    return complain(OUTCOME_MISUSED, "%s: do not know what to do with '%s' (see gpt2 %s --help)",
+    return complain(OUTCOME_MISUSED, "%s does not take the argument '%s' (see gpt2 %s --help)",
                     command->name, argument, command->name);
 }
 
-/* What options do not say of themselves: which of them exclude each other, what this CPU has. */
+/* Checks that need more than one option, or the CPU. */
 static enum outcome check(const struct options *options)
 {
     int n_texts = (options->prompt != NULL) + (options->prompt_file != NULL) +
@@ -290,7 +301,7 @@ static enum outcome check(const struct options *options)
     uint32_t cpu_mask = (uint32_t)options->cpu_mask;
 
     if (n_texts > 1)
-        return complain(OUTCOME_MISUSED, "there can be only one input: a text, a file or ids");
+        return complain(OUTCOME_MISUSED, "give one input only: a text, a file or ids");
     if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
         const struct word *word = cpu_words;
 
@@ -301,7 +312,7 @@ static enum outcome check(const struct options *options)
     return OUTCOME_DONE;
 }
 
-/* Takes the option at argv[*at], and its value if that is the next argument. */
+/* Reads the option at argv[*at], and its value if that is the next argument. */
 static enum outcome parse_option(struct options *options, const struct command *command, int argc,
                                  char **argv, int *at)
 {

@@ -13,15 +13,15 @@
 
 #include "command.h"
 
-#define OPTIONS_RUN      0x01u  /* --threads and what else every command takes */
+#define OPTIONS_RUN      0x01u  /* --threads and the other options of every command */
 #define OPTIONS_TEXT     0x02u  /* --prompt, --file, --special */
 #define OPTIONS_TOKENS   0x04u  /* --tokens */
 #define OPTIONS_CONTEXT  0x08u  /* --ctx-size */
 #define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed */
-#define OPTIONS_GENERATE 0x20u  /* --n-predict and what else only generate knows */
+#define OPTIONS_GENERATE 0x20u  /* --n-predict and other options of generate alone */
 #define OPTIONS_OUTPUT   0x40u  /* --output */
-#define OPTIONS_MODEL    0x80u  /* --model, else the demo model; --batch-size */
-#define OPTIONS_BENCH    0x100u /* --model, else a random one of --shape; --json */
+#define OPTIONS_MODEL    0x80u  /* --model (default: the demo model), --batch-size */
+#define OPTIONS_BENCH    0x100u /* --model (default: a random one of --shape), --json */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
 /* How a text without a prompt begins. */
@@ -49,7 +49,7 @@ struct options {
     float temperature;
     float top_p;
     int64_t empty_prompt; /* EMPTY_* */
-    int64_t cpu_mask;     /* GPT2_CPU_*; -1: whatever the CPU has */
+    int64_t cpu_mask;     /* GPT2_CPU_*; -1: all that the CPU has */
     int64_t shape;        /* SHAPE_*; -1: none was named */
     uint64_t seed;
     bool seed_is_random; /* no --seed, or --seed -1 */
@@ -61,8 +61,8 @@ struct options {
 };
 
 /*
- * Fills 'options' from the arguments that follow the command's name.  Reports what is wrong and
- * returns OUTCOME_MISUSED; or OUTCOME_DONE, also if options->help asks for the help instead.
+ * Fills 'options' from the arguments after the command's name.  Returns OUTCOME_DONE, even if
+ * options->help asks for the help instead; or reports a mistake and returns OUTCOME_MISUSED.
  */
 enum outcome options_parse(struct options *options, const struct command *command,
                            const char *program, int argc, char **argv);

@@ -298,7 +298,7 @@ bool platform_seek(FILE *file, uint64_t offset)
     return fseeko(file, (off_t)offset, SEEK_SET) == 0;
 }
 
-#define MOST_THREADS 256 /* of a session */
+#define MAX_THREADS 256 /* of a session */
 
 int32_t platform_cpu_count(void)
 {
@@ -314,7 +314,7 @@ int32_t platform_cpu_count(void)
         count = sysconf(_SC_NPROCESSORS_ONLN);
     if (count < 1)
         return 1;
-    return count > MOST_THREADS ? MOST_THREADS : (int32_t)count;
+    return count > MAX_THREADS ? MAX_THREADS : (int32_t)count;
 }
 
 bool platform_temporary_directory(char *path, size_t capacity)

@@ -1,5 +1,6 @@
 /*
- * platform.h: what C11 does not offer.  A port to another system writes another platform.c.
+ * platform.h: what the program needs and C11 does not have.  A port to another system writes another
+ * platform.c.
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H
@@ -11,16 +12,16 @@
 
 #include <gpt2.h>
 
-/* To be called first: what ends a write, such as a reader that goes away, becomes an error instead of
-   a signal. */
+/* Call this first.  A write that fails, as to a pipe that nobody reads, is then an error and no
+   signal. */
 void platform_start(void);
 
 bool platform_is_terminal(FILE *stream);
 
-/* The directory of the running program, without a slash at its end; false if it cannot be told. */
+/* The directory of the running program, without a slash at its end; false if it is unknown. */
 bool platform_program_directory(const char *argv0, char *directory, size_t capacity);
 
-/* Monotonic time. */
+/* Monotonic time in seconds. */
 double platform_seconds(void);
 
 /* A number that differs from run to run. */
@@ -56,37 +57,37 @@ bool platform_seek(FILE *file, uint64_t offset);
 /* The CPUs that this process may use, at most 256. */
 int32_t platform_cpu_count(void);
 
-/* Makes a directory of its own in $TMPDIR or /tmp.  False: see errno, and 'path' says where. */
+/* Makes a new directory in $TMPDIR or /tmp.  False: see errno; 'path' is the one that failed. */
 bool platform_temporary_directory(char *path, size_t capacity);
 
 /*
- * From now on Ctrl-C, or another polite request to end, ends what platform_run_apart() runs or would
- * run next, and nothing else.
+ * From now on Ctrl-C, or another signal that asks the program to end, ends only the process that
+ * platform_run_apart() runs, or the next one.
  */
 void platform_hold_interrupts(void);
 
-/* How a process has ended. */
+/* How a process ended. */
 struct platform_process {
-    bool was_interrupted; /* by what platform_hold_interrupts() holds */
+    bool was_interrupted; /* by a signal that platform_hold_interrupts() holds */
     int signal;           /* that ended it, 0 for none */
     int exit_code;        /* if none did */
-    uint64_t peak_bytes;  /* the most memory that it had at once */
+    uint64_t peak_bytes;  /* max memory at one time */
 };
 
 /*
- * Runs work(argument) in a process of its own, whose exit code is what it returns, and waits for it.
- * To be called after platform_hold_interrupts(), while there is one thread and nothing unwritten in
+ * Runs work(argument) in a process of its own, and waits for it.  Its exit code is what work()
+ * returns.  Call platform_hold_interrupts() before, and have only one thread and an empty buffer of
  * stdout.  False: see errno.
  */
 bool platform_run_apart(int (*work)(void *), void *argument, struct platform_process *process);
 
 /*
- * From now on the first Ctrl-C cancels 'session' and the second ends the program; NULL brings the
- * usual Ctrl-C back and must come before the session is freed.
+ * From now on the first Ctrl-C cancels 'session' and the second ends the program.  After a call with
+ * NULL, which must come before the session is freed, the first ends the program.
  */
 void platform_cancel_on_interrupt(gpt2_session *session);
 
-/* Has it cancelled the session?  gpt2_session_reset() would take that back. */
+/* True if Ctrl-C has cancelled the session, even if gpt2_session_reset() came after it. */
 bool platform_was_interrupted(void);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * score.c: `gpt2 score`: how likely a model finds a text.
+ * score.c: `gpt2 score`: the probability that a model gives to a text.
  *
- * The text is cut into disjoint windows of the context, and every token of it is predicted once.  A
- * window is run in short calls, so that only the logits of those few rows are held in memory.
+ * The text is cut into windows of the size of the context, and every token is predicted once.  A
+ * window runs in short calls, so that the session keeps the logits of a few rows only.
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,9 +21,9 @@
 #define PROGRESS_SECONDS 0.2
 
 struct score {
-    struct ids sequence; /* <|endoftext|> if the model has one, and the text */
-    size_t n_inputs;     /* the tokens but the last: each predicts the next one */
-    size_t n_done;       /* inputs whose prediction has been counted */
+    struct ids sequence; /* <|endoftext|> if the model has it, then the text */
+    size_t n_inputs;     /* all tokens except the last: each predicts the next one */
+    size_t n_done;       /* inputs whose predictions have been counted */
     size_t n_bytes;      /* of the tokens to count */
     double nats;         /* of those counted */
     int32_t n_ctx;
@@ -33,7 +33,7 @@ struct score {
     double shown; /* when progress was last shown */
 };
 
-/* -log of the probability that a row of logits gives to 'id'; NaN if they give none. */
+/* -log of the probability of 'id' under a row of logits; NaN if there is none. */
 static double row_nats(const float *logits, int32_t n_vocab, int32_t id)
 {
     double largest = (double)logits[0];
@@ -107,7 +107,7 @@ static int32_t score_windows(struct score *score, size_t per_call)
     return status;
 }
 
-/* Puts <|endoftext|> in front, or takes the first token out of what is counted. */
+/* Puts <|endoftext|> in front.  If the model has none, the first token is not counted. */
 static enum outcome begin_sequence(struct score *score, const gpt2_tokenizer *tokenizer,
                                    int32_t eot_token)
 {
@@ -143,12 +143,12 @@ static enum outcome read_sequence(struct score *score, const struct options *opt
 
     if (tokenizer == NULL)
         return complain(OUTCOME_FAILED, "this model has no tokenizer (no vocab.json and merges.txt "
-                                        "in its directory): it can score no text");
+                                        "in its directory), so it cannot score a text");
     outcome = ids_encode(ids, tokenizer, text->data, text->size, options->special);
     if (outcome != OUTCOME_DONE)
         return outcome;
     if (ids->count == 0)
-        return complain(OUTCOME_FAILED, "the text is empty: there is nothing to score");
+        return complain(OUTCOME_FAILED, "the text is empty: nothing to score");
     for (size_t i = 0; i < ids->count; i++) {
         if (ids->data[i] >= info->n_vocab)
             return complain(OUTCOME_FAILED,
@@ -161,7 +161,7 @@ static enum outcome read_sequence(struct score *score, const struct options *opt
         return outcome;
     if (ids->count == 1)
         return complain(OUTCOME_FAILED, "the text is one token, and the model has no <|endoftext|> "
-                                        "to predict it from: there is nothing to score");
+                                        "to predict it from: nothing to score");
     score->n_inputs = ids->count - 1;
     return OUTCOME_DONE;
 }
@@ -179,7 +179,7 @@ static void print_score(const struct score *score, bool has_eot)
     printf(KEY_FORMAT "%.8f\n", "bits_per_byte", score->nats / log(2.0) / (double)score->n_bytes);
 }
 
-/* What is to be said when the windows have ended with 'status'. */
+/* Prints the result, or says why the windows ended with 'status'. */
 static enum outcome report(const struct score *score, int32_t status, bool has_eot)
 {
     progress_clear();
@@ -234,25 +234,27 @@ static enum outcome score(const struct options *options)
 
 const struct command command_score = {
     .name = "score",
-    .summary = "how likely a text is: perplexity, bits per byte",
+    .summary = "measure how likely a text is: perplexity, bits per byte",
     .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
     .help =
-        "Predicts every token of a text and prints, a key and its value a line:\n"
+        "Predicts every token of a text from the tokens before it.  Prints one key and its value\n"
+        "on each line:\n"
         "\n"
-        "  tokens          how many were predicted\n"
-        "  bytes           the bytes that they are\n"
-        "  context         the most tokens that a prediction may be made from\n"
+        "  tokens          number of tokens predicted\n"
+        "  bytes           number of bytes of these tokens\n"
+        "  context         max number of tokens that a prediction is made from\n"
         "  nats            the sum of -ln(probability) over the tokens\n"
         "  nats_per_token  nats / tokens\n"
         "  perplexity      exp(nats / tokens)\n"
         "  bits_per_byte   nats / ln 2 / bytes\n"
         "\n"
-        "The text is FILE, TEXT or, without both, standard input, and may hold any bytes.\n"
-        "<|endoftext|> goes in front of it, so that the first token is predicted too.  Where a\n"
-        "model has none, the first token and its bytes are not counted.\n"
+        "The text is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.\n"
+        "The token <|endoftext|> is put in front of it, so that the first token is predicted too.\n"
+        "If the model has no such token, the first token and its bytes are not counted.\n"
         "\n"
-        "A text longer than the context is cut into windows, each run by itself: its first token\n"
-        "is predicted from the last token of the window before.\n",
+        "A text longer than the context is cut into windows.  Each window runs separately, and "
+        "its\n"
+        "first token is predicted from only the last token of the window before.\n",
     .examples =
         "  gpt2 score -m models/gpt2 book.txt\n"
         "  gpt2 score -p 'It was a bright morning.'\n"

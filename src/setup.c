@@ -1,5 +1,5 @@
 /*
- * setup.c: what the commands share between their command line and their own work.
+ * setup.c: what the commands have in common: a model, a prompt and a session from the options.
  */
 #include "setup.h"
 
@@ -48,8 +48,8 @@ enum outcome model_path(const struct options *options, char path[PATH_BYTES])
     if (is_model(path))
         return OUTCOME_DONE;
     return complain(OUTCOME_FAILED,
-                    "name a model with -m DIR: the demo model is neither beside the program "
-                    "nor in %s",
+                    "the demo model is neither beside the program nor in %s: give a model with "
+                    "-m DIR",
                     path);
 }
 
@@ -131,7 +131,7 @@ enum outcome prompt_read(struct prompt *prompt, const struct options *options,
         outcome = bytes_read(&prompt->text, options->prompt_file);
         if (outcome != OUTCOME_DONE)
             return outcome;
-        /* Editors and echo end a file with a newline that its author did not mean. */
+        /* Editors and echo end a file with a newline that is not meant as a part of the prompt. */
         if (prompt->text.size > 0 && prompt->text.data[prompt->text.size - 1] == '\n')
             prompt->text.size--;
     } else if (options->prompt != NULL && options->prompt[0] != '\0') {

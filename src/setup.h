@@ -16,14 +16,14 @@
 /* The directory of --model, or of the demo model. */
 enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
 
-/* The model and what is known about it; the caller frees it with gpt2_model_free(). */
+/* Loads the model and describes it; the caller frees it with gpt2_model_free(). */
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info);
 
-/* The tokenizer alone: no weights are read.  The caller frees it with gpt2_tokenizer_free(). */
+/* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
 
 /*
- * The whole text, or the ids, that a command works on: 'given' on the command line, or else FILE,
+ * Reads the text, or the ids, that a command works on: 'given' on the command line, or else FILE,
  * --file or standard input.  The caller frees input->data.
  */
 enum outcome input_read(struct bytes *input, const struct options *options, const char *given);
@@ -48,13 +48,13 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
 void session_close(gpt2_session *session);
 
 /*
- * Appends ids in calls of --batch-size tokens.  The logits of the last row are kept, or with
- * 'keep_all' those of every row, as far as each call goes.
+ * Appends ids in calls of --batch-size tokens.  Keeps the logits of the last row, or with
+ * 'keep_all' those of every row of each call.
  */
 enum outcome session_feed(const struct options *options, gpt2_session *session,
                           const struct ids *ids, bool keep_all);
 
-/* Reports a failed call on a session; says nothing of Ctrl-C. */
+/* Reports a failed call on a session, but not Ctrl-C. */
 enum outcome session_complain(const gpt2_session *session, int32_t status);
 
 #endif

@@ -12,7 +12,7 @@
 #include "messages.h"
 #include "platform.h"
 
-/* Most bytes that one tensor takes in the header: name, type, three sizes and two offsets. */
+/* Max bytes of one tensor in the header: name, type, three sizes and two offsets. */
 #define ENTRY_BYTES 256
 
 uint64_t tensor_elements(const struct tensor *tensor)
@@ -32,7 +32,7 @@ static bool fail(struct tensor_file *file)
     return false;
 }
 
-/* Writes at an offset of the file; stdio's buffer survives as long as one write follows another. */
+/* Writes at an offset.  Seeks only if it must, because a seek flushes the buffer of stdio. */
 static bool write_at(struct tensor_file *file, uint64_t position, const void *bytes, size_t n_bytes)
 {
     if (file->has_failed)
@@ -110,7 +110,7 @@ enum outcome tensor_file_begin(struct tensor_file *file, FILE *stream, const cha
     return write_header(file, tensors, n_tensors, producer) ? OUTCOME_DONE : OUTCOME_FAILED;
 }
 
-/* Values on their way into the file, as little-endian bytes. */
+/* Values of one buffer, as little-endian bytes. */
 #define CHUNK_VALUES 1024
 
 bool tensor_file_write_f32(struct tensor_file *file, const struct tensor *tensor, uint64_t first,
@@ -162,7 +162,7 @@ enum outcome tensor_file_end(struct tensor_file *file, enum outcome outcome)
         fail(file);
     if (outcome == OUTCOME_DONE && !is_complete && !file->has_failed) {
         file->has_failed = true;
-        complain(OUTCOME_FAILED, "cannot write %s: %" PRIu64 " bytes of it never came", file->path,
+        complain(OUTCOME_FAILED, "cannot write %s: %" PRIu64 " bytes are missing", file->path,
                  file->n_bytes_missing);
     }
     if (outcome == OUTCOME_DONE && file->has_failed)

@@ -93,11 +93,12 @@ static enum outcome detokenize(const struct options *options)
 
 const struct command command_tokenize = {
     .name = "tokenize",
-    .summary = "text to token ids",
+    .summary = "turn text into token ids",
     .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
-    .help = "Prints the token ids of a text on one line, with single spaces between.  The text is\n"
-            "FILE, TEXT or, without both, standard input, and may hold any bytes.  DIR needs only\n"
-            "vocab.json and merges.txt; weights are not read.\n",
+    .help =
+        "Prints the token ids of a text on one line, with one space between two ids.  The text\n"
+        "is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.  DIR needs\n"
+        "only vocab.json and merges.txt; weights are not read.\n",
     .examples = "  gpt2 tokenize -p 'Hello.'\n"
                 "  gpt2 tokenize -m models/gpt2 book.txt | wc -w\n"
                 "  printf 'a<|endoftext|>b' | gpt2 tokenize --special\n",
@@ -108,12 +109,12 @@ const struct command command_tokenize = {
 
 const struct command command_detokenize = {
     .name = "detokenize",
-    .summary = "token ids to text",
+    .summary = "turn token ids into text",
     .synopsis = "[-m DIR] [FILE | --tokens IDS] [OPTIONS]",
     .help =
-        "Writes the bytes of the tokens, nothing added.  The ids come from FILE, IDS or, without\n"
-        "both, standard input; white space or commas separate them.  They are all checked before\n"
-        "the first byte is written.  DIR needs only vocab.json and merges.txt.\n",
+        "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
+        "standard input if neither is given.  White space or commas separate them.  All ids are\n"
+        "checked before the first byte is written.  DIR needs only vocab.json and merges.txt.\n",
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
                 "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,

@@ -1,8 +1,8 @@
 /*
  * trace.c: `gpt2 trace`: every activation of a text, in one .safetensors file.
  *
- * Each tap of the library becomes one tensor over the whole text, whatever the calls and steps it
- * was computed in.  Pieces go into the file as they come, at the rows of their positions.
+ * Each tap of the library becomes one tensor for the whole text.  The library shows it in pieces; each
+ * piece is written to its place in the file at once.
  */
 #include <errno.h>
 #include <math.h>
@@ -26,7 +26,7 @@ struct trace {
     struct tensor *tensors; /* tokens, embed, the taps of each layer, ln_f, logits */
     size_t n_tensors;
     uint64_t n_rows;
-    float *filler; /* [2, n_rows]: -inf and 0, for columns that the causal mask hides */
+    float *filler; /* [2, n_rows]: -inf and 0, for the columns of later tokens */
 };
 
 static struct tensor *find_tensor(const struct trace *trace, int32_t kind, int32_t layer)
@@ -110,7 +110,7 @@ static enum outcome describe_all(struct trace *trace, const gpt2_model_info *inf
     return OUTCOME_DONE;
 }
 
-/* A gpt2_tap_callback: puts one piece into its place in the file. */
+/* A gpt2_tap_callback: writes one piece to its place in the file. */
 static int32_t write_piece(void *user, const gpt2_tap *tap)
 {
     struct trace *trace = user;
@@ -177,7 +177,7 @@ static enum outcome write_trace(struct trace *trace, FILE *stream, const struct 
     return tensor_file_end(&trace->file, outcome);
 }
 
-/* The file of -o is the old one, or none, until the new one is complete. */
+/* Writes the file of -o.  An old one stays until the new one is complete. */
 static enum outcome replace_output(struct trace *trace, const struct options *options,
                                    const gpt2_model *model, const struct ids *ids)
 {
@@ -210,7 +210,7 @@ static enum outcome trace_model(const struct options *options, const gpt2_model 
     enum outcome outcome;
 
     if (ids->count == 0)
-        return complain(OUTCOME_FAILED, "the text has no tokens: there is nothing to trace");
+        return complain(OUTCOME_FAILED, "the text has no tokens: nothing to trace");
     if (ids->count > (size_t)info->n_positions)
         return complain(OUTCOME_FAILED, "the text has %zu tokens, the context holds %d", ids->count,
                         (int)info->n_positions);
@@ -232,7 +232,7 @@ static enum outcome trace(const struct options *options)
     enum outcome outcome;
 
     if (options->output == NULL)
-        return complain(OUTCOME_MISUSED, "trace needs a file to write: -o OUT.safetensors");
+        return complain(OUTCOME_MISUSED, "trace needs the file to write: -o OUT.safetensors");
     if (options->prompt == NULL && options->prompt_file == NULL && options->tokens == NULL)
         return complain(OUTCOME_MISUSED, "trace needs a text: -p TEXT, -f FILE or --tokens IDS");
     outcome = model_open(options, &model, &info);
@@ -251,13 +251,14 @@ const struct command command_trace = {
     .summary = "write every activation of a text to a file",
     .synopsis = "[-m DIR] (-p TEXT | -f FILE | --tokens IDS) -o OUT.safetensors [OPTIONS]",
     .help =
-        "Runs a text of t tokens through the model and writes every intermediate result as F32:\n"
+        "Runs a text of t tokens through the model and writes every intermediate result to a\n"
+        "safetensors file, as F32:\n"
         "\n"
         "  tokens                           [t]             the ids, as I64\n"
         "  embed                            [t, n_embd]     wte[id] + wpe[position]\n"
         "  h.N.ln_1                         [t, n_embd]     first norm\n"
         "  h.N.attn.qkv                     [t, 3 n_embd]   c_attn: q, k, v side by side\n"
-        "  h.N.attn.scores                  [n_head, t, t]  q.k scaled, -inf where masked\n"
+        "  h.N.attn.scores                  [n_head, t, t]  q.k scaled; -inf: masked\n"
         "  h.N.attn.probs                   [n_head, t, t]  softmax of the scores\n"
         "  h.N.attn.ctx                     [t, n_embd]     probs.v, heads side by side\n"
         "  h.N.attn.out                     [t, n_embd]     c_proj, before the residual\n"
@@ -267,7 +268,8 @@ const struct command command_trace = {
         "  h.N.block                        [t, n_embd]     the block's output\n"
         "  ln_f, logits                     [t, n_embd], [t, n_vocab]\n"
         "\n"
-        "Layers count from 0.  One newline at the end of FILE is not part of the text.\n",
+        "N is the number of the layer, from 0.  If FILE ends with a newline, that newline is not\n"
+        "part of the text.\n",
     .examples = "  gpt2 trace -p 'Hello.' -o hello.safetensors\n"
                 "  gpt2 trace -m models/nano-sort --tokens 0,2,1,1,0,2 -o sort.safetensors\n"
                 "  python3 -c 'from safetensors.torch import load_file\n"

@@ -54,6 +54,8 @@ fails 2 'endoftext or uniform' 'bad word for --empty-prompt' generate --empty-pr
 fails 2 -o 'trace without a file' trace -p a
 fails 2 -p 'trace without a text' trace -o "$tmp/x"
 fails 1 "$tmp/nowhere" 'missing model' generate -m "$tmp/nowhere" -p a
+fails 1 "$tmp/a??b???c????d" 'control characters in a name' \
+    score "$(printf '%s/a\302\205b\342\200\250c\033\n\302\233d' "$tmp")"
 fails 1 "$tmp/nowhere" 'missing tokenizer' tokenize -m "$tmp/nowhere" -p a
 mkdir "$tmp/broken"
 echo '{"model_type": "gpt2", "n_layer": ' >"$tmp/broken/config.json"

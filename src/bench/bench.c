@@ -1,8 +1,8 @@
 /*
- * bench.c: `gpt2 bench`: how fast a model runs, beside the limits of the machine.
+ * bench.c: `gpt2 bench`: the speed of a model, and its ratio to the limits of the machine.
  *
- * Each stage (write a random model, watch its memory, measure) is a process of its own: the command
- * itself only waits, so that it can take the random model away however a stage ends.
+ * Each stage (write a random model, watch its memory, measure) is a process of its own.  The command
+ * itself only waits, so it can remove the random model however a stage ends.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +33,7 @@ static double megabytes(double bytes)
     return bytes * 1e-6;
 }
 
-/* ,"key": value; null where nothing was measured */
+/* ,"key": value, or null if nothing was measured */
 static void json_median(const char *key, const char *suffix, const struct samples *samples,
                         double scale, int n_digits)
 {
@@ -175,8 +175,8 @@ static enum outcome bench(const struct options *options)
     enum outcome outcome;
 
     if (options->model != NULL && options->shape >= 0)
-        return complain(OUTCOME_MISUSED, "bench measures a model of its own, --shape, or one in a "
-                                         "directory, -m: not both");
+        return complain(OUTCOME_MISUSED, "bench takes --shape (a random model) or -m (a model in a "
+                                         "directory), not both");
     if (options->n_threads == 0)
         bench.options.n_threads = platform_cpu_count();
     platform_hold_interrupts();
@@ -196,38 +196,46 @@ static enum outcome bench(const struct options *options)
 
 const struct command command_bench = {
     .name = "bench",
-    .summary = "how fast a model runs, beside the limits of this machine",
+    .summary = "measure speed, and compare it with the limits of this machine",
     .synopsis = "[--shape SHAPE | -m DIR] [OPTIONS]",
     .help =
-        "Measures, as medians of five rounds:\n"
+        "Measures five times, and prints medians:\n"
         "\n"
-        "  prefill   a text of 128, 512 and 1000 tokens in one call, with the logits of the last\n"
-        "  decode    128 tokens one by one, from position 0 and from position 895\n"
-        "  batch     a token for each of 1 to 32 texts: today, sessions one after another, each\n"
-        "            with threads of its own\n"
-        "  load      reading and packing the weights of a file that the system has cached\n"
-        "  memory    the most that a process has had at once that loads the model and fills a\n"
-        "            context of 1024 positions\n"
+        "  prefill   tokens per second of a text of 128, 512 and 1000 tokens that runs in one "
+        "call,\n"
+        "            with the logits of the last token\n"
+        "  decode    tokens per second of 128 tokens that run one by one, from position 0 and "
+        "from\n"
+        "            position 895\n"
+        "  batch     tokens per second of 1 to 32 texts that get a token each in turn; each text\n"
+        "            has a session with its own threads\n"
+        "  load      time to load the model from a file that is in the cache of the system\n"
+        "  memory    max memory of a process that loads the model and fills a context of 1024\n"
+        "            positions\n"
         "\n"
-        "Just before and after each piece of work the limit that bounds it is measured on as many\n"
-        "threads, and the better of the two counts:\n"
+        "Each figure comes with its ratio to a limit of the machine; 1 is as fast as the machine\n"
+        "allows.  The limit is measured just before and just after the work, on as many threads,\n"
+        "and the better of the two counts:\n"
         "\n"
-        "  reading   summing up a buffer as large as the weights that one token needs, by the\n"
-        "            instruction set that reads fastest; decode reads these, and the keys and\n"
-        "            values of the position that it starts from\n"
-        "  FMA       multiply-adds in registers; a prefill of T tokens counts 2 operations for\n"
-        "            each of layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V of them (E: width,\n"
-        "            I: width of the MLP, V: ids)\n"
+        "  reading   bytes per second when a buffer as large as the weights is summed up, by the\n"
+        "            instructions that read fastest here.  It limits decode, where each token "
+        "needs\n"
+        "            the weights and the keys and values of the positions before it.\n"
+        "  FMA       multiply-adds in registers.  It limits prefill: T tokens need\n"
+        "            layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V multiply-adds of 2 "
+        "operations\n"
+        "            (E: n_embd, I: n_inner, V: n_vocab).\n"
         "\n"
-        "A ratio of 1 means as fast as the machine allows; for a batch, as fast as the slower of\n"
-        "reading the weights once for all texts and multiplying for each.  Work that needs a "
-        "longer\n"
-        "context than the model has is left out (null in JSON).\n"
+        "A batch is limited by the slower of two things: to read the weights once for all texts, "
+        "and\n"
+        "to multiply for each text.  A figure that needs a longer context than the model has is "
+        "left\n"
+        "out (in JSON it is null).\n"
         "\n"
-        "Without -m, random weights are written to a directory in $TMPDIR or /tmp, 0.5 GB for "
-        "gpt2\n"
-        "and 6.2 GB for gpt2-xl, and removed at the end.  Anything else that runs on the machine\n"
-        "disturbs the figures.  MB and GB are 10^6 and 10^9 bytes.\n",
+        "Without -m, the command writes a model with random weights to a directory in $TMPDIR or\n"
+        "/tmp (0.5 GB for gpt2, 6.2 GB for gpt2-xl) and removes it at the end.  Other programs "
+        "that\n"
+        "run at the same time change the figures.  1 MB is 10^6 bytes, 1 GB is 10^9.\n",
     .examples = "  gpt2 bench\n"
                 "  gpt2 bench --shape gpt2-medium -t 1\n"
                 "  gpt2 bench -m models/gpt2 --json\n",

@@ -1,10 +1,10 @@
 /*
  * limits.c: a simple reader and a multiplier for each instruction set.
  *
- * Several readers were compared: one stream with enough sums to hide the latency of an addition was
- * as fast as any number of streams, with or without prefetching.  The widest registers need not read
- * fastest: on Zen 4 AVX2's reader is 1.07 times as fast as AVX-512's.  So limits_create() tries all
- * that the CPU has, and limits_read() is the fastest of them.
+ * Several readers were compared.  One stream, with enough sums to hide the latency of an addition, was
+ * as fast as any number of streams, with or without prefetching.  The widest registers are not always
+ * the fastest: on Zen 4 the reader with AVX2 is 1.07 times as fast as that with AVX-512.  So
+ * limits_create() tries all that the CPU has, and limits_read() uses the fastest.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
 
@@ -28,17 +28,17 @@
 #include <arm_neon.h>
 #endif
 
-/* A limit is measured for so long at least, and reading for so many passes through the buffer. */
+/* A measurement takes this long at least, and reads the whole buffer this often at least. */
 #define SECONDS  0.06
 #define N_PASSES 2
 
 /* Rounds in which the readers are compared. */
 #define READER_ROUNDS 4
 
-/* Two ports of four or five cycles need ten sums under way; 16 registers hold twelve and more. */
+/* Two units with a latency of four or five cycles need ten sums at a time; 16 registers hold 12. */
 #define N_SUMS 12
 
-/* Between two looks at the clock a thread reads 1 MB, or multiplies for as long. */
+/* Between two looks at the clock a thread reads 1 MB, or multiplies for about the same time. */
 #define CHUNK_FLOATS     ((size_t)N_SUMS * 16 * 1366)
 #define MULTIPLY_REPEATS 20000
 
@@ -48,8 +48,9 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* One register is a 'vector'.  read_NAME() sums n floats, but for a rest that does not fill all sums;
-   multiply_NAME() does MULTIPLY_REPEATS rounds.  They return all lanes so that none can be dropped. */
+/* A register is a 'vector'.  read_NAME() sums n floats, without a last part that does not fill all
+   sums.  multiply_NAME() does MULTIPLY_REPEATS rounds.  Both return the sum of all lanes, so that the
+   compiler cannot leave work out. */
 #define DEFINE_LIMITS(name, target, vector, set1, load, add, multiply_add)                      \
     target static float fold_##name(vector *sums)                                               \
     {                                                                                           \
@@ -96,7 +97,7 @@ struct kind {
     float (*multiply)(float start);
 };
 
-/* What every CPU of a kind has: 16 bytes, and no fused multiply-add where that is an extension. */
+/* For any CPU: 16 bytes, and a multiplication followed by an addition. */
 typedef float plain __attribute__((vector_size(16)));
 
 static inline plain plain_set1(float x)
@@ -203,8 +204,8 @@ static void *runner_main(void *argument)
     return NULL;
 }
 
-/* All threads begin together; each ends with what it was at when the time was over, and its rate is
-   that of its own time. */
+/* All threads begin together.  Each finishes its chunk when the time is over, and its rate is its work
+   divided by its own time. */
 static enum outcome run_all(struct race *race, struct runner *runners, double *done_per_second)
 {
     int32_t n_threads = race->limits->n_threads;

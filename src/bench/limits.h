@@ -1,9 +1,8 @@
 /*
- * limits.h: how fast this machine reads memory and multiplies, as the bound of what a model can do
- * on it.
+ * limits.h: how fast this machine reads memory and multiplies: the limits of any model on it.
  *
- * Both limits run for a while on all threads and say how much was done in it; they are meant to be
- * measured again beside every piece of work, since other tenants of a machine change them.
+ * Each measurement runs for a short time on all threads.  Measure again with every piece of work,
+ * because other programs on the machine change the limits.
  */
 #ifndef LIMITS_H
 #define LIMITS_H
@@ -21,13 +20,13 @@ struct limits {
     size_t reader;  /* which of the ways to read is the fastest here */
 };
 
-/* Makes a buffer of about n_bytes to read from, and finds the fastest way to read it, in some 20
-   readings; the caller ends it with limits_free(), after a failure, too. */
+/* Makes a buffer of n_bytes, and finds the fastest way to read it in about 20 readings.  The caller
+   frees it with limits_free(), after a failure too. */
 enum outcome limits_create(struct limits *limits, int32_t n_threads, uint32_t cpu,
                            uint64_t n_bytes);
 void limits_free(struct limits *limits);
 
-/* Sums up the buffer, over and over: bytes per second. */
+/* Sums up the buffer again and again: bytes per second. */
 enum outcome limits_read(const struct limits *limits, double *bytes_per_second);
 
 /* Multiplies and adds in registers: operations per second, two for each multiply-add. */

@@ -13,10 +13,10 @@
 #include "../platform.h"
 #include "../setup.h"
 
-#define N_LOADS       5
-#define N_IDS         1024
-#define MOST_TEXTS    32
-#define FEWEST_TOKENS 16 /* of a batch, all texts together */
+#define N_LOADS    5
+#define N_IDS      1024
+#define MAX_TEXTS  32
+#define MIN_TOKENS 16 /* of a batch, in all its texts */
 
 struct bench {
     const struct options *options;
@@ -24,7 +24,7 @@ struct bench {
     gpt2_model *model;
     struct limits limits;
     gpt2_session *session;
-    gpt2_session *texts[MOST_TEXTS];
+    gpt2_session *texts[MAX_TEXTS];
     int32_t ids[N_IDS];
 };
 
@@ -56,7 +56,7 @@ double samples_median(const struct samples *samples)
 
 /* ------------------------------------------------------------------------- what the work is -- */
 
-/* How the library stores a model is its own affair: bytes are what it says that it needs. */
+/* Bytes are what the library says that it needs: how it stores a model and a text is not known here. */
 
 uint64_t token_bytes(const gpt2_model_info *info)
 {
@@ -211,10 +211,10 @@ static enum outcome decode(struct bench *bench, struct figure *figure)
 
 static int32_t tokens_of_batch(int32_t n_texts)
 {
-    return n_texts > FEWEST_TOKENS ? n_texts : FEWEST_TOKENS;
+    return n_texts > MIN_TOKENS ? n_texts : MIN_TOKENS;
 }
 
-/* A token for each text, again and again. */
+/* Runs a token for each text, again and again. */
 static enum outcome run_texts(struct bench *bench, int32_t n_texts, double *seconds)
 {
     double start;
@@ -229,8 +229,8 @@ static enum outcome run_texts(struct bench *bench, int32_t n_texts, double *seco
     return outcome;
 }
 
-/* Tokens per second: as the slower of reading the weights once for all texts and multiplying for each
-   allows. */
+/* Tokens per second that the machine allows: the slower of reading the weights once for all texts and
+   multiplying for each. */
 static enum outcome batch_limit(struct bench *bench, int32_t n_texts, double *rate)
 {
     const gpt2_model_info *info = &bench->results->info;
@@ -348,7 +348,7 @@ static enum outcome load(struct bench *bench)
     for (int i = 1; i <= N_LOADS && outcome == OUTCOME_DONE; i++) {
         double start;
 
-        if (i > 1) /* the first may have something to complain of */
+        if (i > 1) /* the first may report an error */
             progress("load %d of %d", i, N_LOADS);
         gpt2_model_free(bench->model);
         start = platform_seconds();
@@ -363,18 +363,18 @@ static enum outcome open_sessions(struct bench *bench)
 {
     struct options one_row = *bench->options;
     int32_t n_ctx = measured_context(&bench->results->info);
-    int32_t n_text_ctx = n_ctx < FEWEST_TOKENS ? n_ctx : FEWEST_TOKENS;
+    int32_t n_text_ctx = n_ctx < MIN_TOKENS ? n_ctx : MIN_TOKENS;
     enum outcome outcome = session_open(bench->options, bench->model, n_ctx, 1, &bench->session);
 
     one_row.n_batch = 1;
-    for (int i = 0; i < MOST_TEXTS && outcome == OUTCOME_DONE; i++)
+    for (int i = 0; i < MAX_TEXTS && outcome == OUTCOME_DONE; i++)
         outcome = session_open(&one_row, bench->model, n_text_ctx, 1, &bench->texts[i]);
     return outcome;
 }
 
 static void close_all(struct bench *bench)
 {
-    for (int i = 0; i < MOST_TEXTS; i++)
+    for (int i = 0; i < MAX_TEXTS; i++)
         session_close(bench->texts[i]);
     session_close(bench->session);
     limits_free(&bench->limits);

@@ -1,8 +1,8 @@
 /*
- * measure.h: the speed of one model, each piece of work beside the limits of the machine.
+ * measure.h: the speed of one model, and its ratio to the limits of the machine.
  *
- * All figures are measured once in each of several rounds, and just before and after every piece of
- * work the limit that bounds it, the better of which counts.  What is reported are medians.
+ * Each of several rounds measures every figure once.  The limit of the work is measured just before
+ * and just after it, and the better one counts.  The results are medians.
  */
 #ifndef MEASURE_H
 #define MEASURE_H
@@ -16,20 +16,20 @@
 #define N_FIGURES 10
 #define N_ROUNDS  5
 #define N_DECODED 128 /* tokens of one decode */
-#define N_SLICE   16  /* of them, between two looks at the limit */
+#define N_SLICE   16  /* tokens of a decode between two measurements of the limit */
 
-/* Of one kind: no figure looks at a limit more often than a decode. */
-#define MOST_SAMPLES (N_ROUNDS * N_FIGURES * (N_DECODED / N_SLICE + 1))
+/* Of one kind: no figure measures a limit more often than a decode. */
+#define MAX_SAMPLES (N_ROUNDS * N_FIGURES * (N_DECODED / N_SLICE + 1))
 
 struct samples {
-    double values[MOST_SAMPLES];
+    double values[MAX_SAMPLES];
     int count;
 };
 
 enum work {
-    WORK_PREFILL, /* tokens in one call, the logits of the last; bounded by multiplication */
-    WORK_DECODE,  /* tokens one by one; bounded by reading */
-    WORK_BATCH    /* a token for each of several texts; bounded by the slower of the two */
+    WORK_PREFILL, /* tokens in one call, the logits of the last; limited by multiplying */
+    WORK_DECODE,  /* tokens one by one; limited by reading */
+    WORK_BATCH    /* a token for each of several texts; limited by the slower of the two */
 };
 
 struct figure {
@@ -38,7 +38,7 @@ struct figure {
     const char *key;       /* "decode_895" */
     const char *label;     /* for people */
     struct samples rates;  /* tokens per second; none if the model's context is too short */
-    struct samples ratios; /* to the rate that the limits allow */
+    struct samples ratios; /* of that to the rate that the limits allow */
 };
 
 struct measurements {
@@ -52,20 +52,20 @@ struct measurements {
     char kernels[16];
 };
 
-/* The middle one, or the mean of the two in the middle; 0 of none. */
+/* The middle one, or the mean of the two in the middle; 0 if there are none. */
 double samples_median(const struct samples *samples);
 
-/* Bytes of the weights that one token needs: the model's share without the embeddings, of which it
-   needs one row. */
+/* Bytes of the weights that one token needs: the model without the embeddings, because a token needs
+   only one row of these. */
 uint64_t token_bytes(const gpt2_model_info *info);
 
-/* Positions of the session that is measured: the model's, if they are fewer than 1024. */
+/* Positions of the session that is measured: 1024, or those of the model if they are fewer. */
 int32_t measured_context(const gpt2_model_info *info);
 
 /* Loads the model of options->model and measures it on options->n_threads threads, which is not 0. */
 enum outcome measure_model(const struct options *options, struct measurements *measurements);
 
-/* Loads it, fills its context and ends: to be run in a process whose memory is watched. */
+/* Loads the model, fills its context and returns, in a process whose memory is measured. */
 enum outcome measure_memory(const struct options *options);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * randommodel.c: weights as GPT-2 begins its training with: matrices and embeddings about normal with
- * a standard deviation of 0.02, gains 1, biases 0.
+ * randommodel.c: weights like those of GPT-2 before its training: matrices and embeddings about normal
+ * with a standard deviation of 0.02, gains 1, biases 0.
  */
 #include "randommodel.h"
 
@@ -96,7 +96,7 @@ static void add_tensors(struct writing *writing, int32_t n_embd, int32_t n_layer
     add_tensor(writing, "", "ln_f.bias", n_embd, 0);
 }
 
-/* SplitMix64, and the sum of four uniform numbers of 16 bits for each value: no value is tiny but 0. */
+/* SplitMix64.  A value is the sum of four uniform numbers of 16 bits, so none is tiny, except 0. */
 static void fill_normal(float *values, size_t n, uint64_t *random)
 {
     const float mean = 4 * 65535 / 2.0f;
