@@ -93,6 +93,8 @@ static enum outcome help(int argc, char **argv)
     command = find_command(argv[0]);
     if (command == NULL)
         return no_command(argv[0]);
+    if (argc > 1)
+        return complain(OUTCOME_MISUSED, "help takes one command, not also '%s'", argv[1]);
     print_command_help(command);
     return OUTCOME_DONE;
 }

@@ -72,7 +72,7 @@ uint64_t platform_random_seed(void)
     clock_gettime(CLOCK_REALTIME, &now);
     x = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     x ^= (uint64_t)getpid() << 40;
-    /* Mixed and cut to 32 bits: short enough to be typed again after -s. */
+    /* Mixed, and cut to 32 bits so that people can type it after -s. */
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x >> 32;

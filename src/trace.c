@@ -231,8 +231,8 @@ static enum outcome trace(const struct options *options)
     gpt2_model *model;
     enum outcome outcome;
 
-    if (options->output == NULL)
-        return complain(OUTCOME_MISUSED, "trace needs the file to write: -o OUT.safetensors");
+    if (options->output == NULL || options->output[0] == '\0' || strcmp(options->output, "-") == 0)
+        return complain(OUTCOME_MISUSED, "trace needs the name of a file: -o OUT.safetensors");
     if (options->prompt == NULL && options->prompt_file == NULL && options->tokens == NULL)
         return complain(OUTCOME_MISUSED, "trace needs a text: -p TEXT, -f FILE or --tokens IDS");
     outcome = model_open(options, &model, &info);

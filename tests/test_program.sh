@@ -29,6 +29,7 @@ equal 'no command: exit code' $code 2
 check 'no command: nothing on stdout' test ! -s "$tmp/out"
 fails 2 frob 'unknown command' frob
 fails 2 frob 'help of an unknown command' help frob
+fails 2 extra 'help of two commands' help info extra
 fails 2 "'--frob' (see gpt2 generate --help)" 'unknown long option' generate --frob
 fails 2 "'-z'" 'unknown short option' generate -z
 fails 2 "'-n'" 'option of another command' info -n 4
@@ -52,6 +53,8 @@ fails 2 "'18446744073709551616'" 'seed beyond 64 bits' generate -s 1844674407370
 fails 2 "'sse'" 'bad word for --cpu' info --cpu sse
 fails 2 'endoftext or uniform' 'bad word for --empty-prompt' generate --empty-prompt x
 fails 2 -o 'trace without a file' trace -p a
+fails 2 -o 'trace to a file without a name' trace -p a -o ''
+fails 2 -o 'trace to standard output' trace -p a -o -
 fails 2 -p 'trace without a text' trace -o "$tmp/x"
 fails 1 "$tmp/nowhere" 'missing model' generate -m "$tmp/nowhere" -p a
 fails 1 "$tmp/a??b???c????d" 'control characters in a name' \
