@@ -190,6 +190,13 @@ endif
 
 check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
+	@if command -v python3 >/dev/null; then python3 tests/update_tables.py --check $(BUILD)/logs; \
+	  else echo '  tables of docs/ not compared: python3 is missing'; fi
+
+# The tables of docs/ that tests print.
+tables: $(addprefix $(BUILD)/tests/test_,checkpoints misuse torture)
+	@sh tests/run.sh $(BUILD)/logs $^ >/dev/null
+	@python3 tests/update_tables.py $(BUILD)/logs
 
 # Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
 check-hf: all
@@ -258,6 +265,7 @@ help:
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
 	@echo 'deps       installs what tests need: cmocka'
 	@echo 'check      the tests; minutes'
+	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
 	@echo 'check-asan check-ubsan check-tsan check-valgrind      the suites under these; minutes each'
@@ -271,5 +279,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo bench bench-threads bench-peers check check-hf check-real \
+.PHONY: all lib demo bench bench-threads bench-peers check tables check-hf check-real \
   check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help
