@@ -4,31 +4,32 @@
  *     gpt2_model *model;
  *     gpt2_session *session;
  *     gpt2_model_load("path/to/gpt2", NULL, &model);       weights, read-only, shared
- *     gpt2_session_create(model, NULL, &session);          one text: KV cache, workspace
+ *     gpt2_session_create(model, NULL, &session);          one text: its KV cache and workspace
  *     gpt2_forward(session, ids, n_ids, 1);                run tokens, keep the last logits
  *     gpt2_sample(session, GPT2_LAST_ROW, NULL, &id);      choose the next token
  *
  * Rules that hold for every function here:
  *
- *   Errors    A fallible function returns GPT2_OK or a negative status whose number never changes.
- *             One line of detail goes to the buffer named in the params of a creating call, and to
- *             gpt2_session_error() or gpt2_encoder_error() afterwards.  A call that fails leaves
- *             its object as it was before; an out-parameter that a failed call would have set is
- *             NULL or 0 unless it says otherwise, nothing stays allocated.
- *             The library never aborts, exits, prints, or reads the environment.
+ *   Errors    A function that can fail returns GPT2_OK or a negative status whose number never
+ *             changes.  Calls that create an object write one line of detail to the buffer named in
+ *             their params.  After later calls, gpt2_session_error() or gpt2_encoder_error() returns
+ *             the line.  A call that fails leaves its object as it was before.  It sets its
+ *             out-parameters to NULL or 0 unless its comment says otherwise, and nothing stays
+ *             allocated.  The library never aborts, exits, prints, or reads the environment.
  *   Threads   A model and a tokenizer are immutable: any number of threads may use one.  A session
  *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the exception.
- *   Memory    Load, create and free deal with the system, and gpt2_session_size() and _init() where
- *             they count CPUs or start threads.  Nothing else allocates, opens files, starts threads
- *             or, on one thread or with a parallel_for, enters the kernel.
+ *   Memory    Functions that load, create or free use the system: they allocate, read files or start
+ *             threads.  gpt2_session_size() and _init() may count CPUs; gpt2_session_init() may start
+ *             threads.  No other function allocates, opens files or starts threads, and on one thread
+ *             or with a parallel_for none makes a system call.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
- *   Growth    Params and info structs begin with struct_size and grow at their end only.  Set them
+ *   Growth    Params and info structs begin with struct_size and grow only at their end.  Set them
  *             up with their _init function.  docs/abi.md says what may change and what never does.
  *
- * Shapes are written [rows, columns], row-major.  Everything is available since 0.1 unless it says
- * otherwise.  Every function that takes a params struct may also return GPT2_ERR_UNSUPPORTED: the
- * struct is a newer one, and a field is set that this library does not know.
+ * Shapes are written [rows, columns], row-major.  Everything is available since 0.1 unless a comment
+ * says otherwise.  Every function that takes a params struct may also return GPT2_ERR_UNSUPPORTED:
+ * the struct is from a newer header, and a field is set that this library does not know.
  */
 #ifndef GPT2_H
 #define GPT2_H
@@ -50,61 +51,61 @@ extern "C" {
 #define GPT2_VERSION_MINOR 1
 #define GPT2_VERSION_PATCH 0
 
-/* The version of the library in use, as "0.1.0": may be newer than the header compiled against. */
+/* The version of the library in use, such as "0.1.0".  It may be newer than this header. */
 GPT2_API const char *gpt2_version(void);
 
 /* ------------------------------------------------------------------------------------- status -- */
 
 #define GPT2_OK 0
 
-/* The call or its arguments are wrong: mend the program. */
+/* The call or its arguments are wrong: correct the program. */
 #define GPT2_ERR_ARGUMENT (-1) /* NULL, out of range, or a struct_size this library cannot accept */
 #define GPT2_ERR_TOKEN    (-2) /* a token id outside the vocabulary, or a byte without a token */
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
-#define GPT2_ERR_ROW      (-4) /* logits of a row that the last gpt2_forward() did not keep */
+#define GPT2_ERR_ROW      (-4) /* the last gpt2_forward() did not keep this row's logits */
 #define GPT2_ERR_BUFFER   (-5) /* a buffer is too small */
 #define GPT2_ERR_PIECE    (-6) /* a piece of text is longer than the encoder was made for */
 
-/* The machine cannot: free something, or ask for less. */
+/* The machine lacks resources: free some, or ask for less. */
 #define GPT2_ERR_MEMORY (-20) /* out of memory */
 #define GPT2_ERR_THREAD (-21) /* a thread could not be started */
 
-/* The files are not usable: the detail names the file, what was found and what was wanted. */
+/* The files are not usable: the line names the file, what was found and what was wanted. */
 #define GPT2_ERR_FILE   (-40) /* cannot be opened or read */
 #define GPT2_ERR_FORMAT (-41) /* damaged, or not the format it should be */
 
-/* Well-formed, but not something this library runs faithfully: a variant of the model in a file, or
-   a field of a newer params struct. */
+/* Well-formed, but this library cannot run it correctly: a variant of the model in a file, or a field
+   of a newer params struct. */
 #define GPT2_ERR_UNSUPPORTED (-42)
 
-/* The call was ended. */
+/* The call was ended early. */
 #define GPT2_ERR_CANCELLED (-60) /* by gpt2_session_cancel() or by a tap */
 #define GPT2_ERR_DEADLINE  (-61) /* the deadline of gpt2_session_set_deadline() has passed */
 
-/* The logits to sample from hold NaN or +infinity, hold nothing but -infinity, or leave the range of
-   float when they are divided by the temperature. */
+/* Sampling is not possible: some logit is NaN or +infinity, all are -infinity, or a logit divided by
+   the temperature is outside the range of float. */
 #define GPT2_ERR_NONFINITE (-80)
 
-/* A good size for an errbuf: only lines with very long paths are cut. */
+/* A good size for an errbuf: only lines with very long paths are cut short. */
 #define GPT2_ERRBUF_BYTES 1024
 
-/* A sentence for a status, never NULL; also for numbers that this library does not know. */
+/* A sentence for any status, never NULL, even for numbers that this library does not know. */
 GPT2_API const char *gpt2_strerror(int32_t status);
 
 /* ---------------------------------------------------------------------------------------- CPU -- */
 
-/* Groups of CPU features that kernels use.  They select speed, never results. */
+/* Groups of CPU features that kernels use.  They change the speed, never the results. */
 #define GPT2_CPU_AVX2   0x1u /* x86-64: AVX2, FMA, F16C */
 #define GPT2_CPU_AVX512 0x2u /* x86-64: AVX-512 F, BW, DQ, VL; needs GPT2_CPU_AVX2 */
 #define GPT2_CPU_NEON   0x4u /* aarch64 */
 #define GPT2_CPU_ALL    0xffffffffu
 
-/* The groups that this CPU and operating system have, of those above. */
+/* Which of these groups the CPU and the operating system support. */
 GPT2_API uint32_t gpt2_cpu_features(void);
 
 /* -------------------------------------------------------------------------------------- model -- */
 
-/* Weights and hyper-parameters, and the tokenizer where its files lie beside them. */
+/* Weights and hyper-parameters, and the tokenizer if its files are there. */
 typedef struct gpt2_model gpt2_model;
 
 /* Text to token ids and back. */
@@ -137,13 +138,13 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 GPT2_API int32_t gpt2_model_load(const char *path, const gpt2_model_params *params,
                                  gpt2_model **model);
 
-/* Frees the model and its tokenizer; NULL is ignored.  Its sessions must have been freed before. */
+/* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
 
 #define GPT2_ACT_GELU_NEW          0 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 #define GPT2_ACT_GELU              1 /* 0.5 x (1 + erf(x / sqrt(2))) */
 #define GPT2_ACT_GELU_FAST         2 /* 0.5 x (1 + tanh(0.7978845608 x (1 + 0.044715 x^2))) */
-#define GPT2_ACT_GELU_PYTORCH_TANH 3 /* the formula of gelu_new, as PyTorch's F.gelu names it */
+#define GPT2_ACT_GELU_PYTORCH_TANH 3 /* same formula as gelu_new, by PyTorch's name */
 #define GPT2_ACT_RELU              4 /* max(x, 0) */
 
 #define GPT2_TYPE_F32  0
@@ -159,12 +160,12 @@ typedef struct gpt2_model_info {
     int32_t n_head;
     int32_t n_inner;     /* width of the MLP */
     int32_t activation;  /* GPT2_ACT_* */
-    int32_t tied_head;   /* 1: lm_head is wte; 0: it has weights of its own */
-    int32_t weight_type; /* GPT2_TYPE_* of wte in the file; arithmetic is f32 always */
+    int32_t tied_head;   /* 1: lm_head is wte; 0: lm_head has its own weights */
+    int32_t weight_type; /* GPT2_TYPE_* of wte in the file; arithmetic is always f32 */
     int32_t eot_token;   /* id of <|endoftext|>, -1 if the model has none */
     float layer_norm_epsilon;
-    uint64_t n_parameters; /* numbers in the weights, a tied head counted once */
-    uint64_t memory_bytes; /* what the model occupies, its tokenizer not counted */
+    uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
+    uint64_t memory_bytes; /* memory of the model, without its tokenizer */
 } gpt2_model_info;
 
 /* Fills 'info' as far as its struct_size reaches.  Errors: GPT2_ERR_ARGUMENT. */
@@ -172,7 +173,7 @@ GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *i
 
 /*
  * The model's tokenizer, borrowed: it lives as long as the model.  NULL if the model has none.
- * Models may have more ids than their tokenizer; these decode to nothing.
+ * A model may have more ids than its tokenizer; the extra ids decode to nothing.
  */
 GPT2_API const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model);
 
@@ -334,22 +335,23 @@ GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_b
 
 /* ------------------------------------------------------------------------------------ session -- */
 
-/* One text being read and written: its KV cache, the workspace of a forward pass, its threads. */
+/* One text that is read and written: its KV cache, the workspace of a forward pass, its threads. */
 typedef struct gpt2_session gpt2_session;
 
 /*
- * The host's own pool: it calls worker(argument, i) once for each i in [0, n_workers), on any threads,
- * in any order, at the same time or one after another, and returns when all of them have returned.
- * No worker waits for another.  Work that is not done then, because the host ran fewer of them, is
- * done by the caller.  With OpenMP:
+ * The host's own thread pool.  It calls worker(argument, i) once for each i in [0, n_workers), on any
+ * threads, in any order, at the same time or one after another, and returns when all calls have
+ * returned.  No worker waits for another.  If the host runs fewer of them, the caller does the work
+ * that is left.  With OpenMP:
  *
  *     #pragma omp parallel for schedule(static, 1)
  *     for (int32_t i = 0; i < n_workers; i++)
  *         worker(argument, i);
  *
- * Runs, many times in each gpt2_forward(), on the thread that called that, in the floating-point
- * state of that call; workers enter and leave the library's.  It must not call functions on its
- * session, but gpt2_session_cancel(), and it must return, as a gpt2_tap_callback.
+ * Each gpt2_forward() calls it many times, on the thread and in the floating-point state of the
+ * caller of gpt2_forward().  Workers set the library's floating-point state and restore the one
+ * before.  It must not call functions on its session except gpt2_session_cancel().  It must return,
+ * as a gpt2_tap_callback must.
  */
 typedef void (*gpt2_parallel_for)(void *user, int32_t n_workers,
                                   void (*worker)(void *argument, int32_t index), void *argument);
@@ -358,36 +360,36 @@ typedef struct gpt2_session_params {
     uint32_t struct_size; /* set by gpt2_session_params_init() */
     uint32_t cpu_mask;    /* GPT2_CPU_* groups the kernels may use; default GPT2_CPU_ALL */
     int32_t n_threads;    /* 1..256, the caller's included; 0: one per CPU; default 1 */
-    int32_t n_ctx;        /* positions the text may reach; the model's n_positions if that is less,
-                             or if this is 0 (default); gpt2_session_n_ctx() tells */
-    int32_t n_batch;      /* rows of one internal step, 1..65536; default 256 */
-    int32_t n_logit_rows; /* most rows of logits kept by one gpt2_forward(), default 1; as many as
-                             the context has positions if it is more */
+    int32_t n_ctx;        /* max positions of the text; 0 (default), or more than the model's
+                             n_positions: n_positions.  gpt2_session_n_ctx() returns the result */
+    int32_t n_batch;      /* max rows of one internal step, 1..65536; default 256 */
+    int32_t n_logit_rows; /* max rows of logits that one gpt2_forward() keeps; default 1.  More than
+                             the context has positions means all of them */
     char *errbuf;         /* optional: receives one line of detail on failure */
     size_t errbuf_size;   /* bytes in errbuf */
-    gpt2_parallel_for parallel_for; /* optional: runs up to n_threads workers, never with 1; the
-                                       session then starts no threads */
-    void *parallel_for_user;        /* what parallel_for gets */
+    gpt2_parallel_for parallel_for; /* optional: runs up to n_threads workers; the session then
+                                       starts no threads.  Not called if n_threads is 1 */
+    void *parallel_for_user;        /* the 'user' that parallel_for gets */
 } gpt2_session_params;
 
 /* As gpt2_model_params_init(). */
 GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t struct_size);
 
 /*
- * gpt2_session_create() makes a session over 'model', which must outlive it: one allocation, and
- * n_threads - 1 threads, unless there is a parallel_for.  They sleep while the session is idle; a call
- * wakes no more of them than there were CPUs for when it was made.
+ * gpt2_session_create() makes a session over 'model', which must outlive it.  It makes one allocation
+ * and starts n_threads - 1 threads, or none if there is a parallel_for.  The threads sleep while the
+ * session is idle.  A call wakes only as many threads as there were CPUs for when the session was made.
  * The caller frees it with gpt2_session_free().  Errors: GPT2_ERR_MEMORY, _THREAD, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,
                                      gpt2_session **session);
 
 /*
- * The same in the caller's memory: gpt2_session_size() stores how many bytes a session of these
- * params needs with this library, and gpt2_session_init() makes it in 'memory', of 'memory_bytes'
- * bytes, at any alignment and with any content.  The memory stays where it is while the session is in
- * use, and must not be used again before gpt2_session_free(), which ends the threads and leaves the
- * memory to the caller.  If n_threads is 0, the size depends on the CPUs there are at that moment.
+ * The same in the caller's memory.  gpt2_session_size() stores how many bytes a session of these
+ * params needs with this library.  gpt2_session_init() makes the session in 'memory', which has
+ * 'memory_bytes' bytes, any alignment and any content.  Do not move or reuse the memory before
+ * gpt2_session_free(), which ends the threads and frees nothing.  If n_threads is 0, the size depends
+ * on how many CPUs there are at that moment.
  * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
  * _THREAD, _ARGUMENT.
  */
@@ -399,40 +401,45 @@ GPT2_API int32_t gpt2_session_init(const gpt2_model *model, const gpt2_session_p
 /* Ends the threads and frees the session; NULL is ignored. */
 GPT2_API void gpt2_session_free(gpt2_session *session);
 
-/* Starts a new, empty text, and takes back a gpt2_session_cancel() that has ended no call yet. */
+/* Starts a new, empty text, and withdraws a gpt2_session_cancel() that has not ended a call yet. */
 GPT2_API int32_t gpt2_session_reset(gpt2_session *session);
 
-/* Positions filled so far, which is also the position of the next token; 0 for NULL. */
+/* How many positions are filled, which is also the position of the next token; 0 for NULL. */
 GPT2_API int32_t gpt2_session_position(const gpt2_session *session);
 
-/* Positions the text may reach; 0 for NULL. */
+/* Max positions of the text; 0 for NULL. */
 GPT2_API int32_t gpt2_session_n_ctx(const gpt2_session *session);
 
-/* The kernels in use: "scalar", "avx2", "avx512" or "neon"; "" for NULL. */
+/*
+ * One word for the kernels in use: "scalar", "avx2", "avx512" or "neon"; "" for NULL.  If they come
+ * from several instruction sets, it is the name of the largest set among them.
+ */
 GPT2_API const char *gpt2_session_kernels(const gpt2_session *session);
 
 /* One line about the last call on this session if it failed, else ""; valid until the next. */
 GPT2_API const char *gpt2_session_error(const gpt2_session *session);
 
 /*
- * gpt2_session_cancel() makes the gpt2_forward() that is running, or else the next one, return
- * GPT2_ERR_CANCELLED soon.  The one call that any thread, or a signal handler, may make on a session
- * in use.
+ * gpt2_session_cancel() makes the running gpt2_forward(), or the next one if none runs, return
+ * GPT2_ERR_CANCELLED soon.  It ends one call.  This is the one function that any thread, or a signal
+ * handler, may call on a session in use.
  */
 GPT2_API void gpt2_session_cancel(gpt2_session *session);
 
-/* The monotonic clock that deadlines are read on (CLOCK_MONOTONIC), in nanoseconds. */
+/* The monotonic clock that deadlines use (CLOCK_MONOTONIC), in nanoseconds. */
 GPT2_API uint64_t gpt2_clock_ns(void);
 
 /*
- * From now on a gpt2_forward() that runs when gpt2_clock_ns() has reached 'deadline_ns' returns
- * GPT2_ERR_DEADLINE soon; 0 takes the deadline away.
+ * From now on, a gpt2_forward() that still runs when gpt2_clock_ns() reaches 'deadline_ns' returns
+ * GPT2_ERR_DEADLINE soon.  0 removes the deadline.  A deadline ends one call: a call that fails after
+ * the deadline has passed removes it.
  */
 GPT2_API int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns);
 
 /*
- * To be called in the child of fork(), where the session's threads do not exist, before any other
- * call: the child's copy forgets them and runs on one thread.  Sessions of one thread need no call.
+ * Call this in the child of fork() before any other call on the session: the threads of the session
+ * do not exist there.  The child's copy then runs on one thread.  Sessions of one thread do not need
+ * this call.
  */
 GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
 
@@ -441,12 +448,12 @@ GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
  *
  *   tokens        borrowed for the call, each in [0, n_vocab)
  *   n_tokens      1 or more; a text without a prompt begins with <|endoftext|>, the model's eot_token
- *   n_logit_rows  logits are computed and kept for the last so many of these tokens: 1 to choose the
- *                 next token, n_tokens to score a text, 0 for none; larger than n_tokens: all.
- *                 At most the session's n_logit_rows.
+ *   n_logit_rows  how many of the last tokens get logits, which are kept: 1 to choose the next token,
+ *                 n_tokens to score a text, 0 for none.  More than n_tokens means all of them.  The
+ *                 max is the session's n_logit_rows.
  *
- * Errors: GPT2_ERR_TOKEN, _CONTEXT, _ARGUMENT, _CANCELLED, _DEADLINE; the text stays as it was, and
- * so do the logits unless the pass had begun.
+ * Errors: GPT2_ERR_TOKEN, _CONTEXT, _ARGUMENT, _CANCELLED, _DEADLINE.  The text stays as it was.  The
+ * kept logits stay, too, unless the forward pass had begun.
  */
 GPT2_API int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_tokens,
                               size_t n_logit_rows);
@@ -454,24 +461,24 @@ GPT2_API int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size
 #define GPT2_LAST_ROW (-1)
 
 /*
- * gpt2_session_logits() stores in '*logits' where the n_vocab logits of one row lie.
+ * gpt2_session_logits() stores in '*logits' the address of the n_vocab logits of one row.
  * 'row' counts the tokens of the last gpt2_forward() from 0, or is GPT2_LAST_ROW.
- * The kept rows lie one after another, n_vocab floats each; they are the session's, valid until its
- * next call that is not gpt2_session_logits().
- * Errors: GPT2_ERR_ROW if those logits were not asked for, _ARGUMENT.
+ * The kept rows follow each other in memory, n_vocab floats each.  The session owns them; they are
+ * valid until its next call that is not gpt2_session_logits().
+ * Errors: GPT2_ERR_ROW if the logits of this row were not asked for, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_logits(gpt2_session *session, int32_t row, const float **logits);
 
 typedef struct gpt2_sample_params {
     uint32_t struct_size; /* set by gpt2_sample_params_init() */
-    float temperature; /* >= 0; below 1e-6: the largest logit, the lowest id on ties; default 1 */
+    float temperature; /* >= 0; default 1.  Below 1e-6: the largest logit, the lowest id on ties */
     int32_t top_k;     /* keep the k largest logits; 0 (default): all */
-    float top_p;       /* keep the smallest set of the likeliest tokens whose probabilities reach
-                             top_p, at least one; 1 (default): all */
+    float top_p;       /* keep the smallest set of the most probable tokens whose probabilities add
+                             up to top_p or more, at least one token; 1 (default): all */
     uint64_t seed;     /* key of the random numbers; default 0 */
     uint64_t stream;   /* a second key, for several texts with one seed; default 0 */
-    int64_t position;  /* index in the whole text of the token to draw, for a text that has been
-                             cut at its front; -1 (default): the row's own position + 1 */
+    int64_t position;  /* index in the whole text of the token to draw; -1 (default): the position
+                             of the row + 1.  Set it if the front of the text was cut off */
 } gpt2_sample_params;
 
 /* As gpt2_model_params_init(). */
@@ -479,14 +486,14 @@ GPT2_API int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t stru
 
 /*
  * gpt2_sample() draws a token from softmax(logits / temperature) of one row, cut to top_k and then
- * to top_p, in the order and meaning of Hugging Face's generate().  'row' as in
- * gpt2_session_logits().  One (seed, stream, position) always draws the same number, so a text can
- * be reproduced from the middle.
+ * to top_p, in the order and with the meaning of Hugging Face's generate().  'row' is as in
+ * gpt2_session_logits().  The same (seed, stream, position) always draws the same number, so a text
+ * can be reproduced from any point.
  *
  *   params   NULL for the defaults
  *   id       receives the token
  *
- * Does not change the text: pass the id to gpt2_forward() for that.
+ * It does not change the text: pass the id to gpt2_forward() for that.
  * Errors: GPT2_ERR_ROW, _NONFINITE, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
@@ -495,12 +502,15 @@ GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_samp
 /* --------------------------------------------------------------------------------------- taps -- */
 
 /*
- * Points inside the forward pass where a caller can read, and change, the activations.  t is the
- * number of new tokens, past the positions before them.
+ * Points inside the forward pass where a caller can read and change the activations.  In the shapes,
+ * t is the number of new tokens and past the number of positions before them.  n_kv_head is the
+ * number of key and value heads.  In all models that load now each query head has its own key and
+ * value head, so qkv is [t, 3 n_embd].
  */
-#define GPT2_TAP_EMBED    0 /* embed             [t, n_embd]     wte[id] + wpe[position] */
-#define GPT2_TAP_LN_1     1 /* h.N.ln_1          [t, n_embd]     first norm */
-#define GPT2_TAP_ATTN_QKV 2 /* h.N.attn.qkv      [t, 3 n_embd]   c_attn: q, k, v side by side */
+#define GPT2_TAP_EMBED 0 /* embed             [t, n_embd]     wte[id] + wpe[position] */
+#define GPT2_TAP_LN_1  1 /* h.N.ln_1          [t, n_embd]     first norm */
+#define GPT2_TAP_ATTN_QKV \
+    2 /* h.N.attn.qkv      [t, (n_head + 2 n_kv_head) head_dim]   c_attn: q, k, v side by side */
 #define GPT2_TAP_ATTN_SCORES \
     3 /* h.N.attn.scores   [n_head, t, past + t]   q.k scaled, -inf masked */
 #define GPT2_TAP_ATTN_PROBS 4  /* h.N.attn.probs    [n_head, t, past + t]   softmax of the scores */
@@ -519,43 +529,44 @@ GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_samp
 #define GPT2_TAP_ALL       0x3fffu
 
 /*
- * One piece of an activation.  Rows are tokens; a step of n_batch rows makes one piece, the scores
- * and probs of one head come in pieces of at most 64 rows.  ln_f and logits come for the rows whose
- * logits were asked for.
+ * One part of an activation.  Rows are tokens.  A step of up to n_batch rows shows one part; the
+ * scores and probs of each head come in parts of at most 64 rows.  ln_f and logits are shown only for
+ * the rows whose logits were asked for.
  */
 typedef struct gpt2_tap {
-    uint32_t struct_size;   /* what this library knows: more fields may follow in a newer one */
+    uint32_t struct_size;   /* as this library knows it; a newer library may have more fields */
     int32_t kind;           /* GPT2_TAP_* */
     int32_t layer;          /* from 0; -1 for embed, ln_f and logits */
     int32_t head;           /* from 0 for scores and probs; else -1 */
-    int32_t first_row;      /* the piece's first token, counted in this gpt2_forward() */
+    int32_t first_row;      /* the part's first token, counted in this gpt2_forward() */
     int32_t first_position; /* the same token's position in the text */
     int32_t n_rows;
-    int32_t n_columns; /* for scores and probs: first_position + n_rows; every later column is
-                               masked for every row of the piece */
+    int32_t n_columns; /* for scores and probs: first_position + n_rows; all later columns are
+                               masked in every row of the part */
     size_t row_stride; /* floats from one row to the next */
     float *data;       /* [n_rows, n_columns], valid during the callback; may be changed */
 } gpt2_tap;
 
 /*
- * Runs on the thread that called gpt2_forward(), in the floating-point state of that call.
- * Non-zero ends the call with GPT2_ERR_CANCELLED.  It must return: no C++ exception, Rust panic or
- * longjmp() may leave it.
+ * Runs on the thread that called gpt2_forward(), in the floating-point state of the caller.
+ * A result other than 0 ends the call with GPT2_ERR_CANCELLED.  The callback must return: no C++
+ * exception, Rust panic or longjmp() may leave it.
  */
 typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
 
 /*
- * gpt2_session_set_tap() calls 'callback' at every point whose GPT2_TAP_BIT is in 'kinds', from the
- * next gpt2_forward() on; NULL or 0 switches taps off, and then they cost nothing.  A callback that
- * changes nothing changes no bit of any result.  It must not call functions on its session.
+ * gpt2_session_set_tap() sets the callback for every point whose GPT2_TAP_BIT is in 'kinds', from the
+ * next gpt2_forward() on.  NULL or 0 switches taps off; then they cost nothing.  A callback that
+ * changes no data changes no bit of any result.  It must not call functions on its session except
+ * gpt2_session_cancel(): while gpt2_forward() runs, they fail with GPT2_ERR_ARGUMENT.
  * Errors: GPT2_ERR_ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_set_tap(gpt2_session *session, gpt2_tap_callback callback, void *user,
                                       uint32_t kinds);
 
 /*
- * gpt2_tap_name() writes the name of a point, such as "h.3.attn.qkv", with its NUL: 32 bytes are
- * always enough.  'layer' is ignored for points outside the blocks.
+ * gpt2_tap_name() writes the name of a point, such as "h.3.attn.qkv", and a NUL; 32 bytes are always
+ * enough.  'layer' is ignored for points outside the blocks.
  * Errors: GPT2_ERR_ARGUMENT, _BUFFER.
  */
 GPT2_API int32_t gpt2_tap_name(int32_t kind, int32_t layer, char *name, size_t capacity);
