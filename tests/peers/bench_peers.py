@@ -20,6 +20,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -248,26 +249,28 @@ def section(seconds, engines, differences, absent, threads):
     said = "; ".join(f"{name} {d:.0e}" for name, d in differences.items())
     lines = [
         f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
-        "shape of the 124M model, all F32, but for llama.cpp's KV cache, which is F16 as it is by "
-        "default. Ratio: the libgpt2 of this commit over the peer, so more "
-        f"than 1 is faster; the median of {n_rounds} rounds in which all were measured in turns.",
+        "shape of the 124M model. All are F32, except llama.cpp's KV cache, which is F16 by default. "
+        "Ratio: the speed of libgpt2 at this commit over the peer's, so more than 1 means that libgpt2 is "
+        f"faster. It is the median of {n_rounds} rounds in which all were measured in turns.",
         "", "Versions: " + "; ".join(versions) + "."]
     lines += table(seconds, engines, threads)
-    lines += ["", "Prefill gives the logits of the last token; decode those of each, and nothing is "
-              "sampled. `decode, 32 texts`: tokens of all of them together; libgpt2 runs its sessions "
-              "one after the other, llama.cpp all in one batch, and – was not measured. Of two "
-              "builds of llama.cpp each row has the faster one.",
-              "", f"Before, the logits after 200 tokens at once and 8 one by one were compared; largest "
-              f"difference from libgpt2's over the largest logit: {said or 'no peer'}."]
+    lines += ["", "Prefill computes the logits of the last token, decode those of each token; nothing is "
+              "sampled. `decode, 32 texts` counts the tokens of all texts together: libgpt2 runs its "
+              "sessions one after the other, llama.cpp runs all in one batch; – was not measured. "
+              "Each row has the faster of the two builds of llama.cpp.",
+              "", "Before the measurement, the logits after 200 tokens at once and 8 one by one were "
+              "compared. The largest difference from libgpt2's, over the largest logit: "
+              f"{said or 'no peer'}."]
     for line in absent:
         lines += ["", f"Left out: {line}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line if line[:1] in ("", "|") else textwrap.fill(
+        line, 100, break_long_words=False, break_on_hyphens=False) for line in lines) + "\n"
 
 
 def write_section(path, text):
     """Puts `text` between the marks of the file, and leaves the rest of it as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = path.read_text() if path.exists() else f"# Performance\n\n## Beside others\n\n{BEGIN}\n{END}\n"
+    old = path.read_text() if path.exists() else f"# Performance\n\n## Beside other programs\n\n{BEGIN}\n{END}\n"
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
