@@ -190,8 +190,9 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'; other files
- * need not be there.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'.  It reads no other
+ * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json name
+ * are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
@@ -207,28 +208,41 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * gpt2_tokenizer_token_bytes() stores where the bytes of token 'id' lie; they are not NUL-terminated and need
- * not be whole UTF-8 characters.  Borrowed: valid as long as the tokenizer.  An id that the
- * vocabulary leaves out has no bytes; '*bytes' is then not NULL.  Ids are valid below
- * gpt2_tokenizer_n_vocab(), and for a model's tokenizer below the model's n_vocab if that is more.
- * Errors: GPT2_ERR_TOKEN, _ARGUMENT.
+ * 1 if vocab.json has the token 'id', but no merge makes it, and it is neither a single byte nor
+ * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is encoded
+ * as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
+ */
+GPT2_API int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id);
+
+/*
+ * gpt2_tokenizer_token_bytes() stores in '*bytes' a pointer to the bytes of token 'id'.  They are not
+ * NUL-terminated and may be only a part of a UTF-8 character.  The pointer is borrowed: it is valid
+ * as long as the tokenizer.  Ids that the vocabulary leaves out have no bytes; '*bytes' is then not
+ * NULL.  Ids are valid below gpt2_tokenizer_n_vocab(); for a model's tokenizer also those below the
+ * model's n_vocab.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id,
                                             const char **bytes, size_t *n_bytes);
 
 /*
  * gpt2_decode() writes the bytes of 'n_ids' tokens one after another, without a NUL.
- * '*n_bytes' receives how many bytes they are, also when GPT2_ERR_BUFFER says that 'capacity' is
- * too small (then 'text' is not to be read; it may be NULL if 'capacity' is 0).
+ *
+ *   text      receives the bytes; may be NULL if 'capacity' is 0
+ *   n_bytes   receives the number of bytes, also if GPT2_ERR_BUFFER says that 'capacity' is too small;
+ *             do not read 'text' then
+ *   errbuf    optional, NULL if 'errbuf_size' is 0: receives one line of detail on failure, such as
+ *             "id 3 is 70000, wanted 0 to 50256", and "" on success; NUL-terminated
+ *
  * decode(encode(x)) == x for every x, UTF-8 or not.  Errors: GPT2_ERR_BUFFER, _TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
-                             char *text, size_t capacity, size_t *n_bytes);
+                             char *text, size_t capacity, size_t *n_bytes, char *errbuf,
+                             size_t errbuf_size);
 
-/* Between the calls of gpt2_decode_part(): {0} at the beginning of a text. */
+/* What gpt2_decode_part() keeps between its calls: {0} at the beginning of a text. */
 typedef struct gpt2_decode_state {
     uint32_t n_held; /* 0 to 3 */
-    uint8_t held[4]; /* the first bytes of a character whose others are to come */
+    uint8_t held[4]; /* the first bytes of a character; the others come later */
 } gpt2_decode_state;
 
 /* For 'flags' of gpt2_decode_part(): more tokens follow. */
@@ -237,32 +251,34 @@ typedef struct gpt2_decode_state {
 /*
  * gpt2_decode_part() is gpt2_decode() for tokens that come one by one, or a few at a time.  With
  * GPT2_DECODE_MORE it writes whole UTF-8 characters: the bytes of an unfinished one, at most 3, wait
- * in 'state' for the next call.  A call without the flag (n_ids may be 0) writes all that is left and
- * makes 'state' ready for another text.
+ * in 'state' for the next call.  A call without the flag (n_ids may be 0) writes the waiting bytes
+ * too and makes 'state' ready for another text.
  *
  *     while (generate(&id))
- *         gpt2_decode_part(tokenizer, &state, &id, 1, GPT2_DECODE_MORE, text, sizeof text, &n_bytes);
- *     gpt2_decode_part(tokenizer, &state, NULL, 0, 0, text, sizeof text, &n_bytes);
+ *         gpt2_decode_part(tokenizer, &state, &id, 1, GPT2_DECODE_MORE, text, sizeof text, &n_bytes,
+ *                          NULL, 0);
+ *     gpt2_decode_part(tokenizer, &state, NULL, 0, 0, text, sizeof text, &n_bytes, NULL, 0);
  *
- * All that is written makes the text of gpt2_decode(); bytes that can become no character are written
- * as they are.  The tokens' own bytes and 3 more always suffice for 'capacity'; what 'text' holds
- * behind '*n_bytes' is not to be read.  A call that fails leaves 'state' as it was; one that returns
- * GPT2_OK has taken its tokens, also where it wrote nothing yet.
+ * The calls together write the text of gpt2_decode().  Bytes that are not UTF-8 are written as they
+ * are.  A 'capacity' of the tokens' own bytes and 3 more is always enough.  Do not read 'text' behind
+ * '*n_bytes'.  A call that fails leaves 'state' as it was.  A call that returns GPT2_OK has consumed
+ * its tokens, even if it writes nothing.  'errbuf' is as in gpt2_decode().
  * Errors: GPT2_ERR_BUFFER ('*n_bytes' receives the capacity it needs), _TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
                                   const int32_t *ids, size_t n_ids, uint32_t flags, char *text,
-                                  size_t capacity, size_t *n_bytes);
+                                  size_t capacity, size_t *n_bytes, char *errbuf,
+                                  size_t errbuf_size);
 
-/* The workspace of encoding: as many encoders as threads that encode, over one tokenizer. */
+/* The workspace of encoding: one for each thread that encodes; they may share a tokenizer. */
 typedef struct gpt2_encoder gpt2_encoder;
 
 typedef struct gpt2_encoder_params {
     uint32_t struct_size;   /* set by gpt2_encoder_params_init() */
     uint32_t reserved;      /* 0 */
-    size_t max_piece_bytes; /* longest piece of text, such as one word or one run of
-                                 spaces, that can be encoded; default 65536.  The length of a text
-                                 is always enough for it.  Memory: about 19 bytes for each. */
+    size_t max_piece_bytes; /* the longest piece that can be encoded; default 65536.  A text is cut
+                               into pieces, such as one word or one run of spaces, so the length
+                               of the text is always enough.  Memory: about 19 bytes for each. */
     char *errbuf;           /* optional: receives one line of detail on failure */
     size_t errbuf_size;     /* bytes in errbuf */
 } gpt2_encoder_params;
@@ -279,9 +295,9 @@ GPT2_API int32_t gpt2_encoder_create(const gpt2_tokenizer *tokenizer,
 
 /*
  * The same in the caller's memory: gpt2_encoder_size() stores how many bytes an encoder of these
- * params needs with this library, and gpt2_encoder_init() makes it in 'memory', of 'memory_bytes'
- * bytes, at any alignment and with any content.  The memory stays where it is while the encoder is in
- * use; gpt2_encoder_free() then frees nothing and need not be called.
+ * params needs with this library, and gpt2_encoder_init() makes it in memory[memory_bytes], of any
+ * alignment and content.  The memory must stay in place while the encoder is in use.  For such an
+ * encoder gpt2_encoder_free() does nothing, and need not be called.
  * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
  * _ARGUMENT.
  */
@@ -293,41 +309,43 @@ GPT2_API int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer,
 /* NULL is ignored. */
 GPT2_API void gpt2_encoder_free(gpt2_encoder *encoder);
 
-/* One line about the last call on this encoder if it failed, else ""; valid until the next. */
+/* One line of detail if the last call on this encoder failed, else ""; valid until the next call. */
 GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
 /*
- * Forgets the parts of a text that has not ended: to be called before another text, if a part of this
- * one failed with GPT2_ERR_PIECE or _TOKEN or will not come.  Errors: GPT2_ERR_ARGUMENT.
+ * Discards a partly encoded text, so that another one can begin.  Call it if a part failed with
+ * GPT2_ERR_PIECE or _TOKEN, or if the last part will not come.  Errors: GPT2_ERR_ARGUMENT.
  */
 GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
 
 /* For 'flags' of gpt2_encode(). */
-#define GPT2_ENCODE_SPECIAL 0x1u /* "<|endoftext|>" is that one token, not 13 characters */
-#define GPT2_ENCODE_MORE    0x2u /* the text goes on in the next call */
+#define GPT2_ENCODE_SPECIAL 0x1u /* "<|endoftext|>" becomes that one token, not plain text */
+#define GPT2_ENCODE_MORE    0x2u /* the text continues in the next call */
 
 /*
  * gpt2_encode() turns text into token ids, the ids of GPT-2's byte-level BPE.
  *
  *   text      'n_bytes' bytes of any content, UTF-8 or not, NULs included; NULL if n_bytes is 0
- *   ids       receives up to 'capacity' ids; n_bytes of them always suffice for a whole text
- *   n_ids     receives how many ids there are, also when it fails with GPT2_ERR_BUFFER
- *             (then 'ids' is not to be read; it may be NULL if 'capacity' is 0: a count)
+ *   ids       receives up to 'capacity' ids; a whole text never needs more than n_bytes ids; may be
+ *             NULL if 'capacity' is 0, to count
+ *   n_ids     receives the number of ids, also if GPT2_ERR_BUFFER says that 'capacity' is too small;
+ *             do not read 'ids' then
  *
- * A long text may come in parts, cut anywhere: all with GPT2_ENCODE_MORE but the last, which may be
- * empty, and with the same other flags.
+ * A long text may come in parts, cut anywhere.  Each part but the last has the flag GPT2_ENCODE_MORE;
+ * the last may be empty.  The other flags are the same for all parts.
  *
  *     while ((n_bytes = fread(text, 1, sizeof text, file)) > 0)
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
- * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, so that a call
- * may give no ids, or up to n_bytes + max_piece_bytes + 64.  The ids of all calls together are those
- * of the whole text.  A call that fails has taken nothing: with more room, the same call gives its
- * ids.  A call that returns GPT2_OK has taken its part, also where 'capacity' is 0.
+ * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes.  So a call may
+ * give no ids, or up to n_bytes + max_piece_bytes + 64.  The calls together give the ids of the whole
+ * text.  A call that fails consumes no bytes: the same call with more room gives the ids.  If a call
+ * returns GPT2_OK, the bytes are consumed even if no id is written.
  *
- * Where the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.
- * Time grows as n log n at worst, whatever the bytes.  Does not allocate.
+ * If the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.  Other added tokens are
+ * always encoded as plain text: see gpt2_tokenizer_is_added().
+ * Time grows as n log n at worst, for any bytes.  Does not allocate.
  * Errors: GPT2_ERR_BUFFER, _PIECE, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
  */
 GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes,

@@ -37,12 +37,13 @@ static enum outcome print_bytes(const char *bytes, size_t n_bytes)
 static enum outcome print_decoded(struct printer *printer, const int32_t *ids, size_t n_ids,
                                   uint32_t flags)
 {
+    char detail[GPT2_ERRBUF_BYTES];
     size_t n_bytes;
     int32_t status;
 
     while ((status = gpt2_decode_part(printer->tokenizer, &printer->state, ids, n_ids, flags,
-                                      printer->text, printer->capacity, &n_bytes)) ==
-           GPT2_ERR_BUFFER) {
+                                      printer->text, printer->capacity, &n_bytes, detail,
+                                      sizeof detail)) == GPT2_ERR_BUFFER) {
         char *text = realloc(printer->text, n_bytes);
 
         if (text == NULL)
@@ -50,7 +51,8 @@ static enum outcome print_decoded(struct printer *printer, const int32_t *ids, s
         printer->text = text;
         printer->capacity = n_bytes;
     }
-    return status == GPT2_OK ? print_bytes(printer->text, n_bytes) : complain_status(status, NULL);
+    return status == GPT2_OK ? print_bytes(printer->text, n_bytes)
+                             : complain_status(status, detail);
 }
 
 static enum outcome print_id(struct printer *printer, int32_t id)

@@ -11,6 +11,8 @@
 #include "options.h"
 #include "setup.h"
 
+#define ADDED_SHOWN 4 /* names of added tokens */
+
 static const char *activation_name(int32_t activation)
 {
     static const char *const names[] = {
@@ -59,13 +61,50 @@ static void print_number(const char *key, int64_t value)
     printf(KEY_FORMAT "%" PRId64 "\n", key, value);
 }
 
+/* A token's bytes, at most 40; control bytes are shown as '?'. */
+static void print_token(const gpt2_tokenizer *tokenizer, int32_t id)
+{
+    const char *bytes;
+    size_t n_bytes;
+
+    if (gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes) != GPT2_OK)
+        return;
+    for (size_t i = 0; i < n_bytes && i < 40; i++)
+        putchar((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f ? '?' : bytes[i]);
+}
+
 static void print_word(const char *key, const char *value)
 {
     printf(KEY_FORMAT "%s\n", key, value);
 }
 
+<<<<<<< HEAD
 static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
                        const char *kernels)
+=======
+/* The tokens that encoding never gives: their number and the first few. */
+static void print_added(const gpt2_tokenizer *tokenizer)
+{
+    int32_t n_added = 0, n_shown = 0, n_vocab = gpt2_tokenizer_n_vocab(tokenizer);
+
+    for (int32_t id = 0; id < n_vocab; id++)
+        n_added += gpt2_tokenizer_is_added(tokenizer, id);
+    if (n_added == 0)
+        return;
+    printf(KEY_FORMAT "%d, encoded as plain text:", "added_tokens", (int)n_added);
+    for (int32_t id = 0; id < n_vocab && n_shown < ADDED_SHOWN; id++) {
+        if (gpt2_tokenizer_is_added(tokenizer, id)) {
+            printf("%s ", n_shown > 0 ? "," : "");
+            print_token(tokenizer, id);
+            n_shown++;
+        }
+    }
+    printf("%s\n", n_added > n_shown ? ", ..." : "");
+}
+
+static void print_info(const struct options *options, const char *path, const gpt2_model *model,
+                       const gpt2_model_info *info)
+>>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
 
@@ -86,6 +125,7 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
         printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
     else
         print_word("tokenizer", "none");
+    print_added(tokenizer);
     if (info->eot_token >= 0)
         print_number("endoftext", info->eot_token);
     else

@@ -10,6 +10,8 @@
 
 #include "messages.h"
 
+#define ADDED_SEARCHED 64 /* added tokens that are looked for in a text */
+
 static enum outcome read_stream(struct bytes *bytes, FILE *file, const char *name)
 {
     size_t capacity = 0;
@@ -103,7 +105,7 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
             int shown = length < 40 ? (int)length : 40;
 
             free(data);
-            if (!is_number)
+            if (!is_number || n_vocab == INT32_MAX)
                 return complain(OUTCOME_FAILED, "%s: '%.*s' is not a token id", origin, shown,
                                 text + at);
             return complain(OUTCOME_FAILED, "%s: token %.*s is outside the vocabulary of %d",
@@ -121,10 +123,53 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
     return OUTCOME_DONE;
 }
 
+<<<<<<< HEAD
 /* Encodes with room for pieces of 'piece' bytes.  Reports errors, but not GPT2_ERR_PIECE: the caller
    then tries again with more room. */
+=======
+static bool contains(const char *text, size_t n_bytes, const char *token, size_t n_token)
+{
+    const char *end = text + n_bytes;
+
+    while ((size_t)(end - text) >= n_token) {
+        const char *found = memchr(text, token[0], (size_t)(end - text) - n_token + 1);
+
+        if (found == NULL)
+            return false;
+        if (memcmp(found, token, n_token) == 0)
+            return true;
+        text = found + 1;
+    }
+    return false;
+}
+
+/* Notes the first of up to ADDED_SEARCHED added tokens whose text is in 'text'. */
+static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes)
+{
+    int32_t n_vocab = gpt2_tokenizer_n_vocab(tokenizer), n_searched = 0;
+
+    for (int32_t id = 0; id < n_vocab && n_searched < ADDED_SEARCHED; id++) {
+        const char *token;
+        size_t n_token;
+
+        if (!gpt2_tokenizer_is_added(tokenizer, id) ||
+            gpt2_tokenizer_token_bytes(tokenizer, id, &token, &n_token) != GPT2_OK)
+            continue;
+        n_searched++;
+        if (contains(text, n_bytes, token, n_token)) {
+            note(
+                "the text contains the added token %.*s: it is encoded as plain text, not as id %d",
+                n_token < 40 ? (int)n_token : 40, token, (int)id);
+            return;
+        }
+    }
+}
+
+/* Encodes with room for pieces of up to 'max_piece_bytes' bytes.  The only status it leaves unreported is
+   GPT2_ERR_PIECE: the caller tries again with more. */
+>>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
 static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
-                      uint32_t flags, size_t piece, int32_t *ids, size_t *n_ids)
+                      uint32_t flags, size_t max_piece_bytes, int32_t *ids, size_t *n_ids)
 {
     gpt2_encoder_params params;
     gpt2_encoder *encoder;
@@ -132,7 +177,7 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
     int32_t status;
 
     gpt2_encoder_params_init(&params, sizeof params);
-    params.max_piece_bytes = piece;
+    params.max_piece_bytes = max_piece_bytes;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     status = gpt2_encoder_create(tokenizer, &params, &encoder);
@@ -151,7 +196,7 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
                         size_t n_bytes, bool special)
 {
     uint32_t flags = special ? GPT2_ENCODE_SPECIAL : 0;
-    size_t piece = 1 << 20;
+    size_t max_piece_bytes = 1 << 20;
     int32_t *data;
     int32_t status;
 
@@ -164,20 +209,21 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
     if (data == NULL)
         return complain_memory();
     do {
-        if (piece > n_bytes)
-            piece = n_bytes;
-        status = encode(tokenizer, text, n_bytes, flags, piece, data, &ids->count);
-        if (status == GPT2_ERR_PIECE && piece == n_bytes) {
+        if (max_piece_bytes > n_bytes)
+            max_piece_bytes = n_bytes;
+        status = encode(tokenizer, text, n_bytes, flags, max_piece_bytes, data, &ids->count);
+        if (status == GPT2_ERR_PIECE && max_piece_bytes == n_bytes) {
             complain_status(status, NULL);
             break;
         }
-        piece = piece > SIZE_MAX / 8 ? n_bytes : piece * 8;
+        max_piece_bytes = max_piece_bytes > SIZE_MAX / 8 ? n_bytes : max_piece_bytes * 8;
     } while (status == GPT2_ERR_PIECE);
     if (status != GPT2_OK) {
         free(data);
         ids->count = 0;
         return OUTCOME_FAILED;
     }
+    note_added(tokenizer, text, n_bytes);
     ids->data = data;
     return OUTCOME_DONE;
 }

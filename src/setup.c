@@ -53,6 +53,13 @@ enum outcome model_path(const struct options *options, char path[PATH_BYTES])
                     path);
 }
 
+bool model_is_present(const struct options *options)
+{
+    char path[PATH_BYTES];
+
+    return model_path(options, path) == OUTCOME_DONE && is_model(path);
+}
+
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info)
 {
     gpt2_model_params params;

@@ -61,11 +61,38 @@ static enum outcome write_text(const gpt2_tokenizer *tokenizer, const struct ids
         enum outcome outcome;
 
         if (status != GPT2_OK)
-            return complain_status(status, NULL);
+            continue; /* an id that only the model has: no bytes */
         outcome = output_write(bytes, n_bytes);
         if (outcome != OUTCOME_DONE)
             return outcome;
     }
+    return OUTCOME_DONE;
+}
+
+/*
+ * Checks ids against the vocabulary.  A model may have more ids than its tokenizer; these are nothing
+ * in a text.  How many it has, only the model knows; it is loaded only for such ids.
+ */
+static enum outcome check_ids(const struct options *options, const gpt2_tokenizer *tokenizer,
+                              const struct ids *ids, const char *origin)
+{
+    int32_t n_vocab = gpt2_tokenizer_n_vocab(tokenizer), largest = 0;
+
+    for (size_t i = 0; i < ids->count; i++)
+        largest = ids->data[i] > largest ? ids->data[i] : largest;
+    if (largest >= n_vocab && model_is_present(options)) {
+        gpt2_model_info info;
+        gpt2_model *model;
+        enum outcome outcome = model_open(options, &model, &info);
+
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        n_vocab = info.n_vocab > n_vocab ? info.n_vocab : n_vocab;
+        gpt2_model_free(model);
+    }
+    if (largest >= n_vocab)
+        return complain(OUTCOME_FAILED, "%s: token %d is outside the vocabulary of %d", origin,
+                        (int)largest, (int)n_vocab);
     return OUTCOME_DONE;
 }
 
@@ -82,7 +109,9 @@ static enum outcome detokenize(const struct options *options)
     if (outcome == OUTCOME_DONE)
         outcome = input_read(&list, options, options->tokens);
     if (outcome == OUTCOME_DONE)
-        outcome = ids_parse(&ids, list.data, list.size, gpt2_tokenizer_n_vocab(tokenizer), origin);
+        outcome = ids_parse(&ids, list.data, list.size, INT32_MAX, origin);
+    if (outcome == OUTCOME_DONE)
+        outcome = check_ids(options, tokenizer, &ids, origin);
     if (outcome == OUTCOME_DONE)
         outcome = write_text(tokenizer, &ids);
     free(ids.data);
@@ -112,9 +141,16 @@ const struct command command_detokenize = {
     .summary = "turn token ids into text",
     .synopsis = "[-m DIR] [FILE | --tokens IDS] [OPTIONS]",
     .help =
+<<<<<<< HEAD
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"
         "checked before the first byte is written.  DIR needs only vocab.json and merges.txt.\n",
+=======
+        "Writes the bytes of the tokens, nothing added.  The ids come from FILE, IDS or, without\n"
+        "both, standard input; white space or commas separate them.  They are all checked before\n"
+        "the first byte is written.  DIR needs only vocab.json and merges.txt; the model there\n"
+        "is loaded only if an id is above those of vocab.json.\n",
+>>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
                 "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,

@@ -1,8 +1,13 @@
 /*
  * trace.c: `gpt2 trace`: every activation of a text, in one .safetensors file.
  *
+<<<<<<< HEAD
  * Each tap of the library becomes one tensor for the whole text.  The library shows it in pieces; each
  * piece is written to its place in the file at once.
+=======
+ * Each tap of the library becomes one tensor over the whole text, whatever the calls and steps it
+ * was computed in.  Parts go into the file as they come, at the rows of their positions.
+>>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
  */
 #include <errno.h>
 #include <math.h>
@@ -110,8 +115,13 @@ static enum outcome describe_all(struct trace *trace, const gpt2_model_info *inf
     return OUTCOME_DONE;
 }
 
+<<<<<<< HEAD
 /* A gpt2_tap_callback: writes one piece to its place in the file. */
 static int32_t write_piece(void *user, const gpt2_tap *tap)
+=======
+/* A gpt2_tap_callback: puts one part into its place in the file. */
+static int32_t write_part(void *user, const gpt2_tap *tap)
+>>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
 {
     struct trace *trace = user;
     const struct tensor *tensor = find_tensor(trace, tap->kind, tap->layer);
@@ -152,7 +162,7 @@ static enum outcome trace_ids(struct trace *trace, const struct options *options
         !tensor_file_write_i64(&trace->file, &trace->tensors[0], 0, ids->data, ids->count))
         outcome = OUTCOME_FAILED;
     if (outcome == OUTCOME_DONE) {
-        gpt2_session_set_tap(session, write_piece, trace, GPT2_TAP_ALL);
+        gpt2_session_set_tap(session, write_part, trace, GPT2_TAP_ALL);
         outcome = session_feed(options, session, ids, true);
         /* A write that fails ends the call as Ctrl-C does. */
         if (trace->file.has_failed)

@@ -329,9 +329,10 @@ char *reference_text(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t
     char *text;
 
     assert_non_null(tokenizer);
-    assert_int_equal(gpt2_decode(tokenizer, ids, n_ids, NULL, 0, &n_bytes), GPT2_ERR_BUFFER);
+    assert_int_equal(gpt2_decode(tokenizer, ids, n_ids, NULL, 0, &n_bytes, NULL, 0),
+                     GPT2_ERR_BUFFER);
     text = reference_allocate(n_bytes + 1, 1);
-    assert_int_equal(gpt2_decode(tokenizer, ids, n_ids, text, n_bytes, &n_bytes), GPT2_OK);
+    assert_int_equal(gpt2_decode(tokenizer, ids, n_ids, text, n_bytes, &n_bytes, NULL, 0), GPT2_OK);
     return text;
 }
 

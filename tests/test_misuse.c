@@ -169,6 +169,7 @@ static void null_handles(void)
     null("gpt2_model_tokenizer.model", gpt2_model_tokenizer(NULL) == NULL, 1, "", "");
     null("gpt2_tokenizer_n_vocab.tokenizer", gpt2_tokenizer_n_vocab(NULL), 0, "", "");
     null("gpt2_tokenizer_eot.tokenizer", gpt2_tokenizer_eot(NULL), -1, "", "");
+    null("gpt2_tokenizer_is_added.tokenizer", gpt2_tokenizer_is_added(NULL, 0), 0, "", "");
     null("gpt2_encoder_error.encoder", 0, 0, gpt2_encoder_error(NULL), "");
     null("gpt2_session_position.session", gpt2_session_position(NULL), 0, "", "");
     null("gpt2_session_n_ctx.session", gpt2_session_n_ctx(NULL), 0, "", "");
@@ -282,19 +283,29 @@ static void null_text(void)
     REFUSED("gpt2_tokenizer_token_bytes.n_bytes",
             gpt2_tokenizer_token_bytes(tokenizer, 0, &bytes, NULL));
     n = 7;
-    REFUSED("gpt2_decode.tokenizer", gpt2_decode(NULL, some, 1, text, sizeof text, &n));
+    REFUSED("gpt2_decode.tokenizer", gpt2_decode(NULL, some, 1, text, sizeof text, &n, NULL, 0));
     assert_int_equal(n, 0);
-    REFUSED("gpt2_decode.ids", gpt2_decode(tokenizer, NULL, 1, text, sizeof text, &n));
-    REFUSED("gpt2_decode.text", gpt2_decode(tokenizer, some, 1, NULL, 1, &n));
-    REFUSED("gpt2_decode.n_bytes", gpt2_decode(tokenizer, some, 1, text, sizeof text, NULL));
+    REFUSED("gpt2_decode.ids", gpt2_decode(tokenizer, NULL, 1, text, sizeof text, &n, NULL, 0));
+    REFUSED("gpt2_decode.text", gpt2_decode(tokenizer, some, 1, NULL, 1, &n, NULL, 0));
+    REFUSED("gpt2_decode.n_bytes",
+            gpt2_decode(tokenizer, some, 1, text, sizeof text, NULL, NULL, 0));
+    null("gpt2_decode.errbuf", gpt2_decode(tokenizer, some, 1, text, sizeof text, &n, NULL, 9),
+         GPT2_OK, "", "");
+    null("gpt2_decode_part.errbuf",
+         gpt2_decode_part(tokenizer, &state, some, 1, 0, text, sizeof text, &n, NULL, 9), GPT2_OK,
+         "", "");
     n = 7;
-    REFUSED("gpt2_decode_part.tokenizer", gpt2_decode_part(NULL, &state, some, 1, 0, text, 8, &n));
+    REFUSED("gpt2_decode_part.tokenizer",
+            gpt2_decode_part(NULL, &state, some, 1, 0, text, 8, &n, NULL, 0));
     assert_int_equal(n, 0);
-    REFUSED("gpt2_decode_part.state", gpt2_decode_part(tokenizer, NULL, some, 1, 0, text, 8, &n));
-    REFUSED("gpt2_decode_part.ids", gpt2_decode_part(tokenizer, &state, NULL, 1, 0, text, 8, &n));
-    REFUSED("gpt2_decode_part.text", gpt2_decode_part(tokenizer, &state, some, 1, 0, NULL, 8, &n));
+    REFUSED("gpt2_decode_part.state",
+            gpt2_decode_part(tokenizer, NULL, some, 1, 0, text, 8, &n, NULL, 0));
+    REFUSED("gpt2_decode_part.ids",
+            gpt2_decode_part(tokenizer, &state, NULL, 1, 0, text, 8, &n, NULL, 0));
+    REFUSED("gpt2_decode_part.text",
+            gpt2_decode_part(tokenizer, &state, some, 1, 0, NULL, 8, &n, NULL, 0));
     REFUSED("gpt2_decode_part.n_bytes",
-            gpt2_decode_part(tokenizer, &state, some, 1, 0, text, 8, NULL));
+            gpt2_decode_part(tokenizer, &state, some, 1, 0, text, 8, NULL, NULL, 0));
 
     assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
     n = 7;

@@ -220,14 +220,15 @@ static bool use(const struct host *host)
     good &= gpt2_encode(host->encoder, text, 4, 0, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER;
     good &= gpt2_encode(host->encoder, text, sizeof text - 1, GPT2_ENCODE_SPECIAL, ids, sizeof text,
                         &n_ids) == GPT2_OK;
-    good &= gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes) == GPT2_OK;
+    good &=
+        gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes, NULL, 0) == GPT2_OK;
     good &= n_bytes == sizeof text - 1 && memcmp(decoded, text, n_bytes) == 0;
     good &= gpt2_encode(host->encoder, text, 5, GPT2_ENCODE_MORE, ids, 8, &n_part) == GPT2_OK;
     good &= gpt2_encode(host->encoder, text + 5, sizeof text - 6, GPT2_ENCODE_SPECIAL, ids + n_part,
                         sizeof text - n_part, &n_bytes) == GPT2_OK;
     good &= n_part + n_bytes == n_ids && gpt2_encoder_reset(host->encoder) == GPT2_OK;
     good &= gpt2_decode_part(tokenizer, &held, ids, n_ids, GPT2_DECODE_MORE, decoded,
-                             sizeof decoded, &n_bytes) == GPT2_OK;
+                             sizeof decoded, &n_bytes, NULL, 0) == GPT2_OK;
     good &= gpt2_tokenizer_token_bytes(tokenizer, 95, &bytes, &n_bytes) == GPT2_OK && n_bytes == 3;
     for (int round = 0; round < 2; round++) { /* the second with taps */
         if (round == 1)

@@ -330,13 +330,13 @@ static void test_whole_characters(void **state)
             n = n < n_ids - at ? n : n_ids - at;
             before = held;
             status = gpt2_decode_part(pair.tokenizer, &held, ids + at, n, GPT2_DECODE_MORE, NULL, 0,
-                                      &n_bytes);
+                                      &n_bytes, NULL, 0);
             assert_int_equal(status, n_bytes > 0 ? GPT2_ERR_BUFFER : GPT2_OK);
             if (n_bytes == 0)
                 continue; /* taken */
             assert_memory_equal(&held, &before, sizeof held);
             assert_int_equal(gpt2_decode_part(pair.tokenizer, &held, ids + at, n, GPT2_DECODE_MORE,
-                                              out + n_out, n_bytes, &n_bytes),
+                                              out + n_out, n_bytes, &n_bytes, NULL, 0),
                              GPT2_OK);
             n_out += n_bytes;
             assert_memory_equal(out, text, n_out);
@@ -345,7 +345,7 @@ static void test_whole_characters(void **state)
                              held.n_held);
         }
         assert_int_equal(gpt2_decode_part(pair.tokenizer, &held, NULL, 0, 0, out + n_out,
-                                          sizeof out - n_out, &n_bytes),
+                                          sizeof out - n_out, &n_bytes, NULL, 0),
                          GPT2_OK);
         assert_int_equal(n_out + n_bytes, n_text);
         assert_memory_equal(out, text, n_text);
@@ -360,32 +360,53 @@ static void test_decode_refusals(void **state)
 {
     struct pair pair = open_pair(DEMO);
     gpt2_decode_state held = {0}, before;
-    int32_t first_byte, far = 1 << 20;
+    int32_t first_byte, ids[4] = {0, 0, 0, 70000};
     size_t n;
-    char out[16];
+    char out[16], wanted_ids[64];
 
     (void)state;
+    (void)sprintf(wanted_ids, "id 3 is 70000, wanted 0 to %d",
+                  (int)gpt2_tokenizer_n_vocab(pair.tokenizer) - 1);
     assert_int_equal(gpt2_encode(pair.encoder, "\xf0", 1, 0, &first_byte, 1, &n), GPT2_OK);
     assert_int_equal(gpt2_decode_part(pair.tokenizer, &held, &first_byte, 1, GPT2_DECODE_MORE, out,
-                                      sizeof out, &n),
+                                      sizeof out, &n, NULL, 0),
                      GPT2_OK);
     assert_int_equal(n, 0);
     assert_int_equal(held.n_held, 1);
     before = held;
-#define REFUSED(status, ...)                                     \
-    do {                                                         \
-        n = 77;                                                  \
-        assert_int_equal(gpt2_decode_part(__VA_ARGS__), status); \
-        assert_memory_equal(&held, &before, sizeof held);        \
+#define REFUSED(status, wanted, ...)                                                \
+    do {                                                                            \
+        n = 77;                                                                     \
+        assert_int_equal(gpt2_decode_part(__VA_ARGS__, line, sizeof line), status); \
+        assert_string_equal(line, wanted);                                          \
+        assert_memory_equal(&held, &before, sizeof held);                           \
     } while (0)
-    REFUSED(GPT2_ERR_ARGUMENT, pair.tokenizer, &held, NULL, 0, 2, out, sizeof out, &n);
-    REFUSED(GPT2_ERR_TOKEN, pair.tokenizer, &held, &far, 1, 0, out, sizeof out, &n);
+    REFUSED(GPT2_ERR_ARGUMENT, "gpt2_decode_part: flags is 0x2, wanted none but 0x1",
+            pair.tokenizer, &held, NULL, 0, 2, out, sizeof out, &n);
+    REFUSED(GPT2_ERR_TOKEN, wanted_ids, pair.tokenizer, &held, ids, 4, 0, out, sizeof out, &n);
     assert_int_equal(n, 0);
-    REFUSED(GPT2_ERR_BUFFER, pair.tokenizer, &held, NULL, 0, 0, NULL, 0, &n);
+    REFUSED(GPT2_ERR_BUFFER, "the text has 1 bytes, the buffer has room for 0", pair.tokenizer,
+            &held, NULL, 0, 0, NULL, 0, &n);
     assert_int_equal(n, 1);
+    REFUSED(GPT2_ERR_ARGUMENT, "gpt2_decode_part: ids is NULL, but n_ids is 3", pair.tokenizer,
+            &held, NULL, 3, 0, out, sizeof out, &n);
+    REFUSED(GPT2_ERR_ARGUMENT, "gpt2_decode_part: text is NULL, but capacity is 5", pair.tokenizer,
+            &held, NULL, 0, 0, NULL, 5, &n);
+    REFUSED(GPT2_ERR_ARGUMENT, "gpt2_decode_part: state is NULL", pair.tokenizer, NULL, NULL, 0, 0,
+            out, sizeof out, &n);
     held.n_held = 4;
     before = held;
-    REFUSED(GPT2_ERR_ARGUMENT, pair.tokenizer, &held, NULL, 0, 0, out, sizeof out, &n);
+    REFUSED(GPT2_ERR_ARGUMENT, "gpt2_decode_part: state->n_held is 4, wanted 0 to 3",
+            pair.tokenizer, &held, NULL, 0, 0, out, sizeof out, &n);
+    /* no line without a buffer, an empty one after success, a short one cut */
+    assert_int_equal(gpt2_decode(pair.tokenizer, ids, 4, out, sizeof out, &n, NULL, 9),
+                     GPT2_ERR_TOKEN);
+    assert_int_equal(gpt2_decode(pair.tokenizer, ids, 4, out, sizeof out, &n, line, 5),
+                     GPT2_ERR_TOKEN);
+    assert_string_equal(line, "id 3");
+    assert_int_equal(gpt2_decode(pair.tokenizer, ids, 1, out, sizeof out, &n, line, sizeof line),
+                     GPT2_OK);
+    assert_string_equal(line, "");
 #undef REFUSED
     close_pair(pair);
 }

@@ -103,6 +103,41 @@ else
 fi
 
 # ---- tokenize and detokenize -----------------------------------------------------------------
+# An added token "<|pad|>" in a hole of the vocabulary, and ids that only the model has.
+mkdir "$tmp/added"
+cp "$demo"/* "$tmp/added"
+python3 - "$tmp/added" <<'EOF'
+import json, sys
+directory = sys.argv[1]
+with open(f"{directory}/vocab.json") as file:
+    vocab = json.load(file)
+last = max(vocab, key=lambda symbol: (symbol != "<|endoftext|>", vocab[symbol]))
+symbols = {symbol: number for symbol, number in vocab.items() if symbol != last}
+with open(f"{directory}/merges.txt") as file:
+    merges = [line for line in file if line.startswith("#") or line.strip().replace(" ", "") != last]
+with open(f"{directory}/merges.txt", "w") as file:
+    file.writelines(merges)
+symbols["<|pad|>"] = vocab[last]
+with open(f"{directory}/vocab.json", "w") as file:
+    json.dump(symbols, file)
+EOF
+run info -m "$tmp/added"
+check 'an added token: info names it' \
+    grep -q '^added_tokens  *1, encoded as plain text: <|pad|>$' "$tmp/out"
+run info -m "$demo"
+check 'no added token: no line' test -z "$(grep added_tokens "$tmp/out")"
+mkdir "$tmp/fewer"
+cp "$demo"/* "$tmp/fewer"
+printf '{"a": 0, "b": 1}' >"$tmp/fewer/vocab.json"
+: >"$tmp/fewer/merges.txt"
+run detokenize -m "$tmp/fewer" --tokens '0 2 2559 1'
+equal 'detokenize: ids that only the model has are nothing' "$(cat "$tmp/out")" ab
+fails 1 'token 2560 is outside the vocabulary of 2560' 'detokenize: an id above the model' \
+    detokenize -m "$tmp/fewer" --tokens '0 2560'
+rm "$tmp/fewer/config.json"
+fails 1 'token 2559 is outside the vocabulary of 2' 'detokenize: no model, an id above vocab.json' \
+    detokenize -m "$tmp/fewer" --tokens '0 2559'
+
 
 if has_python; then
     python3 - "$tmp" <<'PYTHON'

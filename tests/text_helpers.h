@@ -167,7 +167,8 @@ static inline int32_t *encode(struct pair pair, const char *text, size_t n_bytes
     assert_int_equal(gpt2_encode(pair.encoder, copy, n_bytes, flags, ids, *n_ids, &n_again),
                      GPT2_OK);
     assert_int_equal(n_again, *n_ids);
-    assert_int_equal(gpt2_decode(pair.tokenizer, ids, *n_ids, back, n_bytes, &n_back), GPT2_OK);
+    assert_int_equal(gpt2_decode(pair.tokenizer, ids, *n_ids, back, n_bytes, &n_back, NULL, 0),
+                     GPT2_OK);
     assert_int_equal(n_back, n_bytes);
     assert_memory_equal(back, text, n_bytes);
     free(back);

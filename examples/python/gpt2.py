@@ -101,7 +101,7 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
     "gpt2_model_tokenizer": (c_void_p, c_void_p),
     "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
-                    POINTER(c_size_t)),
+                    POINTER(c_size_t), c_char_p, c_size_t),
     "gpt2_encoder_params_init": (c_int32, POINTER(EncoderParams), c_size_t),
     "gpt2_encoder_create": (c_int32, c_void_p, POINTER(EncoderParams), POINTER(c_void_p)),
     "gpt2_encoder_free": (None, c_void_p),
@@ -248,11 +248,15 @@ class Model:
         """The bytes of tokens: decode_bytes(encode(x)) == x for all bytes x."""
         model, tokenizer = self._open(), self._tokenizer()  # 'model' holds it until we are done
         ids, n_bytes = _ids(tokens), c_size_t()
-        status = _lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes))
+        detail = ctypes.create_string_buffer(1024)
+        status = _lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes), detail,
+                                  len(detail))
         if status != ERR_BUFFER:  # which tells the size
-            _check(status)
+            _check(status, detail.value)
         text = ctypes.create_string_buffer(n_bytes.value)
-        _check(_lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes)))
+        status = _lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes), detail,
+                                  len(detail))
+        _check(status, detail.value)
         return text.raw
 
     def decode(self, tokens: Iterable[int]) -> str:

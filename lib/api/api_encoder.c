@@ -1,8 +1,8 @@
 /*
- * api_encoder.c: the exported functions of encoders: arguments are checked here, the work is done in text/.
+ * api_encoder.c: the exported functions of encoders.  They check arguments; text/ does the work.
  */
 #include "../base/params.h"
-#include "../text/text.h"
+#include "../text/encoder.h"
 
 #define DEFAULT_PIECE_BYTES 65536
 #define MAX_PIECE_BYTES     INT32_MAX
@@ -47,7 +47,7 @@ static int32_t fail_encoder_memory(const gpt2_encoder_params *known, struct gpt2
                       known->max_piece_bytes);
 }
 
-/* 0 if they are more than an address space holds. */
+/* The size of an encoder; 0 if it is more than an address space holds. */
 static size_t encoder_bytes(const gpt2_encoder_params *known)
 {
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
@@ -185,7 +185,7 @@ int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, uin
                           "gpt2_encode: ids is NULL, but capacity is %zu", capacity);
     if ((flags & ~ENCODE_FLAGS) != 0)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
-                          "gpt2_encode: flags 0x%x, of which 0x%x means nothing here",
-                          (unsigned)flags, (unsigned)(flags & ~ENCODE_FLAGS));
+                          "gpt2_encode: flags is 0x%x, wanted none but 0x%x", (unsigned)flags,
+                          ENCODE_FLAGS);
     return gpt2i_encode(encoder, text, n_bytes, flags, ids, capacity, n_ids, &error);
 }

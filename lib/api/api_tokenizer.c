@@ -1,9 +1,10 @@
 /*
- * api_tokenizer.c: the exported functions of tokenizers: arguments are checked here, the work is done in
- * text/.
+ * api_tokenizer.c: the exported functions of tokenizers, and decoding.  They check arguments; text/
+ * does the work.
  */
 #include "../base/params.h"
-#include "../text/text.h"
+#include "../text/decoder.h"
+#include "../text/tokenizer_load.h"
 
 static const gpt2_tokenizer_params tokenizer_defaults = {.struct_size =
                                                              sizeof(gpt2_tokenizer_params)};
@@ -58,6 +59,13 @@ int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer)
     return tokenizer == NULL ? -1 : gpt2i_tokenizer_eot(tokenizer);
 }
 
+int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id)
+{
+    if (tokenizer == NULL || id < 0 || id >= tokenizer->n_vocab)
+        return 0;
+    return tokenizer->is_added[id];
+}
+
 int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
                                    size_t *n_bytes)
 {
@@ -70,22 +78,63 @@ int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, 
     return gpt2i_token_bytes(tokenizer, id, bytes, n_bytes) ? GPT2_OK : GPT2_ERR_TOKEN;
 }
 
-int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, char *text,
-                    size_t capacity, size_t *n_bytes)
+static int32_t fail_null(const char *function, const char *argument, struct gpt2i_error *error)
 {
-    gpt2_decode_state state = {0};
+    return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", function, argument);
+}
 
-    return gpt2_decode_part(tokenizer, &state, ids, n_ids, 0, text, capacity, n_bytes);
+/* The arguments that gpt2_decode() and gpt2_decode_part() share. */
+static int32_t check_decode(const char *function, const gpt2_tokenizer *tokenizer,
+                            const int32_t *ids, size_t n_ids, const char *text, size_t capacity,
+                            size_t *n_bytes, struct gpt2i_error *error)
+{
+    gpt2i_error_clear(error);
+    if (n_bytes == NULL)
+        return fail_null(function, "n_bytes", error);
+    *n_bytes = 0;
+    if (tokenizer == NULL)
+        return fail_null(function, "tokenizer", error);
+    if (ids == NULL && n_ids > 0)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: ids is NULL, but n_ids is %zu", function,
+                          n_ids);
+    if (text == NULL && capacity > 0)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: text is NULL, but capacity is %zu",
+                          function, capacity);
+    return GPT2_OK;
+}
+
+int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, char *text,
+                    size_t capacity, size_t *n_bytes, char *errbuf, size_t errbuf_size)
+{
+    struct gpt2i_error error = {errbuf, errbuf_size};
+    gpt2_decode_state state = {0};
+    int32_t status =
+        check_decode("gpt2_decode", tokenizer, ids, n_ids, text, capacity, n_bytes, &error);
+
+    if (status != GPT2_OK)
+        return status;
+    return gpt2i_decode(tokenizer, &state, ids, n_ids, 0, text, capacity, n_bytes, &error);
 }
 
 int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
                          const int32_t *ids, size_t n_ids, uint32_t flags, char *text,
-                         size_t capacity, size_t *n_bytes)
+                         size_t capacity, size_t *n_bytes, char *errbuf, size_t errbuf_size)
 {
-    if (n_bytes != NULL)
-        *n_bytes = 0;
-    if (tokenizer == NULL || state == NULL || n_bytes == NULL || (ids == NULL && n_ids > 0) ||
-        (text == NULL && capacity > 0) || (flags & ~GPT2_DECODE_MORE) != 0 || state->n_held > 3)
-        return GPT2_ERR_ARGUMENT;
-    return gpt2i_decode(tokenizer, state, ids, n_ids, flags, text, capacity, n_bytes);
+    struct gpt2i_error error = {errbuf, errbuf_size};
+    int32_t status =
+        check_decode("gpt2_decode_part", tokenizer, ids, n_ids, text, capacity, n_bytes, &error);
+
+    if (status != GPT2_OK)
+        return status;
+    if (state == NULL)
+        return fail_null("gpt2_decode_part", "state", &error);
+    if ((flags & ~GPT2_DECODE_MORE) != 0)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
+                          "gpt2_decode_part: flags is 0x%x, wanted none but 0x%x", (unsigned)flags,
+                          GPT2_DECODE_MORE);
+    if (state->n_held > 3)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
+                          "gpt2_decode_part: state->n_held is %u, wanted 0 to 3",
+                          (unsigned)state->n_held);
+    return gpt2i_decode(tokenizer, state, ids, n_ids, flags, text, capacity, n_bytes, &error);
 }

@@ -3,7 +3,8 @@
  */
 #include "load.h"
 #include "weights.h"
-#include "../text/bpe.h"
+#include "../text/tokenizer_load.h"
+#include "../text/vocabulary.h"
 
 /* The token that ends a text, by config.json or else by the vocabulary. */
 static int32_t eot_token(const gpt2_model *model)

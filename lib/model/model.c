@@ -3,7 +3,7 @@
  */
 #include "model.h"
 #include "../base/arena.h"
-#include "../text/bpe.h"
+#include "../text/vocabulary.h"
 
 static gpt2_model *model_layout(struct gpt2i_arena *arena, const struct gpt2i_config *config)
 {

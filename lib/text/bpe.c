@@ -1,21 +1,20 @@
 /*
- * bpe.c: byte-pair encoding of one piece of text: the two neighbours whose merge has the lowest rank,
- * the leftmost of equals, become one token, until no neighbours can merge.
+ * bpe.c: byte-pair encoding of one piece of text.  The two neighbours whose merge has the lowest
+ * rank become one token; of equal ranks, the leftmost.  This is repeated until nothing can merge.
  *
- * Three ways lead to the same ids.  Most pieces of ordinary text are tokens themselves: one
- * look-up.  Other short pieces are merged in two small arrays.  Long pieces are merged in a linked
- * list with a tree over it that finds the lowest rank, so that n bytes take n log n steps.
+ * Three ways lead to the same ids.  Most pieces of ordinary text are tokens themselves: one look-up
+ * finds them.  Other short pieces are merged in two small arrays.  Long pieces are merged in a linked
+ * list.  A tree over it finds the lowest rank, so that n bytes take n log n steps.
  */
 #include "bpe.h"
-#include "vocab.h"
 
 #define FAN_OUT    16 /* children of a node of the tree: 16 ranks are one cache line */
 #define MAX_LEVELS 8  /* 16^8 > the longest piece, 2^31 - 1 */
 
 /*
- * The list of a long piece.  A symbol lives at the position of its first byte; levels[0][i] is the
- * rank of merging it with the next one, and levels[k + 1][i] the lowest of the 16 from
- * levels[k][16 i] on.  The leftmost lowest rank is found from the top down.
+ * The list of a long piece.  A symbol is at the position of its first byte.  levels[0][i] is the rank
+ * of merging the symbol at i with the next one; levels[k + 1][i] is the lowest of the 16 ranks from
+ * levels[k][16 i] on.  The search for the leftmost lowest rank goes from the top level down.
  */
 struct gpt2i_bpe_scratch {
     int32_t *symbols;
@@ -50,30 +49,6 @@ struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
 }
 
 /* ------------------------------------------------------------------------------ short pieces -- */
-
-/* The token that the whole piece is, or -1.  The table has only tokens that merging would make. */
-static int32_t find_piece(const gpt2_tokenizer *tokenizer, const unsigned char *piece,
-                          size_t n_bytes)
-{
-    uint64_t hash = gpt2i_hash(piece, n_bytes);
-    size_t at = (size_t)hash & tokenizer->piece_mask;
-
-    for (int probe = 0; probe < GPT2I_PROBES; probe++) {
-        struct gpt2i_piece_slot slot = tokenizer->piece_slots[at];
-
-        if (slot.id_plus_1 == 0)
-            return -1;
-        if (slot.tag == (uint32_t)(hash >> 32)) {
-            const uint32_t *offset = &tokenizer->offsets[slot.id_plus_1 - 1];
-
-            if (offset[1] - offset[0] == n_bytes &&
-                memcmp(tokenizer->bytes + offset[0], piece, n_bytes) == 0)
-                return (int32_t)(slot.id_plus_1 - 1);
-        }
-        at = (at + 1) & tokenizer->piece_mask;
-    }
-    return -1;
-}
 
 size_t gpt2i_bpe_short(const gpt2_tokenizer *tokenizer, const unsigned char *piece, size_t n_bytes,
                        int32_t ids[GPT2I_SHORT_BYTES])
@@ -121,7 +96,7 @@ static uint32_t lowest_of_group(const uint32_t *ranks)
     return lowest;
 }
 
-/* Fills the levels above levels[0][n], n > 0, and returns the top one, of at most 16 ranks. */
+/* Fills the levels above levels[0][n], n > 0, and returns the top level, which has at most 16 ranks. */
 static int build_tree(struct gpt2i_bpe_scratch *scratch, size_t n)
 {
     int top = 0;
@@ -170,7 +145,7 @@ static size_t find_lowest(const struct gpt2i_bpe_scratch *scratch, int top, uint
     return at;
 }
 
-/* The long way of gpt2i_bpe_short(). */
+/* As gpt2i_bpe_piece(), for a piece of any length. */
 static bool merge_long(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
                        const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
 {
@@ -226,7 +201,7 @@ bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *
 
     if (n_bytes > GPT2I_SHORT_BYTES)
         return merge_long(tokenizer, scratch, piece, n_bytes, output);
-    ids[0] = find_piece(tokenizer, piece, n_bytes);
+    ids[0] = gpt2i_find_piece(tokenizer, piece, n_bytes);
     n = ids[0] >= 0 ? 1 : gpt2i_bpe_short(tokenizer, piece, n_bytes, ids);
     for (size_t i = 0; i < n; i++)
         gpt2i_put_id(output, ids[i]);

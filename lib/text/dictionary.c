@@ -1,10 +1,9 @@
 /*
- * dictionary.c: reading vocab.json.  The file is walked twice, once to count and once to fill the
- * one block whose layout the counts decide.
+ * dictionary.c: parses vocab.json.  The text is walked twice: first to count, then to fill the one
+ * block whose layout depends on the counts.
  */
 #include "dictionary.h"
 #include "../base/arena.h"
-#include "../base/file.h"
 #include "../formats/json.h"
 
 #define MAX_IDS     ((size_t)1 << GPT2I_ID_BITS)
@@ -15,29 +14,20 @@ int gpt2i_shown_length(size_t length)
     return (int)gpt2i_min(length, SHOWN_BYTES);
 }
 
-size_t gpt2i_slots_for(size_t n)
-{
-    size_t slots = 2;
-
-    while (slots < 2 * n)
-        slots *= 2;
-    return slots;
-}
-
 int32_t gpt2i_fail_collisions(const char *path, struct gpt2i_error *error)
 {
-    return gpt2i_fail(
-        error, GPT2_ERR_FORMAT,
-        "%s: more than %d entries fall on one place of a hash table: not a vocabulary", path,
-        GPT2I_PROBES);
+    return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                      "%s: more than %d entries collide in a hash table: not a vocabulary", path,
+                      GPT2I_PROBES);
 }
 
-/* As gpt2i_dictionary_find(); '*slot' receives where the search ended: for a symbol that is not
-   there at an empty slot, or SIZE_MAX if the search was given up. */
+/* As gpt2i_dictionary_find().  If the symbol is missing, '*slot' receives the empty slot for it, or
+   SIZE_MAX if no slot within GPT2I_PROBES is empty. */
 static int32_t find_symbol(const struct gpt2i_dictionary *dictionary, const char *text,
                            size_t length, size_t *slot)
 {
-    size_t at = (size_t)gpt2i_hash((const unsigned char *)text, length) & dictionary->slot_mask;
+    size_t at = (size_t)gpt2i_hash((const unsigned char *)text, length, dictionary->seed) &
+                dictionary->slot_mask;
 
     for (int probe = 0; probe < GPT2I_PROBES; probe++) {
         uint32_t index_plus_1 = dictionary->slots[at];
@@ -64,7 +54,7 @@ int32_t gpt2i_dictionary_find(const struct gpt2i_dictionary *dictionary, const c
     return find_symbol(dictionary, text, length, &slot);
 }
 
-/* Enters the symbol at text[text_bytes ..]. */
+/* Enters the symbol text[text_bytes .. text_bytes + length]. */
 static int32_t add_symbol(struct gpt2i_dictionary *dictionary, size_t length, int32_t id,
                           struct gpt2i_error *error)
 {
@@ -76,8 +66,8 @@ static int32_t add_symbol(struct gpt2i_dictionary *dictionary, size_t length, in
 
     if (id_before >= 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
-                          "%s: \"%.*s\" stands there twice, with the ids %d and %d",
-                          dictionary->path, gpt2i_shown_length(length), text, id_before, id);
+                          "%s: \"%.*s\" appears twice, with the ids %d and %d", dictionary->path,
+                          gpt2i_shown_length(length), text, id_before, id);
     if (with_this_id != 0) {
         const struct gpt2i_symbol *other = &dictionary->symbols[with_this_id - 1];
 
@@ -96,11 +86,11 @@ static int32_t add_symbol(struct gpt2i_dictionary *dictionary, size_t length, in
 }
 
 /*
- * Walks through vocab.json.  While dictionary->text is NULL it counts, afterwards it fills what
- * dictionary_layout() has placed for those counts.
+ * Walks through vocab.json.  While dictionary->text is NULL it counts; afterwards it fills the arrays
+ * that dictionary_layout() has placed.
  */
-static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const struct gpt2i_text_file *file,
-                          struct gpt2i_error *error)
+static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const char *json_text,
+                          size_t n_bytes, struct gpt2i_error *error)
 {
     struct gpt2i_json json;
     struct gpt2i_json_event event;
@@ -109,7 +99,7 @@ static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const struct gpt2
 
     dictionary->n_symbols = 0;
     dictionary->text_bytes = 0;
-    gpt2i_json_begin(&json, file->text, file->file_bytes, dictionary->path);
+    gpt2i_json_begin(&json, json_text, n_bytes, dictionary->path);
     status = gpt2i_json_next(&json, &event, error);
     if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
         return gpt2i_json_fail(&json, "wanted an object that maps tokens to ids", error);
@@ -139,7 +129,7 @@ static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const struct gpt2
         dictionary->text_bytes += length;
         dictionary->n_ids = gpt2i_max(dictionary->n_ids, (size_t)id + 1);
         if (dictionary->n_symbols > MAX_IDS)
-            return gpt2i_json_fail(&json, "more tokens than there are ids allowed", error);
+            return gpt2i_json_fail(&json, "there are more tokens than ids", error);
     }
     return status;
 }
@@ -161,35 +151,28 @@ void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary)
     gpt2i_block_free(dictionary->block, dictionary->block_bytes);
 }
 
-int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, const char *path,
+int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, const char *json_text,
+                              size_t n_bytes, const char *path, uint64_t seed,
                               struct gpt2i_error *error)
 {
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
-    struct gpt2i_text_file file;
     int32_t status;
 
     memset(dictionary, 0, sizeof *dictionary);
     dictionary->path = path;
-    status = gpt2i_text_file_read(&file, path, GPT2I_VOCAB_FILE_BYTES, error);
+    dictionary->seed = seed;
+    status = walk_vocab(dictionary, json_text, n_bytes, error);
     if (status != GPT2_OK)
         return status;
-    status = walk_vocab(dictionary, &file, error);
-    if (status == GPT2_OK && dictionary->n_symbols == 0)
-        status = gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokens", path);
-    if (status != GPT2_OK)
-        goto done;
+    if (dictionary->n_symbols == 0)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokens", path);
     dictionary_layout(dictionary, &measure);
     dictionary->block_bytes = measure.used_bytes;
     dictionary->block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
-    if (dictionary->block == NULL) {
-        status = gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu tokens", path,
-                            dictionary->n_symbols);
-        goto done;
-    }
+    if (dictionary->block == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu tokens", path,
+                          dictionary->n_symbols);
     arena = gpt2i_arena_over(dictionary->block);
     dictionary_layout(dictionary, &arena);
-    status = walk_vocab(dictionary, &file, error);
-done:
-    gpt2i_text_file_free(&file);
-    return status;
+    return walk_vocab(dictionary, json_text, n_bytes, error);
 }

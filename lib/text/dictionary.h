@@ -1,15 +1,12 @@
 /*
- * dictionary.h: the symbols of a vocab.json as they stand there, and their ids.  Private to
- * vocab.c, which needs them while it reads a tokenizer.
+ * dictionary.h: the symbols of a vocab.json, in the file's own alphabet, and their ids.  Needed only
+ * while a tokenizer is loaded.
  */
 #ifndef GPT2I_DICTIONARY_H
 #define GPT2I_DICTIONARY_H
 
 #include "../base/status.h"
-#include "vocab.h"
-
-/* Of vocab.json and merges.txt; GPT-2's have 1 and 0.5 MB. */
-#define GPT2I_VOCAB_FILE_BYTES ((uint64_t)64 << 20)
+#include "vocabulary.h"
 
 struct gpt2i_symbol {
     uint32_t offset; /* in gpt2i_dictionary.text */
@@ -24,19 +21,22 @@ struct gpt2i_dictionary {
     size_t text_bytes;
     char *text; /* the symbols in UTF-8, one after another */
     struct gpt2i_symbol *symbols;
-    uint32_t *by_id; /* [n_ids]: index in symbols + 1, 0 where there is none */
-    uint32_t *slots; /* the same, found by the hash of the symbol */
-    size_t slot_mask;
+    uint32_t *by_id;  /* [n_ids]: index in symbols + 1, 0 where there is none */
+    uint32_t *slots;  /* the same, by the hash of the symbol */
+    size_t slot_mask; /* number of slots - 1; it is a power of two */
+    uint64_t seed;    /* of the hash */
     void *block;
     size_t block_bytes;
 };
 
 /*
- * Reads 'path', which is borrowed.  To be freed with gpt2i_dictionary_free(), on failure too.
- * Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY.
+ * Reads json_text[n_bytes], the content of the vocab.json at 'path', which is borrowed for error
+ * lines.  The caller frees the dictionary with gpt2i_dictionary_free(), on failure too.
+ * Errors: GPT2_ERR_FORMAT, _MEMORY.
  */
-GPT2I_HIDDEN int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, const char *path,
-                                           struct gpt2i_error *error);
+GPT2I_HIDDEN int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary,
+                                           const char *json_text, size_t n_bytes, const char *path,
+                                           uint64_t seed, struct gpt2i_error *error);
 
 GPT2I_HIDDEN void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary);
 
@@ -44,10 +44,7 @@ GPT2I_HIDDEN void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary);
 GPT2I_HIDDEN int32_t gpt2i_dictionary_find(const struct gpt2i_dictionary *dictionary,
                                            const char *text, size_t length);
 
-/* The slots of a table for n keys: a power of two, at least half of it empty. */
-GPT2I_HIDDEN size_t gpt2i_slots_for(size_t n);
-
-/* A key found no slot within GPT2I_PROBES: refuses the file. */
+/* Refuses the file: a key found no empty slot within GPT2I_PROBES. */
 GPT2I_HIDDEN int32_t gpt2i_fail_collisions(const char *path, struct gpt2i_error *error);
 
 /* How much of a symbol an error line shows, for %.*s. */

@@ -68,6 +68,7 @@
     X(gpt2_tokenizer_eot, "")                                            \
     X(gpt2_tokenizer_free, "")                                           \
     X(gpt2_tokenizer_load, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")    \
+    X(gpt2_tokenizer_is_added, "")                                       \
     X(gpt2_tokenizer_n_vocab, "")                                        \
     X(gpt2_tokenizer_params_init, "ARGUMENT")                            \
     X(gpt2_version, "")

@@ -39,23 +39,6 @@ void fuzz_tokenizers_close(void)
 
 /* -------------------------------------------------------------------------------- tokenizers -- */
 
-static void do_tokenizer_getters(void)
-{
-    size_t at = fuzz_below(FUZZ_N_TOKENIZERS);
-    const gpt2_tokenizer *handle = fuzz_chance(4) ? NULL : fuzz_tokenizers[at].handle;
-    const char *name = handle == NULL ? "NULL" : fuzz_tokenizers[at].directory;
-    int32_t found;
-
-    fuzz_call(FUZZ_gpt2_tokenizer_n_vocab, "%s", name);
-    found = gpt2_tokenizer_n_vocab(handle);
-    REQUIRE(found == (handle == NULL ? 0 : fuzz_tokenizers[at].n_vocab), "found %d", (int)found);
-    fuzz_call(FUZZ_gpt2_tokenizer_eot, "%s", name);
-    found = gpt2_tokenizer_eot(handle);
-    REQUIRE(found == (handle == NULL ? -1 : fuzz_tokenizers[at].eot), "found %d", (int)found);
-    fuzz_call(FUZZ_gpt2_tokenizer_free, "NULL");
-    gpt2_tokenizer_free(NULL);
-}
-
 static bool has_id(size_t tokenizer, int32_t id)
 {
     return id >= 0 && id < fuzz_tokenizers[tokenizer].n_vocab;
@@ -76,6 +59,26 @@ static int32_t random_id(size_t tokenizer, size_t one_wrong_in)
     return (int32_t)fuzz_below((size_t)fuzz_tokenizers[tokenizer].n_vocab);
 }
 
+static void do_tokenizer_getters(void)
+{
+    size_t at = fuzz_below(FUZZ_N_TOKENIZERS);
+    const gpt2_tokenizer *handle = fuzz_chance(4) ? NULL : fuzz_tokenizers[at].handle;
+    const char *name = handle == NULL ? "NULL" : fuzz_tokenizers[at].directory;
+    int32_t found;
+
+    fuzz_call(FUZZ_gpt2_tokenizer_n_vocab, "%s", name);
+    found = gpt2_tokenizer_n_vocab(handle);
+    REQUIRE(found == (handle == NULL ? 0 : fuzz_tokenizers[at].n_vocab), "found %d", (int)found);
+    fuzz_call(FUZZ_gpt2_tokenizer_eot, "%s", name);
+    found = gpt2_tokenizer_eot(handle);
+    REQUIRE(found == (handle == NULL ? -1 : fuzz_tokenizers[at].eot), "found %d", (int)found);
+    fuzz_call(FUZZ_gpt2_tokenizer_is_added, "%s", name);
+    found = gpt2_tokenizer_is_added(handle, random_id(at, 4));
+    REQUIRE(found == 0 || (found == 1 && handle != NULL), "found %d", (int)found);
+    fuzz_call(FUZZ_gpt2_tokenizer_free, "NULL");
+    gpt2_tokenizer_free(NULL);
+}
+
 static void do_token_bytes(void)
 {
     size_t at = fuzz_below(FUZZ_N_TOKENIZERS), n_bytes = 99, n_decoded;
@@ -91,7 +94,8 @@ static void do_token_bytes(void)
     fuzz_may(handle == NULL || out == NULL || n_out == NULL, GPT2_ERR_ARGUMENT);
     fuzz_may(handle != NULL && !has_id(at, id), GPT2_ERR_TOKEN);
     if (fuzz_result(gpt2_tokenizer_token_bytes(handle, id, out, n_out))) {
-        REQUIRE(gpt2_decode(handle, &id, 1, decoded, sizeof decoded, &n_decoded) == GPT2_OK &&
+        REQUIRE(gpt2_decode(handle, &id, 1, decoded, sizeof decoded, &n_decoded, NULL, 0) ==
+                        GPT2_OK &&
                     n_decoded == n_bytes && (n_bytes > 0) == has_bytes(at, id) &&
                     memcmp(decoded, bytes, n_bytes) == 0,
                 "found bytes that are not what gpt2_decode() gives");
@@ -101,18 +105,30 @@ static void do_token_bytes(void)
             "found bytes after a failure, expected NULL and 0");
 }
 
+/* The errbuf of a decoding call: one line after a failure, nothing after success. */
+static void check_line(int32_t status, const char *errbuf, size_t errbuf_bytes)
+{
+    if (errbuf == NULL)
+        return;
+    REQUIRE(memchr(errbuf, '\0', errbuf_bytes) != NULL, "found a line without an end");
+    REQUIRE((errbuf[0] == '\0') == (status == GPT2_OK || errbuf_bytes == 1), "found \"%s\" for %d",
+            errbuf, (int)status);
+}
+
 static void do_decode(void)
 {
     size_t at = fuzz_below(FUZZ_N_TOKENIZERS), n_ids = fuzz_below(12), total = 0, n_bytes = 99;
     const gpt2_tokenizer *handle = fuzz_chance(16) ? NULL : fuzz_tokenizers[at].handle;
-    size_t *n_out = fuzz_chance(16) ? NULL : &n_bytes, capacity;
+    size_t *n_out = fuzz_chance(16) ? NULL : &n_bytes, capacity, errbuf_bytes = 1 + fuzz_below(80);
     int32_t *ids = NULL;
     char *text = NULL;
-    char wanted[4096];
+    char wanted[4096], *errbuf = NULL;
     bool known = true;
     int32_t status;
 
     fuzz_call(FUZZ_gpt2_decode, " ");
+    if (!fuzz_chance(4))
+        errbuf = fuzz_temp(errbuf_bytes);
     if (!fuzz_chance(16)) {
         ids = fuzz_temp(n_ids * sizeof *ids);
         for (size_t i = 0; i < n_ids; i++) {
@@ -140,7 +156,8 @@ static void do_decode(void)
              GPT2_ERR_ARGUMENT);
     fuzz_may(!known, GPT2_ERR_TOKEN);
     fuzz_may(known && total > capacity, GPT2_ERR_BUFFER);
-    status = gpt2_decode(handle, ids, n_ids, text, capacity, n_out);
+    status = gpt2_decode(handle, ids, n_ids, text, capacity, n_out, errbuf, errbuf_bytes);
+    check_line(status, errbuf, errbuf_bytes);
     if (fuzz_result(status))
         REQUIRE(total == 0 || memcmp(text, wanted, total) == 0, "found other bytes");
     if (n_out == NULL)
@@ -237,13 +254,15 @@ static void decode_part(size_t at, gpt2_decode_state *state, bool more, unsigned
     size_t n_ids = fuzz_below(4), n = state->n_held, n_held, n_bytes = 99, capacity;
     uint32_t flags = more ? GPT2_DECODE_MORE : 0;
     gpt2_decode_state before = *state, *given = fuzz_chance(24) ? NULL : state;
-    size_t *n_out = fuzz_chance(24) ? NULL : &n_bytes;
-    char *out = NULL;
+    size_t *n_out = fuzz_chance(24) ? NULL : &n_bytes, errbuf_bytes = 1 + fuzz_below(80);
+    char *out = NULL, *errbuf = NULL;
     int32_t *ids = NULL;
     bool known = true;
     int32_t status;
 
     fuzz_call(FUZZ_gpt2_decode_part, " ");
+    if (!fuzz_chance(4))
+        errbuf = fuzz_temp(errbuf_bytes);
     ids = fuzz_temp(n_ids * sizeof *ids);
     for (size_t i = 0; i < n_ids; i++) {
         const char *bytes;
@@ -279,7 +298,9 @@ static void decode_part(size_t at, gpt2_decode_state *state, bool more, unsigned
              GPT2_ERR_ARGUMENT);
     fuzz_may(!known, GPT2_ERR_TOKEN);
     fuzz_may(known && n - n_held > capacity, GPT2_ERR_BUFFER);
-    status = gpt2_decode_part(handle, given, ids, n_ids, flags, out, capacity, n_out);
+    status = gpt2_decode_part(handle, given, ids, n_ids, flags, out, capacity, n_out, errbuf,
+                              errbuf_bytes);
+    check_line(status, errbuf, errbuf_bytes);
     n -= n_held;
     if (fuzz_result(status)) {
         REQUIRE(n_bytes == n, "found %zu bytes, expected %zu", n_bytes, n);

@@ -9,7 +9,7 @@
 
 #include "fuzz.h"
 #include "text/pretokenize.h"
-#include "text/vocab.h"
+#include "text/vocabulary.h"
 
 static inline size_t naive_span(const gpt2_tokenizer *tokenizer, const uint8_t *text,
                                 size_t n_bytes, int32_t *ids, size_t *longest_piece)

@@ -25,15 +25,16 @@ static void check_whole(const int32_t *ids, size_t n_ids, const char *wanted, si
     char *text = take_bytes(n_wanted);
     size_t n_bytes;
 
-    CHECK(gpt2_decode(tokenizer, ids, n_ids, text, n_wanted, &n_bytes) == GPT2_OK);
+    CHECK(gpt2_decode(tokenizer, ids, n_ids, text, n_wanted, &n_bytes, NULL, 0) == GPT2_OK);
     CHECK(n_bytes == n_wanted && same_bytes(text, wanted, n_bytes));
     free(text);
     if (n_wanted == 0)
         return;
-    CHECK(gpt2_decode(tokenizer, ids, n_ids, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER);
+    CHECK(gpt2_decode(tokenizer, ids, n_ids, NULL, 0, &n_bytes, NULL, 0) == GPT2_ERR_BUFFER);
     CHECK(n_bytes == n_wanted);
     text = take_bytes(n_wanted - 1);
-    CHECK(gpt2_decode(tokenizer, ids, n_ids, text, n_wanted - 1, &n_bytes) == GPT2_ERR_BUFFER);
+    CHECK(gpt2_decode(tokenizer, ids, n_ids, text, n_wanted - 1, &n_bytes, NULL, 0) ==
+          GPT2_ERR_BUFFER);
     CHECK(n_bytes == n_wanted);
     free(text);
 }
@@ -92,15 +93,15 @@ static void check_parts(const int32_t *ids, size_t n_ids, uint32_t cuts, const c
         n_read += n_part;
         n_now = n_read - (more ? unfinished(wanted, n_read) : 0) - n_written;
         text = take_bytes(n_now);
-        CHECK(gpt2_decode_part(tokenizer, &state, &no_id, 1, flags, text, n_now, &n_bytes) ==
-              GPT2_ERR_TOKEN);
+        CHECK(gpt2_decode_part(tokenizer, &state, &no_id, 1, flags, text, n_now, &n_bytes, NULL,
+                               0) == GPT2_ERR_TOKEN);
         if (n_now > 0) {
-            CHECK(gpt2_decode_part(tokenizer, &state, ids + at, n, flags, text, n_now - 1,
-                                   &n_bytes) == GPT2_ERR_BUFFER);
+            CHECK(gpt2_decode_part(tokenizer, &state, ids + at, n, flags, text, n_now - 1, &n_bytes,
+                                   NULL, 0) == GPT2_ERR_BUFFER);
             CHECK(n_bytes == n_now);
         }
-        CHECK(gpt2_decode_part(tokenizer, &state, ids + at, n, flags, text, n_now, &n_bytes) ==
-              GPT2_OK);
+        CHECK(gpt2_decode_part(tokenizer, &state, ids + at, n, flags, text, n_now, &n_bytes, NULL,
+                               0) == GPT2_OK);
         CHECK(n_bytes == n_now && same_bytes(text, wanted + n_written, n_now));
         CHECK(state.n_held == n_read - n_written - n_now);
         free(text);
@@ -141,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         size_t n_bytes;
 
-        CHECK(gpt2_decode(tokenizer, ids, n_ids, wanted, sizeof wanted, &n_bytes) ==
+        CHECK(gpt2_decode(tokenizer, ids, n_ids, wanted, sizeof wanted, &n_bytes, NULL, 0) ==
               GPT2_ERR_TOKEN);
         CHECK(n_bytes == 0);
     }

@@ -35,8 +35,8 @@ static void check_decode(const struct encoding *wanted)
     char *back = take_bytes(wanted->n_bytes);
     size_t n_back;
 
-    CHECK(gpt2_decode(tokenizer, wanted->ids, wanted->n_ids, back, wanted->n_bytes, &n_back) ==
-          GPT2_OK);
+    CHECK(gpt2_decode(tokenizer, wanted->ids, wanted->n_ids, back, wanted->n_bytes, &n_back, NULL,
+                      0) == GPT2_OK);
     CHECK(n_back == wanted->n_bytes && same_bytes(back, wanted->text, n_back));
     free(back);
 }

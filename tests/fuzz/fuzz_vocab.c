@@ -37,7 +37,7 @@ static void check_tokens(const gpt2_tokenizer *tokenizer)
     CHECK(n_vocab > 0 && eot >= -1 && eot < n_vocab);
     for (int32_t id = 0; id < n_vocab; id += 1 + id / 64) {
         CHECK(gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes) == GPT2_OK);
-        CHECK(gpt2_decode(tokenizer, &id, 1, NULL, 0, &n_all) ==
+        CHECK(gpt2_decode(tokenizer, &id, 1, NULL, 0, &n_all, NULL, 0) ==
               (n_bytes == 0 ? GPT2_OK : GPT2_ERR_BUFFER));
         CHECK(n_all == n_bytes);
         for (size_t i = 0; i < n_bytes; i++)
@@ -64,8 +64,8 @@ static void check_text(const gpt2_tokenizer *tokenizer, gpt2_encoder *encoder, s
         char *back = take_bytes(text.n_bytes);
         size_t n_back;
 
-        CHECK(gpt2_decode(tokenizer, wanted.ids, wanted.n_ids, back, text.n_bytes, &n_back) ==
-              GPT2_OK);
+        CHECK(gpt2_decode(tokenizer, wanted.ids, wanted.n_ids, back, text.n_bytes, &n_back, NULL,
+                          0) == GPT2_OK);
         CHECK(n_back == text.n_bytes && same_bytes(back, text.bytes, n_back));
         free(back);
     }

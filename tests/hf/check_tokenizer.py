@@ -54,7 +54,7 @@ class LibGpt2:
         lib.gpt2_tokenizer_n_vocab.argtypes = [pointer]
         lib.gpt2_tokenizer_eot.argtypes = [pointer]
         lib.gpt2_tokenizer_token_bytes.argtypes = [pointer, ctypes.c_int32, pointer, pointer]
-        lib.gpt2_decode.argtypes = [pointer, pointer, size, pointer, size, pointer]
+        lib.gpt2_decode.argtypes = [pointer, pointer, size, pointer, size, pointer, pointer, size]
         lib.gpt2_encoder_params_init.argtypes = [pointer, size]
         lib.gpt2_encoder_create.argtypes = [pointer, pointer, pointer]
         lib.gpt2_encoder_free.argtypes = [pointer]
@@ -96,7 +96,7 @@ class LibGpt2:
             raise RuntimeError(self.lib.gpt2_encoder_error(self.encoder).decode())
         n = self.n.value
         back = ctypes.create_string_buffer(len(data) + 1)
-        status = self.lib.gpt2_decode(self.tokenizer, self.ids, n, back, len(data), self.n_ref)
+        status = self.lib.gpt2_decode(self.tokenizer, self.ids, n, back, len(data), self.n_ref, None, 0)
         if status != 0 or back.raw[:self.n.value] != data:
             raise RuntimeError(f"decode(encode(x)) is not x = {data[:60]!r}")
         return self.ids[:n]

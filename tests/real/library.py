@@ -152,7 +152,8 @@ class Model:
             raise Refused("the directory has no vocab.json and merges.txt")
         text, n_bytes = c.create_string_buffer(1000 * len(ids) + 1), c.c_size_t()
         self.must(self.lib.gpt2_decode(self.tokenizer, int32s(ids), c.c_size_t(len(ids)), text,
-                                       c.c_size_t(len(text)), c.byref(n_bytes)))
+                                       c.c_size_t(len(text)), c.byref(n_bytes), None,
+                                       c.c_size_t(0)))
         return text.raw[:n_bytes.value].decode(errors="replace")
 
     def rows(self, ids, n):

@@ -1,30 +1,30 @@
 /*
- * text.c: texts to ids and back.  A text is cut at special tokens, then into pieces, and bpe.c turns
- * each piece into ids.
+ * encoder.c: text to ids.  A text is cut at special tokens, then into pieces, and bpe.c turns each
+ * piece into ids.
  *
- * A text may come in parts.  Then a piece is settled, and encoded, once enough bytes behind it are
- * known that no later byte can move its end; what is not settled is held back, and looked at again
- * only when there is twice as much, so that time stays linear.  A call that fails has only written
- * behind what was held, so it can be made again.
+ * A text may come in parts.  Later bytes can move the end of the last piece.  So a piece is encoded
+ * only when enough bytes behind it are known: it is settled.  The encoder holds the bytes that are
+ * not settled, and scans them again only when there are twice as many, so that time stays linear.
+ * A call that fails changes nothing but the unused room behind the held bytes, so it can be made again.
  */
-#include "text.h"
+#include "encoder.h"
 #include "pretokenize.h"
 #include "unicode.h"
-#include "vocab.h"
 
 /*
- * Bytes behind a piece that decide where it ends: a white-space character that it leaves to the next
- * piece (3 bytes) and then a special token, if one begins there; else less.
+ * How many bytes behind a piece can decide where it ends: a white-space character that belongs to
+ * the next piece (up to 3 bytes), and a special token that may begin behind that.
  */
 #define LOOK_AHEAD_BYTES (3 + GPT2I_EOT_BYTES)
 
 /*
- * Room for an unsettled end beyond max_piece_bytes.  A piece that is cut off is seen too long by
- * less than LOOK_AHEAD_BYTES, so an end that needs more room has a piece that is really too long.
+ * Room for an unsettled end beyond max_piece_bytes.  While its end is unknown, a piece may look
+ * longer than it is, but by less than LOOK_AHEAD_BYTES.  So if an end needs more room than this, its
+ * piece is too long.
  */
 #define ROOM_BYTES (3 * LOOK_AHEAD_BYTES)
 
-static size_t most_held_bytes(size_t max_piece_bytes)
+static size_t max_held_bytes(size_t max_piece_bytes)
 {
     return max_piece_bytes + ROOM_BYTES;
 }
@@ -34,7 +34,7 @@ gpt2_encoder *gpt2i_encoder_layout(struct gpt2i_arena *arena, const gpt2_tokeniz
 {
     gpt2_encoder *encoder = gpt2i_arena_take(arena, 1, sizeof *encoder);
     struct gpt2i_bpe_scratch *scratch = gpt2i_bpe_scratch_layout(arena, max_piece_bytes);
-    unsigned char *held = gpt2i_arena_take(arena, most_held_bytes(max_piece_bytes), 2);
+    unsigned char *held = gpt2i_arena_take(arena, max_held_bytes(max_piece_bytes), 2);
 
     if (encoder == NULL)
         return NULL;
@@ -55,7 +55,7 @@ void gpt2i_encoder_reset(gpt2_encoder *encoder)
 
 /* -------------------------------------------------------------------------------------- scan -- */
 
-/* Bytes under the scanner: those held and some after them, or the part that the caller gave. */
+/* The bytes to scan: the held ones and some after them, or the part that the caller gave. */
 struct scan {
     gpt2_encoder *encoder;
     const unsigned char *bytes;
@@ -70,13 +70,13 @@ struct scan {
 static int32_t fail_piece(const struct scan *scan, size_t at, const char *about, size_t length)
 {
     return gpt2i_fail(scan->error, GPT2_ERR_PIECE,
-                      "a piece of %s%zu bytes without a break at offset %llu of the text; "
-                      "the encoder was made for max_piece_bytes %zu",
-                      about, length, (unsigned long long)(scan->offset + at),
+                      "the piece at offset %llu of the text has %s%zu bytes, wanted at most "
+                      "max_piece_bytes, which is %zu",
+                      (unsigned long long)(scan->offset + at), about, length,
                       scan->encoder->max_piece_bytes);
 }
 
-/* Names the first byte of a piece that has no token. */
+/* Names the first byte without a token in the piece at 'at'. */
 static int32_t fail_no_token(const struct scan *scan, size_t at)
 {
     while (at + 1 < scan->n_bytes && scan->encoder->tokenizer->byte_ids[scan->bytes[at]] >= 0)
@@ -102,13 +102,13 @@ static size_t find_special(const unsigned char *bytes, size_t at, size_t n_bytes
     return n_bytes;
 }
 
-/* Encodes the settled pieces that begin in bytes[*at .. stop]; '*at' is then where the next begins. */
+/* Encodes the settled pieces that begin in bytes[*at .. stop] and moves '*at' to the next piece. */
 static int32_t scan_pieces(const struct scan *scan, size_t *at, size_t stop)
 {
     const gpt2_encoder *encoder = scan->encoder;
 
     while (*at < stop) {
-        /* a special token ends one text and begins another: no piece looks across it */
+        /* a special token separates texts: no piece looks across it */
         size_t end =
             scan->has_special ? find_special(scan->bytes, *at, scan->n_bytes) : scan->n_bytes;
 
@@ -132,23 +132,23 @@ static int32_t scan_pieces(const struct scan *scan, size_t *at, size_t stop)
     return GPT2_OK;
 }
 
-/* A part that is only added to what is held, because looking at it all again would not pay. */
+/* True if the part is only added to the held bytes: there are too few to scan them again. */
 static bool is_only_held(const gpt2_encoder *encoder, size_t n_bytes, bool has_more)
 {
-    return has_more && n_bytes < most_held_bytes(encoder->max_piece_bytes) - encoder->n_held &&
+    return has_more && n_bytes < max_held_bytes(encoder->max_piece_bytes) - encoder->n_held &&
            encoder->n_held + n_bytes < encoder->next_scan_bytes;
 }
 
 /*
- * Encodes the pieces that begin in what is held, with as much of the part behind it as matters.
- * '*at' is then where the next piece begins, counted from the first held byte; it still lies in what
- * is held only if that piece is not settled and the whole part has been copied behind it.
+ * Encodes the pieces that begin in the held bytes.  The first bytes of the part are copied behind
+ * them.  '*at' is then where the next piece begins, counted from the first held byte.  It lies within
+ * the held bytes only if that piece is not settled; then the whole part has been copied.
  */
 static int32_t scan_held(const struct scan *part, size_t *at)
 {
     gpt2_encoder *encoder = part->encoder;
-    size_t most_held = most_held_bytes(encoder->max_piece_bytes);
-    size_t n_joined = gpt2i_min(part->n_bytes, most_held);
+    size_t max_held = max_held_bytes(encoder->max_piece_bytes);
+    size_t n_joined = gpt2i_min(part->n_bytes, max_held);
     struct scan joined = *part;
     int32_t status;
 
@@ -159,12 +159,12 @@ static int32_t scan_held(const struct scan *part, size_t *at)
     joined.offset = encoder->n_before_bytes;
     joined.has_more = part->has_more || n_joined < part->n_bytes;
     status = scan_pieces(&joined, at, encoder->n_held);
-    if (status == GPT2_OK && *at < encoder->n_held && joined.n_bytes - *at > most_held)
+    if (status == GPT2_OK && *at < encoder->n_held && joined.n_bytes - *at > max_held)
         status = fail_piece(&joined, *at, "more than ", encoder->max_piece_bytes);
     return status;
 }
 
-/* Encodes all that is settled; '*at' is then where the rest begins, from the first held byte. */
+/* Encodes all settled pieces; '*at' is then where the rest begins, counted from the first held byte. */
 static int32_t scan_all(const struct scan *part, size_t *at)
 {
     size_t n_held = part->encoder->n_held;
@@ -174,13 +174,13 @@ static int32_t scan_all(const struct scan *part, size_t *at)
         return status;
     *at -= n_held;
     status = scan_pieces(part, at, part->n_bytes);
-    if (status == GPT2_OK && part->n_bytes - *at > most_held_bytes(part->encoder->max_piece_bytes))
+    if (status == GPT2_OK && part->n_bytes - *at > max_held_bytes(part->encoder->max_piece_bytes))
         status = fail_piece(part, *at, "more than ", part->encoder->max_piece_bytes);
     *at += n_held;
     return status;
 }
 
-/* Holds what begins at 'at', as scan_all() found it. */
+/* Holds the bytes from 'at' on, where scan_all() stopped. */
 static void hold(const struct scan *part, size_t at)
 {
     gpt2_encoder *encoder = part->encoder;
@@ -224,67 +224,11 @@ int32_t gpt2i_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes, ui
         return status;
     *n_ids = output.n_ids;
     if (output.n_ids > capacity)
-        return gpt2i_fail(error, GPT2_ERR_BUFFER, "there are %zu ids, the buffer has room for %zu",
-                          output.n_ids, capacity);
+        return gpt2i_fail(error, GPT2_ERR_BUFFER,
+                          "the text has %zu ids, the buffer has room for %zu", output.n_ids,
+                          capacity);
     hold(&part, at);
     if (!part.has_more)
         gpt2i_encoder_reset(encoder);
-    return GPT2_OK;
-}
-
-/* ------------------------------------------------------------------------------------ decode -- */
-
-/* Bytes put out one after another, of which the last few may have to wait for the next call. */
-struct byte_output {
-    char *text;
-    size_t capacity;
-    size_t n_bytes;        /* goes on counting where the capacity ends */
-    unsigned char last[3]; /* the last of them, at most 3 */
-    size_t n_last;
-};
-
-static void put_bytes(struct byte_output *output, const void *bytes, size_t n_bytes)
-{
-    const unsigned char *from = bytes;
-    size_t n_new = gpt2i_min(n_bytes, sizeof output->last);
-    size_t n_old = gpt2i_min(output->n_last, sizeof output->last - n_new);
-
-    if (n_bytes == 0)
-        return;
-    if (output->n_bytes < output->capacity)
-        memcpy(output->text + output->n_bytes, from,
-               gpt2i_min(n_bytes, output->capacity - output->n_bytes));
-    output->n_bytes += n_bytes;
-    memmove(output->last, output->last + output->n_last - n_old, n_old);
-    memcpy(output->last + n_old, from + n_bytes - n_new, n_new);
-    output->n_last = n_old + n_new;
-}
-
-int32_t gpt2i_decode(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state, const int32_t *ids,
-                     size_t n_ids, uint32_t flags, char *text, size_t capacity, size_t *n_bytes)
-{
-    struct byte_output output = {.text = text, .capacity = capacity};
-    size_t n_waiting = 0;
-
-    *n_bytes = 0;
-    put_bytes(&output, state->held, state->n_held);
-    for (size_t i = 0; i < n_ids; i++) {
-        const char *bytes;
-        size_t length;
-
-        if (!gpt2i_token_bytes(tokenizer, ids[i], &bytes, &length))
-            return GPT2_ERR_TOKEN;
-        if (length > SIZE_MAX - output.n_bytes)
-            return GPT2_ERR_ARGUMENT; /* more than an address space holds */
-        put_bytes(&output, bytes, length);
-    }
-    if ((flags & GPT2_DECODE_MORE) != 0)
-        n_waiting = gpt2i_utf8_unfinished(output.last, output.n_last);
-    *n_bytes = output.n_bytes - n_waiting;
-    if (*n_bytes > capacity)
-        return GPT2_ERR_BUFFER;
-    memset(state, 0, sizeof *state);
-    memcpy(state->held, output.last + output.n_last - n_waiting, n_waiting);
-    state->n_held = (uint32_t)n_waiting;
     return GPT2_OK;
 }

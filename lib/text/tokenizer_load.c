@@ -1,19 +1,19 @@
 /*
- * vocab.c: reading vocab.json and merges.txt into a tokenizer.
+ * tokenizer_load.c: reads vocab.json and merges.txt into a tokenizer.
  *
- * vocab.json becomes a dictionary that lives while loading only.  merges.txt names pairs of
- * symbols, the earliest merge first; each symbol and what the pair makes must be in the dictionary.
- * What encoding and decoding need is put into one block, whose layout is in one function.
+ * vocab.json becomes a dictionary, which is needed only while loading.  merges.txt names pairs of
+ * symbols, the earliest merge first; each symbol, and what the pair makes, must be in the dictionary.
  */
-#include "vocab.h"
+#include "tokenizer_load.h"
+#include "../base/file.h"
 #include "bpe.h"
 #include "dictionary.h"
-#include "../base/file.h"
 #include "unicode.h"
 
-#define VOCAB_NAME  "vocab.json"
-#define MERGES_NAME "merges.txt"
-#define MAX_MERGES  (((size_t)1 << GPT2I_RANK_BITS) - 2)
+#define VOCAB_NAME     "vocab.json"
+#define MERGES_NAME    "merges.txt"
+#define MAX_FILE_BYTES ((uint64_t)64 << 20) /* of each of them; GPT-2's have 1 and 0.5 MB */
+#define MAX_MERGES     (((size_t)1 << GPT2I_RANK_BITS) - 2)
 
 /* ------------------------------------------------------------------------------------ tokens -- */
 
@@ -33,9 +33,9 @@ static int byte_of_character(uint32_t code_point)
 }
 
 /*
- * Writes the bytes that a symbol stands for, at most as many as its own, and returns their number.
- * A symbol with a character outside the alphabet, as an added token may have one, is its own UTF-8;
- * so does Hugging Face's decoder.
+ * Writes the bytes that a symbol stands for and returns how many there are; never more than 'length'.
+ * A symbol with a character outside the alphabet, such as an added token, stands for its own UTF-8,
+ * as in Hugging Face's decoder.
  */
 static size_t bytes_of_symbol(const char *text, size_t length, char *bytes)
 {
@@ -87,34 +87,40 @@ static void fill_tokens(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary
 }
 
 /*
- * Enters the tokens that encoding their own bytes gives back: a piece that is one of them needs no
- * merging.  The others, which no merge makes or another merge comes before, must not be found by a
- * whole piece.  In GPT-2's vocabulary <|endoftext|> is the only one.
+ * Enters the tokens whose bytes are encoded as that one token: a piece that is one of them needs no
+ * merging.  The other tokens are not entered: no merge makes them, or another merge comes first.
+ * In GPT-2's vocabulary <|endoftext|> is the only one.
  */
 static int32_t fill_pieces(gpt2_tokenizer *tokenizer, const char *path, struct gpt2i_error *error)
 {
     for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
-        const unsigned char *bytes = (const unsigned char *)tokenizer->bytes;
+        const unsigned char *bytes =
+            (const unsigned char *)tokenizer->bytes + tokenizer->offsets[id];
         size_t n_bytes = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
         int32_t ids[GPT2I_SHORT_BYTES];
-        struct gpt2i_piece_slot *slot;
-        uint64_t hash;
-        int probe = 0;
 
-        bytes += tokenizer->offsets[id];
         if (n_bytes == 0 || n_bytes > GPT2I_SHORT_BYTES ||
             gpt2i_bpe_short(tokenizer, bytes, n_bytes, ids) != 1 || ids[0] != id)
             continue;
-        hash = gpt2i_hash(bytes, n_bytes);
-        do {
-            slot = &tokenizer->piece_slots[(hash + (size_t)probe) & tokenizer->piece_mask];
-        } while (slot->id_plus_1 != 0 && ++probe < GPT2I_PROBES);
-        if (slot->id_plus_1 != 0)
+        if (!gpt2i_add_piece(tokenizer, id))
             return gpt2i_fail_collisions(path, error);
-        slot->tag = (uint32_t)(hash >> 32);
-        slot->id_plus_1 = (uint32_t)id + 1;
     }
     return GPT2_OK;
+}
+
+/* Marks the tokens that are no single byte, that no merge makes, and that are not <|endoftext|>. */
+static void fill_is_added(gpt2_tokenizer *tokenizer, size_t n_merges)
+{
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++)
+        tokenizer->is_added[id] = tokenizer->offsets[id + 1] > tokenizer->offsets[id];
+    for (size_t rank = 0; rank < n_merges; rank++)
+        tokenizer->is_added[tokenizer->merge_ids[rank]] = 0;
+    for (int byte = 0; byte < 256; byte++) {
+        if (tokenizer->byte_ids[byte] >= 0)
+            tokenizer->is_added[tokenizer->byte_ids[byte]] = 0;
+    }
+    if (tokenizer->eot >= 0)
+        tokenizer->is_added[tokenizer->eot] = 0;
 }
 
 /* ------------------------------------------------------------------------------------ merges -- */
@@ -125,8 +131,8 @@ struct merge_line {
     size_t number; /* from 1 */
 };
 
-/* The next merge behind '*at'; false at the end.  As in Hugging Face's reader, lines end with \n or
-   \r\n, and those that begin with #version count for nothing. */
+/* The next merge from '*at' on; false at the end.  As in Hugging Face's reader, lines end with \n or
+   \r\n, and lines that begin with #version are skipped. */
 static bool next_line(const struct gpt2i_text_file *file, size_t *at, struct merge_line *line)
 {
     static const char version[] = "#version";
@@ -163,7 +169,7 @@ static int32_t count_merges(const struct gpt2i_text_file *file, const char *path
     return GPT2_OK;
 }
 
-/* A symbol of a merge, or what it makes, by its id. */
+/* The id of a symbol of a merge, or of what the merge makes. */
 static int32_t merge_symbol(const struct gpt2i_dictionary *dictionary, const char *path,
                             const struct merge_line *line, const char *text, size_t length,
                             const char *role, int32_t *id, struct gpt2i_error *error)
@@ -175,25 +181,7 @@ static int32_t merge_symbol(const struct gpt2i_dictionary *dictionary, const cha
     return GPT2_OK;
 }
 
-/* Enters one pair; a pair that stood there before takes the later rank, as in Hugging Face. */
-static bool add_merge(gpt2_tokenizer *tokenizer, int32_t left, int32_t right, uint32_t rank)
-{
-    uint64_t key = gpt2i_pair_key(left, right);
-    size_t at = gpt2i_pair_home(key, tokenizer->merge_shift);
-
-    for (int probe = 0; probe < GPT2I_PROBES; probe++) {
-        uint64_t *slot = &tokenizer->merge_slots[at];
-
-        if (*slot == 0 || *slot >> GPT2I_RANK_BITS == key) {
-            *slot = key << GPT2I_RANK_BITS | (rank + 1);
-            return true;
-        }
-        at = (at + 1) & tokenizer->merge_mask;
-    }
-    return false;
-}
-
-/* Enters all merges.  Changes the file's text: the two symbols are moved together. */
+/* Enters all merges.  Joins the two symbols of each line in the file's text. */
 static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary *dictionary,
                            const struct gpt2i_text_file *file, const char *path,
                            struct gpt2i_error *error)
@@ -225,7 +213,7 @@ static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_diction
                               "the merge makes a symbol that", &tokenizer->merge_ids[rank], error);
         if (status != GPT2_OK)
             return status;
-        if (!add_merge(tokenizer, left_id, right_id, rank))
+        if (!gpt2i_add_merge(tokenizer, left_id, right_id, rank))
             return gpt2i_fail_collisions(path, error);
     }
     return GPT2_OK;
@@ -233,55 +221,30 @@ static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_diction
 
 /* --------------------------------------------------------------------------------- tokenizer -- */
 
-static gpt2_tokenizer *tokenizer_layout(struct gpt2i_arena *arena,
-                                        const struct gpt2i_dictionary *dictionary, size_t n_merges)
+/* Makes the tokenizer of a dictionary and merges.txt. */
+static int32_t build(const struct gpt2i_dictionary *dictionary,
+                     const struct gpt2i_text_file *merges, const char *merges_path,
+                     gpt2_tokenizer **out, struct gpt2i_error *error)
 {
-    size_t n_merge_slots = gpt2i_slots_for(n_merges);
-    size_t n_piece_slots = gpt2i_slots_for(dictionary->n_symbols);
-    gpt2_tokenizer *tokenizer = gpt2i_arena_take(arena, 1, sizeof *tokenizer);
-    uint32_t *offsets = gpt2i_arena_take(arena, dictionary->n_ids + 1, sizeof *offsets);
-    char *bytes = gpt2i_arena_take(arena, dictionary->text_bytes, 1);
-    uint64_t *merge_slots = gpt2i_arena_take(arena, n_merge_slots, sizeof *merge_slots);
-    int32_t *merge_ids = gpt2i_arena_take(arena, n_merges, sizeof *merge_ids);
-    struct gpt2i_piece_slot *piece_slots =
-        gpt2i_arena_take(arena, n_piece_slots, sizeof *piece_slots);
-
-    if (tokenizer == NULL)
-        return NULL;
-    tokenizer->n_vocab = tokenizer->n_ids = (int32_t)dictionary->n_ids;
-    tokenizer->offsets = offsets;
-    tokenizer->bytes = bytes;
-    tokenizer->merge_slots = merge_slots;
-    tokenizer->merge_mask = n_merge_slots - 1;
-    for (tokenizer->merge_shift = 64; n_merge_slots > 1; n_merge_slots /= 2)
-        tokenizer->merge_shift--;
-    tokenizer->merge_ids = merge_ids;
-    tokenizer->piece_slots = piece_slots;
-    tokenizer->piece_mask = n_piece_slots - 1;
-    return tokenizer;
-}
-
-/* The tokenizer of a dictionary and merges.txt; NULL and a status, or the tokenizer to be freed. */
-static int32_t tokenizer_build(const struct gpt2i_dictionary *dictionary,
-                               const struct gpt2i_text_file *merges, const char *merges_path,
-                               gpt2_tokenizer **out, struct gpt2i_error *error)
-{
+    struct gpt2i_tokenizer_counts counts = {.n_ids = dictionary->n_ids,
+                                            .n_tokens = dictionary->n_symbols,
+                                            .n_bytes = dictionary->text_bytes};
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
     gpt2_tokenizer *tokenizer;
-    size_t n_merges;
     void *block;
-    int32_t status = count_merges(merges, merges_path, &n_merges, error);
+    int32_t status = count_merges(merges, merges_path, &counts.n_merges, error);
 
     if (status != GPT2_OK)
         return status;
-    tokenizer_layout(&measure, dictionary, n_merges);
+    (void)gpt2i_tokenizer_layout(&measure, &counts);
     block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
     if (block == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a tokenizer of %zu bytes",
                           measure.used_bytes);
     arena = gpt2i_arena_over(block);
-    tokenizer = tokenizer_layout(&arena, dictionary, n_merges);
+    tokenizer = gpt2i_tokenizer_layout(&arena, &counts);
     tokenizer->block_bytes = measure.used_bytes;
+    tokenizer->seed = dictionary->seed;
     fill_tokens(tokenizer, dictionary);
     status = fill_merges(tokenizer, dictionary, merges, merges_path, error);
     if (status == GPT2_OK)
@@ -290,32 +253,54 @@ static int32_t tokenizer_build(const struct gpt2i_dictionary *dictionary,
         gpt2i_tokenizer_free(tokenizer);
         return status;
     }
+    fill_is_added(tokenizer, counts.n_merges);
     *out = tokenizer;
     return GPT2_OK;
+}
+
+/* The seed of all hashes: odd, and different if any byte of the files is. */
+static uint64_t seed_of(const struct gpt2i_text_file *vocab, const struct gpt2i_text_file *merges)
+{
+    uint64_t seed = gpt2i_hash((const unsigned char *)vocab->text, vocab->file_bytes, 1) | 1;
+
+    return gpt2i_hash((const unsigned char *)merges->text, merges->file_bytes, seed) | 1;
+}
+
+static int32_t read_both(const struct gpt2i_text_file *vocab, const char *vocab_path,
+                         const struct gpt2i_text_file *merges, const char *merges_path,
+                         gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
+{
+    struct gpt2i_dictionary dictionary;
+    int32_t status = gpt2i_dictionary_read(&dictionary, vocab->text, vocab->file_bytes, vocab_path,
+                                           seed_of(vocab, merges), error);
+
+    if (status == GPT2_OK)
+        status = build(&dictionary, merges, merges_path, tokenizer, error);
+    gpt2i_dictionary_free(&dictionary);
+    return status;
 }
 
 int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
                              struct gpt2i_error *error)
 {
     char vocab_path[GPT2I_PATH_BYTES], merges_path[GPT2I_PATH_BYTES];
-    struct gpt2i_dictionary dictionary;
-    struct gpt2i_text_file merges;
+    struct gpt2i_text_file vocab, merges;
     int32_t status;
 
     *tokenizer = NULL;
     status = gpt2i_path_join(vocab_path, directory, VOCAB_NAME, error);
     if (status == GPT2_OK)
         status = gpt2i_path_join(merges_path, directory, MERGES_NAME, error);
+    if (status == GPT2_OK)
+        status = gpt2i_text_file_read(&vocab, vocab_path, MAX_FILE_BYTES, error);
     if (status != GPT2_OK)
         return status;
-    status = gpt2i_dictionary_read(&dictionary, vocab_path, error);
-    if (status == GPT2_OK)
-        status = gpt2i_text_file_read(&merges, merges_path, GPT2I_VOCAB_FILE_BYTES, error);
+    status = gpt2i_text_file_read(&merges, merges_path, MAX_FILE_BYTES, error);
     if (status == GPT2_OK) {
-        status = tokenizer_build(&dictionary, &merges, merges_path, tokenizer, error);
+        status = read_both(&vocab, vocab_path, &merges, merges_path, tokenizer, error);
         gpt2i_text_file_free(&merges);
     }
-    gpt2i_dictionary_free(&dictionary);
+    gpt2i_text_file_free(&vocab);
     return status;
 }
 
@@ -328,41 +313,4 @@ bool gpt2i_tokenizer_present(const char *directory)
            gpt2i_file_exists(path) &&
            gpt2i_path_join(path, directory, MERGES_NAME, &none) == GPT2_OK &&
            gpt2i_file_exists(path);
-}
-
-void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer)
-{
-    if (tokenizer != NULL)
-        gpt2i_block_free(tokenizer, tokenizer->block_bytes);
-}
-
-int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer)
-{
-    return tokenizer->n_vocab;
-}
-
-int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer)
-{
-    return tokenizer->eot;
-}
-
-void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids)
-{
-    if (n_ids > tokenizer->n_ids)
-        tokenizer->n_ids = n_ids;
-}
-
-bool gpt2i_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id, const char **bytes,
-                       size_t *n_bytes)
-{
-    if (id < 0 || id >= tokenizer->n_ids)
-        return false;
-    if (id >= tokenizer->n_vocab) {
-        *bytes = tokenizer->bytes;
-        *n_bytes = 0;
-        return true;
-    }
-    *bytes = tokenizer->bytes + tokenizer->offsets[id];
-    *n_bytes = tokenizer->offsets[id + 1] - tokenizer->offsets[id];
-    return true;
 }

@@ -1,0 +1,19 @@
+/*
+ * tokenizer_load.h: reading a tokenizer from its files.
+ */
+#ifndef GPT2I_TOKENIZER_LOAD_H
+#define GPT2I_TOKENIZER_LOAD_H
+
+#include "../base/status.h"
+
+/*
+ * Reads vocab.json and merges.txt in 'directory'.  '*tokenizer' is one block; the caller frees it
+ * with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY; nothing stays allocated.
+ */
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
+                                          struct gpt2i_error *error);
+
+/* True if 'directory' has both files. */
+GPT2I_HIDDEN bool gpt2i_tokenizer_present(const char *directory);
+
+#endif
