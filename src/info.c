@@ -78,10 +78,6 @@ static void print_word(const char *key, const char *value)
     printf(KEY_FORMAT "%s\n", key, value);
 }
 
-<<<<<<< HEAD
-static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
-                       const char *kernels)
-=======
 /* The tokens that encoding never gives: their number and the first few. */
 static void print_added(const gpt2_tokenizer *tokenizer)
 {
@@ -102,9 +98,8 @@ static void print_added(const gpt2_tokenizer *tokenizer)
     printf("%s\n", n_added > n_shown ? ", ..." : "");
 }
 
-static void print_info(const struct options *options, const char *path, const gpt2_model *model,
-                       const gpt2_model_info *info)
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
+static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
+                       const char *kernels)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
 

@@ -123,10 +123,6 @@ enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_
     return OUTCOME_DONE;
 }
 
-<<<<<<< HEAD
-/* Encodes with room for pieces of 'piece' bytes.  Reports errors, but not GPT2_ERR_PIECE: the caller
-   then tries again with more room. */
-=======
 static bool contains(const char *text, size_t n_bytes, const char *token, size_t n_token)
 {
     const char *end = text + n_bytes;
@@ -165,9 +161,8 @@ static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t
     }
 }
 
-/* Encodes with room for pieces of up to 'max_piece_bytes' bytes.  The only status it leaves unreported is
-   GPT2_ERR_PIECE: the caller tries again with more. */
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
+/* Encodes with room for pieces of up to 'max_piece_bytes' bytes.  Reports errors, but not
+   GPT2_ERR_PIECE: the caller then tries again with more room. */
 static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
                       uint32_t flags, size_t max_piece_bytes, int32_t *ids, size_t *n_ids)
 {

@@ -19,14 +19,10 @@ enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
 /* Loads the model and describes it; the caller frees it with gpt2_model_free(). */
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info);
 
-<<<<<<< HEAD
-/* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */
-=======
 /* True if the directory has a config.json. */
 bool model_is_present(const struct options *options);
 
-/* The tokenizer alone: no weights are read.  The caller frees it with gpt2_tokenizer_free(). */
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
+/* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
 
 /*

@@ -141,16 +141,10 @@ const struct command command_detokenize = {
     .summary = "turn token ids into text",
     .synopsis = "[-m DIR] [FILE | --tokens IDS] [OPTIONS]",
     .help =
-<<<<<<< HEAD
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"
-        "checked before the first byte is written.  DIR needs only vocab.json and merges.txt.\n",
-=======
-        "Writes the bytes of the tokens, nothing added.  The ids come from FILE, IDS or, without\n"
-        "both, standard input; white space or commas separate them.  They are all checked before\n"
-        "the first byte is written.  DIR needs only vocab.json and merges.txt; the model there\n"
-        "is loaded only if an id is above those of vocab.json.\n",
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
+        "checked before the first byte is written.  DIR needs only vocab.json and merges.txt; the\n"
+        "model there is loaded only if an id is above those of vocab.json.\n",
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
                 "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,

@@ -1,13 +1,8 @@
 /*
  * trace.c: `gpt2 trace`: every activation of a text, in one .safetensors file.
  *
-<<<<<<< HEAD
- * Each tap of the library becomes one tensor for the whole text.  The library shows it in pieces; each
- * piece is written to its place in the file at once.
-=======
- * Each tap of the library becomes one tensor over the whole text, whatever the calls and steps it
- * was computed in.  Parts go into the file as they come, at the rows of their positions.
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
+ * Each tap of the library becomes one tensor for the whole text.  The library shows it in parts; each
+ * part is written to its place in the file at once.
  */
 #include <errno.h>
 #include <math.h>
@@ -115,13 +110,8 @@ static enum outcome describe_all(struct trace *trace, const gpt2_model_info *inf
     return OUTCOME_DONE;
 }
 
-<<<<<<< HEAD
-/* A gpt2_tap_callback: writes one piece to its place in the file. */
-static int32_t write_piece(void *user, const gpt2_tap *tap)
-=======
-/* A gpt2_tap_callback: puts one part into its place in the file. */
+/* A gpt2_tap_callback: writes one part to its place in the file. */
 static int32_t write_part(void *user, const gpt2_tap *tap)
->>>>>>> 2c17833 (text/: encoder, decoder, vocabulary; seeded hashes; decode names the bad id)
 {
     struct trace *trace = user;
     const struct tensor *tensor = find_tensor(trace, tap->kind, tap->layer);
