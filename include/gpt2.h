@@ -41,7 +41,12 @@
 extern "C" {
 #endif
 
-#if defined(__GNUC__) && !defined(_WIN32)
+/* On Windows define GPT2_BUILD_DLL to build the library as a DLL, GPT2_DLL to use it as one. */
+#if defined(_WIN32) && defined(GPT2_BUILD_DLL)
+#define GPT2_API __declspec(dllexport)
+#elif defined(_WIN32) && defined(GPT2_DLL)
+#define GPT2_API __declspec(dllimport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define GPT2_API __attribute__((visibility("default")))
 #else
 #define GPT2_API
@@ -103,6 +108,29 @@ GPT2_API const char *gpt2_strerror(int32_t status);
 /* Which of these groups the CPU and the operating system support. */
 GPT2_API uint32_t gpt2_cpu_features(void);
 
+/* ------------------------------------------------------------------------------------ sources -- */
+
+/*
+ * Reads bytes of a source: up to 'capacity' of them, from 'offset' on, into 'bytes'.  '*n_read' receives
+ * how many; fewer than 'capacity' is no error, the rest is asked for again; 0 is an early end.
+ * Non-zero ends the load with GPT2_ERR_FILE.  It is called by the threads that load: with n_threads
+ * 1, the default, by the calling thread alone.  It must return, as a gpt2_tap_callback.
+ */
+typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, size_t capacity,
+                                      size_t *n_read);
+
+/*
+ * A file of a model that is not in a directory: its bytes in memory, or a callback that reads them.
+ * The library borrows it for the call that loads.  This struct never changes.
+ */
+typedef struct gpt2_source {
+    const char *name;  /* "config.json", "model.safetensors", "vocab.json" or "merges.txt" */
+    const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
+    uint64_t n_bytes;
+    gpt2_read_callback read; /* NULL if 'bytes' is not */
+    void *user;              /* what 'read' gets */
+} gpt2_source;
+
 /* -------------------------------------------------------------------------------------- model -- */
 
 /* Weights and hyper-parameters, and the tokenizer if its files are there. */
@@ -111,11 +139,22 @@ typedef struct gpt2_model gpt2_model;
 /* Text to token ids and back. */
 typedef struct gpt2_tokenizer gpt2_tokenizer;
 
+/*
+ * Tells how many bytes of the weights have been read, about once a megabyte; in the last call
+ * 'n_bytes_done' is 'n_bytes_total'.  Runs on the thread that loads.  Non-zero ends the load with
+ * GPT2_ERR_CANCELLED.  It must return, as a gpt2_tap_callback.
+ */
+typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
+                                          uint64_t n_bytes_total);
+
 typedef struct gpt2_model_params {
     uint32_t struct_size; /* set by gpt2_model_params_init() */
-    int32_t n_threads;    /* threads that pack weights while loading; 0 (default): one per CPU */
+    int32_t n_threads;    /* 1..256 threads that load, the caller's included; 0: one per CPU;
+                             default 1 */
     char *errbuf;         /* optional: receives one line of detail on failure, NUL-terminated */
     size_t errbuf_size;   /* bytes in errbuf */
+    gpt2_progress_callback progress; /* optional */
+    void *progress_user;             /* what 'progress' gets */
 } gpt2_model_params;
 
 /*
@@ -132,11 +171,18 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  *   params   NULL for the defaults
  *   model    receives the model; the caller frees it with gpt2_model_free()
  *
- * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _THREAD, _ARGUMENT.
+ * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _THREAD, _CANCELLED, _ARGUMENT.
  * The threads it starts have ended when it returns.  The files are not needed afterwards.
  */
 GPT2_API int32_t gpt2_model_load(const char *path, const gpt2_model_params *params,
                                  gpt2_model **model);
+
+/*
+ * gpt2_model_load_sources() is gpt2_model_load() without a directory: the files are 'n_sources' blocks
+ * of memory or callbacks, in any order.  Opens no file.  Errors: those of gpt2_model_load().
+ */
+GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
+                                         const gpt2_model_params *params, gpt2_model **model);
 
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
@@ -152,7 +198,7 @@ GPT2_API void gpt2_model_free(gpt2_model *model);
 #define GPT2_TYPE_BF16 2
 
 typedef struct gpt2_model_info {
-    uint32_t struct_size; /* set by the caller to sizeof(gpt2_model_info) before the call */
+    uint32_t struct_size; /* set by gpt2_model_info_init() */
     int32_t n_vocab;
     int32_t n_positions; /* the longest context */
     int32_t n_embd;
@@ -167,6 +213,9 @@ typedef struct gpt2_model_info {
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
 } gpt2_model_info;
+
+/* As gpt2_model_params_init(). */
+GPT2_API int32_t gpt2_model_info_init(gpt2_model_info *info, size_t struct_size);
 
 /* Fills 'info' as far as its struct_size reaches.  Errors: GPT2_ERR_ARGUMENT. */
 GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info);
@@ -193,10 +242,15 @@ GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_
  * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'.  It reads no other
  * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json name
  * are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
- * Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY, _ARGUMENT.
+ * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                                      gpt2_tokenizer **tokenizer);
+
+/* As gpt2_model_load_sources(): vocab.json and merges.txt; others are ignored. */
+GPT2_API int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
+                                             const gpt2_tokenizer_params *params,
+                                             gpt2_tokenizer **tokenizer);
 
 /* Frees a tokenizer of gpt2_tokenizer_load(), never one borrowed from a model; NULL is ignored. */
 GPT2_API void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer);

@@ -91,9 +91,8 @@ verdict "global names of the static library begin with gpt2" "$scratch/foreign"
 
 # ---- calls: who may ask the operating system for what
 system_calls='
-arena mmap munmap madvise
-file open open64 close pread pread64 fstat fstat64 snprintf __errno_location
-threads pthread_ sched_getaffinity sysconf clock_gettime sigfillset __sched_cpucount
+os mmap mmap64 munmap madvise open open64 stat stat64 fstat fstat64 close pread pread64 __errno_location sched_getaffinity __sched_cpucount sysconf clock_gettime
+threads pthread_ sigfillset
 status vsnprintf
 names snprintf
 tap snprintf

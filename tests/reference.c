@@ -22,27 +22,30 @@ void *reference_allocate(size_t n, size_t bytes)
     return block;
 }
 
-bool reference_shared(char path[GPT2I_PATH_BYTES], const char *name)
+bool reference_shared(char path[PATH_BYTES], const char *name)
 {
     const char *directory = getenv("GPT2_SHARED");
 
     if (directory == NULL)
         directory = "../shared";
-    must(gpt2i_path_join(path, directory, name, &error));
-    return gpt2i_file_exists(path);
+    (void)snprintf(path, PATH_BYTES, "%s/%s", directory, name);
+    return gpt2i_os_kind_of(path) != GPT2I_OS_NOTHING;
 }
 
 /* --------------------------------------------------------------------------------------- JSON -- */
 
 void reference_json_open(struct reference_json *json, const char *path)
 {
+    struct path split;
+
+    path_split(&split, path);
     (void)snprintf(json->path, sizeof json->path, "%s", path);
-    must(gpt2i_text_file_read(&json->file, path, MOST_JSON_BYTES, &error));
+    must(gpt2i_text_read(&json->file, &split.files, split.name, MOST_JSON_BYTES, &error));
 }
 
 void reference_json_close(struct reference_json *json)
 {
-    gpt2i_text_file_free(&json->file);
+    gpt2i_text_free(&json->file);
 }
 
 static struct gpt2i_json_event next(struct gpt2i_json *parser)
@@ -85,7 +88,7 @@ struct reference_value reference_json(const struct reference_json *json, const c
     length = vsnprintf(keys, sizeof keys, name, args);
     va_end(args);
     assert_in_range(length, 1, sizeof keys - 1);
-    gpt2i_json_begin(&value.parser, json->file.text, json->file.file_bytes, json->path);
+    gpt2i_json_begin(&value.parser, json->file.text, json->file.n_bytes, json->path);
     for (char *key = keys, *dot; key != NULL && value.found; key = dot) {
         dot = strchr(key, '.');
         if (dot != NULL)
@@ -170,7 +173,10 @@ char *reference_string(struct reference_value value)
 
 void reference_tensors_open(struct gpt2i_tensors *tensors, const char *path)
 {
-    must(gpt2i_safetensors_open(tensors, path, &error));
+    struct path split;
+
+    path_split(&split, path);
+    must(gpt2i_safetensors_open(tensors, &split.files, split.name, &error));
 }
 
 float *reference_tensor(const struct gpt2i_tensors *tensors, const char *name, size_t part,
@@ -182,13 +188,14 @@ float *reference_tensor(const struct gpt2i_tensors *tensors, const char *name, s
     float *floats = reference_allocate(n_floats, sizeof(float));
 
     if (tensor == NULL)
-        fail_msg("%s: there is no %s", tensors->file.path, name);
+        fail_msg("%s: there is no %s", tensors->source->path, name);
     if (tensor->type != GPT2_TYPE_F32 || tensor->n_bytes != n_parts * n_bytes)
-        fail_msg("%s: %s is not F32 of %zu x %zu numbers", tensors->file.path, name, n_parts,
+        fail_msg("%s: %s is not F32 of %zu x %zu numbers", tensors->source->path, name, n_parts,
                  n_floats);
     if (n_parts > 1)
         assert_int_equal(tensor->dims[0], n_parts);
-    must(gpt2i_file_read(tensor->file, tensor->offset + part * n_bytes, bytes, n_bytes, &error));
+    must(
+        gpt2i_source_read(tensor->source, tensor->offset + part * n_bytes, bytes, n_bytes, &error));
     for (size_t i = 0; i < n_floats; i++) {
         uint32_t bits = gpt2i_load_le32(bytes + i * sizeof(float));
 

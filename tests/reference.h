@@ -21,6 +21,7 @@
 
 #include "formats/json.h"
 #include "formats/tensors.h"
+#include "paths.h"
 
 /* n elements, all zero. */
 void *reference_allocate(size_t n, size_t bytes);
@@ -29,13 +30,13 @@ void *reference_allocate(size_t n, size_t bytes);
  * The path of a file in the folder of models and texts beside the project, which GPT2_SHARED names
  * ("../shared" if it is not set).  False if there is no such file.
  */
-bool reference_shared(char path[GPT2I_PATH_BYTES], const char *name);
+bool reference_shared(char path[PATH_BYTES], const char *name);
 
 /* --------------------------------------------------------------------------------------- JSON -- */
 
 struct reference_json {
-    char path[GPT2I_PATH_BYTES];
-    struct gpt2i_text_file file;
+    char path[PATH_BYTES];
+    struct gpt2i_text file;
 };
 
 void reference_json_open(struct reference_json *json, const char *path);

@@ -77,11 +77,11 @@ static struct fixture {
 } fixture;
 
 /* The path of a file of the source; false if it is not there. */
-static bool locate(char path[GPT2I_PATH_BYTES], const char *name)
+static bool locate(char path[PATH_BYTES], const char *name)
 {
     if (fixture.source->in_shared)
         return reference_shared(path, name);
-    (void)snprintf(path, GPT2I_PATH_BYTES, "%s", name);
+    (void)snprintf(path, PATH_BYTES, "%s", name);
     return true; /* or else whoever opens it fails */
 }
 
@@ -114,7 +114,7 @@ static float *theirs(size_t sequence, int32_t kind, int32_t layer)
 
 static int open_fixture(void **state)
 {
-    char path[GPT2I_PATH_BYTES];
+    char path[PATH_BYTES];
     gpt2_session *session;
 
     (void)state;
@@ -454,7 +454,7 @@ static void checkpoint_12_greedy_text(void **state)
         int32_t *reference;
 
         if (source->greedy_json != NULL) {
-            char path[GPT2I_PATH_BYTES];
+            char path[PATH_BYTES];
             struct reference_json json;
 
             (void)locate(path, source->greedy_json);

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #include "model/config.h"
-#include "base/file.h"
+#include "paths.h"
 #include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -49,10 +49,12 @@ static int remove_scratch(void **state)
 
 static int32_t read_text(const char *text, struct gpt2i_config *config)
 {
-    scratch_write(SCRATCH, text, strlen(text));
+    const gpt2_source source = {.name = "config.json", .bytes = text, .n_bytes = strlen(text)};
+    const struct gpt2i_files files = {.list = &source, .n_list = 1};
+
     memset(config, 0x5a, sizeof *config);
     line[0] = '\0';
-    return gpt2i_config_read(config, SCRATCH, &error);
+    return gpt2i_config_read(config, &files, &error);
 }
 
 static void check_equal(const struct gpt2i_config *found, const struct gpt2i_config *wanted)
@@ -247,6 +249,7 @@ static const struct {
 
 static void test_refused(void **state)
 {
+    const struct gpt2i_files none = {.directory = "none"};
     static const struct gpt2i_config zero;
     struct gpt2i_config config;
 
@@ -255,12 +258,12 @@ static void test_refused(void **state)
         int32_t status = read_text(refused[i].text, &config);
 
         if (status != refused[i].status || strstr(line, refused[i].says) == NULL ||
-            strncmp(line, SCRATCH ": ", sizeof SCRATCH + 1) != 0)
+            strncmp(line, "config.json: ", 13) != 0)
             fail_msg("%s: status %d, %s", refused[i].text, (int)status, line);
         check_equal(&config, &zero);
     }
-    assert_int_equal(gpt2i_config_read(&config, SCRATCH_DIRECTORY "/none", &error), GPT2_ERR_FILE);
-    assert_int_equal(gpt2i_config_read(&config, SCRATCH_DIRECTORY, &error), GPT2_ERR_FILE);
+    assert_int_equal(gpt2i_config_read(&config, &none, &error), GPT2_ERR_FILE);
+    assert_string_equal(line, "none/config.json: cannot be opened: there is no such file");
 }
 
 /* No prefix is read as a whole file. */
@@ -298,13 +301,15 @@ static void test_real(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(models); i++) {
         struct gpt2i_config config, wanted = defaults;
-        char path[GPT2I_PATH_BYTES];
+        char path[PATH_BYTES];
+        struct path split;
 
         snprintf(path, sizeof path, "%s/models/%s/config.json",
                  directory != NULL ? directory : "../shared", models[i].model);
-        if (!gpt2i_file_exists(path))
+        if (gpt2i_os_kind_of(path) == GPT2I_OS_NOTHING)
             skip();
-        if (gpt2i_config_read(&config, path, &error) != GPT2_OK)
+        path_split(&split, path);
+        if (gpt2i_config_read(&config, &split.files, &error) != GPT2_OK)
             fail_msg("%s", line);
         wanted.n_vocab = models[i].n_vocab;
         wanted.n_positions = models[i].n_positions;

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "formats/tensors.h"
+#include "paths.h"
 #include "scratch.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -69,9 +70,12 @@ static unsigned char *safetensors(const char *header, size_t length, size_t n_da
 
 static int32_t open_scratch(struct gpt2i_tensors *tensors)
 {
+    struct path split;
+
     memset(tensors, 0x5a, sizeof *tensors);
     line[0] = '\0';
-    return gpt2i_safetensors_open(tensors, SCRATCH, &error);
+    path_split(&split, SCRATCH);
+    return gpt2i_safetensors_open(tensors, &split.files, split.name, &error);
 }
 
 /* The scratch file must be refused with this status and these words, and leave nothing behind. */
@@ -109,7 +113,7 @@ static void test_safetensors_valid(void **state)
     for (size_t i = 0; i < COUNT(names); i++) {
         assert_string_equal(tensors.items[i].name, names[i]);
         assert_ptr_equal(gpt2i_tensors_find(&tensors, names[i]), &tensors.items[i]);
-        assert_ptr_equal(tensors.items[i].file, &tensors.file);
+        assert_ptr_equal(tensors.items[i].source, tensors.source);
     }
     assert_null(gpt2i_tensors_find(&tensors, ""));
     assert_null(gpt2i_tensors_find(&tensors, "z"));
@@ -129,6 +133,26 @@ static void test_safetensors_valid(void **state)
     assert_int_equal(tensors.items[3].n_bytes, 0);
     gpt2i_tensors_close(&tensors);
     check_unchanged(before, "close");
+    gpt2i_tensors_close(&tensors);
+}
+
+/* JSON allows white space before the object, as well as after it. */
+static void test_safetensors_white_space(void **state)
+{
+    static struct gpt2i_tensors tensors;
+    static const char spaces[] = "\n \t\r\n";
+    char header[sizeof spaces + sizeof valid];
+    size_t n_bytes;
+    unsigned char *bytes;
+
+    (void)state;
+    (void)snprintf(header, sizeof header, "%s%s", spaces, valid);
+    bytes = safetensors(header, strlen(header), VALID_DATA, &n_bytes);
+    scratch_write(SCRATCH, bytes, n_bytes);
+    free(bytes);
+    if (open_scratch(&tensors) != GPT2_OK)
+        fail_msg("%s", line);
+    assert_int_equal(tensors.items[1].offset, 8 + strlen(header) + 8);
     gpt2i_tensors_close(&tensors);
 }
 
@@ -161,7 +185,8 @@ static const struct {
     const char *says;
 } refused[] = {
     {"", GPT2_ERR_FORMAT, "wanted a JSON object"},
-    {" {}", GPT2_ERR_FORMAT, "wanted a JSON object"},
+    {" {}", GPT2_ERR_FORMAT, "the tensors end at byte 11, but the file has 19"},
+    {" \n\t[]", GPT2_ERR_FORMAT, "wanted a JSON object"},
     {"[]", GPT2_ERR_FORMAT, "wanted a JSON object"},
     {"{}", GPT2_ERR_FORMAT, "the tensors end at byte 10, but the file has 18"},
     {"{} x", GPT2_ERR_FORMAT, "byte 3: wanted nothing after"},
@@ -335,11 +360,15 @@ static void test_ranges(void **state)
                 {.name = "a", .offset = cases[i].offset[0], .n_bytes = cases[i].n_bytes[0]},
                 {.name = "b", .offset = cases[i].offset[1], .n_bytes = cases[i].n_bytes[1]},
             };
+            static union {
+                struct gpt2i_source open;
+                char room[sizeof(struct gpt2i_source) + 8]; /* for its path */
+            } source = {.open = {.size_bytes = 100}};
             static struct gpt2i_tensors tensors;
 
             tensors.n_tensors = 2;
             tensors.items = items;
-            tensors.file.size_bytes = 100;
+            tensors.source = &source.open;
             line[0] = '\0';
             assert_int_equal(gpt2i_tensors_check_ranges(&tensors, 10, gaps == 1, &error),
                              gaps == 1 ? cases[i].with_gaps : cases[i].without);
@@ -387,11 +416,11 @@ static void test_safetensors_damaged(void **state)
 /* A file of the test material; ends the test as skipped where that is absent. */
 static const char *shared(const char *name)
 {
-    static char path[GPT2I_PATH_BYTES];
+    static char path[PATH_BYTES];
     const char *directory = getenv("GPT2_SHARED");
 
     snprintf(path, sizeof path, "%s/%s", directory != NULL ? directory : "../shared", name);
-    if (!gpt2i_file_exists(path))
+    if (gpt2i_os_kind_of(path) == GPT2I_OS_NOTHING)
         skip();
     return path;
 }
@@ -424,8 +453,10 @@ static void test_safetensors_real(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(files); i++) {
         const struct gpt2i_tensor *tensor;
+        struct path split;
 
-        if (gpt2i_safetensors_open(&tensors, shared(files[i].path), &error) != GPT2_OK)
+        path_split(&split, shared(files[i].path));
+        if (gpt2i_safetensors_open(&tensors, &split.files, split.name, &error) != GPT2_OK)
             fail_msg("%s", line);
         tensor = gpt2i_tensors_find(&tensors, files[i].name);
         assert_non_null(tensor);
@@ -443,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_safetensors_valid),
+        cmocka_unit_test(test_safetensors_white_space),
         cmocka_unit_test(test_safetensors_cut),
         cmocka_unit_test(test_safetensors_refused),
         cmocka_unit_test(test_safetensors_limits),

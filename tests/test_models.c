@@ -21,7 +21,7 @@ static struct subject {
 /* The model and one of its files of numbers, or the test is skipped. */
 static void open_subject(const char *name, const char *file)
 {
-    char path[GPT2I_PATH_BYTES], within[64];
+    char path[PATH_BYTES], within[64];
 
     subject = (struct subject){.name = name};
     (void)snprintf(within, sizeof within, "models/%s/%s", name, file);
@@ -239,15 +239,17 @@ static double nats(const float *logits, size_t n_vocab, int32_t id)
 /* The first ids of alice29.txt, its line ends made LF, behind an <|endoftext|>. */
 static void read_heldout(int32_t *ids, size_t n_ids)
 {
-    char path[GPT2I_PATH_BYTES];
-    struct gpt2i_text_file file;
+    char path[PATH_BYTES];
+    struct path split;
+    struct gpt2i_text file;
     struct gpt2i_error error = {NULL, 0};
     size_t n_bytes = 0;
     int32_t *all;
 
     assert_true(reference_shared(path, "corpus/alice29.txt"));
-    assert_int_equal(gpt2i_text_file_read(&file, path, 1 << 20, &error), GPT2_OK);
-    for (size_t i = 0; i < file.file_bytes; i++) {
+    path_split(&split, path);
+    assert_int_equal(gpt2i_text_read(&file, &split.files, split.name, 1 << 20, &error), GPT2_OK);
+    for (size_t i = 0; i < file.n_bytes; i++) {
         if (file.text[i] != '\r' || file.text[i + 1] != '\n')
             file.text[n_bytes++] = file.text[i];
     }
@@ -256,7 +258,7 @@ static void read_heldout(int32_t *ids, size_t n_ids)
     ids[0] = subject.info.eot_token;
     memcpy(ids + 1, all, (n_ids - 1) * sizeof *ids);
     free(all);
-    gpt2i_text_file_free(&file);
+    gpt2i_text_free(&file);
 }
 
 static void novels_heldout(void **state)

@@ -12,6 +12,52 @@ int32_t gpt2i_check_range(const char *name, int64_t value, int64_t min, int64_t 
                       (long long)value, (long long)min, (long long)max);
 }
 
+int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_error *error)
+{
+    if (path[0] != '\0')
+        return GPT2_OK;
+    return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: path is empty, wanted a directory", function);
+}
+
+static bool is_known(const char *name)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "vocab.json",
+                                        "merges.txt"};
+    bool known = false;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        known |= strcmp(name, names[i]) == 0;
+    return known;
+}
+
+int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources, size_t n_sources,
+                            struct gpt2i_error *error)
+{
+    for (size_t i = 0; i < n_sources; i++) {
+        const gpt2_source *source = &sources[i];
+
+        if (source->name == NULL)
+            return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: the name of source %zu is NULL",
+                              function, i);
+        if (!is_known(source->name))
+            return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                              "%s: source %zu is \"%.40s\", wanted config.json, "
+                              "model.safetensors, vocab.json or merges.txt",
+                              function, i, source->name);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(sources[j].name, source->name) == 0)
+                return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: sources %zu and %zu are both %s",
+                                  function, j, i, source->name);
+        }
+        if ((source->bytes == NULL) == (source->read == NULL))
+            return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s has %s, wanted one of them",
+                              function, source->name,
+                              source->read == NULL ? "neither bytes nor a read callback"
+                                                   : "both bytes and a read callback");
+    }
+    return GPT2_OK;
+}
+
 int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error)
 {
     if (session == NULL)

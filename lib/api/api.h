@@ -11,6 +11,14 @@
 GPT2I_HIDDEN int32_t gpt2i_check_range(const char *name, int64_t value, int64_t min, int64_t max,
                                        struct gpt2i_error *error);
 
+/* Fails for an empty path, which would name files in the root directory. */
+GPT2I_HIDDEN int32_t gpt2i_check_path(const char *function, const char *path,
+                                      struct gpt2i_error *error);
+
+/* Fails unless each source has a known name of its own, and bytes or a read callback. */
+GPT2I_HIDDEN int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources,
+                                         size_t n_sources, struct gpt2i_error *error);
+
 /*
  * Begins a call on a session: '*error' becomes the session's own line, emptied.  Fails with
  * GPT2_ERR_ARGUMENT, and leaves '*error' unset, for NULL; and while a forward runs, for a call from a

@@ -6,14 +6,27 @@
 #include "../base/threads.h"
 #include "../model/load.h"
 
-static const gpt2_model_params model_defaults = {.struct_size = sizeof(gpt2_model_params)};
+static const gpt2_model_params model_defaults = {
+    .struct_size = sizeof(gpt2_model_params),
+    .n_threads = 1,
+};
 
 static const struct gpt2i_params_kind model_params = {
     .name = "gpt2_model_params",
     .defaults = &model_defaults,
     .known_bytes = sizeof(gpt2_model_params),
-    .first_bytes = GPT2I_SIZE_TO(gpt2_model_params, errbuf_size),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_model_params, progress_user),
     .errbuf_offset = offsetof(gpt2_model_params, errbuf),
+};
+
+static const gpt2_model_info info_defaults = {.struct_size = sizeof(gpt2_model_info)};
+
+static const struct gpt2i_params_kind model_info = {
+    .name = "gpt2_model_info",
+    .defaults = &info_defaults,
+    .known_bytes = sizeof(gpt2_model_info),
+    .first_bytes = GPT2I_SIZE_TO(gpt2_model_info, memory_bytes),
+    .errbuf_offset = GPT2I_NO_ERRBUF,
 };
 
 int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct_size)
@@ -21,29 +34,62 @@ int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct_size)
     return gpt2i_params_init(params, struct_size, &model_params);
 }
 
-int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_model **model)
+/* What both ways of loading check; 'given' is their first argument, 'name' its name. */
+static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_params *params,
+                                 const char *function, const char *name, const void *given,
+                                 gpt2_model **model, struct gpt2i_error *error)
 {
-    struct gpt2i_error error = {NULL, 0};
-    gpt2_model_params known;
-    uint64_t host_state;
     int32_t status;
 
     if (model != NULL)
         *model = NULL;
-    status = gpt2i_params_take(&known, params, &model_params, &error);
-    if (status == GPT2_OK && (path == NULL || model == NULL))
-        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_load: %s is NULL",
-                            path == NULL ? "path" : "model");
+    status = gpt2i_params_take(known, params, &model_params, error);
+    if (status == GPT2_OK && (given == NULL || model == NULL))
+        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", function,
+                            given == NULL ? name : "model");
     if (status == GPT2_OK)
-        status = gpt2i_check_range("gpt2_model_params.n_threads", known.n_threads, 0,
-                                   GPT2I_MAX_THREADS, &error);
-    if (status != GPT2_OK)
-        return status;
-    host_state = gpt2i_fpstate_enter(); /* the numbers of config.json are rounded to float */
-    status = gpt2i_model_read(model, path,
-                              known.n_threads == 0 ? gpt2i_cpu_count() : known.n_threads, &error);
+        status = gpt2i_check_range("gpt2_model_params.n_threads", known->n_threads, 0,
+                                   GPT2I_MAX_THREADS, error);
+    if (status == GPT2_OK)
+        known->n_threads = gpt2i_thread_count(known->n_threads);
+    return status;
+}
+
+static int32_t load(gpt2_model **model, const struct gpt2i_files *files,
+                    const gpt2_model_params *params, struct gpt2i_error *error)
+{
+    uint64_t host_state = gpt2i_fpstate_enter(); /* config.json's numbers are rounded to float */
+    int32_t status = gpt2i_model_read(model, files, params, error);
+
     gpt2i_fpstate_leave(host_state);
     return status;
+}
+
+int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_model **model)
+{
+    const struct gpt2i_files files = {.directory = path};
+    struct gpt2i_error error = {NULL, 0};
+    gpt2_model_params known;
+    int32_t status =
+        take_model_params(&known, params, "gpt2_model_load", "path", path, model, &error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_check_path("gpt2_model_load", path, &error);
+    return status == GPT2_OK ? load(model, &files, &known, &error) : status;
+}
+
+int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
+                                const gpt2_model_params *params, gpt2_model **model)
+{
+    const struct gpt2i_files files = {.list = sources, .n_list = n_sources};
+    struct gpt2i_error error = {NULL, 0};
+    gpt2_model_params known;
+    int32_t status = take_model_params(&known, params, "gpt2_model_load_sources", "sources",
+                                       sources, model, &error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_check_sources("gpt2_model_load_sources", sources, n_sources, &error);
+    return status == GPT2_OK ? load(model, &files, &known, &error) : status;
 }
 
 void gpt2_model_free(gpt2_model *model)
@@ -51,12 +97,16 @@ void gpt2_model_free(gpt2_model *model)
     gpt2i_model_free(model);
 }
 
+int32_t gpt2_model_info_init(gpt2_model_info *info, size_t struct_size)
+{
+    return gpt2i_params_init(info, struct_size, &model_info);
+}
+
 int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
 {
     gpt2_model_info known = {0};
 
-    if (model == NULL || info == NULL ||
-        info->struct_size < GPT2I_SIZE_TO(gpt2_model_info, memory_bytes) ||
+    if (model == NULL || info == NULL || info->struct_size < model_info.first_bytes ||
         info->struct_size > GPT2I_STRUCT_MOST_BYTES)
         return GPT2_ERR_ARGUMENT;
     known.struct_size = info->struct_size;

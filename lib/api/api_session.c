@@ -63,8 +63,8 @@ static int32_t take_session_params(gpt2_session_params *known, const gpt2_sessio
                             model == NULL ? "model" : name);
     if (status == GPT2_OK)
         status = check_session_params(known, error);
-    if (status == GPT2_OK && known->n_threads == 0)
-        known->n_threads = gpt2i_cpu_count();
+    if (status == GPT2_OK)
+        known->n_threads = gpt2i_thread_count(known->n_threads);
     return status;
 }
 

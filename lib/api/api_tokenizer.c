@@ -2,7 +2,7 @@
  * api_tokenizer.c: the exported functions of tokenizers, and decoding.  They check arguments; text/
  * does the work.
  */
-#include "../base/params.h"
+#include "api.h"
 #include "../text/decoder.h"
 #include "../text/tokenizer_load.h"
 
@@ -22,26 +22,53 @@ int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_
     return gpt2i_params_init(params, struct_size, &tokenizer_params);
 }
 
-int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
-                            gpt2_tokenizer **tokenizer)
+/* What both ways of loading check; 'given' is their first argument, 'name' its name. */
+static int32_t take_tokenizer_params(const gpt2_tokenizer_params *params, const char *function,
+                                     const char *name, const void *given,
+                                     gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
     gpt2_tokenizer_params known;
-    struct gpt2i_error error = {NULL, 0};
     int32_t status;
 
     if (tokenizer != NULL)
         *tokenizer = NULL;
-    status = gpt2i_params_take(&known, params, &tokenizer_params, &error);
+    status = gpt2i_params_take(&known, params, &tokenizer_params, error);
     if (status != GPT2_OK)
         return status;
-    if (path == NULL || tokenizer == NULL)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_tokenizer_load: %s is NULL",
-                          path == NULL ? "path" : "tokenizer");
+    if (given == NULL || tokenizer == NULL)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", function,
+                          given == NULL ? name : "tokenizer");
     if (known.reserved != 0)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                           "gpt2_tokenizer_params.reserved is %u, wanted 0",
                           (unsigned)known.reserved);
-    return gpt2i_tokenizer_read(path, tokenizer, &error);
+    return GPT2_OK;
+}
+
+int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
+                            gpt2_tokenizer **tokenizer)
+{
+    const struct gpt2i_files files = {.directory = path};
+    struct gpt2i_error error = {NULL, 0};
+    int32_t status =
+        take_tokenizer_params(params, "gpt2_tokenizer_load", "path", path, tokenizer, &error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_check_path("gpt2_tokenizer_load", path, &error);
+    return status == GPT2_OK ? gpt2i_tokenizer_read(&files, tokenizer, &error) : status;
+}
+
+int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
+                                    const gpt2_tokenizer_params *params, gpt2_tokenizer **tokenizer)
+{
+    const struct gpt2i_files files = {.list = sources, .n_list = n_sources};
+    struct gpt2i_error error = {NULL, 0};
+    int32_t status = take_tokenizer_params(params, "gpt2_tokenizer_load_sources", "sources",
+                                           sources, tokenizer, &error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_check_sources("gpt2_tokenizer_load_sources", sources, n_sources, &error);
+    return status == GPT2_OK ? gpt2i_tokenizer_read(&files, tokenizer, &error) : status;
 }
 
 void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer)

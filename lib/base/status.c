@@ -44,20 +44,70 @@ const char *gpt2_strerror(int32_t status)
     }
 }
 
+/* Bytes of the UTF-8 character that begins with 'lead', as far as the lead tells. */
+static size_t utf8_length(unsigned char lead)
+{
+    return lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
+/*
+ * Bytes of the character at c[0] that must not be in a line, 0 if it may: controls (C0, DEL, and C1 with
+ * U+0085) and the separators of lines and paragraphs, U+2028 and U+2029.
+ */
+static size_t control_length(const unsigned char *c)
+{
+    if (c[0] < 0x20 || c[0] == 0x7f)
+        return 1;
+    if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+        return 2;
+    return c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9) ? 3 : 0;
+}
+
+/* Makes a text one line for every reader. */
+static void make_line(char *text)
+{
+    unsigned char *from = (unsigned char *)text;
+    unsigned char *to = from;
+
+    while (*from != '\0') {
+        size_t n = control_length(from);
+
+        if (n > 0) {
+            *to++ = '?';
+            from += n;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* Removes the character at the end of a text that was cut, if the cut went through it. */
+static void remove_half_character(char *text, size_t length)
+{
+    size_t n = 1; /* from the end to the last lead */
+
+    while (n < 4 && n < length && ((unsigned char)text[length - n] & 0xc0) == 0x80)
+        n++;
+    if (n <= length && utf8_length((unsigned char)text[length - n]) > n)
+        text[length - n] = '\0';
+}
+
 int32_t gpt2i_fail(struct gpt2i_error *error, int32_t status, const char *format, ...)
 {
     va_list arguments;
+    int length;
 
     if (error == NULL || error->text == NULL || error->capacity == 0)
         return status;
     va_start(arguments, format);
-    if (vsnprintf(error->text, error->capacity, format, arguments) < 0)
-        error->text[0] = '\0';
+    length = vsnprintf(error->text, error->capacity, format, arguments);
     va_end(arguments);
-    for (char *c = error->text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    }
+    if (length < 0)
+        error->text[0] = '\0';
+    else if ((size_t)length >= error->capacity)
+        remove_half_character(error->text, error->capacity - 1);
+    make_line(error->text);
     return status;
 }
 

@@ -18,7 +18,8 @@ struct gpt2i_error {
 };
 
 /*
- * Writes one line (cut to the capacity, control bytes shown as '?') and returns 'status'.
+ * Writes one line and returns 'status'.  Characters that would begin a new line or move the cursor are
+ * shown as '?'.  A line that is too long for the capacity ends before the character that does not fit.
  * 'format' is printf's; use %s, %d, %u, %zu and PRI macros only: no floats, whose form and memory
  * depend on the host's locale.
  */

@@ -9,19 +9,16 @@
  * sleep, but no more than there are CPUs and tasks for: threads that only take turns on a CPU hold
  * up the run with the tasks that they took.
  */
-#if !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* sched_getaffinity */
+#if !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
 #endif
 
 #include "threads.h"
 #include "fpstate.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
-#include <unistd.h>
 
 /*
  * Looks before sleeping, 50 to 250 microseconds: longer than most gaps between runs, shorter than the
@@ -237,11 +234,6 @@ void gpt2i_pool_forget_threads(struct gpt2i_pool *pool)
     pool->n_threads = 1;
 }
 
-int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool)
-{
-    return pool->n_threads;
-}
-
 /* Tasks that no worker took, because the host ran too few of them, are the caller's. */
 static void run_by_host(struct gpt2i_pool *pool, size_t n_tasks)
 {
@@ -291,29 +283,4 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
         run_by_host(pool, n_tasks);
     else
         run_by_workers(pool, n_tasks);
-}
-
-int32_t gpt2i_cpu_count(void)
-{
-    long count;
-
-#if defined(__linux__)
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        count = CPU_COUNT(&set);
-    else
-#endif
-        count = sysconf(_SC_NPROCESSORS_ONLN);
-    if (count < 1)
-        return 1;
-    return count > GPT2I_MAX_THREADS ? GPT2I_MAX_THREADS : (int32_t)count;
-}
-
-uint64_t gpt2i_monotonic_ns(void)
-{
-    struct timespec now = {0};
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

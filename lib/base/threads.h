@@ -1,5 +1,5 @@
 /*
- * threads.h: a fixed pool of threads, or the host's own, that share out numbered tasks; the clock.
+ * threads.h: a fixed pool of threads, or the host's own, that share out numbered tasks.
  *
  * Tasks are taken one by one, so a slow core takes fewer.  Which thread runs a task never changes a
  * result: a task writes only what is its own.
@@ -16,6 +16,13 @@ struct gpt2i_pool;
 
 /* Runs one task; 'worker' in [0, n_threads) tells whose scratch to use, 0 is the calling thread. */
 typedef void (*gpt2i_task)(void *argument, size_t task, size_t worker);
+
+/* The threads that a params struct's n_threads asks for: 0 is one per CPU. */
+static inline int32_t gpt2i_thread_count(int32_t n_threads)
+{
+    return n_threads > 0 ? n_threads
+                         : (int32_t)gpt2i_min((size_t)gpt2i_cpu_count(), GPT2I_MAX_THREADS);
+}
 
 /* Places a pool for 'n_threads' threads, the caller's included, in an arena. */
 GPT2I_HIDDEN struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_threads);
@@ -44,16 +51,8 @@ GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);
 /* In the child of fork(): there are no threads but the caller's, and none of the host's. */
 GPT2I_HIDDEN void gpt2i_pool_forget_threads(struct gpt2i_pool *pool);
 
-GPT2I_HIDDEN int32_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool);
-
 /* Runs tasks 0 .. n_tasks - 1 (fewer than 2^32), returns when all are done.  One run at a time. */
 GPT2I_HIDDEN void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument,
                                  size_t n_tasks);
-
-/* CPUs this process may use, 1 .. GPT2I_MAX_THREADS. */
-GPT2I_HIDDEN int32_t gpt2i_cpu_count(void);
-
-/* The monotonic clock, in nanoseconds. */
-GPT2I_HIDDEN uint64_t gpt2i_monotonic_ns(void);
 
 #endif

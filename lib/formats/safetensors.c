@@ -1,7 +1,7 @@
 /*
  * safetensors.c: reads the header of a .safetensors file.
  *
- *     [8 bytes: N, little-endian] [N bytes: JSON, padded with spaces] [the bytes of the tensors]
+ *     [8 bytes: N, little-endian] [N bytes: JSON, white space around it] [the bytes of the tensors]
  *
  *     {"__metadata__": {"format": "pt"},
  *      "wte.weight": {"dtype": "F16", "shape": [50257, 768], "data_offsets": [0, 77194752]}, ...}
@@ -142,7 +142,7 @@ static int32_t read_shape(struct header_reader *reader)
 
 static int32_t read_offsets(struct header_reader *reader)
 {
-    uint64_t data_bytes = reader->tensors->file.size_bytes - reader->data_offset;
+    uint64_t data_bytes = reader->tensors->source->size_bytes - reader->data_offset;
     uint64_t offsets[2] = {0, 0};
     size_t n_offsets;
     int32_t status = read_integers(reader, "data_offsets", offsets, 2, &n_offsets);
@@ -230,7 +230,7 @@ static void keep_tensor(struct header_reader *reader, size_t name_length)
         reader->tensor.name = name;
         reader->tensor.dtype = reader->dtype->name;
         reader->tensor.type = reader->dtype->type;
-        reader->tensor.file = &tensors->file;
+        reader->tensor.source = tensors->source;
         reader->tensor.offset = reader->data_offset + reader->begin;
         tensors->items[reader->n_tensors] = reader->tensor;
     }
@@ -300,13 +300,15 @@ static int32_t read_header(struct header_reader *reader, const char *text, size_
     struct gpt2i_json_event event;
     int32_t status;
 
-    gpt2i_json_begin(&reader->json, text, length, reader->tensors->file.path);
+    gpt2i_json_begin(&reader->json, text, length, reader->tensors->source->path);
     reader->n_tensors = 0;
     reader->name_bytes = 0;
     reader->has_metadata = false;
-    if (length == 0 || text[0] != '{')
+    if (length == 0)
         return gpt2i_json_fail(&reader->json, "wanted a JSON object as the header", reader->error);
     status = header_next(reader, &event);
+    if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
+        return gpt2i_json_fail(&reader->json, "wanted a JSON object as the header", reader->error);
     while (status == GPT2_OK) {
         status = header_next(reader, &event);
         if (status != GPT2_OK || event.type == GPT2I_JSON_OBJECT_END)
@@ -320,32 +322,33 @@ static int32_t read_header(struct header_reader *reader, const char *text, size_
 }
 
 /* The length of the header, from the first bytes of the file. */
-static int32_t read_length(const struct gpt2i_file *file, size_t *length, struct gpt2i_error *error)
+static int32_t read_length(const struct gpt2i_source *source, size_t *length,
+                           struct gpt2i_error *error)
 {
     unsigned char bytes[LENGTH_BYTES];
     uint64_t value, room;
     int32_t status;
 
-    if (file->size_bytes < LENGTH_BYTES)
+    if (source->size_bytes < LENGTH_BYTES)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
-                          "%s: has %" PRIu64 " bytes, too few for a safetensors file", file->path,
-                          file->size_bytes);
-    status = gpt2i_file_read(file, 0, bytes, sizeof bytes, error);
+                          "%s: has %" PRIu64 " bytes, too few for a safetensors file", source->path,
+                          source->size_bytes);
+    status = gpt2i_source_read(source, 0, bytes, sizeof bytes, error);
     if (status != GPT2_OK)
         return status;
     value = gpt2i_load_le64(bytes);
-    room = file->size_bytes - LENGTH_BYTES;
+    room = source->size_bytes - LENGTH_BYTES;
     if (value > HEADER_MAX_BYTES || value > room)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
                           "%s: the length of the header is %" PRIu64 ", wanted at most %" PRIu64
                           ": not a safetensors file, or cut short",
-                          file->path, value, room < HEADER_MAX_BYTES ? room : HEADER_MAX_BYTES);
+                          source->path, value, room < HEADER_MAX_BYTES ? room : HEADER_MAX_BYTES);
     *length = (size_t)value;
     return GPT2_OK;
 }
 
-int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const char *path,
-                               struct gpt2i_error *error)
+int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const struct gpt2i_files *files,
+                               const char *name, struct gpt2i_error *error)
 {
     struct header_reader reader = {.tensors = tensors, .error = error};
     char *text = NULL;
@@ -353,22 +356,20 @@ int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const char *path,
     int32_t status;
 
     memset(tensors, 0, sizeof *tensors);
-    status = gpt2i_file_open(&tensors->file, path, error);
-    if (status != GPT2_OK) {
-        memset(tensors, 0, sizeof *tensors); /* not open: closing it does nothing */
+    status = gpt2i_source_open(&tensors->source, files, name, error);
+    if (status != GPT2_OK)
         return status;
-    }
-    status = read_length(&tensors->file, &length, error);
+    status = read_length(tensors->source, &length, error);
     if (status != GPT2_OK)
         goto done;
     reader.data_offset = LENGTH_BYTES + length;
     text = gpt2i_block_new(length + 1); /* never 0 bytes */
     if (text == NULL) {
         status = gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its header of %zu bytes",
-                            path, length);
+                            tensors->source->path, length);
         goto done;
     }
-    status = gpt2i_file_read(&tensors->file, LENGTH_BYTES, text, length, error);
+    status = gpt2i_source_read(tensors->source, LENGTH_BYTES, text, length, error);
     if (status == GPT2_OK)
         status = read_header(&reader, text, length);
     if (status == GPT2_OK)

@@ -27,7 +27,7 @@ int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors, 
         tensors->block = gpt2i_block_new(arena.used_bytes);
     if (arena.overflow || (arena.used_bytes > 0 && tensors->block == NULL))
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for the list of %zu tensors",
-                          tensors->file.path, n_tensors);
+                          tensors->source->path, n_tensors);
     tensors->block_bytes = arena.used_bytes;
     arena = gpt2i_arena_over(tensors->block);
     layout_tensors(&arena, tensors, n_tensors, name_bytes);
@@ -37,9 +37,7 @@ int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors, 
 
 void gpt2i_tensors_close(struct gpt2i_tensors *tensors)
 {
-    if (tensors->file.path[0] == '\0')
-        return;
-    gpt2i_file_close(&tensors->file);
+    gpt2i_source_close(tensors->source);
     gpt2i_block_free(tensors->block, tensors->block_bytes);
     memset(tensors, 0, sizeof *tensors);
 }
@@ -111,8 +109,8 @@ static void sort_tensors(struct gpt2i_tensor *items, size_t n, before_function b
 int32_t gpt2i_tensors_check_ranges(struct gpt2i_tensors *tensors, uint64_t data_offset, bool gaps,
                                    struct gpt2i_error *error)
 {
-    const char *path = tensors->file.path;
-    uint64_t file_bytes = tensors->file.size_bytes;
+    const char *path = tensors->source->path;
+    uint64_t file_bytes = tensors->source->size_bytes;
     uint64_t end = data_offset; /* of the tensors so far */
 
     sort_tensors(tensors->items, tensors->n_tensors, range_before);
@@ -147,7 +145,7 @@ int32_t gpt2i_tensors_sort(struct gpt2i_tensors *tensors, struct gpt2i_error *er
     for (size_t i = 1; i < tensors->n_tensors; i++) {
         if (strcmp(tensors->items[i - 1].name, tensors->items[i].name) == 0)
             return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is there twice",
-                              tensors->file.path, tensors->items[i].name);
+                              tensors->source->path, tensors->items[i].name);
     }
     return GPT2_OK;
 }

@@ -1,13 +1,13 @@
 /*
  * tensors.h: what every weight file is turned into: named tensors and where their bytes lie.
  *
- * Names are looked up exactly.  Bytes stay in the file; whoever wants a tensor reads its range with
- * gpt2i_file_read(tensor->file, tensor->offset, ...).
+ * Names are looked up exactly.  Bytes stay in the source: whoever wants a tensor reads its range with
+ * gpt2i_source_read(tensor->source, tensor->offset, ...).
  */
 #ifndef GPT2I_TENSORS_H
 #define GPT2I_TENSORS_H
 
-#include "../base/file.h"
+#include "../base/source.h"
 
 #define GPT2I_TENSOR_DIMS       4   /* most dimensions of a tensor */
 #define GPT2I_TENSOR_NAME_BYTES 256 /* longest name, NUL included */
@@ -18,13 +18,13 @@ struct gpt2i_tensor {
     int32_t type;      /* GPT2_TYPE_*, -1 for any other dtype */
     int32_t n_dims;
     uint64_t dims[GPT2I_TENSOR_DIMS]; /* outermost first */
-    const struct gpt2i_file *file;
+    const struct gpt2i_source *source;
     uint64_t offset; /* of its first byte in the file */
     uint64_t n_bytes;
 };
 
 struct gpt2i_tensors {
-    struct gpt2i_file file;
+    struct gpt2i_source *source;
     size_t n_tensors;
     struct gpt2i_tensor *items; /* sorted by name, no name twice */
     char *names;                /* room for the names, filled by the reader of the format */
@@ -32,18 +32,19 @@ struct gpt2i_tensors {
     size_t block_bytes;
 };
 
-/* Opens a .safetensors file; 'tensors' must stay where it is (its items point to its file). */
-GPT2I_HIDDEN int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const char *path,
+/* Opens a .safetensors file. */
+GPT2I_HIDDEN int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors,
+                                            const struct gpt2i_files *files, const char *name,
                                             struct gpt2i_error *error);
 
-/* Closes the file and frees the block; does nothing after a failed open, or if all is zero. */
+/* Closes the source and frees the block; does nothing after a failed open, or if all is zero. */
 GPT2I_HIDDEN void gpt2i_tensors_close(struct gpt2i_tensors *tensors);
 
 /* NULL if there is none of that name. */
 GPT2I_HIDDEN const struct gpt2i_tensor *gpt2i_tensors_find(const struct gpt2i_tensors *tensors,
                                                            const char *name);
 
-/* What the readers of formats share; each opens tensors->file, and closes tensors when it fails. */
+/* What the readers of formats share; each opens tensors->source, and closes tensors when it fails. */
 
 /* One block for 'n_tensors' items and for names of 'name_bytes' together, NULs included. */
 GPT2I_HIDDEN int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors,

@@ -105,7 +105,7 @@ TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, 
     }
     for (; G > 1 && group < n_groups; group++)
         NAMED(matmul_tile)
-        (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
+    (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
 }
 
 /* A function for each tile size, so that each has the registers to itself. */

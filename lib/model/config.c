@@ -7,7 +7,6 @@
  * not follow is refused by name; what cannot change it is skipped.
  */
 #include "config.h"
-#include "../base/file.h"
 #include "../formats/json.h"
 
 #include <inttypes.h>
@@ -297,12 +296,13 @@ static int32_t settle_sizes(struct config_reader *reader)
     return GPT2_OK;
 }
 
-int32_t gpt2i_config_read(struct gpt2i_config *config, const char *path, struct gpt2i_error *error)
+int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files *files,
+                          struct gpt2i_error *error)
 {
     struct config_reader reader = {.error = error, .eos_token_id = -1, .config = config};
     struct gpt2i_json_event event;
-    struct gpt2i_text_file file;
-    int32_t status = gpt2i_text_file_read(&file, path, CONFIG_MAX_BYTES, error);
+    struct gpt2i_text file;
+    int32_t status = gpt2i_text_read(&file, files, "config.json", CONFIG_MAX_BYTES, error);
 
     memset(config, 0, sizeof *config);
     if (status != GPT2_OK)
@@ -311,7 +311,7 @@ int32_t gpt2i_config_read(struct gpt2i_config *config, const char *path, struct 
     config->layer_norm_epsilon = 1e-5f;
     config->scale_attn_weights = true;
     config->tie_word_embeddings = true;
-    gpt2i_json_begin(&reader.json, file.text, file.file_bytes, path);
+    gpt2i_json_begin(&reader.json, file.text, file.n_bytes, file.source->path);
     status = config_next(&reader, &event);
     if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
         status = config_wanted(&reader, GPT2_ERR_FORMAT, "the file", &event, "an object");
@@ -325,7 +325,7 @@ int32_t gpt2i_config_read(struct gpt2i_config *config, const char *path, struct 
         status = config_next(&reader, &event); /* the end of the text */
     if (status == GPT2_OK)
         status = settle_sizes(&reader);
-    gpt2i_text_file_free(&file);
+    gpt2i_text_free(&file);
     if (status != GPT2_OK)
         memset(config, 0, sizeof *config);
     return status;

@@ -4,7 +4,7 @@
 #ifndef GPT2I_CONFIG_H
 #define GPT2I_CONFIG_H
 
-#include "../base/status.h"
+#include "../base/source.h"
 
 struct gpt2i_config {
     int32_t n_vocab;     /* vocab_size */
@@ -22,11 +22,11 @@ struct gpt2i_config {
 };
 
 /*
- * Reads 'path', a config.json.  Errors: GPT2_ERR_FILE, _FORMAT (a missing or impossible value),
+ * Reads config.json.  Errors: GPT2_ERR_FILE, _FORMAT (a missing or impossible value),
  * _UNSUPPORTED (not a GPT-2, or a variant that this library does not run), each naming the key, the
  * value found and the values wanted.
  */
-GPT2I_HIDDEN int32_t gpt2i_config_read(struct gpt2i_config *config, const char *path,
+GPT2I_HIDDEN int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files *files,
                                        struct gpt2i_error *error);
 
 #endif

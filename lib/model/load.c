@@ -1,5 +1,5 @@
 /*
- * load.c: loading a model from a Hugging Face directory.
+ * load.c: loading a model from a directory or a list of sources.
  */
 #include "load.h"
 #include "weights.h"
@@ -16,29 +16,65 @@ static int32_t eot_token(const gpt2_model *model)
     return eot < model->config.n_vocab ? eot : -1;
 }
 
-int32_t gpt2i_model_read(gpt2_model **out, const char *directory, int32_t n_threads,
-                         struct gpt2i_error *error)
+/* Weights that other programs read and this version does not. */
+static const char *const other_weights[] = {
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.gguf",
+    "ckpt.pt",
+    "tf_model.h5",
+    "flax_model.msgpack",
+};
+
+/* Fails where there is something else in model.safetensors' place, and names it. */
+static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i_error *error)
+{
+    if (gpt2i_source_exists(files, "model.safetensors"))
+        return GPT2_OK;
+    for (size_t i = 0; i < sizeof other_weights / sizeof other_weights[0]; i++) {
+        if (gpt2i_source_exists(files, other_weights[i]))
+            return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                              "%s%smodel.safetensors is missing; %s is there, which libgpt2 %s "
+                              "cannot read",
+                              files->directory == NULL ? "" : files->directory,
+                              files->directory == NULL ? "" : ": ", other_weights[i],
+                              GPT2I_VERSION);
+    }
+    return GPT2_OK; /* to open it gives the error */
+}
+
+/* A path to a file instead of its directory is a common mistake. */
+static int32_t check_directory(const struct gpt2i_files *files, struct gpt2i_error *error)
+{
+    if (files->directory == NULL || gpt2i_os_kind_of(files->directory) != GPT2I_OS_REGULAR)
+        return GPT2_OK;
+    return gpt2i_fail(error, GPT2_ERR_FILE,
+                      "%s: is a file, wanted the directory of config.json and model.safetensors",
+                      files->directory);
+}
+
+int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
+                         const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_config config;
     struct gpt2i_tensors tensors;
-    char path[GPT2I_PATH_BYTES];
     gpt2_model *model = NULL;
-    int32_t status;
+    int32_t status = check_directory(files, error);
 
     *out = NULL;
-    status = gpt2i_path_join(path, directory, "config.json", error);
     if (status == GPT2_OK)
-        status = gpt2i_config_read(&config, path, error);
+        status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
-        status = gpt2i_path_join(path, directory, "model.safetensors", error);
+        status = check_weights_exist(files, error);
     if (status == GPT2_OK)
-        status = gpt2i_safetensors_open(&tensors, path, error);
+        status = gpt2i_safetensors_open(&tensors, files, "model.safetensors", error);
     if (status != GPT2_OK)
         return status;
-    status = gpt2i_weights_load(&model, &config, &tensors, n_threads, error);
+    status = gpt2i_weights_load(&model, &config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
-    if (status == GPT2_OK && gpt2i_tokenizer_present(directory))
-        status = gpt2i_tokenizer_read(directory, &model->tokenizer, error);
+    if (status == GPT2_OK && gpt2i_tokenizer_present(files))
+        status = gpt2i_tokenizer_read(files, &model->tokenizer, error);
     if (status != GPT2_OK) {
         gpt2i_model_free(model);
         return status;

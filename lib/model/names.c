@@ -133,7 +133,7 @@ static int32_t fail_shape(const struct gpt2i_tensor *tensor, const struct gpt2i_
     else
         (void)snprintf(wanted, sizeof wanted, "%zu, %zu", weight->n_rows, weight->n_columns);
     return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], config.json wants [%s]",
-                      tensor->file->path, tensor->name, found, wanted);
+                      tensor->source->path, tensor->name, found, wanted);
 }
 
 static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *name,
@@ -141,10 +141,10 @@ static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *nam
 {
     if (tensors->n_tensors == 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is missing, the file has none",
-                          tensors->file.path, name);
+                          tensors->source->path, name);
     return gpt2i_fail(error, GPT2_ERR_FORMAT,
                       "%s: tensor %s is missing; the first of the %zu tensors is %s",
-                      tensors->file.path, name, tensors->n_tensors, tensors->items[0].name);
+                      tensors->source->path, name, tensors->n_tensors, tensors->items[0].name);
 }
 
 /* Checks that a tensor can be this weight, and notes that it is used. */
@@ -160,7 +160,7 @@ static int32_t use_tensor(struct gpt2i_weight_list *list, const struct gpt2i_wei
         return fail_shape(tensor, weight, error);
     if (tensor->type < 0)
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                          "%s: %s has type %s, wanted F32, F16 or BF16", tensor->file->path,
+                          "%s: %s has type %s, wanted F32, F16 or BF16", tensor->source->path,
                           tensor->name, tensor->dtype);
     list->is_used[tensor - list->tensors->items] = true;
     return GPT2_OK;
@@ -228,7 +228,7 @@ static int32_t check_unknown_tensors(const struct gpt2i_weight_list *list, int32
         if (!list->is_used[i])
             return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
                               "%s: tensor %s has no place in a GPT-2 of %d layers",
-                              list->tensors->file.path, tensor->name, n_layer);
+                              list->tensors->source->path, tensor->name, n_layer);
     }
     return GPT2_OK;
 }

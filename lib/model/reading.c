@@ -11,7 +11,8 @@
 
 #include <stdatomic.h>
 
-#define STAGING_BYTES (1u << 20) /* what one thread reads at a time: fits a level-2 cache */
+#define STAGING_BYTES  (1u << 20) /* what one thread reads at a time: fits a level-2 cache */
+#define PROGRESS_BYTES (1u << 20) /* between two calls of progress */
 
 struct reading {
     struct gpt2i_weight_list *list;
@@ -19,6 +20,10 @@ struct reading {
     size_t staging_bytes;
     bool has_copy; /* some weight is compared with a second tensor */
     size_t n_tasks;
+    const gpt2_model_params *params; /* for progress */
+    uint64_t n_bytes_total;
+    uint64_t n_bytes_shown; /* by the last call of progress, on the calling thread */
+    _Atomic uint64_t n_bytes_done;
     _Atomic int32_t status;    /* the first failure */
     struct gpt2i_error *error; /* written by the thread that set status */
 };
@@ -56,6 +61,8 @@ static uint64_t plan(struct reading *reading)
             bytes = min_bytes > STAGING_BYTES ? min_bytes : STAGING_BYTES;
         reading->staging_bytes = gpt2i_max(reading->staging_bytes, (size_t)bytes);
         reading->has_copy |= weight->copy != NULL;
+        reading->n_bytes_total += (weight->tensor == NULL ? 0 : weight->tensor->n_bytes) +
+                                  (weight->copy == NULL ? 0 : weight->copy->n_bytes);
         all_bytes += weight_bytes(weight);
     }
     reading->staging_bytes = gpt2i_round_up(reading->staging_bytes, GPT2I_ALIGN);
@@ -78,47 +85,69 @@ static void note_failure(struct reading *reading, int32_t status, const char *li
         (void)gpt2i_fail(reading->error, status, "%s", line);
 }
 
+/* Tells the caller how much has been read; the caller may end the load. */
+static int32_t show_progress(struct reading *reading, struct gpt2i_error *error)
+{
+    uint64_t n_bytes_done = atomic_load(&reading->n_bytes_done);
+
+    if (reading->params->progress == NULL ||
+        (n_bytes_done < reading->n_bytes_total &&
+         n_bytes_done - reading->n_bytes_shown < PROGRESS_BYTES))
+        return GPT2_OK;
+    reading->n_bytes_shown = n_bytes_done;
+    if (reading->params->progress(reading->params->progress_user, n_bytes_done,
+                                  reading->n_bytes_total) == 0)
+        return GPT2_OK;
+    return gpt2i_fail(error, GPT2_ERR_CANCELLED, "%s: cancelled by the progress callback",
+                      reading->list->tensors->source->path);
+}
+
 /* Rows of a tensor as floats. */
-static int32_t read_floats(const struct gpt2i_tensor *tensor, size_t first_row, size_t n_rows,
-                           size_t n_columns, float *floats, struct gpt2i_error *error)
+static int32_t read_floats(struct reading *reading, const struct gpt2i_tensor *tensor,
+                           size_t first_row, size_t n_rows, size_t n_columns, float *floats,
+                           struct gpt2i_error *error)
 {
     size_t type_bytes = gpt2i_type_bytes(tensor->type);
     size_t n = n_rows * n_columns;
     unsigned char *raw = (unsigned char *)floats + n * (sizeof(float) - type_bytes);
     int32_t status =
-        gpt2i_file_read(tensor->file, tensor->offset + first_row * n_columns * type_bytes, raw,
-                        n * type_bytes, error);
+        gpt2i_source_read(tensor->source, tensor->offset + first_row * n_columns * type_bytes, raw,
+                          n * type_bytes, error);
 
-    if (status == GPT2_OK)
-        gpt2i_widen(floats, tensor->type, n);
-    return status;
+    if (status != GPT2_OK)
+        return status;
+    gpt2i_widen(floats, tensor->type, n);
+    atomic_fetch_add(&reading->n_bytes_done, n * type_bytes);
+    return GPT2_OK;
 }
 
 /* Fails unless rows of weight->copy, read behind 'rows', have the same bits as these. */
-static int32_t check_copy(const struct reading *reading, const struct gpt2i_weight *weight,
+static int32_t check_copy(struct reading *reading, const struct gpt2i_weight *weight,
                           size_t first_row, size_t n_rows, const float *rows,
                           struct gpt2i_error *error)
 {
     float *copy = (float *)rows + reading->staging_bytes / sizeof(float);
     size_t row_bytes = weight->n_columns * sizeof(float);
-    int32_t status = read_floats(weight->copy, first_row, n_rows, weight->n_columns, copy, error);
+    int32_t status =
+        read_floats(reading, weight->copy, first_row, n_rows, weight->n_columns, copy, error);
 
     for (size_t r = 0; r < n_rows && status == GPT2_OK; r++) {
         if (memcmp(rows + r * weight->n_columns, copy + r * weight->n_columns, row_bytes) != 0)
             status = gpt2i_fail(error, GPT2_ERR_FORMAT,
                                 "%s: %s differs from %s in row %zu, but config.json ties them",
-                                weight->copy->file->path, weight->copy->name, weight->tensor->name,
-                                first_row + r);
+                                weight->copy->source->path, weight->copy->name,
+                                weight->tensor->name, first_row + r);
     }
     return status;
 }
 
-static int32_t read_rows(const struct reading *reading, const struct gpt2i_weight *weight,
+static int32_t read_rows(struct reading *reading, const struct gpt2i_weight *weight,
                          size_t first_row, float *staging, struct gpt2i_error *error)
 {
     size_t n_rows = gpt2i_min(rows_at_a_time(reading, weight), weight->n_rows - first_row);
     size_t n_columns = weight->n_columns;
-    int32_t status = read_floats(weight->tensor, first_row, n_rows, n_columns, staging, error);
+    int32_t status =
+        read_floats(reading, weight->tensor, first_row, n_rows, n_columns, staging, error);
 
     if (status == GPT2_OK && weight->copy != NULL)
         status = check_copy(reading, weight, first_row, n_rows, staging, error);
@@ -165,6 +194,8 @@ static void read_task(void *argument, size_t task, size_t worker)
         return;
     status = read_rows(reading, weight, first_row,
                        (float *)(void *)(reading->staging + worker * worker_bytes), &error);
+    if (status == GPT2_OK && worker == 0) /* the calling thread */
+        status = show_progress(reading, &error);
     if (status != GPT2_OK)
         note_failure(reading, status, line);
 }
@@ -179,15 +210,16 @@ static struct gpt2i_pool *reading_layout(struct gpt2i_arena *arena, struct readi
     return pool;
 }
 
-int32_t gpt2i_weights_read(struct gpt2i_weight_list *list, int32_t n_threads,
+int32_t gpt2i_weights_read(struct gpt2i_weight_list *list, const gpt2_model_params *params,
                            struct gpt2i_error *error)
 {
-    struct reading reading = {.list = list, .error = error};
+    struct reading reading = {.list = list, .params = params, .error = error};
     uint64_t all_bytes = plan(&reading);
     uint64_t n_useful = gpt2i_ceil_div((size_t)all_bytes, reading.staging_bytes);
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
     struct gpt2i_arena place;
     struct gpt2i_pool *pool;
+    int32_t n_threads = params->n_threads;
     int32_t status;
 
     /* a thread more than this would have staging memory and nothing to read */
@@ -198,7 +230,7 @@ int32_t gpt2i_weights_read(struct gpt2i_weight_list *list, int32_t n_threads,
     if (place.base == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY,
                           "%s: no memory for %zu bytes to read its weights on %d threads",
-                          list->tensors->file.path, measure.used_bytes, n_threads);
+                          list->tensors->source->path, measure.used_bytes, n_threads);
     pool = reading_layout(&place, &reading, n_threads);
     status = gpt2i_pool_start(pool, n_threads, error);
     if (status == GPT2_OK) {
@@ -206,6 +238,8 @@ int32_t gpt2i_weights_read(struct gpt2i_weight_list *list, int32_t n_threads,
         gpt2i_pool_stop(pool);
         status = atomic_load(&reading.status);
     }
+    if (status == GPT2_OK && reading.n_bytes_shown < reading.n_bytes_total)
+        status = show_progress(&reading, error);
     gpt2i_block_free(place.base, measure.used_bytes);
     return status;
 }

@@ -31,7 +31,7 @@ static int32_t place_weights(gpt2_model *model, const struct gpt2i_weight_list *
     place = gpt2i_arena_over(measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes));
     if (place.base == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for %zu bytes of weights",
-                          list->tensors->file.path, measure.used_bytes);
+                          list->tensors->source->path, measure.used_bytes);
     model->weights = place.base;
     model->weights_bytes = measure.used_bytes;
     weights_layout(&place, list);
@@ -52,7 +52,7 @@ static void count_parameters(gpt2_model *model, const struct gpt2i_weight_list *
 }
 
 int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
-                           const struct gpt2i_tensors *tensors, int32_t n_threads,
+                           const struct gpt2i_tensors *tensors, const gpt2_model_params *params,
                            struct gpt2i_error *error)
 {
     struct gpt2i_weight_list *list = NULL;
@@ -66,7 +66,7 @@ int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
         status = place_weights(model, list, error);
     if (status == GPT2_OK) {
         count_parameters(model, list);
-        status = gpt2i_weights_read(list, n_threads, error);
+        status = gpt2i_weights_read(list, params, error);
     }
     gpt2i_weight_list_free(list);
     if (status != GPT2_OK) {

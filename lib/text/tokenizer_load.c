@@ -5,13 +5,13 @@
  * symbols, the earliest merge first; each symbol, and what the pair makes, must be in the dictionary.
  */
 #include "tokenizer_load.h"
-#include "../base/file.h"
 #include "bpe.h"
 #include "dictionary.h"
 #include "unicode.h"
 
 #define VOCAB_NAME     "vocab.json"
 #define MERGES_NAME    "merges.txt"
+#define OTHER_NAME     "tokenizer.json"
 #define MAX_FILE_BYTES ((uint64_t)64 << 20) /* of each of them; GPT-2's have 1 and 0.5 MB */
 #define MAX_MERGES     (((size_t)1 << GPT2I_RANK_BITS) - 2)
 
@@ -133,16 +133,16 @@ struct merge_line {
 
 /* The next merge from '*at' on; false at the end.  As in Hugging Face's reader, lines end with \n or
    \r\n, and lines that begin with #version are skipped. */
-static bool next_line(const struct gpt2i_text_file *file, size_t *at, struct merge_line *line)
+static bool next_line(const struct gpt2i_text *file, size_t *at, struct merge_line *line)
 {
     static const char version[] = "#version";
 
-    while (*at < file->file_bytes) {
+    while (*at < file->n_bytes) {
         char *begin = file->text + *at;
-        char *end = memchr(begin, '\n', file->file_bytes - *at);
+        char *end = memchr(begin, '\n', file->n_bytes - *at);
 
         line->text = begin;
-        line->length = end == NULL ? file->file_bytes - *at : (size_t)(end - begin);
+        line->length = end == NULL ? file->n_bytes - *at : (size_t)(end - begin);
         line->number++;
         *at += line->length + (end != NULL);
         if (end != NULL && end > begin && end[-1] == '\r')
@@ -153,7 +153,7 @@ static bool next_line(const struct gpt2i_text_file *file, size_t *at, struct mer
     return false;
 }
 
-static int32_t count_merges(const struct gpt2i_text_file *file, const char *path, size_t *n_merges,
+static int32_t count_merges(const struct gpt2i_text *file, size_t *n_merges,
                             struct gpt2i_error *error)
 {
     struct merge_line line = {.number = 0};
@@ -164,7 +164,7 @@ static int32_t count_merges(const struct gpt2i_text_file *file, const char *path
         n++;
     if (n > MAX_MERGES)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has %zu merges, more than the %zu allowed",
-                          path, n, MAX_MERGES);
+                          file->source->path, n, MAX_MERGES);
     *n_merges = n;
     return GPT2_OK;
 }
@@ -183,9 +183,9 @@ static int32_t merge_symbol(const struct gpt2i_dictionary *dictionary, const cha
 
 /* Enters all merges.  Joins the two symbols of each line in the file's text. */
 static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary *dictionary,
-                           const struct gpt2i_text_file *file, const char *path,
-                           struct gpt2i_error *error)
+                           const struct gpt2i_text *file, struct gpt2i_error *error)
 {
+    const char *path = file->source->path;
     struct merge_line line = {.number = 0};
     uint32_t rank = 0;
 
@@ -222,8 +222,7 @@ static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_diction
 /* --------------------------------------------------------------------------------- tokenizer -- */
 
 /* Makes the tokenizer of a dictionary and merges.txt. */
-static int32_t build(const struct gpt2i_dictionary *dictionary,
-                     const struct gpt2i_text_file *merges, const char *merges_path,
+static int32_t build(const struct gpt2i_dictionary *dictionary, const struct gpt2i_text *merges,
                      gpt2_tokenizer **out, struct gpt2i_error *error)
 {
     struct gpt2i_tokenizer_counts counts = {.n_ids = dictionary->n_ids,
@@ -232,7 +231,7 @@ static int32_t build(const struct gpt2i_dictionary *dictionary,
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
     gpt2_tokenizer *tokenizer;
     void *block;
-    int32_t status = count_merges(merges, merges_path, &counts.n_merges, error);
+    int32_t status = count_merges(merges, &counts.n_merges, error);
 
     if (status != GPT2_OK)
         return status;
@@ -246,7 +245,7 @@ static int32_t build(const struct gpt2i_dictionary *dictionary,
     tokenizer->block_bytes = measure.used_bytes;
     tokenizer->seed = dictionary->seed;
     fill_tokens(tokenizer, dictionary);
-    status = fill_merges(tokenizer, dictionary, merges, merges_path, error);
+    status = fill_merges(tokenizer, dictionary, merges, error);
     if (status == GPT2_OK)
         status = fill_pieces(tokenizer, dictionary->path, error);
     if (status != GPT2_OK) {
@@ -259,58 +258,50 @@ static int32_t build(const struct gpt2i_dictionary *dictionary,
 }
 
 /* The seed of all hashes: odd, and different if any byte of the files is. */
-static uint64_t seed_of(const struct gpt2i_text_file *vocab, const struct gpt2i_text_file *merges)
+static uint64_t seed_of(const struct gpt2i_text *vocab, const struct gpt2i_text *merges)
 {
-    uint64_t seed = gpt2i_hash((const unsigned char *)vocab->text, vocab->file_bytes, 1) | 1;
+    uint64_t seed = gpt2i_hash((const unsigned char *)vocab->text, vocab->n_bytes, 1) | 1;
 
-    return gpt2i_hash((const unsigned char *)merges->text, merges->file_bytes, seed) | 1;
+    return gpt2i_hash((const unsigned char *)merges->text, merges->n_bytes, seed) | 1;
 }
 
-static int32_t read_both(const struct gpt2i_text_file *vocab, const char *vocab_path,
-                         const struct gpt2i_text_file *merges, const char *merges_path,
+static int32_t read_both(const struct gpt2i_text *vocab, const struct gpt2i_text *merges,
                          gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
     struct gpt2i_dictionary dictionary;
-    int32_t status = gpt2i_dictionary_read(&dictionary, vocab->text, vocab->file_bytes, vocab_path,
-                                           seed_of(vocab, merges), error);
+    int32_t status = gpt2i_dictionary_read(&dictionary, vocab->text, vocab->n_bytes,
+                                           vocab->source->path, seed_of(vocab, merges), error);
 
     if (status == GPT2_OK)
-        status = build(&dictionary, merges, merges_path, tokenizer, error);
+        status = build(&dictionary, merges, tokenizer, error);
     gpt2i_dictionary_free(&dictionary);
     return status;
 }
 
-int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
+bool gpt2i_tokenizer_present(const struct gpt2i_files *files)
+{
+    return gpt2i_source_exists(files, VOCAB_NAME) && gpt2i_source_exists(files, MERGES_NAME);
+}
+
+int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
                              struct gpt2i_error *error)
 {
-    char vocab_path[GPT2I_PATH_BYTES], merges_path[GPT2I_PATH_BYTES];
-    struct gpt2i_text_file vocab, merges;
+    struct gpt2i_text vocab, merges;
     int32_t status;
 
     *tokenizer = NULL;
-    status = gpt2i_path_join(vocab_path, directory, VOCAB_NAME, error);
-    if (status == GPT2_OK)
-        status = gpt2i_path_join(merges_path, directory, MERGES_NAME, error);
-    if (status == GPT2_OK)
-        status = gpt2i_text_file_read(&vocab, vocab_path, MAX_FILE_BYTES, error);
+    if (!gpt2i_tokenizer_present(files) && gpt2i_source_exists(files, OTHER_NAME))
+        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                          "%s: " VOCAB_NAME " or " MERGES_NAME " is missing; " OTHER_NAME
+                          " is there, which libgpt2 %s cannot read",
+                          files->directory, GPT2I_VERSION);
+    status = gpt2i_text_read(&vocab, files, VOCAB_NAME, MAX_FILE_BYTES, error);
     if (status != GPT2_OK)
         return status;
-    status = gpt2i_text_file_read(&merges, merges_path, MAX_FILE_BYTES, error);
-    if (status == GPT2_OK) {
-        status = read_both(&vocab, vocab_path, &merges, merges_path, tokenizer, error);
-        gpt2i_text_file_free(&merges);
-    }
-    gpt2i_text_file_free(&vocab);
+    status = gpt2i_text_read(&merges, files, MERGES_NAME, MAX_FILE_BYTES, error);
+    if (status == GPT2_OK)
+        status = read_both(&vocab, &merges, tokenizer, error);
+    gpt2i_text_free(&merges);
+    gpt2i_text_free(&vocab);
     return status;
-}
-
-bool gpt2i_tokenizer_present(const char *directory)
-{
-    struct gpt2i_error none = {NULL, 0};
-    char path[GPT2I_PATH_BYTES];
-
-    return gpt2i_path_join(path, directory, VOCAB_NAME, &none) == GPT2_OK &&
-           gpt2i_file_exists(path) &&
-           gpt2i_path_join(path, directory, MERGES_NAME, &none) == GPT2_OK &&
-           gpt2i_file_exists(path);
 }

@@ -4,16 +4,17 @@
 #ifndef GPT2I_TOKENIZER_LOAD_H
 #define GPT2I_TOKENIZER_LOAD_H
 
-#include "../base/status.h"
+#include "../base/source.h"
 
 /*
- * Reads vocab.json and merges.txt in 'directory'.  '*tokenizer' is one block; the caller frees it
- * with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _MEMORY; nothing stays allocated.
+ * Reads vocab.json and merges.txt.  '*tokenizer' is one block; the caller frees it with
+ * gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY; nothing stays
+ * allocated.
  */
-GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const char *directory, gpt2_tokenizer **tokenizer,
-                                          struct gpt2i_error *error);
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files,
+                                          gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
 
-/* True if 'directory' has both files. */
-GPT2I_HIDDEN bool gpt2i_tokenizer_present(const char *directory);
+/* True if both files are there. */
+GPT2I_HIDDEN bool gpt2i_tokenizer_present(const struct gpt2i_files *files);
 
 #endif

@@ -34,13 +34,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The directory of the files in memory. */
-#define HOST_DIRECTORY "memory"
+/* The files in memory. */
+extern gpt2_source host_sources[4];
+extern size_t host_n_sources;
 
-/* Adds a file; name and bytes are borrowed until host_remove_files(). */
+/*
+ * Adds a file; its bytes are borrowed until host_remove_files().  Names that the library does not read,
+ * and a second file of one name, are left out.
+ */
 void host_put_file(const char *name, size_t name_length, const void *bytes, size_t n_bytes);
 
-/* None may be open. */
 void host_remove_files(void);
 
 /* Bytes to be freed; never NULL. */

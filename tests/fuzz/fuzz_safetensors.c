@@ -42,7 +42,8 @@ static void check_tensors(void)
     static struct gpt2i_tensors tensors;
     char line[160] = "";
     struct gpt2i_error error = {line, sizeof line};
-    int32_t status = gpt2i_safetensors_open(&tensors, HOST_DIRECTORY "/model.safetensors", &error);
+    const struct gpt2i_files files = {.list = host_sources, .n_list = host_n_sources};
+    int32_t status = gpt2i_safetensors_open(&tensors, &files, "model.safetensors", &error);
     uint64_t sum = 0;
 
     if (status != GPT2_OK) {
@@ -55,8 +56,8 @@ static void check_tensors(void)
 
         CHECK(i == 0 || strcmp(tensor[-1].name, tensor->name) < 0);
         CHECK(gpt2i_tensors_find(&tensors, tensor->name) == tensor);
-        CHECK(tensor->file == &tensors.file && tensor->offset <= tensors.file.size_bytes);
-        CHECK(n <= tensors.file.size_bytes - tensor->offset);
+        CHECK(tensor->source == tensors.source && tensor->offset <= tensors.source->size_bytes);
+        CHECK(n <= tensors.source->size_bytes - tensor->offset);
         CHECK(tensor->n_dims >= 0 && tensor->n_dims <= GPT2I_TENSOR_DIMS);
         for (int32_t d = 0; d < tensor->n_dims && n > 0; d++) {
             CHECK(tensor->dims[d] > 0 && n % tensor->dims[d] == 0);
@@ -72,7 +73,7 @@ static void check_tensors(void)
         }
         sum += tensor->n_bytes;
     }
-    CHECK(sum <= tensors.file.size_bytes - 8);
+    CHECK(sum <= tensors.source->size_bytes - 8);
     gpt2i_tensors_close(&tensors);
 }
 
@@ -87,7 +88,7 @@ static gpt2_model *load(void)
     params.n_threads = 1;
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    status = gpt2_model_load(HOST_DIRECTORY, &params, &model);
+    status = gpt2_model_load_sources(host_sources, host_n_sources, &params, &model);
     CHECK((status == GPT2_OK) == (model != NULL));
     if (status != GPT2_OK)
         check_load_failure(status, line);
@@ -100,6 +101,7 @@ static gpt2_model *load(void)
 static void check_shapes(const gpt2_model_info *info)
 {
     static struct gpt2i_tensors tensors;
+    const struct gpt2i_files files = {.list = host_sources, .n_list = host_n_sources};
     struct gpt2i_error none = {NULL, 0};
     uint64_t n_embd = (uint64_t)info->n_embd, n_inner = (uint64_t)info->n_inner;
     const struct {
@@ -124,7 +126,7 @@ static void check_shapes(const gpt2_model_info *info)
         {"ln_f.bias", {n_embd, 0}},
     };
 
-    CHECK(gpt2i_safetensors_open(&tensors, HOST_DIRECTORY "/model.safetensors", &none) == GPT2_OK);
+    CHECK(gpt2i_safetensors_open(&tensors, &files, "model.safetensors", &none) == GPT2_OK);
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (int32_t layer = 0; layer < info->n_layer; layer++) {
             const char *prefix = "transformer.";

@@ -16,7 +16,7 @@ static gpt2_tokenizer *load(void)
     CHECK(gpt2_tokenizer_params_init(&params, sizeof params) == GPT2_OK);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    status = gpt2_tokenizer_load(HOST_DIRECTORY, &params, &tokenizer);
+    status = gpt2_tokenizer_load_sources(host_sources, host_n_sources, &params, &tokenizer);
     CHECK((status == GPT2_OK) == (tokenizer != NULL));
     if (status != GPT2_OK)
         check_load_failure(status, line);

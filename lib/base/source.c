@@ -1,0 +1,170 @@
+/*
+ * source.c: opening and reading sources.
+ */
+#include "source.h"
+
+#include <inttypes.h>
+
+static const gpt2_source *find_given(const struct gpt2i_files *files, const char *name)
+{
+    for (size_t i = 0; i < files->n_list; i++) {
+        if (strcmp(files->list[i].name, name) == 0)
+            return &files->list[i];
+    }
+    return NULL;
+}
+
+/* A source that is not open, with its path; NULL if there is no memory. */
+static struct gpt2i_source *source_new(const struct gpt2i_files *files, const char *name)
+{
+    const char *directory = files->directory == NULL ? "" : files->directory;
+    size_t directory_length = strlen(directory);
+    size_t name_length = strlen(name);
+    size_t block_bytes = sizeof(struct gpt2i_source) + directory_length + 1 + name_length + 1;
+    struct gpt2i_source *source = gpt2i_block_new(block_bytes);
+    char *end;
+
+    if (source == NULL)
+        return NULL;
+    source->block_bytes = block_bytes;
+    memcpy(source->path, directory, directory_length);
+    end = source->path + directory_length;
+    if (directory_length > 0 && end[-1] != '/')
+        *end++ = '/';
+    memcpy(end, name, name_length + 1);
+    return source;
+}
+
+bool gpt2i_source_exists(const struct gpt2i_files *files, const char *name)
+{
+    struct gpt2i_source *source;
+    bool exists;
+
+    if (files->directory == NULL)
+        return find_given(files, name) != NULL;
+    source = source_new(files, name);
+    if (source == NULL)
+        return true; /* to open it fails likewise, with a status */
+    exists = gpt2i_os_kind_of(source->path) != GPT2I_OS_NOTHING;
+    gpt2i_block_free(source, source->block_bytes);
+    return exists;
+}
+
+int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *files,
+                          const char *name, struct gpt2i_error *error)
+{
+    struct gpt2i_source *source = source_new(files, name);
+    const char *wrong = NULL;
+    int32_t status;
+
+    *out = NULL;
+    if (source == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory to open %s", name);
+    if (files->directory == NULL) {
+        source->given = find_given(files, name);
+        if (source->given == NULL)
+            wrong = "is not among the sources";
+        else
+            source->size_bytes = source->given->n_bytes;
+    } else {
+        wrong = gpt2i_os_open(&source->file, source->path);
+        source->size_bytes = source->file.size_bytes;
+    }
+    if (wrong == NULL) {
+        *out = source;
+        return GPT2_OK;
+    }
+    status = gpt2i_fail(error, GPT2_ERR_FILE, "%s: %s", source->path, wrong);
+    gpt2i_block_free(source, source->block_bytes);
+    return status;
+}
+
+/* Some of the bytes: how many, 0 at the end, negative on failure. */
+static int64_t read_some(const struct gpt2i_source *source, uint64_t offset, void *bytes,
+                         size_t n_bytes)
+{
+    const gpt2_source *given = source->given;
+    size_t n_read = 0;
+
+    if (given == NULL)
+        return gpt2i_os_read(&source->file, offset, bytes, n_bytes);
+    if (given->read != NULL) {
+        if (given->read(given->user, offset, bytes, n_bytes, &n_read) != 0 || n_read > n_bytes)
+            return -1;
+        return (int64_t)n_read;
+    }
+    if (offset >= given->n_bytes)
+        return 0;
+    n_read = n_bytes;
+    if (n_read > given->n_bytes - offset)
+        n_read = (size_t)(given->n_bytes - offset);
+    memcpy(bytes, (const unsigned char *)given->bytes + offset, n_read);
+    return (int64_t)n_read;
+}
+
+int32_t gpt2i_source_read(const struct gpt2i_source *source, uint64_t offset, void *bytes,
+                          size_t n_bytes, struct gpt2i_error *error)
+{
+    unsigned char *to = bytes;
+
+    while (n_bytes > 0) {
+        int64_t n_read = read_some(source, offset, to, n_bytes);
+
+        if (n_read < 0)
+            return gpt2i_fail(error, GPT2_ERR_FILE, "%s: cannot be read at byte %" PRIu64,
+                              source->path, offset);
+        if (n_read == 0)
+            return gpt2i_fail(error, GPT2_ERR_FILE, "%s: ends at byte %" PRIu64 ", %zu early",
+                              source->path, offset, n_bytes);
+        to += n_read;
+        offset += (uint64_t)n_read;
+        n_bytes -= (size_t)n_read;
+    }
+    return GPT2_OK;
+}
+
+void gpt2i_source_close(struct gpt2i_source *source)
+{
+    if (source == NULL)
+        return;
+    if (source->given == NULL)
+        gpt2i_os_close(&source->file);
+    gpt2i_block_free(source, source->block_bytes);
+}
+
+int32_t gpt2i_text_read(struct gpt2i_text *text, const struct gpt2i_files *files, const char *name,
+                        uint64_t max_bytes, struct gpt2i_error *error)
+{
+    int32_t status;
+
+    memset(text, 0, sizeof *text);
+    status = gpt2i_source_open(&text->source, files, name, error);
+    if (status != GPT2_OK)
+        return status;
+    if (text->source->size_bytes > max_bytes) {
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                            "%s: has %" PRIu64 " bytes, more than the %" PRIu64 " allowed",
+                            text->source->path, text->source->size_bytes, max_bytes);
+        goto fail;
+    }
+    text->n_bytes = (size_t)text->source->size_bytes;
+    text->text = gpt2i_block_new(text->n_bytes + 1);
+    if (text->text == NULL) {
+        status = gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu bytes",
+                            text->source->path, text->n_bytes + 1);
+        goto fail;
+    }
+    status = gpt2i_source_read(text->source, 0, text->text, text->n_bytes, error);
+    if (status == GPT2_OK)
+        return GPT2_OK;
+fail:
+    gpt2i_text_free(text);
+    return status;
+}
+
+void gpt2i_text_free(struct gpt2i_text *text)
+{
+    gpt2i_block_free(text->text, text->n_bytes + 1);
+    gpt2i_source_close(text->source);
+    memset(text, 0, sizeof *text);
+}
