@@ -171,17 +171,22 @@ $(BUILD)/checkkernels: $(KERNEL_OBJECTS) $(BUILD)/libgpt2.a
 
 -include $(KERNEL_OBJECTS:.o=.d)
 
-SUITES = $(TEST_SUITES) $(BUILD)/checkkernels \
-  "$(BUILD)/tests/api_fuzz 200000 1" \
-  "sh tests/check_house.sh $(BUILD)" \
-  "sh tests/check_install.sh $(BUILD)" \
-  "sh tests/check_examples.sh $(BUILD)" \
+# Suites that measure time or wait for threads to run, or that use every CPU themselves.  tests/run.sh
+# runs them one by one after the others.
+ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_no_allocation test_session test_threads) \
   "sh tests/check_bits.sh $(BUILD) --quick" \
+  "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model"
+# The slow ones begin first.
+SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
+  "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
-  "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
-  "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model" \
-  "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)"
+  "sh tests/test_check_real.sh $(BUILD)" \
+  "sh tests/check_install.sh $(BUILD)" \
+  "sh tests/check_house.sh $(BUILD)" \
+  "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)" \
+  $(filter-out $(ALONE_SUITES),$(TEST_SUITES)) \
+  --alone $(ALONE_SUITES)
 
 # `make -j deps check`: first the one, then the other.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
@@ -217,7 +222,7 @@ fuzz:
 	@MAKE='$(MAKE_HERE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
 
 # The suites under sanitizers and Valgrind, each some minutes.
-check-asan check-ubsan check-tsan check-valgrind:
+check-sanitized check-tsan check-valgrind:
 	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
 # Every check at its full length.  Hours.
@@ -268,7 +273,7 @@ help:
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
-	@echo 'check-asan check-ubsan check-tsan check-valgrind      the suites under these; minutes each'
+	@echo 'check-sanitized check-tsan check-valgrind      the suites under these; minutes each'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
 	@echo '           network); writes a table into docs/performance.md; 15 minutes'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
@@ -280,4 +285,4 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
 .PHONY: all lib demo bench bench-threads bench-peers check tables check-hf check-real \
-  check-asan check-ubsan check-tsan check-valgrind fuzz soak deps install uninstall clean help
+  check-sanitized check-tsan check-valgrind fuzz soak deps install uninstall clean help

@@ -1,12 +1,13 @@
 #!/bin/sh
-# check_sanitized.sh asan|ubsan|tsan|valgrind BUILD_DIR: test suites under AddressSanitizer,
-# UBSan, ThreadSanitizer or Valgrind's memcheck, in a build of their own.  Any report is a failure.
+# check_sanitized.sh sanitized|tsan|valgrind BUILD_DIR: test suites in a build of their own, under
+# AddressSanitizer and UBSan (sanitized), ThreadSanitizer (tsan), or Valgrind's memcheck.  Any report is a
+# failure.
 #
-# What does not run under any of them: check_house, check_install and check_bits look at a build, or
-# make their own.
+# check_house, check_install and check_bits run under none of them: they look at a build, or make their
+# own.
 #
-# Under asan and valgrind the library's blocks come from malloc (tests/fuzz/blocks.c), which these watch;
-# but for suites that look at the blocks themselves, and the program.
+# Under sanitized and valgrind the library's blocks come from malloc (tests/fuzz/blocks.c), which these
+# watch.  Suites whose subject is the blocks themselves, and the program, keep blocks of the system.
 set -u
 kind=$1
 build=$2/$kind
@@ -19,13 +20,10 @@ with_program=yes
 runner=
 
 case $kind in
-asan)
-    flags=-fsanitize=address suites=$all
+sanitized)
+    flags="-fsanitize=address,undefined -fno-sanitize-recover=all" suites=$all
     passed_on="$passed_on WATCH_BLOCKS=1"
     export ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1
-    ;;
-ubsan)
-    flags="-fsanitize=undefined -fno-sanitize-recover=all" suites=$all
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     ;;
 tsan)
@@ -63,21 +61,41 @@ ${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" "$build/gpt2" \
     $(printf "$build/tests/%s " $suites ${with_program:+api_fuzz}) ${with_program:+"$build/checkkernels"} \
     $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
 
-set --
-for suite in $suites; do
-    if [ -n "$runner" ]; then # under a name of its own, by which run.sh calls it
+# These measure time, or wait for threads that must come to run.
+alone="test_no_allocation test_session test_threads"
+
+# command_of SUITE
+command_of() {
+    if [ -n "$runner" ]; then # in a script of the suite's name, by which run.sh calls it
         mkdir -p "$build/run"
-        printf '#!/bin/sh\nexec %s %s\n' "$runner" "$build/tests/$suite" >"$build/run/$suite"
-        chmod +x "$build/run/$suite"
-        set -- "$@" "$build/run/$suite"
+        printf '#!/bin/sh\nexec %s %s\n' "$runner" "$build/tests/$1" >"$build/run/$1"
+        chmod +x "$build/run/$1"
+        echo "$build/run/$1"
     else
-        set -- "$@" "$build/tests/$suite"
+        echo "$build/tests/$1"
     fi
-done
+}
+
+is_alone() {
+    case " $alone " in *" $1 "*) return 0 ;; esac
+    return 1
+}
+
+# The slow ones begin first.
+set --
 if [ -n "$with_program" ]; then
-    set -- "$@" "$build/checkkernels --quick" "$build/tests/api_fuzz 50000 2" \
+    set -- "$build/tests/api_fuzz 50000 2" "$build/checkkernels --quick" \
         "sh tests/test_program.sh $build/gpt2 examples/demo-model"
 fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
+for suite in $suites; do
+    is_alone "$suite" || set -- "$@" "$(command_of "$suite")"
+done
+set -- "$@" --alone
+for suite in $suites; do
+    if is_alone "$suite"; then
+        set -- "$@" "$(command_of "$suite")"
+    fi
+done
 export RUNNER="$runner"
 exec sh tests/run.sh "$build/logs" "$@"
