@@ -203,9 +203,10 @@ tables: $(addprefix $(BUILD)/tests/test_,checkpoints misuse torture)
 	@sh tests/run.sh $(BUILD)/logs $^ >/dev/null
 	@python3 tests/update_tables.py $(BUILD)/logs
 
-# Against Hugging Face transformers, tokenizers, tiktoken and tinygrad, live.  Minutes.
+# Against Hugging Face transformers, tokenizers, tiktoken and tinygrad: live where tests/hf/pins.txt does
+# not have our answers as they are now, or with LIVE=1.  PIN=1 runs all live and writes the pins.
 check-hf: all
-	@bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD)
+	@PIN='$(PIN)' bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(if $(LIVE),--live)
 
 # Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
 check-real: all
@@ -221,18 +222,27 @@ bench-peers: all
 fuzz:
 	@MAKE='$(MAKE_HERE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
 
-# The suites under sanitizers and Valgrind, each some minutes.
+# The suites under sanitizers and Valgrind.  Each takes some minutes.
 check-sanitized check-tsan check-valgrind:
 	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
-# Every check at its full length.  Hours.
-soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz
-	@GPT2_TEST_EVERY_FLOAT=1 FUZZ_RUNS=20000000 FUZZ_CPU_SECONDS=1800 MAKE='$(MAKE_HERE)' \
-	  sh tests/run.sh $(BUILD)/logs $(TEST_SUITES) \
-	  "$(BUILD)/tests/api_fuzz 10000000 1" \
-	  "sh tests/check_bits.sh $(BUILD)" \
+# Every check at its full length, to its end whatever fails; hours.  The SOAK_ variables are for a short
+# trial of it.
+SOAK_CALLS := 10000000
+SOAK_FUZZ_RUNS := 20000000
+SOAK_FUZZ_SECONDS := 1800
+SOAK_EVERY_FLOAT := 1
+SOAK_BITS :=
+SOAK_HF := --full
+
+soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
+	@GPT2_TEST_EVERY_FLOAT=$(SOAK_EVERY_FLOAT) FUZZ_RUNS=$(SOAK_FUZZ_RUNS) \
+	  FUZZ_CPU_SECONDS=$(SOAK_FUZZ_SECONDS) MAKE='$(MAKE_HERE)' \
+	  sh tests/run.sh $(BUILD)/logs "$(BUILD)/tests/api_fuzz $(SOAK_CALLS) 1" $(BUILD)/checkkernels \
+	  $(filter-out $(ALONE_SUITES),$(TEST_SUITES)) --alone $(filter $(TEST_SUITES),$(ALONE_SUITES)) \
+	  "sh tests/check_bits.sh $(BUILD) $(SOAK_BITS)" \
 	  "sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)" \
-	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) --full"
+	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(SOAK_HF)"
 
 deps:
 	@sh tests/deps.sh
@@ -265,21 +275,23 @@ clean:
 
 help:
 	@echo 'all        the library and the program (default)'
-	@echo 'demo       builds, and shows the main job'
+	@echo 'demo       builds, and generates some text'
 	@echo 'bench      the speed of a GPT-2 with random weights; a minute'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
-	@echo 'deps       installs what tests need: cmocka'
-	@echo 'check      the tests; minutes'
+	@echo 'deps       installs what the tests need: cmocka'
+	@echo 'check      the tests; two to three minutes'
 	@echo 'tables     writes the tables of docs/ that tests print'
-	@echo 'check-hf   against transformers, tokenizers, tiktoken and tinygrad, live; 15 minutes'
+	@echo 'check-hf   compares with transformers, tokenizers, tiktoken and tinygrad; two minutes, or 15'
+	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
-	@echo 'check-sanitized check-tsan check-valgrind      the suites under these; minutes each'
+	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
+	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
 	@echo '           network); writes a table into docs/performance.md; 15 minutes'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
-	@echo 'clean'
+	@echo 'clean      removes $(BUILD)'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
 .DELETE_ON_ERROR:

@@ -3,8 +3,8 @@
 # every processor that can be had here.
 #
 # Builds tests/core.c with the library's sources in several ways, and compares the hashes it prints:
-# with each other, and for the models in this checkout with tests/golden-hashes.txt.  Where the processor
-# is an emulated one, tests/checkkernels runs there too.
+# with each other, and for the models in this checkout with tests/golden-hashes.txt.  tests/checkkernels
+# runs on the emulated processors too.
 set -u
 build=$1/bits
 shift
@@ -28,7 +28,7 @@ if [ "$small_models" = examples/demo-model ]; then
     skipped=$((skipped + 1))
 fi
 
-# tools_are_here NAME TOOL...: or else it says what NAME lacks.
+# tools_are_here NAME TOOL...: if not, says which tool NAME lacks.
 tools_are_here() {
     wanted_for=$1
     shift
@@ -44,12 +44,29 @@ tools_are_here() {
     done
 }
 
-# try NAME RUNNER COMPILER FLAGS...: one build and its hashes, in NAME.txt, side by side with the others.
-# RUNNER is what runs the program where it is for another processor, which is slow: small models only;
-# or none.
+# library NAME COMPILER FLAGS...: compiles the library's sources into the folder NAME, in the background.
+library() {
+    folder=$build/lib-$1
+    command -v "$2" >/dev/null 2>&1 || return # 'try' says that it is missing
+    rm -rf "$folder"
+    mkdir -p "$folder/o"
+    shift
+    {
+        compiler=$1
+        shift
+        for file in lib/*/*.c; do
+            "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude -c "$file" \
+                -o "$folder/o/$(basename "$file" .c).o" || exit
+        done
+        : >"$folder/is_built"
+    } >"$folder/log" 2>&1 &
+}
+
+# try NAME RUNNER LIBRARY COMPILER FLAGS...: one build and its hashes, in NAME.txt, beside the others.
+# RUNNER runs a program of another processor, or is "none".  It is slow: small models only.
 try() {
-    name=$1 runner=$2 compiler=$3
-    shift 3
+    name=$1 runner=$2 library=$build/lib-$3 compiler=$4
+    shift 4
     models="$small_models"
     [ "$runner" = none ] && models="$small_models $large_models" && runner=
     # shellcheck disable=SC2086
@@ -57,37 +74,53 @@ try() {
     tried="$tried $name"
     # shellcheck disable=SC2086
     {
-        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c lib/*/*.c \
-            -lm -pthread -o "$build/$name" && $runner "$build/$name" $options $models
+        cat "$library/log" >&2 && [ -f "$library/is_built" ] &&
+            "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c \
+                "$library"/o/*.o -lm -pthread -o "$build/$name" && $runner "$build/$name" $options $models
     } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
 
-# try_kernels NAME RUNNER COMPILER: the kernels against their definitions; its report is in NAME.log.
+# try_kernels NAME RUNNER LIBRARY COMPILER: the kernels against their definitions; its report is in NAME.log.
 try_kernels() {
-    name=$1 runner=$2 compiler=$3
+    name=$1 runner=$2 library=$build/lib-$3 compiler=$4
     # shellcheck disable=SC2086
     tools_are_here $name $compiler $runner || return
     tried_kernels="$tried_kernels $name"
     # shellcheck disable=SC2086
     {
-        "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror -O2 -static -D_GNU_SOURCE -Iinclude \
-            -Ilib tests/checkkernels/*.c lib/*/*.c -lm -pthread -o "$build/$name" &&
+        [ -f "$library/is_built" ] &&
+            "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror -O2 -static -D_GNU_SOURCE -Iinclude \
+                -Ilib tests/checkkernels/*.c "$library"/o/*.o -lm -pthread -o "$build/$name" &&
             $runner "$build/$name" --quick
     } >"$build/$name.log" 2>&1 || echo "and it failed" >>"$build/$name.log" &
 }
 
 tried= tried_kernels=
-try native none "${CC:-cc}" -O2
-try gcc none gcc -O2
-try clang none clang -O2
-try contract-gcc none gcc -O3 -ffp-contract=fast -march=native
-try contract-clang none clang -O3 -ffp-contract=fast -march=native
-try part-of-fast-math none clang -O2 -ffast-math -fno-finite-math-only
-try musl none musl-gcc -O2 -static
-try no-fma "qemu-x86_64 -cpu Nehalem" gcc -O2 -static
-try aarch64 qemu-aarch64 aarch64-linux-gnu-gcc -O2 -static
-try_kernels kernels-no-fma "qemu-x86_64 -cpu Nehalem" gcc
-try_kernels kernels-aarch64 qemu-aarch64 aarch64-linux-gnu-gcc
+native=native
+if [ "$(readlink -f "$(command -v "${CC:-cc}")")" = "$(readlink -f "$(command -v gcc)")" ]; then
+    native=gcc # the same compiler and flags
+else
+    library native "${CC:-cc}" -O2
+fi
+library gcc gcc -O2
+library clang clang -O2
+library contract-gcc gcc -O3 -ffp-contract=fast -march=native
+library contract-clang clang -O3 -ffp-contract=fast -march=native
+library part-of-fast-math clang -O2 -ffast-math -fno-finite-math-only
+library musl musl-gcc -O2
+library aarch64 aarch64-linux-gnu-gcc -O2
+wait
+try native none $native "${CC:-cc}" -O2
+try clang none clang clang -O2
+try contract-gcc none contract-gcc gcc -O3 -ffp-contract=fast -march=native
+try contract-clang none contract-clang clang -O3 -ffp-contract=fast -march=native
+try part-of-fast-math none part-of-fast-math clang -O2 -ffast-math -fno-finite-math-only
+try musl none musl musl-gcc -O2 -static
+try no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc -O2 -static
+try aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc -O2 -static
+try_kernels kernels-no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc
+try_kernels kernels-aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc
+[ $native = gcc ] || try gcc none gcc gcc -O2
 wait
 sed "s|^|  |; s|$shared/||" "$build/native.txt"
 for name in $tried; do

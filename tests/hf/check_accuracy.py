@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare libgpt2's error with that of PyTorch's float32, on trained models.
+"""Compares libgpt2's error with that of PyTorch's float32, on trained models.
 
 The library continues prompts greedily and keeps all logits of each step.  transformers then runs
 the same ids in float64, which is the reference, and in float32.  For each model:
@@ -15,19 +15,15 @@ short ones as likely as long ones on a logarithmic scale, up to the model's whol
 """
 import argparse
 import ctypes
+import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
-import torch
-from safetensors.torch import load_file
-from transformers import GPT2Config, GPT2LMHeadModel
-from transformers.utils import logging
-
-from check_tokenizer import HfTokenizers
-from harness import Report, say
+from check_tokenizer import ALPHABET, LibGpt2
+from harness import Record, Report, say
 
 SEED = 31415
 N_NEW = 64
@@ -52,8 +48,10 @@ class SampleParams(ctypes.Structure):   # gpt2_sample_params
 class Session:
     """A model and a session of the library at `path`."""
 
-    def __init__(self, path, model_dir, n_vocab):
+    def __init__(self, path, model_dir, n_vocab, record):
         self.lib, self.n_vocab = ctypes.CDLL(os.path.abspath(path)), n_vocab
+        self.record = record
+        record.given_files(model_dir)
         pointer, size, int32 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
         for name, types in {
                 "gpt2_model_load": [ctypes.c_char_p, pointer, pointer],
@@ -88,21 +86,23 @@ class Session:
             raise RuntimeError(f"{name}: status {status}")
 
     def greedy(self, ids, n):
-        """The `n` ids after `ids`, and the logits [n, n_vocab] that chose them."""
-        new, logits = [], np.empty((n, self.n_vocab), np.float32)
-        where, chosen = ctypes.POINTER(ctypes.c_float)(), ctypes.c_int32()
+        """The `n` ids after `ids`, and the bytes of the logits [n, n_vocab] that chose them."""
+        new, logits = [], []
+        where, chosen = ctypes.c_void_p(), ctypes.c_int32()
         self.call("gpt2_session_reset", self.session)
         step = ids
-        for row in logits:
+        for _ in range(n):
             tokens = (ctypes.c_int32 * len(step))(*step)
             self.call("gpt2_forward", self.session, tokens, len(step), 1)
             self.call("gpt2_session_logits", self.session, -1, ctypes.byref(where))
-            row[:] = np.ctypeslib.as_array(where, (self.n_vocab,))
+            logits.append(ctypes.string_at(where, 4 * self.n_vocab))
             self.call("gpt2_sample", self.session, -1, ctypes.byref(self.greedily),
                       ctypes.byref(chosen))
             new.append(chosen.value)
             step = [chosen.value]
-        return new, logits
+        self.record.given(ids)
+        self.record.got(new, *logits)
+        return new, b"".join(logits)
 
 
 class Error:
@@ -113,7 +113,8 @@ class Error:
 
     def add(self, logits, reference):
         difference = (logits.double() - reference).flatten()
-        self.largest = np.maximum(self.largest, float(difference.abs().max()))
+        largest = float(difference.abs().max())
+        self.largest = self.largest if largest <= self.largest else largest     # NaN stays
         self.squares += float(difference.dot(difference))
         self.n += len(difference)
 
@@ -121,51 +122,72 @@ class Error:
         return (self.squares / self.n) ** 0.5
 
 
-def corpus_ids(model_dir, corpus):
-    """The ids of each text.  A model of characters has no ids for some of them: they are left out."""
-    texts = [path.read_text("utf-8") for path in sorted(corpus.iterdir())]
-    return HfTokenizers(model_dir).encode_many(texts)
+def corpus_ids(library, model_dir, corpus):
+    """The ids of each text, without the characters that the vocabulary has no tokens for."""
+    vocabulary = json.loads((model_dir / "vocab.json").read_text("utf-8"))
+    tokenizer = LibGpt2(library, model_dir)
+    ids = []
+    for path in sorted(corpus.iterdir()):
+        text = path.read_text("utf-8")
+        known = {c for c in set(text) if all(ALPHABET[byte] in vocabulary for byte in c.encode())}
+        ids.append(tokenizer.encode("".join(c for c in text if c in known)))
+    tokenizer.close()
+    return ids
 
 
-def batches(texts, most, n_prompts):
-    """Prompts in batches of one length, 1 to `most`."""
-    rng = np.random.default_rng(SEED)
+def batches(texts, longest, n_prompts):
+    """Prompts in batches of one length, 1 to `longest`."""
+    rng = random.Random(SEED)
     for first in range(0, n_prompts, BATCH):
-        length = round(most ** rng.random())
+        length = round(longest ** rng.random())
         batch = []
         for _ in range(min(BATCH, n_prompts - first)):
-            text = texts[rng.integers(len(texts))]
-            start = rng.integers(len(text) - length + 1)
+            text = rng.choice(texts)
+            start = rng.randrange(len(text) - length + 1)
             batch.append(text[start:start + length])
         yield batch
 
 
 def new_logits(model, ids):
     """The logits of the last N_NEW of the positions of `ids`."""
+    import torch
     with torch.inference_mode():
         hidden = model.transformer(ids, use_cache=False).last_hidden_state
         return model.lm_head(hidden[:, -N_NEW:])
 
 
 def load(model_dir, dtype):
+    from safetensors.torch import load_file
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     # from_pretrained(model_dir) insists on metadata that some files lack.
     return GPT2LMHeadModel.from_pretrained(
         None, config=GPT2Config.from_pretrained(model_dir), torch_dtype=dtype,
         state_dict=load_file(model_dir / "model.safetensors"), attn_implementation="eager").eval()
 
 
-def check_model(report, model_dir, library, corpus, full, largest_counts):
+def continuations(library, model_dir, corpus, n_prompts, record):
+    """The library's side: batches of (prompts, new ids, logits)."""
+    config = json.loads((model_dir / "config.json").read_text())
+    session = Session(library, model_dir, config["vocab_size"], record)
+    # The last new id needs no position.
+    longest = config["n_positions"] - N_NEW + 1
+    for prompts in batches(corpus_ids(library, model_dir, corpus), longest, n_prompts):
+        yield prompts, *zip(*(session.greedy(prompt, N_NEW) for prompt in prompts))
+    session.close()
+
+
+def check_model(report, model_dir, library, corpus, full, largest_counts, record):
+    import numpy as np
+    import torch
     n_prompts = N_PROMPTS[full]
     started, name = time.monotonic(), model_dir.name
     exact, single = load(model_dir, torch.float64), load(model_dir, torch.float32)
-    config = exact.config
-    session = Session(library, model_dir, config.vocab_size)
     ours, theirs = Error(), Error()
     n = n_clear = n_wrong = n_near = 0
-    # The last new id needs no position.
-    for prompts in batches(corpus_ids(model_dir, corpus), config.n_positions - N_NEW + 1, n_prompts):
-        new, logits = zip(*(session.greedy(prompt, N_NEW) for prompt in prompts))
-        logits, new = torch.from_numpy(np.stack(logits)), torch.tensor(new)
+    for prompts, new, logits in continuations(library, model_dir, corpus, n_prompts, record):
+        logits = np.frombuffer(b"".join(logits), np.float32).reshape(len(prompts), N_NEW, -1)
+        logits, new = torch.tensor(logits), torch.tensor(new)
         ids = torch.cat([torch.tensor(prompts), new[:, :-1]], 1)
         reference = new_logits(exact, ids)
         ours.add(logits, reference)
@@ -182,7 +204,6 @@ def check_model(report, model_dir, library, corpus, full, largest_counts):
             if n_wrong <= 5:
                 say(f"        {name}: {prompts[prompt][:12]} ({len(prompts[prompt])} ids), step {step}:"
                     f" {new[prompt, step]}, the reference has {best.indices[prompt, step, 0]}")
-    session.close()
     say(f"{name:<11}{n_prompts:>8,}{n:>10,}{n_clear:>10,}{n_wrong:>8}{n_near:>8}"
         f"{ours.largest:>11.2e}{theirs.largest:>11.2e}{ours.rms():>11.2e}{theirs.rms():>11.2e}"
         f"{time.monotonic() - started:>7.0f} s")
@@ -203,11 +224,15 @@ def main():
     parser.add_argument("--also", action="append", default=[], type=Path, metavar="MODEL",
                         help="a model whose largest error is shown, not judged")
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model directories")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     args = parser.parse_args()
-    logging.set_verbosity_error()
-    torch.set_num_threads(2)
+    if not args.ours:
+        import torch
+        from transformers.utils import logging
+        logging.set_verbosity_error()
+        torch.set_num_threads(2)
 
-    report = Report()
+    record, report = Record(), Report()
     say(f"errors of the logits against float64, seed {SEED}, {N_NEW} ids a prompt")
     say("                                clear  differ, of them    largest error              rms")
     say("model       prompts       ids      gap   clear    near    libgpt2    PyTorch"
@@ -216,8 +241,13 @@ def main():
         if not (model_dir / "config.json").exists():
             report.skip(f"no model in {model_dir}")
             continue
+        if args.ours:
+            for _ in continuations(args.library, model_dir, args.corpus, N_PROMPTS[args.full], record):
+                pass
+            continue
         check_model(report, model_dir, args.library, args.corpus, args.full,
-                    model_dir not in args.also)
+                    model_dir not in args.also, record)
+    record.say()
     return report.close()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare libgpt2's token ids with those of tiktoken and HF tokenizers on 100 MB of made-up text.
+"""Compares libgpt2's token ids with those of tiktoken and HF tokenizers on 100 MB of made-up text.
 
 The text is that of texts.py, with a fixed seed; nothing of it is stored.  Every second chunk is
 encoded with <|endoftext|> as a special token.  libgpt2 encodes each text whole, decodes it again,
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from check_tokenizer import HfTokenizers, LibGpt2, TikToken
-from harness import Report, say
+from harness import Record, Report, say
 from texts import SEED, Texts
 
 N_CHUNKS = {False: 6, True: 68}         # by --full
@@ -54,11 +54,13 @@ class Sums:
     NAMES = ["bytes", "texts", "ids", "parts", "newer_texts", "newer_characters"]
 
     def __init__(self):
+        self.hashes = []    # of each chunk
         self.differences = {"tiktoken": [], "tokenizers": [], "the parts": []}
         for name in self.NAMES:
             setattr(self, name, 0)
 
     def merge(self, other):
+        self.hashes += other.hashes
         for side, found in other.differences.items():
             self.differences[side] += found
         for name in self.NAMES:
@@ -66,23 +68,25 @@ class Sums:
 
 
 class Sides:
-    """libgpt2, tiktoken, HF tokenizers and the text, in one process."""
+    """libgpt2, tiktoken, HF tokenizers and the text, in one process; our side alone unless `live`."""
 
-    def __init__(self, library, tokenizer, corpus):
-        self.ours = LibGpt2(library, tokenizer)
+    def __init__(self, live, library, tokenizer, corpus):
+        self.ours, self.live = LibGpt2(library, tokenizer), live
         ranks = TikToken.read_ranks(os.path.join(tokenizer, "r50k_base.tiktoken"))
-        self.tiktoken, self.hf = TikToken(ranks), HfTokenizers(tokenizer)
-        self.older = Older(self.hf)
+        if live:
+            self.tiktoken, self.hf = TikToken(ranks), HfTokenizers(tokenizer)
+            self.older = Older(self.hf)
         tokens = [token.decode("utf-8", "ignore") for token in sorted(ranks)]
         self.texts = Texts([path.read_text("utf-8") for path in sorted(Path(corpus).iterdir())],
                            [token for token in tokens if token])
 
     def compare(self, number):
-        sums, special = Sums(), number % 2 == 1
+        sums, record, special = Sums(), Record(), number % 2 == 1
         rng = random.Random(f"{SEED}/cuts/{number}")
         texts = list(self.texts.chunk(number))
+        self.ours.record = record
         ours = self.ours.encode_many(texts, special)
-        self.hold(sums, "tiktoken", texts, ours, self.tiktoken.encode_many(texts, special))
+        self.ours.record = None
         in_parts = []
         for text in texts:
             data = text.encode()
@@ -92,7 +96,11 @@ class Sides:
             sums.parts += len(cuts) + 1
         self.hold(sums, "the parts", texts, ours, in_parts)
         sums.texts, sums.ids = len(texts), sum(map(len, ours))
+        sums.hashes.append((record.inputs.hexdigest(), record.outputs.hexdigest()))
+        if not self.live:
+            return sums
 
+        self.hold(sums, "tiktoken", texts, ours, self.tiktoken.encode_many(texts, special))
         older = [text.translate(self.older) for text in texts]
         for i, (text, other) in enumerate(zip(texts, older)):
             n_newer = sum(map(operator.ne, text, other))
@@ -137,23 +145,33 @@ def main():
                         help="folder of vocab.json, merges.txt, r50k_base.tiktoken")
     parser.add_argument("--corpus", required=True, help="folder of texts, whose words are used")
     parser.add_argument("--full", action="store_true", help="100 MB, not a slice of it")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     args = parser.parse_args()
 
+    record = Record()
+    record.given_files(*(os.path.join(args.tokenizer, name) for name in ("vocab.json", "merges.txt")))
     report, sums, started = Report(), Sums(), time.monotonic()
     with multiprocessing.Pool(len(os.sched_getaffinity(0)), start,
-                              (args.library, args.tokenizer, args.corpus)) as pool:
+                              (not args.ours, args.library, args.tokenizer, args.corpus)) as pool:
         for chunk in pool.imap(compare, range(N_CHUNKS[args.full])):
             sums.merge(chunk)
     say(f"seed {SEED}: {sums.bytes:,} bytes, {sums.texts:,} texts, {sums.ids:,} ids, {sums.parts:,} parts,"
         f" {time.monotonic() - started:.0f} s")
-    say(f"{sums.newer_characters:,} characters of {sums.newer_texts:,} texts are newer than HF tokenizers'"
-        " Unicode: older ones in their place for it alone")
+    if not args.ours:
+        say(f"{sums.newer_characters:,} characters of {sums.newer_texts:,} texts are newer than HF"
+            " tokenizers' Unicode: older ones in their place for it alone")
     report.check(sums.bytes >= N_BYTES[args.full], f"only {sums.bytes:,} bytes")
     for side, found in sums.differences.items():
+        if args.ours and side != "the parts":
+            continue
         say(f"{len(found)} texts differ from {side}")
         report.check(not found, f"ids that differ from {side}")
         for n, at, ours, theirs in found[:5]:
             say(f"        a text of {n:,} characters, id {at:,} on: {ours}, theirs {theirs}")
+    for given, got in sums.hashes:
+        record.given(given)
+        record.got(got)
+    record.say()
     return report.close()
 
 

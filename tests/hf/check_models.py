@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compare the gpt2 program with transformers on random-weight models, live.
+"""Compares the gpt2 program with transformers on random-weight models.
 
-For each model of models.py: every tap of two prompts at the tolerances of harness.py, greedy ids,
+For each model of models.py: every tap of two prompts at the tolerances of compare.py, greedy ids,
 and the bits of the trace against token by token, other batches, threads and kernels.
 """
 import argparse
@@ -10,14 +10,47 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-from transformers.utils import logging
-
 import models
-from capture import capture, greedy
-from harness import TOLERANCE, Program, ProgramError, Report, compare_taps, cpu_kernels, say
+from harness import Program, ProgramError, Record, Report, cpu_kernels, say
 
 N_GREEDY = 12
+
+
+class Transformers:
+    """The same model in transformers, float32."""
+
+    def __init__(self, directory):
+        from safetensors.torch import load_file
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        import capture
+        self.capture = capture
+        config = GPT2Config.from_pretrained(directory)
+        self.model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
+        for block in self.model.transformer.h:
+            # The reordered scores are the same, but torch 1.13's baddbmm(beta=0) adds 0 times what
+            # its uninitialised output happens to hold, which may be NaN.
+            block.attn.reorder_and_upcast_attn = False
+        weights = {name if name.startswith(("transformer.", "lm_head.")) else f"transformer.{name}": x
+                   for name, x in load_file(directory / "model.safetensors").items()
+                   if not name.endswith((".attn.bias", ".attn.masked_bias"))}
+        lacks, unknown = self.model.load_state_dict(weights, strict=False)
+        # What the file may lack: biases, which are then zero, and a head that is tied.
+        for name in lacks:
+            if name.endswith(".bias"):
+                self.model.get_parameter(name).data.zero_()
+            elif name != "lm_head.weight" or not config.tie_word_embeddings:
+                raise ProgramError(f"{directory.name}: the file lacks {name}")
+        if unknown:
+            raise ProgramError(f"{directory.name}: transformers does not know {unknown}")
+
+    def compare(self, trace, ids):
+        """(differences by kind of tap, first fault or None)"""
+        import compare
+        return compare.compare_taps(compare.read_taps(trace, ids), self.capture.capture(self.model, ids))
+
+    def greedy(self, ids, n):
+        return self.capture.greedy(self.model, ids, n)
 
 
 def row(first, cells):
@@ -30,27 +63,27 @@ def same_bits_options():
     return ways + [["--cpu", name] for name in cpu_kernels()]
 
 
-def check_model(program, spec, work, report):
+def check_model(program, spec, work, report, live):
     started = time.monotonic()
     directory = work / "models" / spec.name
-    model = models.build(spec)
-    models.save(model, spec, directory)
-    n_positions = model.config.n_positions
-    whole = work / "trace.safetensors"
-    for what, ids in models.prompts(spec, model.config).items():
-        differences, fault = compare_taps(program.trace(directory, ids, whole),
-                                          capture(model, ids))
-        report.check(not fault, f"{spec.name}, {what} prompt: {fault}")
-        say(row(f"{spec.name} {len(ids)}", (f"{d:.1e}" for d in differences.values())))
+    models.write(spec, directory)
+    theirs = Transformers(directory) if live else None
+    n_positions = models.config_of(spec)["n_positions"]
+    whole, again = work / "trace.safetensors", work / "again.safetensors"
+    for what, ids in models.prompts(spec).items():
+        program.trace(directory, ids, whole)
         n_new = min(N_GREEDY, n_positions - len(ids) + 1)   # the last one needs no position
-        theirs, margin = greedy(model, ids, n_new)
-        ours = program.greedy(directory, ids, n_new)
-        report.check(ours == theirs, f"{spec.name}, greedy ids after the {what} prompt: {ours},"
-                     f" transformers has {theirs}; two logits are {margin:.1e} apart")
+        new = program.greedy(directory, ids, n_new)
+        if live:
+            differences, fault = theirs.compare(whole, ids)
+            report.check(not fault, f"{spec.name}, {what} prompt: {fault}")
+            say(row(f"{spec.name} {len(ids)}", (f"{d:.1e}" for d in differences.values())))
+            wanted, margin = theirs.greedy(ids, n_new)
+            report.check(new == wanted, f"{spec.name}, greedy ids after the {what} prompt: {new},"
+                         f" transformers has {wanted}; two logits are {margin:.1e} apart")
     # `whole` is the trace of the last, the longer prompt.
-    again = work / "again.safetensors"
     for options in same_bits_options():
-        program.trace(directory, ids, again, *options)
+        program.trace_again(directory, ids, again, *options)
         report.check(filecmp.cmp(whole, again, shallow=False),
                      f"{spec.name}: trace with {' '.join(map(str, options))} has other bits")
     say(f"{spec.name}: {time.monotonic() - started:.1f} s")
@@ -60,23 +93,32 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True, help="the gpt2 program")
     parser.add_argument("--work", required=True, type=Path, help="directory for models and traces")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     parser.add_argument("--full", action="store_true", help="the 355M shape too")
     parser.add_argument("--only", help="the models whose names contain this")
     args = parser.parse_args()
-    logging.set_verbosity_error()
-    torch.set_num_threads(2)
+    args.work.mkdir(parents=True, exist_ok=True)
+    if not args.ours:
+        import torch
+        from transformers.utils import logging
 
-    program, report = Program(args.program), Report()
-    say("largest absolute differences from transformers")
-    say(row("model, tokens", TOLERANCE))
-    say(row("allowed", (f"{tolerance:g}" for tolerance in TOLERANCE.values())))
+        from compare import TOLERANCE
+        logging.set_verbosity_error()
+        torch.set_num_threads(2)
+        say("largest absolute differences from transformers")
+        say(row("model, tokens", TOLERANCE))
+        say(row("allowed", (f"{tolerance:g}" for tolerance in TOLERANCE.values())))
+
+    record, report = Record(), Report()
+    program = Program(args.program, record)
     for spec in models.SMALL + models.LARGE + (models.FULL if args.full else []):
         if args.only and args.only not in spec.name:
             continue
         try:
-            check_model(program, spec, args.work, report)
+            check_model(program, spec, args.work, report, not args.ours)
         except ProgramError as error:
             report.check(False, f"{spec.name}: {error}")
+    record.say()
     return report.close()
 
 

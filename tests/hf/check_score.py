@@ -1,19 +1,15 @@
 #!/usr/bin/env python3
-"""Compare `gpt2 score` with transformers: token ids, nats, perplexity, bits per byte.
+"""Compares `gpt2 score` with transformers: token ids, nats, perplexity, bits per byte.
 
-transformers runs in float64, in disjoint windows.  For the demo model the texts are of this
-repository; more texts and models come from the folder SHARED where it is there.
+transformers runs in float64, in disjoint windows.  The demo model's texts are in this repository; with
+--shared, models and texts come from that folder instead.
 """
 import argparse
 import math
 import sys
 from pathlib import Path
 
-import torch
-import transformers
-from safetensors.torch import load_file
-
-from harness import Program, ProgramError, Report, say
+from harness import Program, ProgramError, Record, Report, say
 
 TOLERANCE = 1e-7    # of nats, relative; what is printed is rounded to about 1e-9
 SHARED = [      # model, text, its first bytes, contexts
@@ -26,6 +22,7 @@ LINES = "Q: what is the meaning of life?\nA: We are biased toward shipping.\n" *
 
 def reference(model, ids, prefix, max_length):
     """The sum of -ln p over `ids`: each window of max_length inputs is run by itself."""
+    import torch
     nats = 0.0
     inputs = [prefix] + ids[:-1]
     for at in range(0, len(ids), max_length):
@@ -37,12 +34,18 @@ def reference(model, ids, prefix, max_length):
 
 
 class Checker:
-    def __init__(self, program, report):
-        self.program, self.report = program, report
+    """Runs `gpt2 tokenize` and `gpt2 score`; compares with transformers if `live`."""
+
+    def __init__(self, program, report, live):
+        self.program, self.report, self.live = program, report, live
         self.worst = 0.0
 
     def load(self, directory):
         self.directory = directory
+        if not self.live:
+            return
+        import transformers
+        from safetensors.torch import load_file
         self.tokenizer = transformers.GPT2Tokenizer.from_pretrained(directory)
         config = transformers.GPT2Config.from_pretrained(directory)
         self.n_positions = config.n_positions
@@ -53,21 +56,28 @@ class Checker:
         self.model.transformer.load_state_dict({name.removeprefix(prefix): tensor for name, tensor
                                                 in load_file(directory / "model.safetensors").items()})
 
+    def ids(self, path):
+        """Our ids of a text."""
+        return [int(i) for i in self.program.run("tokenize", self.directory, path).split()]
+
     def check(self, text, path, *contexts):
         """Score `text`, which is in `path`, with each of `contexts` positions (0: all)."""
+        ours = self.ids(path)
+        got = [self.score(path, context) for context in contexts]
+        if not self.live:
+            return
         name = f"{self.directory.name}, {path.name}"
         theirs = ids = self.tokenizer.encode(text)
-        ours = self.program.run("tokenize", "-m", self.directory, path).split()
-        self.report.check([int(i) for i in ours] == theirs, f"{name}: token ids differ")
+        self.report.check(ours == theirs, f"{name}: token ids differ")
         prefix = self.tokenizer.convert_tokens_to_ids("<|endoftext|>")
         n_bytes = len(text.encode())
         if prefix >= self.model.config.vocab_size:      # the tokenizer made it up
             prefix, ids = theirs[0], theirs[1:]
             n_bytes -= len(self.tokenizer.decode([prefix]).encode())
-        for context in contexts:
+        for context, figures in zip(contexts, got):
             max_length = min(context or self.n_positions, self.n_positions)
             nats = reference(self.model, ids, prefix, max_length)
-            self.compare(f"{name}, -c {context}", path, context, {
+            self.compare(f"{name}, -c {context}", figures, {
                 "tokens": len(ids),
                 "bytes": n_bytes,
                 "context": max_length,
@@ -77,9 +87,11 @@ class Checker:
                 "bits_per_byte": nats / math.log(2) / n_bytes,
             })
 
-    def compare(self, name, path, context, wanted):
-        out = self.program.run("score", "-m", self.directory, path, "-c", context)
-        got = {line.split()[0]: line.split()[1] for line in out.splitlines()}
+    def score(self, path, context):
+        out = self.program.run("score", self.directory, path, "-c", context)
+        return {line.split()[0]: line.split()[1] for line in out.splitlines()}
+
+    def compare(self, name, got, wanted):
         self.report.check(set(got) == set(wanted), f"{name}: prints {sorted(got)}")
         for key, value in wanted.items():
             if isinstance(value, int):
@@ -106,38 +118,56 @@ def write(path, text):
     return text, path
 
 
+def check_demo(checker, root, work):
+    checker.load(root / "examples/demo-model")
+    alice = root / "tests/data/alice.txt"
+    checker.check(read(alice), alice, 0, 100, 64)
+    # One window that is just full, and one token more.
+    start = write(work / "start.txt", read(alice, 600))
+    n = len(checker.ids(start[1]))
+    checker.check(*start, 0, n, n - 1, 5, 1)
+
+
+def check_shared(checker, shared, work):
+    for model, book, n_bytes, contexts in SHARED:
+        directory = shared / "models" / model
+        if not directory.is_dir() or not (shared / "corpus").is_dir():
+            checker.report.skip(f"{model}: no models/{model} and corpus/ in {shared}")
+            continue
+        checker.load(directory)
+        text = read(shared / "corpus" / book, n_bytes) if book else LINES
+        checker.check(*write(work / (book or "lines.txt"), text), *contexts)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", required=True, help="the gpt2 program")
     parser.add_argument("--root", required=True, type=Path, help="the checkout")
-    parser.add_argument("--shared", required=True, type=Path, help="models/ and corpus/")
+    parser.add_argument("--shared", type=Path, help="a folder with models/ and corpus/: those instead"
+                        " of the demo model")
     parser.add_argument("--work", required=True, type=Path, help="directory for texts")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     args = parser.parse_args()
-    transformers.utils.logging.set_verbosity_error()
-    torch.set_num_threads(2)
+    args.work.mkdir(parents=True, exist_ok=True)
+    if not args.ours:
+        import torch
+        import transformers
+        transformers.utils.logging.set_verbosity_error()
+        torch.set_num_threads(2)
 
-    report = Report()
-    checker = Checker(Program(args.program), report)
+    record, report = Record(), Report()
+    checker = Checker(Program(args.program, record), report, not args.ours)
     try:
-        checker.load(args.root / "examples/demo-model")
-        alice = args.root / "tests/data/alice.txt"
-        checker.check(read(alice), alice, 0, 100, 64)
-        # One window that is just full, and one token more.
-        start = write(args.work / "start.txt", read(alice, 600))
-        n = len(checker.tokenizer.encode(start[0]))
-        checker.check(*start, 0, n, n - 1, 5, 1)
-        for model, book, n_bytes, contexts in SHARED:
-            directory = args.shared / "models" / model
-            if not directory.is_dir() or not (args.shared / "corpus").is_dir():
-                report.skip(f"{model}: no models/{model} and corpus/ in {args.shared}")
-                continue
-            checker.load(directory)
-            text = read(args.shared / "corpus" / book, n_bytes) if book else LINES
-            checker.check(*write(args.work / (book or "lines.txt"), text), *contexts)
+        if args.shared:
+            check_shared(checker, args.shared, args.work)
+        else:
+            check_demo(checker, args.root, args.work)
     except ProgramError as error:
         report.check(False, str(error))
-    say(f"nats are off by {checker.worst:.1e} at most, allowed {TOLERANCE:g}")
+    if not args.ours:
+        say(f"nats are off by {checker.worst:.1e} at most, allowed {TOLERANCE:g}")
+    record.say()
     return report.close()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare the gpt2 program with tinygrad on models that check_models.py has written.
+"""Compares the gpt2 program with tinygrad on models of models.py.
 
 The forward pass is that of tinygrad's examples/gpt2.py in plain tensor operations: logits of every
 token within 1e-3, the same largest logits, the same greedy ids.
@@ -7,18 +7,13 @@ token within 1e-3, the same largest logits, the same greedy ids.
 import argparse
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("CPU", "1")   # tinygrad reads these while it is imported
-os.environ.setdefault("CACHELEVEL", "0")
-
-import numpy as np
-from safetensors.numpy import load_file
-from tinygrad import Tensor
-
-from harness import TOLERANCE, Program, ProgramError, Report, largest_difference, say
+import models
+from harness import Program, ProgramError, Record, Report, say
 
 MODELS = ["tinygrad", "tinygrad-odd", "124M-random"]
 N_GREEDY = 12
@@ -28,6 +23,11 @@ class GPT2:
     """A Hugging Face directory with tied head, gelu_new and n_inner of 4 n_embd."""
 
     def __init__(self, directory):
+        os.environ.setdefault("CPU", "1")   # tinygrad reads these while it is imported
+        os.environ.setdefault("CACHELEVEL", "0")
+        from safetensors.numpy import load_file
+        from tinygrad import Tensor
+        self.Tensor = Tensor
         self.config = json.loads((directory / "config.json").read_text())
         assert self.config["activation_function"] == "gelu_new" and not self.config["n_inner"]
         arrays = load_file(directory / "model.safetensors")
@@ -54,6 +54,7 @@ class GPT2:
     def logits(self, ids):
         """[len(ids), n_vocab]"""
         t = len(ids)
+        Tensor = self.Tensor
         mask = Tensor.full((1, t, t), float("-inf")).triu(1)
         x = self.weights["wte.weight"][Tensor(ids)] + self.weights["wpe.weight"][:t]
         for i in range(self.config["n_layer"]):
@@ -69,36 +70,50 @@ class GPT2:
         return text[len(ids):]
 
 
-def check_model(program, directory, work, report):
+def check_logits(report, theirs, trace, ids, what):
+    import compare
+    ours, logits = compare.read_taps(trace, ids)["logits"], theirs.logits(ids)
+    difference = compare.largest_difference(ours, logits)
+    say(f"{what}: largest difference of a logit {difference:.1e}")
+    report.check(difference <= compare.TOLERANCE["logits"] and (ours.argmax(1) == logits.argmax(1)).all(),
+                 f"{what}: tinygrad has other logits")
+
+
+def check_model(program, spec, work, report, live):
     started = time.monotonic()
-    model = GPT2(directory)
-    name, n_vocab = directory.name, model.config["vocab_size"]
-    long = np.random.default_rng(len(name)).integers(n_vocab, size=70).tolist()
-    for ids in ([15496 % n_vocab, 13 % n_vocab], long):
-        ours = program.trace(directory, ids, work / "trace.safetensors")["logits"]
-        theirs = model.logits(ids)
-        difference = largest_difference(ours, theirs)
-        say(f"{name}, {len(ids)} tokens: largest difference of a logit {difference:.1e}")
-        report.check(difference <= TOLERANCE["logits"]
-                     and np.array_equal(ours.argmax(1), theirs.argmax(1)),
-                     f"{name}, {len(ids)} tokens: tinygrad has other logits")
-    ids = [15496 % n_vocab, 13 % n_vocab]
-    ours, theirs = program.greedy(directory, ids, N_GREEDY), model.greedy(ids, N_GREEDY)
-    report.check(ours == theirs, f"{name}: greedy ids {ours}, tinygrad has {theirs}")
-    say(f"{name}: {time.monotonic() - started:.1f} s")
+    directory, trace = work / "models" / spec.name, work / "trace.safetensors"
+    models.write(spec, directory)
+    theirs = GPT2(directory) if live else None
+    n_vocab, rng = models.config_of(spec)["vocab_size"], random.Random(f"tinygrad/{spec.name}")
+    short = [15496 % n_vocab, 13 % n_vocab]
+    for ids in (short, [rng.randrange(n_vocab) for _ in range(70)]):
+        program.trace(directory, ids, trace)
+        if live:
+            check_logits(report, theirs, trace, ids, f"{spec.name}, {len(ids)} tokens")
+    ours = program.greedy(directory, short, N_GREEDY)
+    if live:
+        wanted = theirs.greedy(short, N_GREEDY)
+        report.check(ours == wanted, f"{spec.name}: greedy ids {ours}, tinygrad has {wanted}")
+    say(f"{spec.name}: {time.monotonic() - started:.1f} s")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True, help="the gpt2 program")
-    parser.add_argument("--work", required=True, type=Path, help="as given to check_models.py")
+    parser.add_argument("--work", required=True, type=Path, help="directory for models and traces")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     args = parser.parse_args()
-    program, report = Program(args.program), Report()
-    for name in MODELS:
+    args.work.mkdir(parents=True, exist_ok=True)
+    record, report = Record(), Report()
+    program = Program(args.program, record)
+    for spec in models.SMALL + models.LARGE:
+        if spec.name not in MODELS:
+            continue
         try:
-            check_model(program, args.work / "models" / name, args.work, report)
+            check_model(program, spec, args.work, report, not args.ours)
         except (ProgramError, OSError) as error:
-            report.check(False, f"{name}: {error}")
+            report.check(False, f"{spec.name}: {error}")
+    record.say()
     return report.close()
 
 

@@ -20,6 +20,8 @@ import random
 import sys
 import tempfile
 
+from harness import Record
+
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 EOT = "<|endoftext|>"
 ENCODE_MORE = 2  # GPT2_ENCODE_MORE
@@ -42,10 +44,16 @@ class EncoderParams(ctypes.Structure):
 
 
 class LibGpt2:
-    """A tokenizer and an encoder of the library at 'path'."""
+    """A tokenizer and an encoder of the library at 'path'.
+
+    'record' (harness.py), if any, hashes the vocabulary, every text and all its ids.
+    """
     name = "libgpt2"
 
-    def __init__(self, path, directory, max_piece_bytes=1 << 20):
+    def __init__(self, path, directory, record=None, max_piece_bytes=1 << 20):
+        self.record = record
+        if record:
+            record.given_files(*(os.path.join(directory, name) for name in ("vocab.json", "merges.txt")))
         self.lib = lib = ctypes.CDLL(os.path.abspath(path))
         self.max_piece_bytes = max_piece_bytes
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
@@ -99,6 +107,9 @@ class LibGpt2:
         status = self.lib.gpt2_decode(self.tokenizer, self.ids, n, back, len(data), self.n_ref, None, 0)
         if status != 0 or back.raw[:self.n.value] != data:
             raise RuntimeError(f"decode(encode(x)) is not x = {data[:60]!r}")
+        if self.record:
+            self.record.given(data, special)
+            self.record.got(memoryview(self.ids).cast("B")[:4 * n].tobytes())
         return self.ids[:n]
 
     def encode_parts(self, data, cuts, special=False):
@@ -123,7 +134,10 @@ class LibGpt2:
         status = self.lib.gpt2_tokenizer_token_bytes(self.tokenizer, token, ctypes.byref(where), self.n_ref)
         if status != 0:
             raise RuntimeError(f"gpt2_tokenizer_token_bytes({token}): {status}")
-        return ctypes.string_at(where, self.n.value)
+        token_bytes = ctypes.string_at(where, self.n.value)
+        if self.record:
+            self.record.got(token_bytes)
+        return token_bytes
 
     def encode_many(self, texts, special=False):
         return [self.encode(text, special) for text in texts]
@@ -190,6 +204,8 @@ class Classes:
 # ------------------------------------------------------------------------------------- the checks
 
 class Report:
+    """'classes' is None where our side runs alone: then it is hashed, and nothing is compared."""
+
     def __init__(self, classes):
         self.classes = classes
         self.n_failed = 0
@@ -201,6 +217,8 @@ class Report:
         print("skipped", text, flush=True)
 
     def line(self, good, text):
+        if self.classes is None:
+            return
         self.n_passed += good
         self.n_failed += not good
         print("ok     " if good else "FAILED ", text, flush=True)
@@ -314,7 +332,7 @@ def write_vocabulary(directory, tokens, merges):
         file.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
 
 
-def check_classes(report, library, quick):
+def check_classes(report, library, quick, record, live):
     """Every code point's class shows in the ids if a character's last byte merges with what is next
     to it in the same run.  GPT-2's own vocabulary has such merges for few characters only."""
     merges = [(ALPHABET[byte], end) for end in "a1!" for byte in range(256)]
@@ -322,13 +340,14 @@ def check_classes(report, library, quick):
     ranks = {bytes(ALPHABET.index(c) for c in token): i for i, token in enumerate(tokens)}
     with tempfile.TemporaryDirectory() as directory:
         write_vocabulary(directory, tokens, merges)
-        ours, hf = LibGpt2(library, directory), HfTokenizers(directory)
+        ours = LibGpt2(library, directory, record)
+        others = [TikToken(ranks), HfTokenizers(directory)] if live else []
     report.compare("classes: every code point's" if not quick else "classes: a 37th of all code points'",
-                   ours, [TikToken(ranks), hf], (f"{c}a{c}1{c}!" for c in code_points(quick)))
+                   ours, others, (f"{c}a{c}1{c}!" for c in code_points(quick)))
     ours.close()
 
 
-def check_odd_vocabularies(report, library, quick):
+def check_odd_vocabularies(report, library, quick, record, live):
     """Vocabularies that no training makes: merges in random order, of symbols that are made later or
     never, and lines that stand twice.  Only the order of merging decides here."""
     rng = random.Random(SEED)
@@ -349,12 +368,15 @@ def check_odd_vocabularies(report, library, quick):
         tokens = list(dict.fromkeys(ALPHABET + made))
         with tempfile.TemporaryDirectory() as directory:
             write_vocabulary(directory, tokens, merges)
-            ours, hf = LibGpt2(library, directory), HfTokenizers(directory)
+            ours = LibGpt2(library, directory, record)
+            hf = HfTokenizers(directory) if live else None
         texts = [token for token in tokens if token.isascii() and token.isalpha()]
         for _ in range(50):
             texts.append("".join(rng.choice(letters) for _ in range(rng.choice((5, 20, 32, 33, 100, 700)))))
         n_texts += len(texts)
-        differences += sum(a != b for a, b in zip(ours.encode_many(texts), hf.encode_many(texts)))
+        mine = ours.encode_many(texts)
+        if live:
+            differences += sum(a != b for a, b in zip(mine, hf.encode_many(texts)))
         ours.close()
     report.line(differences == 0, f"odd merges: {n_vocabularies} vocabularies, {n_texts:,} texts, "
                                   f"{differences} differ from tokenizers")
@@ -385,13 +407,17 @@ def check_vocabulary(report, ours, others, quick, corpus, title):
         report.compare(f"{title}: with special tokens", ours, others, specials, special=True)
 
 
-def check_token_bytes(report, ours, tiktoken, hf):
-    wrong = [i for i in range(ours.n_vocab)
-             if ours.token_bytes(i) != tiktoken.encoding.decode_single_token_bytes(i)]
+def check_token_bytes(report, ours, others):
+    tokens = [ours.token_bytes(i) for i in range(ours.n_vocab)]
+    if not others:
+        return
+    tiktoken, hf = others
+    wrong = [i for i, token in enumerate(tokens)
+             if token != tiktoken.encoding.decode_single_token_bytes(i)]
     report.line(not wrong and ours.n_vocab == tiktoken.encoding.n_vocab,
                 f"gpt2: bytes of {ours.n_vocab:,} tokens, {len(wrong)} differ from tiktoken")
-    wrong = [i for i in range(ours.n_vocab)
-             if ours.token_bytes(i).decode("utf-8", "replace") != hf.plain.decode([i])]
+    wrong = [i for i, token in enumerate(tokens)
+             if token.decode("utf-8", "replace") != hf.plain.decode([i])]
     report.line(not wrong, f"gpt2: text of {ours.n_vocab:,} tokens, {len(wrong)} differ from tokenizers")
 
 
@@ -406,35 +432,38 @@ def main():
     parser.add_argument("--corpus", help="folder of texts")
     parser.add_argument("--demo", default=DEMO, help="folder of the demo model's vocabulary")
     parser.add_argument("--quick", action="store_true", help="a slice of the work, about ten seconds")
+    parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
     arguments = parser.parse_args()
-    try:
+    live, record, classes = not arguments.ours, Record(), None
+    if live:
         import tiktoken
         import tokenizers
-    except ImportError as error:
-        print(f"skipped {error}\n0 passed, 0 failed, 1 skipped")
-        return 0
-    print(f"        tiktoken {tiktoken.__version__}, tokenizers {tokenizers.__version__}, seed {SEED}")
-    report = Report(Classes())
+        print(f"        tiktoken {tiktoken.__version__}, tokenizers {tokenizers.__version__}, seed {SEED}")
+        classes = Classes()
+    report = Report(classes)
     corpus = arguments.corpus if has_files(arguments.corpus, ".") else None
     if corpus is None:
         report.skip(f"corpus: no folder {arguments.corpus}")
     if has_files(arguments.tokenizer, "vocab.json", "merges.txt", "r50k_base.tiktoken"):
-        ours = LibGpt2(arguments.library, arguments.tokenizer)
-        tik = TikToken(TikToken.read_ranks(os.path.join(arguments.tokenizer, "r50k_base.tiktoken")))
-        hf = HfTokenizers(arguments.tokenizer)
-        check_token_bytes(report, ours, tik, hf)
-        check_vocabulary(report, ours, [tik, hf], arguments.quick, corpus, "gpt2")
+        ours = LibGpt2(arguments.library, arguments.tokenizer, record)
+        ranks = os.path.join(arguments.tokenizer, "r50k_base.tiktoken")
+        record.given_files(ranks)
+        others = [TikToken(TikToken.read_ranks(ranks)), HfTokenizers(arguments.tokenizer)] if live else []
+        check_token_bytes(report, ours, others)
+        check_vocabulary(report, ours, others, arguments.quick, corpus, "gpt2")
         ours.close()
     else:
         report.skip(f"gpt2: no vocabulary in {arguments.tokenizer}")
     if has_files(arguments.demo, "vocab.json", "merges.txt"):
-        ours = LibGpt2(arguments.library, arguments.demo)
-        check_vocabulary(report, ours, [HfTokenizers(arguments.demo)], arguments.quick, corpus, "demo")
+        ours = LibGpt2(arguments.library, arguments.demo, record)
+        others = [HfTokenizers(arguments.demo)] if live else []
+        check_vocabulary(report, ours, others, arguments.quick, corpus, "demo")
         ours.close()
     else:
         report.skip(f"demo: no vocabulary in {arguments.demo}")
-    check_classes(report, arguments.library, arguments.quick)
-    check_odd_vocabularies(report, arguments.library, arguments.quick)
+    check_classes(report, arguments.library, arguments.quick, record, live)
+    check_odd_vocabularies(report, arguments.library, arguments.quick, record, live)
+    record.say()
     print(f"{report.n_passed} passed, {report.n_failed} failed, {report.n_skipped} skipped")
     return 1 if report.n_failed else 0
 

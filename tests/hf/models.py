@@ -1,21 +1,23 @@
-"""The random-weight models of `make check-hf`: their shapes, their weights, their files."""
-import dataclasses
-import zlib
-from pathlib import Path
+"""The random-weight models of `make check-hf`: their shapes, their weights, their files.
 
-import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+Every weight comes from a seed, the model's name, by SHAKE-128: the same bytes on every machine, without
+numpy or torch.
+"""
+import dataclasses
+import hashlib
+import json
+import random
+import struct
+from array import array
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
     name: str
-    config: dict                # of GPT2Config, where it differs from the 124M model
-    weights: str = "random"     # every parameter random; or "hf": Hugging Face's own initialisation
-    dtype: torch.dtype = torch.float32
-    layout: str = "plain"       # how the file differs from what save_pretrained() writes: EDITS
+    config: dict                # where it differs from the 124M model
+    weights: str = "random"     # every parameter random; or "hf": as Hugging Face initialises a model
+    dtype: str = "F32"
+    layout: str = "plain"       # how the file differs from what save_pretrained() writes: see tensors()
     long: int = 150             # ids in the longer prompt, at most n_positions
 
 
@@ -41,10 +43,10 @@ SMALL = [
     Spec("head-dim-130", small(97, 100, 2, 1, 130)),
     Spec("wide-vocab", small(15511, 80, 2, 1, 17)),
     Spec("hf-init", small(1003, 160, 3, 4, 80), weights="hf"),
-    Spec("float16", small(1003, 160, 2, 5, 60), dtype=torch.float16),
-    Spec("bfloat16", small(1003, 160, 2, 5, 60), dtype=torch.bfloat16),
+    Spec("float16", small(1003, 160, 2, 5, 60), dtype="F16"),
+    Spec("bfloat16", small(1003, 160, 2, 5, 60), dtype="BF16"),
     Spec("float16-untied", small(97, 160, 2, 3, 51, tie_word_embeddings=False),
-         dtype=torch.float16),
+         dtype="F16"),
     Spec("no-prefix", small(97, 160, 2, 3, 36), layout="no prefix"),
     Spec("masks", small(97, 160, 2, 3, 36), layout="masks"),
     Spec("no-biases", small(97, 160, 2, 3, 36), layout="no biases"),
@@ -61,99 +63,165 @@ FULL = [
 ]
 
 
-def build(spec):
-    """The model of `spec` in float32, holding exactly the values that save() writes."""
-    seed = zlib.crc32(spec.name.encode())
-    torch.manual_seed(seed)
-    config = GPT2Config(bos_token_id=None, eos_token_id=None, **spec.config)
-    model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
-    for block in model.transformer.h:
-        # The reordered scores are the same, but torch 1.13's baddbmm(beta=0) adds 0 times what its
-        # uninitialised output happens to hold, which may be NaN.
-        block.attn.reorder_and_upcast_attn = False
-    if spec.weights == "random":
-        randomise(model, torch.Generator().manual_seed(seed))
-    if spec.layout == "no biases":
-        for name, parameter in model.named_parameters():
-            if name.endswith(".bias"):
-                parameter.data.zero_()
-    return model.to(spec.dtype).float()
+DEFAULTS = dict(
+    architectures=["GPT2LMHeadModel"], model_type="gpt2", vocab_size=50257, n_positions=1024, n_embd=768,
+    n_layer=12, n_head=12, n_inner=None, activation_function="gelu_new", layer_norm_epsilon=1e-5,
+    tie_word_embeddings=True, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False,
+    reorder_and_upcast_attn=False, bos_token_id=None, eos_token_id=None)
 
 
-def randomise(model, generator):
-    """Give every parameter, biases and gains too, values at the scale of a trained model's.
+def config_of(spec):
+    return {**DEFAULTS, **spec.config}
 
-    Scores stay below about 10, so that float32 can give probabilities to 1e-6; so q and k are
-    smaller where nothing divides their products.
+
+# ---- weights
+
+def table(rms):
+    """What makes a random byte the high byte of a float32: the float's sign and upper 7 exponent bits.
+
+    The other bits of the float are random.  With high byte k the mean square is 35/6 * 16**(k - 63.5); two
+    neighbours k are mixed so that the root mean square of all is `rms`.
     """
-    config = model.config
-    head_dim = config.n_embd // config.n_head
-    c_attn_scale = 0.7 if config.scale_attn_weights else 0.7 / head_dim ** 0.25
-    for name, parameter in model.named_parameters():
-        noise = torch.empty_like(parameter).normal_(generator=generator)
+    k = next(k for k in range(127) if 35 / 6 * 16 ** (k - 63.5) >= rms * rms)
+    share = (rms * rms / (35 / 6 * 16 ** (k - 63.5)) - 1 / 16) / (15 / 16)
+    n = round(128 * share)
+    half = bytes([k] * n + [k - 1] * (128 - n))
+    return half + bytes(byte | 0x80 for byte in half)
+
+
+def noise(name, n, rms):
+    """`n` random float32, little-endian: sign and mantissa even, root mean square `rms`."""
+    values = bytearray(hashlib.shake_128(name.encode()).digest(4 * n))
+    values[3::4] = values[3::4].translate(table(rms))
+    return bytes(values)
+
+
+def constant(n, value):
+    return struct.pack("<f", value) * n
+
+
+def near_one(values):
+    floats = array("f", values)
+    return struct.pack(f"<{len(floats)}f", *(1 + x for x in floats))
+
+
+def parameters(spec):
+    """{name: (shape, float32 bytes)} of a GPT2LMHeadModel.
+
+    Random: biases and gains too, at the scale of a trained model's.  Scores stay below about 10, so that
+    float32 can give probabilities to 1e-6; so q and k are smaller where nothing divides their products.
+    """
+    config = config_of(spec)
+    n_embd, n_layer = config["n_embd"], config["n_layer"]
+    n_inner = config["n_inner"] or 4 * n_embd
+    head_dim = n_embd // config["n_head"]
+    c_attn_scale = 0.7 if config["scale_attn_weights"] else 0.7 / head_dim ** 0.25
+    hf, made = spec.weights == "hf", {}
+
+    def add(name, *shape):
+        n = 1
+        for size in shape:
+            n *= size
+        seed = f"{spec.name}/{name}"
         if name.endswith(".bias"):
-            parameter.data = 0.2 * noise
+            zero = hf or spec.layout == "no biases"
+            values = constant(n, 0) if zero else noise(seed, n, 0.2)
         elif ".ln_" in name:
-            parameter.data = 1 + 0.2 * noise
-        elif name.endswith(("wte.weight", "wpe.weight", "lm_head.weight")):
-            parameter.data = 0.3 * noise
+            values = constant(n, 1) if hf else near_one(noise(seed, n, 0.2))
+        elif hf:
+            values = noise(seed, n, 0.02 / (2 * n_layer) ** 0.5 if "c_proj" in name else 0.02)
+        elif len(shape) == 2 and ".h." not in name:     # wte, wpe, lm_head
+            values = noise(seed, n, 0.3)
         else:
-            scale = c_attn_scale if name.endswith("c_attn.weight") else 1
-            parameter.data = scale * noise / parameter.shape[0] ** 0.5    # Conv1D: [in, out]
-    model.tie_weights()
+            values = noise(seed, n, (c_attn_scale if "c_attn" in name else 1) / shape[0] ** 0.5)
+        made[name] = (shape, values)
+
+    def linear(name, n_in, n_out):      # Conv1D: [in, out]
+        add(f"{name}.weight", n_in, n_out)
+        add(f"{name}.bias", n_out)
+
+    def norm(name):
+        add(f"{name}.weight", n_embd)
+        add(f"{name}.bias", n_embd)
+
+    add("transformer.wte.weight", config["vocab_size"], n_embd)
+    add("transformer.wpe.weight", config["n_positions"], n_embd)
+    for i in range(n_layer):
+        norm(f"transformer.h.{i}.ln_1")
+        linear(f"transformer.h.{i}.attn.c_attn", n_embd, 3 * n_embd)
+        linear(f"transformer.h.{i}.attn.c_proj", n_embd, n_embd)
+        norm(f"transformer.h.{i}.ln_2")
+        linear(f"transformer.h.{i}.mlp.c_fc", n_embd, n_inner)
+        linear(f"transformer.h.{i}.mlp.c_proj", n_inner, n_embd)
+    norm("transformer.ln_f")
+    if not config["tie_word_embeddings"]:
+        add("lm_head.weight", config["vocab_size"], n_embd)
+    return made
 
 
-def save(model, spec, directory):
-    """Write `model` as `spec` says its files look; `model` is float32 again afterwards."""
-    model.to(spec.dtype)
-    bare = spec.layout in ("no prefix", "original")
-    (model.transformer if bare else model).save_pretrained(directory)
-    model.float()
-    if spec.layout in EDITS:
-        path = Path(directory) / "model.safetensors"
-        tensors = load_file(path)
-        EDITS[spec.layout](tensors, model.config)
-        save_file(tensors, path, metadata={"format": "pt"})
+# ---- files
+
+def rounded(values, dtype):
+    """The bytes of float32 `values` in another type."""
+    if dtype == "F32":
+        return values
+    if dtype == "BF16":     # cut off
+        return b"".join(values[i + 2:i + 4] for i in range(0, len(values), 4))
+    floats = array("f", values)
+    return struct.pack(f"<{len(floats)}e", *floats)
 
 
-def add_original_masks(tensors, config):
-    """As in the file of openai-community/gpt2: no prefix, a float mask in every block."""
-    n = config.n_positions
-    for i in range(config.n_layer):
-        tensors[f"h.{i}.attn.bias"] = torch.ones(n, n).tril().view(1, 1, n, n)
+def causal_mask(n, dtype):
+    one, zero = (struct.pack("<f", 1), bytes(4)) if dtype == "F32" else (b"\1", b"\0")
+    return dtype, (1, 1, n, n), b"".join(one * (i + 1) + zero * (n - 1 - i) for i in range(n))
 
 
-def add_masks(tensors, config):
-    """As transformers 4.0 to 4.26 saved them."""
-    n = config.n_positions
-    for i in range(config.n_layer):
-        mask = torch.ones(n, n, dtype=torch.uint8).tril().view(1, 1, n, n)
-        tensors[f"transformer.h.{i}.attn.bias"] = mask.bool() if i else mask
-        tensors[f"transformer.h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+def tensors(spec):
+    """{name: (dtype, shape, bytes)} as `spec` says that its file looks."""
+    made = {name: (spec.dtype, shape, rounded(values, spec.dtype))
+            for name, (shape, values) in parameters(spec).items()}
+    config = config_of(spec)
+    if spec.layout in ("no prefix", "original"):
+        made = {name.removeprefix("transformer."): tensor for name, tensor in made.items()}
+    if spec.layout == "no biases":
+        made = {name: tensor for name, tensor in made.items() if not name.endswith(".bias")}
+    if spec.layout == "tied head":
+        made["lm_head.weight"] = made["transformer.wte.weight"]
+    for i in range(config["n_layer"]):
+        if spec.layout == "original":   # as openai-community/gpt2: a float mask in every block
+            made[f"h.{i}.attn.bias"] = causal_mask(config["n_positions"], "F32")
+        if spec.layout == "masks":      # as transformers 4.0 to 4.26 saved them
+            name = f"transformer.h.{i}.attn"
+            made[f"{name}.bias"] = causal_mask(config["n_positions"], "BOOL" if i else "U8")
+            made[f"{name}.masked_bias"] = "F32", (), struct.pack("<f", -1e4)
+    return made
 
 
-def drop_biases(tensors, _config):
-    for name in [name for name in tensors if name.endswith(".bias")]:
-        del tensors[name]
+def write(spec, directory):
+    """Writes config.json and model.safetensors, unless they are there."""
+    if (directory / "model.safetensors").exists():
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps(config_of(spec), indent=2) + "\n")
+    made = dict(sorted(tensors(spec).items()))
+    header, at = {"__metadata__": {"format": "pt"}}, 0
+    for name, (dtype, shape, values) in made.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(values)]}
+        at += len(values)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(directory / "writing", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for _, _, values in made.values():
+            file.write(values)
+    (directory / "writing").rename(directory / "model.safetensors")
 
 
-def add_tied_head(tensors, _config):
-    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].clone()
-
-
-EDITS = {
-    "original": add_original_masks,
-    "masks": add_masks,
-    "no biases": drop_biases,
-    "tied head": add_tied_head,
-}
-
-
-def prompts(spec, config):
+def prompts(spec):
     """{what: ids}: "Hello." in GPT-2's vocabulary, and a random text over several blocks of 64."""
-    n_vocab, n_positions = config.vocab_size, config.n_positions
-    rng = np.random.default_rng(zlib.crc32(spec.name.encode()))
+    config, rng = config_of(spec), random.Random(spec.name)
+    n_vocab = config["vocab_size"]
     return {
         "short": [15496 % n_vocab, 13 % n_vocab],
-        "long": rng.integers(n_vocab, size=min(spec.long, n_positions)).tolist(),
+        "long": [rng.randrange(n_vocab) for _ in range(min(spec.long, config["n_positions"]))],
     }

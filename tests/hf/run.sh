@@ -1,68 +1,131 @@
 #!/bin/bash
-# run.sh PROGRAM LIBRARY BUILD [--full]: what `make check-hf` runs.  Compares the gpt2 program and
-# the shared library with transformers, tokenizers and tinygrad; ends with "N passed, N failed, N
-# skipped".  BUILD holds the virtual environment and the models.  GPT2_SHARED is the folder of
-# GPT-2's own vocabulary and the texts to tokenize (default: ../shared beside the checkout).
+# run.sh PROGRAM LIBRARY BUILD [--live] [--full]: what `make check-hf` runs.  Compares the gpt2 program and
+# the shared library with transformers, tokenizers, tiktoken and tinygrad.  The last line is "N passed,
+# N failed, N skipped".
+#
+# Comparisons take minutes and a large Python environment.  libgpt2 gives the same bits on every machine, so
+# a comparison that passed once need not run again while all of these stay the same:
+#
+#   - the comparing code: every file of tests/hf, with the versions in requirements.txt;
+#   - what our side is given: the bytes of models and vocabularies, ids, texts;
+#   - what our side answers: logits, ids, traces.
+#
+# pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python.  If
+# its hashes are the pinned ones the check has passed ("pinned").  If not, or with --live or --full (longer
+# comparisons), the comparison itself runs.  PIN=1 writes what has passed live into pins.txt.
+#
+# BUILD holds the virtual environment and the models.  GPT2_SHARED is the folder of GPT-2's own vocabulary,
+# texts and trained models (default: ../shared beside the checkout).
 set -euo pipefail
 
 program=$1 library=$2 build=$3
 shift 3
+full= always_live=
+for option; do
+    case $option in
+    --full) full=--full always_live=yes ;;
+    --live) always_live=yes ;;
+    *) echo "run.sh: unknown option $option" >&2 && exit 2 ;;
+    esac
+done
 here=$(dirname "$(readlink -f "$0")")
 root=$here/../..
 shared=${GPT2_SHARED:-$root/../shared}
-python=$build/venv-hf/bin/python
 work=$build/check-hf
+pins=$here/pins.txt
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=1
 
-bash "$here/setup.sh" "$build/venv-hf"
 rm -rf "$work"
 mkdir -p "$work"
+sources=$(cd "$here" && sha256sum -- *.py run.sh setup.sh requirements.txt | sha256sum | cut -d' ' -f1)
+confirmed=$(sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\)==/\1 /p' "$here/requirements.txt" |
+    paste -sd, | sed 's/,/, /g')
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 n_pinned=0
 
-# check NAME COMMAND...: runs a script whose last line is "N passed, N failed, N skipped".
-check() {
-    local name=$1 status=0 sum
-    shift
-    echo "== $name"
-    "$@" 2>&1 | tee "$work/log" || status=1
-    sum=$(tail -n 1 "$work/log")
-    if [[ $sum =~ ^([a-z_]+:\ )?([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
-        passed=$((passed + BASH_REMATCH[2]))
-        failed=$((failed + BASH_REMATCH[3]))
-        skipped=$((skipped + ${BASH_REMATCH[5]:-0}))
-        [ "${BASH_REMATCH[3]}" != 0 ] || [ "$status" = 0 ] || failed=$((failed + 1))
+# count NAME LOG STATUS: adds up the last line of a log, "N passed, N failed, N skipped".
+count() {
+    local sum
+    sum=$(tail -n 1 "$2")
+    if [[ $sum =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        skipped=$((skipped + BASH_REMATCH[3]))
+        [ "${BASH_REMATCH[2]}" != 0 ] || [ "$3" = 0 ] || failed=$((failed + 1))
     else
-        echo "FAILED  $name ended without its sum"
+        echo "FAILED  $1 ended without its sum"
         failed=$((failed + 1))
     fi
 }
 
-check "demo model's reference" "$python" "$here/make_demo_reference.py" --check \
-    --model "$root/examples/demo-model" "$root/tests/data/demo-model.safetensors"
+# hashes LOG: what our side was given, and what it answered
+hashes() {
+    sed -n 's/^hashes \([0-9a-f]*\) \([0-9a-f]*\)$/\1 \2/p' "$1"
+}
+
+# check NAME SCRIPT ARGUMENTS...
+check() {
+    local name=$1 script=$2 status=0 failed_before
+    local log=$work/$name.log
+    shift 2
+    if [ -z "$always_live" ] && [ -z "${PIN:-}" ] && command -v python3 >/dev/null; then
+        if python3 "$here/$script" --ours "$@" >"$log" 2>&1 &&
+            grep -qxF "$name $sources $(hashes "$log")" "$pins"; then
+            echo "== $name: pinned: our answers are those that were compared live with $confirmed"
+            count "$name" "$log" 0
+            passed=$((passed + 1)) n_pinned=$((n_pinned + 1))
+            return
+        fi
+        echo "== $name: not pinned as it is now: live"
+    else
+        echo "== $name: live"
+    fi
+    if [ -z "${venv_is_ready:-}" ]; then
+        bash "$here/setup.sh" "$build/venv-hf"
+        venv_is_ready=yes
+    fi
+    "$build/venv-hf/bin/python" "$here/$script" ${full:+$(grep -q -- '"--full"' "$here/$script" && echo --full)} \
+        "$@" 2>&1 | tee "$log" || status=1
+    failed_before=$failed
+    count "$name" "$log" $status
+    if [ -n "${PIN:-}" ] && [ -z "$full" ] && [ "$failed" = "$failed_before" ]; then
+        {
+            grep -E '^#' "$pins" || true
+            { grep -vE "^(#|$name )" "$pins" || true; echo "$name $sources $(hashes "$log")"; } | sort
+        } >"$work/pins"
+        cp "$work/pins" "$pins"
+    fi
+}
+
+check demo-reference make_demo_reference.py --check --model "$root/examples/demo-model" \
+    "$root/tests/data/demo-model.safetensors"
 if [ -d "$shared/tokenizer" ] && [ -d "$shared/corpus" ]; then
-    check "tokenizer" "$python" "$here/check_tokenizer.py" --library "$library" \
-        --tokenizer "$shared/tokenizer" --corpus "$shared/corpus"
-    check "long text" "$python" "$here/check_long_text.py" --library "$library" \
-        --tokenizer "$shared/tokenizer" --corpus "$shared/corpus" "$@"
+    check tokenizer check_tokenizer.py --library "$library" --tokenizer "$shared/tokenizer" \
+        --corpus "$shared/corpus"
+    check long-text check_long_text.py --library "$library" --tokenizer "$shared/tokenizer" \
+        --corpus "$shared/corpus"
 else
-    echo "== tokenizer, long text: skipped, no tokenizer/ and corpus/ in $shared"
+    echo "== tokenizer, long-text: skipped, no tokenizer/ and corpus/ in $shared"
     skipped=$((skipped + 2))
 fi
-check "transformers" "$python" "$here/check_models.py" --program "$program" --work "$work" "$@"
+check transformers check_models.py --program "$program" --work "$work"
 if [ -d "$shared/corpus" ]; then
-    check "accuracy" "$python" "$here/check_accuracy.py" --library "$library" \
-        --corpus "$shared/corpus" "$@" --also "$root/examples/demo-model" \
-        "$shared/models/slm4096" "$shared/models/novels"
+    check accuracy check_accuracy.py --library "$library" --corpus "$shared/corpus" \
+        --also "$root/examples/demo-model" "$shared/models/slm4096" "$shared/models/novels"
 else
     echo "== accuracy: skipped, no corpus/ in $shared"
     skipped=$((skipped + 1))
 fi
-check "tinygrad" "$python" "$here/check_tinygrad.py" --program "$program" --work "$work"
-
-check "score" "$python" "$here/check_score.py" --program "$program" --root "$root" \
-    --shared "$shared" --work "$work"
+check tinygrad check_tinygrad.py --program "$program" --work "$work"
+check score check_score.py --program "$program" --root "$root" --work "$work"
+if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
+    check score-shared check_score.py --program "$program" --root "$root" --shared "$shared" --work "$work"
+else
+    echo "== score-shared: skipped, no corpus/ and models/ in $shared"
+    skipped=$((skipped + 1))
+fi
 
 rm -rf "$work"
+echo "  $n_pinned comparisons pinned, the others live"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
