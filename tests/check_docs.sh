@@ -41,7 +41,7 @@ done >"$scratch/functions"
 verdict "functions" "$scratch/functions"
 
 # `make a b X=1` names the targets a and b
-grep -E ' make( |$)' "$scratch/names" | while read -r file _ words; do
+grep -E '^[^ ]+ make( |$)' "$scratch/names" | while read -r file _ words; do
     for word in $words; do
         case $word in
         -* | *[!a-z-]*) continue ;; # an option, a variable, a file
