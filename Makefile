@@ -173,7 +173,8 @@ $(BUILD)/checkkernels: $(KERNEL_OBJECTS) $(BUILD)/libgpt2.a
 
 # Suites that measure time or wait for threads to run, or that use every CPU themselves.  tests/run.sh
 # runs them one by one after the others.
-ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_no_allocation test_session test_threads) \
+ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_callbacks test_cost test_no_allocation test_session \
+  test_threads) \
   "sh tests/check_bits.sh $(BUILD) --quick" \
   "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model"
 # The slow ones begin first.

@@ -62,7 +62,7 @@ ${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" "$build/gpt2" \
     $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
 
 # These measure time, or wait for threads that must come to run.
-alone="test_no_allocation test_session test_threads"
+alone="test_callbacks test_cost test_no_allocation test_session test_threads"
 
 # command_of SUITE
 command_of() {
