@@ -31,6 +31,7 @@ enum call {
     MMAP,
     MUNMAP,
     MADVISE,
+    STAT,
     OPEN,
     FSTAT,
     PREAD,
@@ -158,17 +159,24 @@ static bool same_ledger(const struct ledger *before)
     type __wrap_##symbol parameters;   \
     PLAIN type __wrap_##symbol parameters
 
-WRAP(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t offset))
-{
-    void *block;
+/* 32 and 64 bits of off_t where they have names of their own */
+#define WRAP_MMAP(symbol, offset_type)                                                          \
+    WRAP(void *, symbol, (void *at, size_t n, int prot, int flags, int fd, offset_type offset)) \
+    {                                                                                           \
+        void *block;                                                                            \
+                                                                                                \
+        if (refused(MMAP, ""))                                                                  \
+            return errno = ENOMEM, MAP_FAILED;                                                  \
+        block = __real_##symbol(at, n, prot, flags, fd, offset);                                \
+        if (block != MAP_FAILED)                                                                \
+            put(MMAP, (uintptr_t)block, n);                                                     \
+        return block;                                                                           \
+    }
 
-    if (refused(MMAP, ""))
-        return errno = ENOMEM, MAP_FAILED;
-    block = __real_mmap(at, n, prot, flags, fd, offset);
-    if (block != MAP_FAILED)
-        put(MMAP, (uintptr_t)block, n);
-    return block;
-}
+WRAP_MMAP(mmap, off_t)
+#if defined(__GLIBC__)
+WRAP_MMAP(mmap64, off64_t)
+#endif
 
 WRAP(int, munmap, (void *block, size_t n))
 {
@@ -219,32 +227,36 @@ static PLAIN ssize_t pread_allowed(int fd, size_t n)
     return plan.kind->way == SHORT ? (ssize_t)(n + 1) / 2 : plan.kind->way == END ? 0 : -1;
 }
 
-/* 32 and 64 bits of off_t where they have names of their own */
-#define WRAP_FILES(open_symbol, fstat_symbol, pread_symbol, stat_type, offset_type) \
-    WRAP(int, open_symbol, (const char *path, int flags, ...))                      \
-    {                                                                               \
-        if (open_refused(path))                                                     \
-            return -1;                                                              \
-        return note_open(__real_##open_symbol(path, flags), path);                  \
-    }                                                                               \
-    WRAP(int, fstat_symbol, (int fd, stat_type *info))                              \
-    {                                                                               \
-        int result = __real_##fstat_symbol(fd, info);                               \
-                                                                                    \
-        return fstat_refused(fd, info->st_size) ? -1 : result;                      \
-    }                                                                               \
-    WRAP(ssize_t, pread_symbol, (int fd, void *bytes, size_t n, offset_type at))    \
-    {                                                                               \
-        ssize_t allowed = pread_allowed(fd, n);                                     \
-                                                                                    \
-        if (allowed <= 0)                                                           \
-            return allowed;                                                         \
-        return __real_##pread_symbol(fd, bytes, (size_t)allowed, at);               \
+/* likewise */
+#define WRAP_FILES(stat_symbol, open_symbol, fstat_symbol, pread_symbol, stat_type, offset_type) \
+    WRAP(int, stat_symbol, (const char *path, stat_type *info))                                  \
+    {                                                                                            \
+        return refused(STAT, path) ? (errno = EIO, -1) : __real_##stat_symbol(path, info);       \
+    }                                                                                            \
+    WRAP(int, open_symbol, (const char *path, int flags, ...))                                   \
+    {                                                                                            \
+        if (open_refused(path))                                                                  \
+            return -1;                                                                           \
+        return note_open(__real_##open_symbol(path, flags), path);                               \
+    }                                                                                            \
+    WRAP(int, fstat_symbol, (int fd, stat_type *info))                                           \
+    {                                                                                            \
+        int result = __real_##fstat_symbol(fd, info);                                            \
+                                                                                                 \
+        return fstat_refused(fd, info->st_size) ? -1 : result;                                   \
+    }                                                                                            \
+    WRAP(ssize_t, pread_symbol, (int fd, void *bytes, size_t n, offset_type at))                 \
+    {                                                                                            \
+        ssize_t allowed = pread_allowed(fd, n);                                                  \
+                                                                                                 \
+        if (allowed <= 0)                                                                        \
+            return allowed;                                                                      \
+        return __real_##pread_symbol(fd, bytes, (size_t)allowed, at);                            \
     }
 
-WRAP_FILES(open, fstat, pread, struct stat, off_t)
+WRAP_FILES(stat, open, fstat, pread, struct stat, off_t)
 #if defined(__GLIBC__)
-WRAP_FILES(open64, fstat64, pread64, struct stat64, off64_t)
+WRAP_FILES(stat64, open64, fstat64, pread64, struct stat64, off64_t)
 #endif
 
 WRAP(int, close, (int fd))

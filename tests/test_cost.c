@@ -2,7 +2,7 @@
  * test_cost.c: what loading costs where a file is made to cost much: time, and memory beside the
  * model.
  *
- * WRAP := mmap munmap
+ * WRAP := mmap mmap64 munmap
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
@@ -18,19 +18,34 @@
 
 static atomic_size_t mapped_bytes, max_mapped_bytes; /* by the library */
 
-void *__real_mmap(void *at, size_t n_bytes, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *at, size_t n_bytes, int protection, int flags, int fd, off_t offset);
-int __real_munmap(void *at, size_t n_bytes);
-int __wrap_munmap(void *at, size_t n_bytes);
-
-void *__wrap_mmap(void *at, size_t n_bytes, int protection, int flags, int fd, off_t offset)
+static void note_mapped(size_t n_bytes)
 {
     size_t now = atomic_fetch_add(&mapped_bytes, n_bytes) + n_bytes;
 
     if (now > atomic_load(&max_mapped_bytes))
         atomic_store(&max_mapped_bytes, now);
-    return __real_mmap(at, n_bytes, protection, flags, fd, offset);
 }
+
+/* 32 and 64 bits of off_t where they have names of their own */
+#define WRAP_MMAP(symbol, offset_type)                                                 \
+    void *__real_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
+                          offset_type offset);                                         \
+    void *__wrap_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
+                          offset_type offset);                                         \
+    void *__wrap_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
+                          offset_type offset)                                          \
+    {                                                                                  \
+        note_mapped(n_bytes);                                                          \
+        return __real_##symbol(at, n_bytes, protection, flags, fd, offset);            \
+    }
+
+WRAP_MMAP(mmap, off_t)
+#if defined(__GLIBC__)
+WRAP_MMAP(mmap64, off64_t)
+#endif
+
+int __real_munmap(void *at, size_t n_bytes);
+int __wrap_munmap(void *at, size_t n_bytes);
 
 int __wrap_munmap(void *at, size_t n_bytes)
 {

@@ -339,11 +339,12 @@ static void test_files(void **state)
 
     (void)state;
     memset(long_path, 'a', sizeof long_path - 1);
-    check_refused(long_path, GPT2_ERR_FILE, "path of config.json is longer than 4095 bytes");
+    check_refused(long_path, GPT2_ERR_FILE, "aaaaaaaa");
     check_refused(TINY_DIRECTORY "/none", GPT2_ERR_FILE, "/none/config.json: cannot be opened");
-    check_refused("", GPT2_ERR_FILE, "/config.json");
+    check_refused("", GPT2_ERR_ARGUMENT, "gpt2_model_load: path is empty, wanted a directory");
     tiny_write(&file);
-    check_refused(WEIGHTS, GPT2_ERR_FILE, "model.safetensors/config.json: cannot be opened");
+    check_refused(WEIGHTS, GPT2_ERR_FILE,
+                  WEIGHTS ": is a file, wanted the directory of config.json and");
     assert_int_equal(stat(WEIGHTS, &info), 0);
     for (off_t cut = 1; cut <= info.st_size; cut += cut < 20 ? 1 : cut * 2 / 3) {
         tiny_write(&file);

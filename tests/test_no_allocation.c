@@ -6,8 +6,8 @@
  * is put back.
  *
  * The linker's --wrap leads the library's calls to here, for each function of these lines:
- * WRAP := malloc calloc realloc free aligned_alloc posix_memalign mmap munmap madvise
- * WRAP := open open64 openat read pread pread64 fstat fstat64 close fopen getenv
+ * WRAP := malloc calloc realloc free aligned_alloc posix_memalign mmap mmap64 munmap madvise
+ * WRAP := stat stat64 open open64 openat read pread pread64 fstat fstat64 close fopen getenv
  * WRAP := pthread_create pthread_join pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock
  * WRAP := pthread_cond_init pthread_cond_wait pthread_cond_signal pthread_cond_broadcast
  * WRAP := pthread_sigmask sched_getaffinity sysconf clock_gettime
@@ -46,7 +46,7 @@
 /* clang-format off */
 #define CALLS(X)                                                                                \
     X(malloc) X(calloc) X(realloc) X(free) X(aligned_alloc) X(posix_memalign) X(mmap) X(munmap) \
-    X(madvise) X(open) X(openat) X(read) X(pread) X(fstat) X(close) X(fopen) X(getenv)          \
+    X(madvise) X(stat) X(open) X(openat) X(read) X(pread) X(fstat) X(close) X(fopen) X(getenv)          \
     X(pthread_create) X(pthread_join) X(pthread_mutex_init) X(pthread_cond_init) X(sysconf)     \
     X(pthread_sigmask) X(sched_getaffinity) X(clock_gettime) X(pthread_mutex_lock)              \
     X(pthread_mutex_unlock) X(pthread_cond_wait) X(pthread_cond_signal) X(pthread_cond_broadcast)
@@ -82,6 +82,7 @@ WRAP(void *, aligned_alloc, aligned_alloc, (size_t alignment, size_t n), (alignm
 WRAP(int, posix_memalign, posix_memalign, (void **p, size_t alignment, size_t n), (p, alignment, n))
 WRAP(void *, mmap, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t offset),
      (at, n, prot, flags, fd, offset))
+WRAP(int, stat, stat, (const char *path, struct stat *info), (path, info))
 WRAP(int, munmap, munmap, (void *p, size_t n), (p, n))
 WRAP(int, madvise, madvise, (void *p, size_t n, int advice), (p, n, advice))
 WRAP(int, open, open, (const char *path, int flags, ...), (path, flags))
@@ -90,6 +91,9 @@ WRAP(ssize_t, pread, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at
 WRAP(ssize_t, read, read, (int fd, void *p, size_t n), (fd, p, n))
 WRAP(int, fstat, fstat, (int fd, struct stat *info), (fd, info))
 #if defined(__GLIBC__)
+WRAP(void *, mmap64, mmap, (void *at, size_t n, int prot, int flags, int fd, off64_t offset),
+     (at, n, prot, flags, fd, offset))
+WRAP(int, stat64, stat, (const char *path, struct stat64 *info), (path, info))
 WRAP(int, open64, open, (const char *path, int flags, ...), (path, flags))
 WRAP(ssize_t, pread64, pread, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at))
 WRAP(int, fstat64, fstat, (int fd, struct stat64 *info), (fd, info))

@@ -7,7 +7,7 @@
  * goes on with the same bits, and the next try gives the bits of a run that nobody disturbed.
  *
  * The linker's --wrap leads the library's calls to here, for each function of these lines:
- * WRAP := mmap munmap madvise open open64 fstat fstat64 pread pread64 close
+ * WRAP := mmap mmap64 munmap madvise stat stat64 open open64 fstat fstat64 pread pread64 close
  * WRAP := pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy
  * WRAP := pthread_cond_init pthread_cond_destroy pthread_sigmask
  * WRAP := sched_getaffinity sysconf clock_gettime
@@ -38,6 +38,7 @@ static const struct kind kinds[] = {
     {"mmap ENOMEM", MMAP, REFUSE, GPT2_ERR_MEMORY, "no memory for "},
     {"munmap EINVAL", MUNMAP, REFUSE, GPT2_OK, ""},
     {"madvise EINVAL", MADVISE, REFUSE, GPT2_OK, ""},
+    {"stat EIO", STAT, REFUSE, GPT2_OK, ""},
     {"open EMFILE", OPEN, REFUSE, GPT2_ERR_FILE, ": cannot be opened: too many open files"},
     {"open EINTR", OPEN, INTERRUPT, GPT2_OK, ""},
     {"fstat EIO", FSTAT, REFUSE, GPT2_ERR_FILE, ": its size cannot be read"},

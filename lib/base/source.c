@@ -59,7 +59,7 @@ int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *f
 
     *out = NULL;
     if (source == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory to open %s", name);
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for the path of %s", name);
     if (files->directory == NULL) {
         source->given = find_given(files, name);
         if (source->given == NULL)
