@@ -14,13 +14,20 @@ static const gpt2_source *find_given(const struct gpt2i_files *files, const char
     return NULL;
 }
 
+/* The struct and DIRECTORY/NAME with its NUL. */
+static size_t source_bytes(const struct gpt2i_files *files, const char *name)
+{
+    size_t directory_length = files->directory == NULL ? 0 : strlen(files->directory);
+
+    return sizeof(struct gpt2i_source) + directory_length + 1 + strlen(name) + 1;
+}
+
 /* A source that is not open, with its path; NULL if there is no memory. */
 static struct gpt2i_source *source_new(const struct gpt2i_files *files, const char *name)
 {
     const char *directory = files->directory == NULL ? "" : files->directory;
     size_t directory_length = strlen(directory);
-    size_t name_length = strlen(name);
-    size_t block_bytes = sizeof(struct gpt2i_source) + directory_length + 1 + name_length + 1;
+    size_t block_bytes = source_bytes(files, name);
     struct gpt2i_source *source = gpt2i_block_new(block_bytes);
     char *end;
 
@@ -31,23 +38,31 @@ static struct gpt2i_source *source_new(const struct gpt2i_files *files, const ch
     end = source->path + directory_length;
     if (directory_length > 0 && end[-1] != '/')
         *end++ = '/';
-    memcpy(end, name, name_length + 1);
+    memcpy(end, name, strlen(name) + 1);
     return source;
 }
 
-bool gpt2i_source_exists(const struct gpt2i_files *files, const char *name)
+static int32_t fail_memory(const struct gpt2i_files *files, const char *name,
+                           struct gpt2i_error *error)
+{
+    return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to open %s",
+                      source_bytes(files, name), name);
+}
+
+int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name, bool *exists,
+                            struct gpt2i_error *error)
 {
     struct gpt2i_source *source;
-    bool exists;
 
+    *exists = files->directory == NULL && find_given(files, name) != NULL;
     if (files->directory == NULL)
-        return find_given(files, name) != NULL;
+        return GPT2_OK;
     source = source_new(files, name);
     if (source == NULL)
-        return true; /* to open it fails likewise, with a status */
-    exists = gpt2i_os_kind_of(source->path) != GPT2I_OS_NOTHING;
+        return fail_memory(files, name, error);
+    *exists = gpt2i_os_kind_of(source->path) != GPT2I_OS_NOTHING;
     gpt2i_block_free(source, source->block_bytes);
-    return exists;
+    return GPT2_OK;
 }
 
 int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *files,
@@ -59,7 +74,7 @@ int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *f
 
     *out = NULL;
     if (source == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for the path of %s", name);
+        return fail_memory(files, name, error);
     if (files->directory == NULL) {
         source->given = find_given(files, name);
         if (source->given == NULL)

@@ -25,8 +25,12 @@ struct gpt2i_source {
     char path[];              /* for error lines: DIRECTORY/NAME, or NAME */
 };
 
-/* True unless there is nothing of that name; what is there may still fail to open. */
-GPT2I_HIDDEN bool gpt2i_source_exists(const struct gpt2i_files *files, const char *name);
+/*
+ * '*exists' is false if there is nothing of that name; what is there may still fail to open.
+ * Errors: GPT2_ERR_MEMORY.
+ */
+GPT2I_HIDDEN int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name,
+                                         bool *exists, struct gpt2i_error *error);
 
 /*
  * Opens a source, as one block of memory.  Errors: GPT2_ERR_FILE, _MEMORY; '*source' is NULL then, and

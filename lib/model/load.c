@@ -30,16 +30,20 @@ static const char *const other_weights[] = {
 /* Fails where there is something else in model.safetensors' place, and names it. */
 static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i_error *error)
 {
-    if (gpt2i_source_exists(files, "model.safetensors"))
-        return GPT2_OK;
+    bool exists;
+    int32_t status = gpt2i_source_exists(files, "model.safetensors", &exists, error);
+
+    if (status != GPT2_OK || exists)
+        return status;
     for (size_t i = 0; i < sizeof other_weights / sizeof other_weights[0]; i++) {
-        if (gpt2i_source_exists(files, other_weights[i]))
+        status = gpt2i_source_exists(files, other_weights[i], &exists, error);
+        if (status != GPT2_OK)
+            return status;
+        if (exists)
             return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                              "%s%smodel.safetensors is missing; %s is there, which libgpt2 %s "
+                              "%s: model.safetensors is missing; %s is there, which libgpt2 %s "
                               "cannot read",
-                              files->directory == NULL ? "" : files->directory,
-                              files->directory == NULL ? "" : ": ", other_weights[i],
-                              GPT2I_VERSION);
+                              files->directory, other_weights[i], GPT2I_VERSION);
     }
     return GPT2_OK; /* to open it gives the error */
 }
@@ -60,6 +64,7 @@ int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
     struct gpt2i_config config;
     struct gpt2i_tensors tensors;
     gpt2_model *model = NULL;
+    bool has_tokenizer;
     int32_t status = check_directory(files, error);
 
     *out = NULL;
@@ -73,7 +78,9 @@ int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
         return status;
     status = gpt2i_weights_load(&model, &config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
-    if (status == GPT2_OK && gpt2i_tokenizer_present(files))
+    if (status == GPT2_OK)
+        status = gpt2i_tokenizer_present(files, &has_tokenizer, error);
+    if (status == GPT2_OK && has_tokenizer)
         status = gpt2i_tokenizer_read(files, &model->tokenizer, error);
     if (status != GPT2_OK) {
         gpt2i_model_free(model);

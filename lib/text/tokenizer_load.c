@@ -278,9 +278,30 @@ static int32_t read_both(const struct gpt2i_text *vocab, const struct gpt2i_text
     return status;
 }
 
-bool gpt2i_tokenizer_present(const struct gpt2i_files *files)
+int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
+                                struct gpt2i_error *error)
 {
-    return gpt2i_source_exists(files, VOCAB_NAME) && gpt2i_source_exists(files, MERGES_NAME);
+    int32_t status = gpt2i_source_exists(files, VOCAB_NAME, present, error);
+
+    return status == GPT2_OK && *present ? gpt2i_source_exists(files, MERGES_NAME, present, error)
+                                         : status;
+}
+
+/* Fails where there is something else in the place of the two files, and names it. */
+static int32_t check_present(const struct gpt2i_files *files, struct gpt2i_error *error)
+{
+    bool exists;
+    int32_t status = gpt2i_tokenizer_present(files, &exists, error);
+
+    if (status != GPT2_OK || exists)
+        return status;
+    status = gpt2i_source_exists(files, OTHER_NAME, &exists, error);
+    if (status != GPT2_OK || !exists)
+        return status;
+    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                      "%s: " VOCAB_NAME " or " MERGES_NAME " is missing; " OTHER_NAME
+                      " is there, which libgpt2 %s cannot read",
+                      files->directory, GPT2I_VERSION);
 }
 
 int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
@@ -290,11 +311,9 @@ int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **t
     int32_t status;
 
     *tokenizer = NULL;
-    if (!gpt2i_tokenizer_present(files) && gpt2i_source_exists(files, OTHER_NAME))
-        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                          "%s: " VOCAB_NAME " or " MERGES_NAME " is missing; " OTHER_NAME
-                          " is there, which libgpt2 %s cannot read",
-                          files->directory, GPT2I_VERSION);
+    status = check_present(files, error);
+    if (status != GPT2_OK)
+        return status;
     status = gpt2i_text_read(&vocab, files, VOCAB_NAME, MAX_FILE_BYTES, error);
     if (status != GPT2_OK)
         return status;

@@ -14,7 +14,8 @@
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files,
                                           gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
 
-/* True if both files are there. */
-GPT2I_HIDDEN bool gpt2i_tokenizer_present(const struct gpt2i_files *files);
+/* Whether both files are there.  Errors: GPT2_ERR_MEMORY. */
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
+                                             struct gpt2i_error *error);
 
 #endif
