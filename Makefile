@@ -185,6 +185,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \
+  "sh tests/check_docs.sh" \
   "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)" \
   $(filter-out $(ALONE_SUITES),$(TEST_SUITES)) \
   --alone $(ALONE_SUITES)

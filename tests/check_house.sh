@@ -143,28 +143,6 @@ grep -ohE '`gpt2_[a-z0-9_]+\(\)`' README.md docs/*.md | tr -d '`()' | sort -u |
     comm -23 - "$scratch/declared" | sed 's/$/() is in the docs, not in gpt2.h/' >>"$scratch/docs"
 verdict "docs name the functions of gpt2.h" "$scratch/docs"
 
-# docs/internals.md: files and folders exist; functions, structs and macros exist, and are in the file that
-# the text names beside them ("`FILE`, `NAME()`" or "`NAME()` in `FILE`").
-internals=$(tr '\n' ' ' <docs/internals.md | tr -s ' ')
-{
-    echo "$internals" | grep -oE '`(lib|src|tests|include|docs|examples)/[^`*]*`' | tr -d '`' | sort -u |
-        while read -r path; do
-            [ -e "$path" ] || echo "docs/internals.md names $path, which is not there"
-        done
-    echo "$internals" | grep -oE '`([a-z0-9_]+\(\)|struct [a-z0-9_]+|GPT2I?_[A-Z0-9_]+)`' | tr -d '`()' | sort -u |
-        while read -r name; do
-            grep -rqw -- "$name" include lib src || echo "docs/internals.md names $name, which is not in the code"
-        done
-    {
-        echo "$internals" | grep -oE '`[A-Za-z0-9_]+(\(\))?` in `(lib|src)/[^`]*\.[ch]`' | sed 's/ in / /'
-        echo "$internals" | grep -oE '`(lib|src)/[^`]*\.[ch]`, `[A-Za-z0-9_]+(\(\))?`' |
-            sed 's/\(.*\), \(.*\)/\2 \1/'
-    } | tr -d '`()' | sort -u | while read -r name path; do
-        grep -qsw -- "$name" "$path" || echo "docs/internals.md: $name is not in $path"
-    done
-} >"$scratch/internals"
-verdict "docs/internals.md names what is there" "$scratch/internals"
-
 # ---- the header alone
 echo '#include "gpt2.h"' >"$scratch/alone.c"
 ${CC:-cc} -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$scratch/alone.c" \
