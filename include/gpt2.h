@@ -114,7 +114,8 @@ GPT2_API uint32_t gpt2_cpu_features(void);
  * Reads bytes of a source: up to 'capacity' of them, from 'offset' on, into 'bytes'.  '*n_read' receives
  * how many; fewer than 'capacity' is no error, the rest is asked for again; 0 is an early end.
  * Non-zero ends the load with GPT2_ERR_FILE.  It is called by the threads that load: with n_threads
- * 1, the default, by the calling thread alone.  It must return, as a gpt2_tap_callback.
+ * 1, the default, by the calling thread alone, in whose floating-point state it runs.  It must
+ * return, as a gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, size_t capacity,
                                       size_t *n_read);
@@ -141,8 +142,9 @@ typedef struct gpt2_tokenizer gpt2_tokenizer;
 
 /*
  * Tells how many bytes of the weights have been read, about once a megabyte; in the last call
- * 'n_bytes_done' is 'n_bytes_total'.  Runs on the thread that loads.  Non-zero ends the load with
- * GPT2_ERR_CANCELLED.  It must return, as a gpt2_tap_callback.
+ * 'n_bytes_done' is 'n_bytes_total'.  Runs on the thread that called the load, in the floating-point
+ * state of the caller.  Non-zero ends the load with GPT2_ERR_CANCELLED.  It must return, as a
+ * gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
                                           uint64_t n_bytes_total);

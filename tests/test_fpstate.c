@@ -1,6 +1,6 @@
 /*
- * test_fpstate.c: a tap's callback is the host's code: it runs in the host's floating-point state,
- * may change that state, and changes no bit by doing so.
+ * test_fpstate.c: a callback is the host's code: it runs in the host's floating-point state, may
+ * change that state, and changes no bit by doing so.
  */
 #include "tiny_model.h"
 
@@ -13,16 +13,20 @@ struct watcher {
     int n_strange;
 };
 
-static int32_t watch(void *user, const gpt2_tap *tap)
+/* What every callback here does: it looks at the state that the one before it left. */
+static int32_t watch_state(struct watcher *watcher)
 {
-    struct watcher *watcher = user;
-
-    (void)tap;
     if (watcher->n_calls++ == 0)
         watcher->found = tiny_rounding();
     else if (tiny_rounding() != watcher->leave)
         watcher->n_strange++;
     return fesetround(watcher->leave) != 0;
+}
+
+static int32_t watch(void *user, const gpt2_tap *tap)
+{
+    (void)tap;
+    return watch_state(user);
 }
 
 static void test_callback_has_the_hosts_state(void **state)
@@ -49,9 +53,92 @@ static void test_callback_has_the_hosts_state(void **state)
     gpt2_model_free(text.model);
 }
 
+#define DIRECTORY TINY_DIRECTORY "/fpstate-load"
+
+static int32_t watch_progress(void *user, uint64_t n_bytes_done, uint64_t n_bytes_total)
+{
+    (void)n_bytes_done;
+    (void)n_bytes_total;
+    return watch_state(user);
+}
+
+struct watched_file {
+    struct watcher *watcher;
+    FILE *stream;
+};
+
+static int32_t watch_read(void *user, uint64_t offset, void *bytes, size_t capacity, size_t *n_read)
+{
+    struct watched_file *file = user;
+
+    if (fseek(file->stream, (long)offset, SEEK_SET) != 0)
+        return 1;
+    *n_read = fread(bytes, 1, capacity, file->stream);
+    return watch_state(file->watcher);
+}
+
+static void test_load_callbacks_have_the_hosts_state(void **state)
+{
+    static const char *const names[] = {"config.json", "model.safetensors"};
+    struct watcher watcher = {.leave = FE_UPWARD};
+    struct watched_file files[COUNT(names)];
+    gpt2_source sources[COUNT(names)];
+    gpt2_model_info info, wanted_info;
+    struct tiny_text text;
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_model_params params;
+    gpt2_session *session;
+    gpt2_model *model;
+
+    (void)state;
+    tiny_text_begin(&text, &file);
+    memset(sources, 0, sizeof sources);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char path[256];
+        long n_bytes;
+
+        (void)snprintf(path, sizeof path, "%s/%s", DIRECTORY, names[i]);
+        files[i].watcher = &watcher;
+        files[i].stream = fopen(path, "rb");
+        assert_non_null(files[i].stream);
+        assert_int_equal(fseek(files[i].stream, 0, SEEK_END), 0);
+        n_bytes = ftell(files[i].stream);
+        assert_true(n_bytes > 0);
+        sources[i].name = names[i];
+        sources[i].n_bytes = (uint64_t)n_bytes;
+        sources[i].read = watch_read;
+        sources[i].user = &files[i];
+    }
+    (void)gpt2_model_params_init(&params, sizeof params);
+    params.progress = watch_progress;
+    params.progress_user = &watcher;
+    assert_int_equal(fesetround(FE_TOWARDZERO), 0);
+    assert_int_equal(gpt2_model_load_sources(sources, COUNT(sources), &params, &model), GPT2_OK);
+    assert_int_equal(tiny_rounding(), FE_UPWARD);
+    assert_int_equal(fesetround(FE_TONEAREST), 0);
+    assert_int_equal(watcher.found, FE_TOWARDZERO);
+    assert_int_equal(watcher.n_strange, 0);
+    assert_true(watcher.n_calls > 3);
+    (void)gpt2_model_info_init(&info, sizeof info);
+    (void)gpt2_model_info_init(&wanted_info, sizeof wanted_info);
+    assert_int_equal(gpt2_model_get_info(model, &info), GPT2_OK);
+    assert_int_equal(gpt2_model_get_info(text.model, &wanted_info), GPT2_OK);
+    assert_memory_equal(&info.layer_norm_epsilon, &wanted_info.layer_norm_epsilon, sizeof(float));
+    session = tiny_session(model, GPT2_CPU_ALL, 1, 256);
+    assert_true(tiny_run(session, text.ids, text.n_ids, text.n_ids, 0) == text.hash);
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    gpt2_model_free(text.model);
+    for (size_t i = 0; i < COUNT(files); i++)
+        (void)fclose(files[i].stream);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_callback_has_the_hosts_state)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_callback_has_the_hosts_state),
+        cmocka_unit_test(test_load_callbacks_have_the_hosts_state),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

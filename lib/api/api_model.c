@@ -2,7 +2,6 @@
  * api_model.c: the exported functions of models: arguments are checked here, the work is done in model/.
  */
 #include "api.h"
-#include "../base/fpstate.h"
 #include "../base/threads.h"
 #include "../model/load.h"
 
@@ -55,16 +54,6 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
     return status;
 }
 
-static int32_t load(gpt2_model **model, const struct gpt2i_files *files,
-                    const gpt2_model_params *params, struct gpt2i_error *error)
-{
-    uint64_t host_state = gpt2i_fpstate_enter(); /* config.json's numbers are rounded to float */
-    int32_t status = gpt2i_model_read(model, files, params, error);
-
-    gpt2i_fpstate_leave(host_state);
-    return status;
-}
-
 int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_model **model)
 {
     const struct gpt2i_files files = {.directory = path};
@@ -75,7 +64,7 @@ int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_
 
     if (status == GPT2_OK)
         status = gpt2i_check_path("gpt2_model_load", path, &error);
-    return status == GPT2_OK ? load(model, &files, &known, &error) : status;
+    return status == GPT2_OK ? gpt2i_model_read(model, &files, &known, &error) : status;
 }
 
 int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
@@ -89,7 +78,7 @@ int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
 
     if (status == GPT2_OK)
         status = gpt2i_check_sources("gpt2_model_load_sources", sources, n_sources, &error);
-    return status == GPT2_OK ? load(model, &files, &known, &error) : status;
+    return status == GPT2_OK ? gpt2i_model_read(model, &files, &known, &error) : status;
 }
 
 void gpt2_model_free(gpt2_model *model)

@@ -7,6 +7,7 @@
  * not follow is refused by name; what cannot change it is skipped.
  */
 #include "config.h"
+#include "../base/fpstate.h"
 #include "../formats/json.h"
 
 #include <inttypes.h>
@@ -143,16 +144,23 @@ static int32_t read_epsilon(struct config_reader *reader, const char *key)
 {
     struct gpt2i_json_event event;
     double value = 0;
+    uint64_t host_state;
+    bool in_range;
     int32_t status = config_next(reader, &event);
 
     if (status != GPT2_OK)
         return status;
-    if (event.type != GPT2I_JSON_NUMBER ||
-        gpt2i_json_double(&reader->json, &event, &value, NULL) != GPT2_OK || !(value >= FLT_MIN) ||
-        !(value <= FLT_MAX))
+    /* the only arithmetic of a load that rounds; the host's callbacks run in the host's own state */
+    host_state = gpt2i_fpstate_enter();
+    in_range = event.type == GPT2I_JSON_NUMBER &&
+               gpt2i_json_double(&reader->json, &event, &value, NULL) == GPT2_OK &&
+               value >= FLT_MIN && value <= FLT_MAX;
+    if (in_range)
+        reader->config->layer_norm_epsilon = (float)value;
+    gpt2i_fpstate_leave(host_state);
+    if (!in_range)
         return config_wanted(reader, GPT2_ERR_FORMAT, key, &event,
                              "a positive number in the range of float");
-    reader->config->layer_norm_epsilon = (float)value;
     return GPT2_OK;
 }
 
