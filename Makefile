@@ -122,7 +122,7 @@ WATCHED_BLOCKS = $(BUILD)/static/tests/fuzz/blocks.o $(call wraps_of,tests/fuzz/
 TEST_CFLAGS += -DWATCH_BLOCKS
 $(TEST_SUITES): $(BUILD)/static/tests/fuzz/blocks.o
 # their subject is what comes from the system
-$(BUILD)/tests/test_cost $(BUILD)/tests/test_no_allocation $(BUILD)/tests/test_torture: WATCHED_BLOCKS :=
+$(addprefix $(BUILD)/tests/test_,cost no_allocation sources torture): WATCHED_BLOCKS :=
 endif
 
 -include $(TEST_SUITES:=.d) $(TEST_OBJECTS:.o=.d)
