@@ -1,0 +1,577 @@
+/*
+ * test_stack.c: how much stack each public function needs, on a thread whose stack is painted.
+ *
+ * The stack's bytes all have one value before the call.  The lowest byte that has another one after
+ * the call tells how deep the call went.  What the linker needs to find a function of libc at its
+ * first call is a part of it.
+ */
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+
+#include "tiny_model.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Sanitizers make larger frames. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#if !defined(SANITIZED)
+#define SANITIZED false
+#endif
+
+#define DIRECTORY     TINY_DIRECTORY "/stack"
+#define F16_DIRECTORY TINY_DIRECTORY "/stack-f16"
+#define BAD_DIRECTORY TINY_DIRECTORY "/stack-bad"
+#define LIMIT_BYTES   12288 /* include/gpt2.h promises fewer */
+#define STACK_BYTES   ((size_t)256 << 10)
+#define SMALL_BYTES   ((size_t)16 << 10)
+#define PAINT         0x5a
+#define N_TOKENS      150
+
+/* ---------------------------------------------------------------------------------- the thread -- */
+
+static const char *wrong; /* the first thing that was not as it should be */
+
+/* For threads, where cmocka's checks do not work. */
+#define WANT(condition)         \
+    do {                        \
+        if (!(condition))       \
+            wrong = #condition; \
+    } while (0)
+
+struct painted {
+    void (*call)(void);
+    const unsigned char *stack;
+    size_t n_bytes; /* that the call used */
+};
+
+static void *run_painted(void *argument)
+{
+    struct painted *painted = argument;
+    const volatile unsigned char *lowest = painted->stack;
+    volatile unsigned char here = 0;
+
+    painted->call();
+    while (*lowest == PAINT)
+        lowest++;
+    painted->n_bytes = (size_t)(&here - lowest);
+    return NULL;
+}
+
+/* The bytes of stack that a call uses. */
+static size_t stack_of(void (*call)(void))
+{
+    struct painted painted = {.call = call};
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *stack =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(stack != MAP_FAILED);
+    memset(stack, PAINT, STACK_BYTES);
+    painted.stack = stack;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK_BYTES), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, run_painted, &painted), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)pthread_attr_destroy(&attributes);
+    (void)munmap(stack, STACK_BYTES);
+    return painted.n_bytes;
+}
+
+/* ----------------------------------------------------------------------------------- the calls -- */
+
+/* What the calls make and use. */
+static gpt2_model *model;
+static gpt2_tokenizer *tokenizer;
+static gpt2_encoder *encoder;
+static gpt2_session *session;
+static uint32_t cpu_mask = GPT2_CPU_ALL;
+static int32_t n_threads = 1;
+static int32_t ids[N_TOKENS];
+static gpt2_source sources[4];
+static char sources_bytes[4][1 << 20];
+static const char *load_path = DIRECTORY;
+static int32_t load_status; /* that is wanted */
+static char long_path[3000];
+static char line[8192];
+static char text[1 << 16];
+static size_t n_text;
+static int32_t text_ids[1 << 16];
+static _Alignas(64) char memory[8 << 20];
+
+static int32_t on_progress(void *user, uint64_t n_bytes_done, uint64_t n_bytes_total)
+{
+    (void)user;
+    return n_bytes_done > n_bytes_total;
+}
+
+static void set_model_params(gpt2_model_params *params)
+{
+    (void)gpt2_model_params_init(params, sizeof *params);
+    params->n_threads = n_threads;
+    params->errbuf = line;
+    params->errbuf_size = sizeof line;
+    params->progress = on_progress;
+}
+
+static void call_model_load(void)
+{
+    gpt2_model_params params;
+
+    set_model_params(&params);
+    WANT(gpt2_model_load(load_path, &params, &model) == load_status);
+}
+
+static void call_model_load_sources(void)
+{
+    gpt2_model_params params;
+
+    set_model_params(&params);
+    WANT(gpt2_model_load_sources(sources, 4, &params, &model) == load_status);
+}
+
+static void call_model_free(void)
+{
+    gpt2_model_free(model);
+    model = NULL;
+}
+
+static void call_tokenizer_load(void)
+{
+    gpt2_tokenizer_params params;
+
+    (void)gpt2_tokenizer_params_init(&params, sizeof params);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    WANT(gpt2_tokenizer_load(load_path, &params, &tokenizer) == load_status);
+}
+
+static void call_tokenizer_load_sources(void)
+{
+    WANT(gpt2_tokenizer_load_sources(sources, 4, NULL, &tokenizer) == GPT2_OK);
+}
+
+static void call_tokenizer_free(void)
+{
+    gpt2_tokenizer_free(tokenizer);
+    tokenizer = NULL;
+}
+
+static void call_encoder_create(void)
+{
+    WANT(gpt2_encoder_create(gpt2_model_tokenizer(model), NULL, &encoder) == GPT2_OK);
+}
+
+static void call_encoder_init(void)
+{
+    size_t n_bytes;
+
+    WANT(gpt2_encoder_size(NULL, &n_bytes) == GPT2_OK && n_bytes <= sizeof memory);
+    WANT(gpt2_encoder_init(gpt2_model_tokenizer(model), NULL, memory, sizeof memory, &encoder) ==
+         GPT2_OK);
+}
+
+static void call_encoder_free(void)
+{
+    gpt2_encoder_free(encoder);
+    encoder = NULL;
+}
+
+static void call_encode(void)
+{
+    size_t n_ids;
+
+    WANT(gpt2_encode(encoder, text, n_text, GPT2_ENCODE_SPECIAL, text_ids, COUNT(text_ids),
+                     &n_ids) == GPT2_OK);
+}
+
+static void call_encode_in_vain(void)
+{
+    size_t n_ids;
+
+    WANT(gpt2_encode(encoder, "a b", 3, 0, text_ids, COUNT(text_ids), &n_ids) == GPT2_ERR_TOKEN);
+    WANT(gpt2_encoder_error(encoder)[0] != '\0' && gpt2_encoder_reset(encoder) == GPT2_OK);
+}
+
+static void call_decode(void)
+{
+    gpt2_decode_state state = {0};
+    size_t n_bytes;
+
+    WANT(gpt2_decode(gpt2_model_tokenizer(model), ids, 90, text, sizeof text, &n_bytes, line,
+                     sizeof line) == GPT2_OK);
+    WANT(gpt2_decode_part(gpt2_model_tokenizer(model), &state, ids, 90, 0, text, sizeof text,
+                          &n_bytes, NULL, 0) == GPT2_OK);
+    text_ids[0] = 70000;
+    WANT(gpt2_decode(gpt2_model_tokenizer(model), text_ids, 1, text, sizeof text, &n_bytes, line,
+                     sizeof line) == GPT2_ERR_TOKEN);
+}
+
+static void set_session_params(gpt2_session_params *params)
+{
+    (void)gpt2_session_params_init(params, sizeof *params);
+    params->cpu_mask = cpu_mask;
+    params->n_threads = n_threads;
+    params->n_logit_rows = N_TOKENS;
+    params->errbuf = line;
+    params->errbuf_size = sizeof line;
+}
+
+static void call_session_create(void)
+{
+    gpt2_session_params params;
+
+    set_session_params(&params);
+    WANT(gpt2_session_create(model, &params, &session) == GPT2_OK);
+}
+
+static void call_session_init(void)
+{
+    gpt2_session_params params;
+    size_t n_bytes;
+
+    set_session_params(&params);
+    WANT(gpt2_session_size(model, &params, &n_bytes) == GPT2_OK && n_bytes <= sizeof memory);
+    WANT(gpt2_session_init(model, &params, memory, sizeof memory, &session) == GPT2_OK);
+}
+
+static void call_session_free(void)
+{
+    gpt2_session_free(session);
+    session = NULL;
+}
+
+/* Every number of rows up to 20, which kernels have code of their own for, and many. */
+static void call_forward(void)
+{
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    for (size_t n = 1, at = 0; n <= 16; at += n, n++)
+        WANT(gpt2_forward(session, ids + at, n, n) == GPT2_OK);
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    WANT(gpt2_forward(session, ids, N_TOKENS, N_TOKENS) == GPT2_OK);
+}
+
+static void call_forward_in_vain(void)
+{
+    int32_t id = 70000;
+
+    WANT(gpt2_forward(session, &id, 1, 1) == GPT2_ERR_TOKEN);
+    WANT(gpt2_forward(session, ids, 100, 1) == GPT2_ERR_CONTEXT);
+    WANT(gpt2_session_error(session)[0] != '\0');
+}
+
+static int32_t look(void *user, const gpt2_tap *tap)
+{
+    (void)user;
+    return tap->n_rows <= 0;
+}
+
+static void call_set_tap(void)
+{
+    WANT(gpt2_session_set_tap(session, look, NULL, GPT2_TAP_ALL) == GPT2_OK);
+}
+
+static void call_sample(void)
+{
+    gpt2_sample_params params;
+    int32_t id;
+
+    (void)gpt2_sample_params_init(&params, sizeof params);
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, NULL, &id) == GPT2_OK);
+    params.top_k = 20;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.top_p = 0.9f;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.top_k = 0;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.top_p = 2;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_ERR_ARGUMENT);
+}
+
+/* The others, which are small. */
+static void call_others(void)
+{
+    const gpt2_tokenizer *borrowed = gpt2_model_tokenizer(model);
+    gpt2_encoder_params params;
+    gpt2_model_info info;
+    const float *logits;
+    const char *bytes;
+    size_t n_bytes;
+    char name[32];
+
+    WANT(gpt2_version()[0] != '\0' && gpt2_strerror(GPT2_ERR_FILE)[0] != '\0');
+    WANT(gpt2_cpu_features() != 1 && gpt2_clock_ns() != 0);
+    WANT(gpt2_model_info_init(&info, sizeof info) == GPT2_OK);
+    WANT(gpt2_model_get_info(model, &info) == GPT2_OK);
+    WANT(gpt2_encoder_params_init(&params, sizeof params) == GPT2_OK);
+    WANT(gpt2_tokenizer_n_vocab(borrowed) == 97 && gpt2_tokenizer_eot(borrowed) == 96);
+    WANT(gpt2_tokenizer_is_added(borrowed, 5) == 0);
+    WANT(gpt2_tokenizer_token_bytes(borrowed, 5, &bytes, &n_bytes) == GPT2_OK);
+    WANT(gpt2_session_position(session) > 0 && gpt2_session_n_ctx(session) > 0);
+    WANT(gpt2_session_kernels(session)[0] != '\0');
+    WANT(gpt2_session_logits(session, 0, &logits) == GPT2_OK);
+    WANT(gpt2_session_logits(session, 5000, &logits) == GPT2_ERR_ROW);
+    WANT(gpt2_session_set_deadline(session, 0) == GPT2_OK);
+    gpt2_session_cancel(session);
+    WANT(gpt2_session_after_fork(session) == GPT2_OK);
+    WANT(gpt2_tap_name(GPT2_TAP_BLOCK, 3, name, sizeof name) == GPT2_OK);
+}
+
+/* ------------------------------------------------------------------------------------- figures -- */
+
+/* The functions in the order of the lines, and the most that a call of each used. */
+enum function {
+    MODEL_LOAD,
+    MODEL_LOAD_SOURCES,
+    TOKENIZER_LOAD,
+    TOKENIZER_LOAD_SOURCES,
+    SESSION_CREATE,
+    SESSION_INIT,
+    FORWARD,
+    SAMPLE,
+    ENCODER_CREATE,
+    ENCODE,
+    DECODE,
+    FREE,
+    OTHERS,
+    N_FUNCTIONS
+};
+static const char *const names[N_FUNCTIONS] = {
+    "gpt2_model_load",
+    "gpt2_model_load_sources",
+    "gpt2_tokenizer_load",
+    "gpt2_tokenizer_load_sources",
+    "gpt2_session_create",
+    "gpt2_session_size, gpt2_session_init",
+    "gpt2_forward",
+    "gpt2_sample",
+    "gpt2_encoder_create, _size, _init",
+    "gpt2_encode",
+    "gpt2_decode, gpt2_decode_part",
+    "gpt2_*_free",
+    "the others",
+};
+static size_t max_bytes[N_FUNCTIONS];
+
+static void measure(enum function function, void (*call)(void))
+{
+    size_t n_bytes = stack_of(call);
+
+    if (wrong != NULL)
+        fail_msg("%s: not so: %s", names[function], wrong);
+    if (n_bytes > max_bytes[function])
+        max_bytes[function] = n_bytes;
+}
+
+static void measure_failed_load(const char *path, int32_t status)
+{
+    load_path = path;
+    load_status = status;
+    measure(MODEL_LOAD, call_model_load);
+    load_path = DIRECTORY;
+    load_status = GPT2_OK;
+}
+
+static void measure_loads(void)
+{
+    for (n_threads = 1; n_threads <= 3; n_threads += 2) {
+        measure(MODEL_LOAD_SOURCES, call_model_load_sources);
+        measure(FREE, call_model_free);
+        load_path = F16_DIRECTORY;
+        measure(MODEL_LOAD, call_model_load);
+        measure(FREE, call_model_free);
+        measure_failed_load(BAD_DIRECTORY, GPT2_ERR_FORMAT);
+    }
+    n_threads = 1;
+    measure_failed_load(long_path, GPT2_ERR_FILE);
+    sources[0].n_bytes = 30;
+    load_status = GPT2_ERR_FORMAT;
+    measure(MODEL_LOAD_SOURCES, call_model_load_sources);
+    load_status = GPT2_OK;
+    measure(MODEL_LOAD, call_model_load); /* the model that stays */
+    measure(TOKENIZER_LOAD, call_tokenizer_load);
+    measure(FREE, call_tokenizer_free);
+    measure(TOKENIZER_LOAD_SOURCES, call_tokenizer_load_sources);
+    measure(FREE, call_tokenizer_free);
+    load_path = long_path;
+    load_status = GPT2_ERR_FILE;
+    measure(TOKENIZER_LOAD, call_tokenizer_load);
+}
+
+static void measure_texts(void)
+{
+    measure(ENCODER_CREATE, call_encoder_init);
+    measure(FREE, call_encoder_free);
+    measure(ENCODER_CREATE, call_encoder_create);
+    memcpy(text, "thethat'sthe<|endoftext|>theory", n_text = 31);
+    measure(ENCODE, call_encode);
+    memset(text, 'h', n_text = 60000); /* one piece */
+    text[0] = 't';
+    measure(ENCODE, call_encode);
+    measure(ENCODE, call_encode_in_vain);
+    measure(DECODE, call_decode);
+    measure(FREE, call_encoder_free);
+}
+
+static void measure_sessions(void)
+{
+    uint32_t masks[4];
+    size_t n_masks = tiny_cpu_masks(masks);
+
+    for (size_t i = 0; i < n_masks; i++) {
+        cpu_mask = masks[i];
+        for (n_threads = 1; n_threads <= 3; n_threads += 2) {
+            measure(SESSION_INIT, call_session_init);
+            measure(FREE, call_session_free);
+            measure(SESSION_CREATE, call_session_create);
+            measure(FORWARD, call_forward);
+            measure(SAMPLE, call_sample);
+            measure(FORWARD, call_forward_in_vain);
+            measure(OTHERS, call_set_tap);
+            measure(FORWARD, call_forward);
+            if (n_threads == 1)
+                measure(OTHERS, call_others);
+            measure(FREE, call_session_free);
+        }
+    }
+}
+
+static void test_each_call(void **state)
+{
+    (void)state;
+    measure_loads();
+    measure_texts();
+    measure_sessions();
+    for (size_t i = 0; i < N_FUNCTIONS; i++)
+        print_message("  stack: %-36s %4.1f KB\n", names[i], (double)max_bytes[i] / 1024);
+    for (size_t i = 0; i < N_FUNCTIONS; i++) {
+        if (max_bytes[i] >= LIMIT_BYTES)
+            fail_msg("%s needs %zu bytes of stack, wanted fewer than %d", names[i], max_bytes[i],
+                     LIMIT_BYTES);
+    }
+    gpt2_model_free(model);
+    model = NULL;
+}
+
+/* ------------------------------------------------------------------------------ a small thread -- */
+
+static void *use_all(void *argument)
+{
+    call_model_load();
+    call_encoder_create();
+    memcpy(text, "thethat's", n_text = 9);
+    call_encode();
+    call_session_create();
+    call_forward();
+    call_sample();
+    call_session_free();
+    call_encoder_free();
+    call_model_free();
+    return argument;
+}
+
+/* A thread of 16 KB above a page that must not be touched; libc has its part of the 16 KB. */
+static void test_small_thread(void **state)
+{
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    pthread_attr_t attributes;
+    int wait_status = -1;
+    char *block;
+    pid_t child;
+
+    (void)state;
+    block = mmap(NULL, page_bytes + SMALL_BYTES, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(block != MAP_FAILED);
+    assert_int_equal(mprotect(block, page_bytes, PROT_NONE), 0);
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    if (pthread_attr_setstack(&attributes, block + page_bytes, SMALL_BYTES) != 0) {
+        print_message("  skipped: this system has no threads of 16 KB\n");
+        skip();
+    }
+    load_path = DIRECTORY;
+    load_status = GPT2_OK;
+    cpu_mask = GPT2_CPU_ALL;
+    n_threads = 1;
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        pthread_t thread;
+        int result = pthread_create(&thread, &attributes, use_all, NULL);
+
+        if (result == 0)
+            result = pthread_join(thread, NULL);
+        _exit(result != 0 ? 2 : wrong != NULL ? 1 : 0);
+    }
+    assert_int_equal(waitpid(child, &wait_status, 0), child);
+    if (wait_status != 0)
+        fail_msg("the child ended with 0x%x", (unsigned)wait_status);
+    (void)pthread_attr_destroy(&attributes);
+    (void)munmap(block, page_bytes + SMALL_BYTES);
+}
+
+/* -------------------------------------------------------------------------------------- set-up -- */
+
+static void read_source(gpt2_source *source, char *bytes, const char *name)
+{
+    char path[256];
+    FILE *stream;
+
+    (void)snprintf(path, sizeof path, DIRECTORY "/%s", name);
+    stream = fopen(path, "rb");
+    assert_non_null(stream);
+    source->name = name;
+    source->bytes = bytes;
+    source->n_bytes = fread(bytes, 1, sizeof sources_bytes[0], stream);
+    assert_true(source->n_bytes < sizeof sources_bytes[0]);
+    (void)fclose(stream);
+}
+
+static int set_up(void **state)
+{
+    static const char *const file_names[] = {"config.json", "model.safetensors", "vocab.json",
+                                             "merges.txt"};
+    struct tiny_model file = tiny_pages(DIRECTORY);
+
+    (void)state;
+    file.tokenizer = true;
+    file.head_copy = true;
+    tiny_write(&file);
+    for (size_t i = 0; i < COUNT(file_names); i++)
+        read_source(&sources[i], sources_bytes[i], file_names[i]);
+    file.directory = BAD_DIRECTORY;
+    file.head_differs = true;
+    tiny_write(&file);
+    file = tiny_pages(F16_DIRECTORY);
+    file.dtype = "F16";
+    tiny_write(&file);
+    tiny_ids(ids, N_TOKENS, 90);
+    memset(long_path, 'p', sizeof long_path - 1);
+    for (size_t i = 0; i < sizeof long_path; i += 100)
+        long_path[i] = '/';
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_call),
+        cmocka_unit_test(test_small_thread),
+    };
+
+    if (SANITIZED) {
+        print_message("  skipped: sanitizers make larger frames\n");
+        return 0;
+    }
+    return cmocka_run_group_tests_name("stack", tests, set_up, NULL);
+}
