@@ -22,6 +22,7 @@
  *             threads.  gpt2_session_size() and _init() may count CPUs; gpt2_session_init() may start
  *             threads.  No other function allocates, opens files or starts threads, and on one thread
  *             or with a parallel_for none makes a system call.
+ *             Every call needs less than 12 KB of stack, besides what the host's callbacks need.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
  *   Growth    Params and info structs begin with struct_size and grow only at their end.  Set them
