@@ -61,16 +61,19 @@ static void print_number(const char *key, int64_t value)
     printf(KEY_FORMAT "%" PRId64 "\n", key, value);
 }
 
-/* A token's bytes, at most 40; control bytes are shown as '?'. */
+/* A token's bytes, at most 40. */
 static void print_token(const gpt2_tokenizer *tokenizer, int32_t id)
 {
     const char *bytes;
+    char shown[41] = "";
     size_t n_bytes;
 
     if (gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes) != GPT2_OK)
         return;
-    for (size_t i = 0; i < n_bytes && i < 40; i++)
-        putchar((unsigned char)bytes[i] < 0x20 || bytes[i] == 0x7f ? '?' : bytes[i]);
+    for (size_t i = 0; i < n_bytes && i < sizeof shown - 1; i++)
+        shown[i] = bytes[i] != '\0' ? bytes[i] : '?';
+    replace_controls(shown);
+    fputs(shown, stdout);
 }
 
 static void print_word(const char *key, const char *value)

@@ -27,19 +27,24 @@ static size_t control_length(const unsigned char *text)
     return 0;
 }
 
-/* Prints one line, whatever names it quotes: '?' for each byte of a control character. */
+void replace_controls(char *text)
+{
+    while (*text != '\0') {
+        size_t length = control_length((unsigned char *)text);
+
+        memset(text, '?', length);
+        text += length > 0 ? length : 1;
+    }
+}
+
+/* Prints one line, whatever names it quotes. */
 static void print_line(const char *prefix, const char *format, va_list arguments)
 {
     char line[2048];
 
     if (vsnprintf(line, sizeof line, format, arguments) < 0)
         return;
-    for (char *c = line; *c != '\0';) {
-        size_t length = control_length((unsigned char *)c);
-
-        memset(c, '?', length);
-        c += length > 0 ? length : 1;
-    }
+    replace_controls(line);
     fprintf(stderr, "%s%s\n", prefix, line);
 }
 

@@ -32,6 +32,9 @@ void note(const char *format, ...) PRINTF_LIKE(1, 2);
 void progress(const char *format, ...) PRINTF_LIKE(1, 2);
 void progress_clear(void);
 
+/* Makes a text one line that leaves the cursor alone: '?' for each byte of a control character. */
+void replace_controls(char *text);
+
 /* A result with its key: printf(KEY_FORMAT "%d\n", "key", value). */
 #define KEY_FORMAT "%-20s "
 

@@ -21,9 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The program's two globals: a signal handler has no other way to what it cancels or removes. */
+/* The program's three globals: a signal handler has no other way to what it cancels or removes. */
 static _Atomic(gpt2_session *) interruptible;
 static _Atomic(const char *) temporary_path;
+static atomic_bool has_line; /* on a terminal */
 
 void platform_start(void)
 {
@@ -90,6 +91,8 @@ static void on_signal(int number)
     }
     if (path != NULL)
         unlink(path);
+    if (atomic_load(&has_line) && write(STDERR_FILENO, "\r\033[K", 4) < 0)
+        atomic_store(&has_line, false); /* the terminal is gone */
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -137,6 +140,14 @@ void platform_cancel_on_interrupt(gpt2_session *session)
     atomic_store(&interruptible, session);
     if (session != NULL)
         handle_signal(SIGINT);
+}
+
+void platform_erase_on_interrupt(bool erase)
+{
+    if (erase && !atomic_exchange(&has_line, true))
+        handle_signal(SIGINT);
+    if (!erase)
+        atomic_store(&has_line, false);
 }
 
 bool platform_was_interrupted(void)

@@ -87,6 +87,9 @@ bool platform_run_apart(int (*work)(void *), void *argument, struct platform_pro
  */
 void platform_cancel_on_interrupt(gpt2_session *session);
 
+/* Whether Ctrl-C, before it ends the program, erases the line that the cursor of stderr is in. */
+void platform_erase_on_interrupt(bool erase);
+
 /* True if Ctrl-C has cancelled the session, even if gpt2_session_reset() came after it. */
 bool platform_was_interrupted(void);
 

@@ -142,8 +142,7 @@ static enum outcome read_sequence(struct score *score, const struct options *opt
     enum outcome outcome;
 
     if (tokenizer == NULL)
-        return complain(OUTCOME_FAILED, "this model has no tokenizer (no vocab.json and merges.txt "
-                                        "in its directory), so it cannot score a text");
+        return complain_no_tokenizer(options, ", so it cannot score a text");
     outcome = ids_encode(ids, tokenizer, text->data, text->size, options->special);
     if (outcome != OUTCOME_DONE)
         return outcome;

@@ -60,9 +60,31 @@ bool model_is_present(const struct options *options)
     return model_path(options, path) == OUTCOME_DONE && is_model(path);
 }
 
+struct loading {
+    double start; /* in seconds, as platform_seconds() */
+    double shown; /* when progress was last shown; 0: never */
+};
+
+#define QUIET_SECONDS 0.3 /* loading that takes no longer shows nothing */
+#define SHOWN_SECONDS 0.1 /* between two times */
+
+static int32_t show_loading(void *user, uint64_t n_bytes_done, uint64_t n_bytes_total)
+{
+    struct loading *loading = user;
+    double now = platform_seconds();
+
+    if (now - loading->start < QUIET_SECONDS || now - loading->shown < SHOWN_SECONDS)
+        return 0;
+    loading->shown = now;
+    platform_erase_on_interrupt(true);
+    progress("loading the model: %.0f %%", 100.0 * (double)n_bytes_done / (double)n_bytes_total);
+    return 0;
+}
+
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info)
 {
     gpt2_model_params params;
+    struct loading loading = {platform_seconds(), 0};
     char path[PATH_BYTES];
     char detail[GPT2_ERRBUF_BYTES] = "";
     enum outcome outcome = model_path(options, path);
@@ -75,7 +97,15 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     params.n_threads = options->n_threads;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
+    if (platform_is_terminal(stderr)) {
+        params.progress = show_loading;
+        params.progress_user = &loading;
+    }
     status = gpt2_model_load(path, &params, model);
+    if (loading.shown > 0) {
+        platform_erase_on_interrupt(false);
+        progress_clear();
+    }
     if (status != GPT2_OK)
         return complain_status(status, detail);
     memset(info, 0, sizeof *info);
@@ -84,24 +114,46 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     return OUTCOME_DONE;
 }
 
-enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer)
+static int32_t load_tokenizer(const char *path, gpt2_tokenizer **tokenizer,
+                              char detail[GPT2_ERRBUF_BYTES])
 {
     gpt2_tokenizer_params params;
+
+    gpt2_tokenizer_params_init(&params, sizeof params);
+    params.errbuf = detail;
+    params.errbuf_size = GPT2_ERRBUF_BYTES;
+    detail[0] = '\0';
+    return gpt2_tokenizer_load(path, &params, tokenizer);
+}
+
+enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer)
+{
     char path[PATH_BYTES];
-    char detail[GPT2_ERRBUF_BYTES] = "";
+    char detail[GPT2_ERRBUF_BYTES];
     enum outcome outcome = model_path(options, path);
     int32_t status;
 
     *tokenizer = NULL;
     if (outcome != OUTCOME_DONE)
         return outcome;
-    gpt2_tokenizer_params_init(&params, sizeof params);
-    params.errbuf = detail;
-    params.errbuf_size = sizeof detail;
-    status = gpt2_tokenizer_load(path, &params, tokenizer);
+    status = load_tokenizer(path, tokenizer, detail);
     if (status != GPT2_OK)
         return complain_status(status, detail);
     return OUTCOME_DONE;
+}
+
+enum outcome complain_no_tokenizer(const struct options *options, const char *so)
+{
+    char path[PATH_BYTES];
+    char detail[GPT2_ERRBUF_BYTES];
+    gpt2_tokenizer *tokenizer;
+    enum outcome outcome = model_path(options, path);
+
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    (void)load_tokenizer(path, &tokenizer, detail);
+    gpt2_tokenizer_free(tokenizer);
+    return complain(OUTCOME_FAILED, "this model has no tokenizer (%s)%s", detail, so);
 }
 
 enum outcome input_read(struct bytes *input, const struct options *options, const char *given)
@@ -131,8 +183,7 @@ enum outcome prompt_read(struct prompt *prompt, const struct options *options,
     if (tokenizer == NULL) {
         if (options->prompt == NULL && options->prompt_file == NULL)
             return OUTCOME_DONE;
-        return complain(OUTCOME_FAILED, "this model has no tokenizer (no vocab.json and merges.txt "
-                                        "in its directory): give ids with --tokens 1,2,3");
+        return complain_no_tokenizer(options, ": give ids with --tokens 1,2,3");
     }
     if (options->prompt_file != NULL) {
         outcome = bytes_read(&prompt->text, options->prompt_file);

@@ -25,6 +25,9 @@ bool model_is_present(const struct options *options);
 /* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
 
+/* For a model without a tokenizer: says which of its files is missing or cannot be read, and 'so'. */
+enum outcome complain_no_tokenizer(const struct options *options, const char *so);
+
 /*
  * Reads the text, or the ids, that a command works on: 'given' on the command line, or else FILE,
  * --file or standard input.  The caller frees input->data.

@@ -124,6 +124,15 @@ EOF
 run info -m "$tmp/added"
 check 'an added token: info names it' \
     grep -q '^added_tokens  *1, encoded as plain text: <|pad|>$' "$tmp/out"
+mkdir "$tmp/controls"
+cp "$tmp/added"/* "$tmp/controls"
+sed 's/<|pad|>/a\\u0000b\\u001bc\\u0085d\\u009be\\u2028f\\u2029g\\u00e9/' "$tmp/added/vocab.json" \
+    >"$tmp/controls/vocab.json"
+run info -m "$tmp/controls"
+equal 'an added token: control characters are not printed' "$(grep '^added_tokens' "$tmp/out")" \
+    'added_tokens         1, encoded as plain text: a?b?c??d??e???f???gé'
+run tokenize -m "$tmp/added" -p 'x<|pad|>y'
+check 'an added token in a text: no note if stderr is no terminal' test ! -s "$tmp/err"
 run info -m "$demo"
 check 'no added token: no line' test -z "$(grep added_tokens "$tmp/out")"
 mkdir "$tmp/fewer"
@@ -737,6 +746,117 @@ if has_model "$sort_model"; then
         run info -m "$sort_model" --cpu "$level"
         equal "info --cpu $level" "$(awk '$1 == "kernels" { print $2 }' "$tmp/out")" "$level"
     done
+fi
+
+# ---- what is missing, and a terminal ----------------------------------------------------------
+
+mkdir "$tmp/fast"
+cp "$demo/config.json" "$demo/model.safetensors" "$tmp/fast"
+fails 1 'vocab.json' 'generate, no tokenizer: says what is missing' generate -m "$tmp/fast" -p a
+fails 1 'vocab.json' 'score, no tokenizer: says what is missing' score -m "$tmp/fast" -p a
+echo '{}' >"$tmp/fast/tokenizer.json"
+fails 1 'tokenizer.json is there, which libgpt2' 'generate: tokenizer.json cannot be read' \
+    generate -m "$tmp/fast" -p a
+fails 1 'tokenizer.json is there, which libgpt2' 'score: tokenizer.json cannot be read' \
+    score -m "$tmp/fast" -p a
+
+# terminal.py DIR WHERE SIGNALS ARGUMENTS...: runs the program with a terminal (WHERE is "terminal") or
+# a pipe as its stderr.  With DIR it stops the program for half a second while it reads
+# DIR/model.safetensors, so that loading is slow, and then sends SIGNALS interrupts when it shows how
+# far it is.  Prints the exit code, as a shell would, and what stderr got.
+cat >"$tmp/terminal.py" <<'PYTHON'
+import glob, os, pty, signal, subprocess, sys, time
+directory, where, n_signals, arguments = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]
+
+def stop(process):
+    """True if the program was stopped while the file is open."""
+    while process.poll() is None:
+        for path in glob.glob(f"/proc/{process.pid}/fd/*"):
+            try:
+                is_open = os.readlink(path).endswith("/model.safetensors")
+            except OSError:
+                continue
+            if is_open:
+                process.send_signal(signal.SIGSTOP)
+                time.sleep(0.5)
+                process.send_signal(signal.SIGCONT)
+                return True
+    return False
+
+for attempt in range(20):
+    stderr_read, stderr = pty.openpty() if where == "terminal" else os.pipe()
+    process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    os.close(stderr)
+    was_stopped = directory != "" and stop(process)
+    seen, n_left = b"", n_signals
+    while True:
+        try:
+            piece = os.read(stderr_read, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+        if n_left and b"loading" in seen:
+            process.send_signal(signal.SIGINT)
+            n_left -= 1
+    os.close(stderr_read)
+    code = process.wait()
+    # the program may have closed the file before it was stopped, or have ended before the signal
+    if directory == "" or was_stopped and (where != "terminal" or b"loading" in seen) and not (n_signals and code == 0):
+        break
+print("code", code if code >= 0 else 128 - code)
+print("shows progress" if b"\rloading the model: " in seen else "no progress")
+print("last", repr(seen.split(b"\r\x1b[K")[-1].decode()))
+PYTHON
+# make_large DIR: a model of 100 MB of zeros, in a file with a hole
+cat >"$tmp/make_large.py" <<'PYTHON'
+import json, os, struct, sys
+n_vocab, n_embd, n_inner = 400000, 64, 64
+shapes = {"wte.weight": [n_vocab, n_embd], "wpe.weight": [8, n_embd]}
+for name in ("h.0.ln_1", "h.0.ln_2", "ln_f"):
+    shapes[name + ".weight"] = shapes[name + ".bias"] = [n_embd]
+for name, n_in, n_out in (("attn.c_attn", n_embd, 3 * n_embd), ("attn.c_proj", n_embd, n_embd),
+                          ("mlp.c_fc", n_embd, n_inner), ("mlp.c_proj", n_inner, n_embd)):
+    shapes[f"h.0.{name}.weight"], shapes[f"h.0.{name}.bias"] = [n_in, n_out], [n_out]
+header, at = {}, 0
+for name, shape in shapes.items():
+    n_bytes = 4 * shape[0] * (shape[1] if len(shape) == 2 else 1)
+    header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + n_bytes]}
+    at += n_bytes
+os.mkdir(sys.argv[1])
+with open(sys.argv[1] + "/config.json", "w") as file:
+    json.dump({"model_type": "gpt2", "vocab_size": n_vocab, "n_positions": 8, "n_embd": n_embd,
+               "n_layer": 1, "n_head": 2, "n_inner": n_inner}, file)
+with open(sys.argv[1] + "/model.safetensors", "wb") as file:
+    text = json.dumps(header).encode()
+    file.write(struct.pack("<Q", len(text)) + text)
+    file.truncate(8 + len(text) + at)
+PYTHON
+if python3 -c 'import pty' 2>/dev/null && [ -e /proc/self/fd ]; then
+    python3 "$tmp/terminal.py" '' terminal 0 "$program" tokenize -m "$tmp/added" -p 'x<|pad|>y' >"$tmp/seen"
+    check 'an added token in a text: a note on a terminal' \
+        grep -q "^last 'the text contains the added token <|pad|>: it is encoded as plain text" "$tmp/seen"
+    python3 "$tmp/terminal.py" '' terminal 0 "$program" info -m "$tmp/fast" >"$tmp/seen"
+    equal 'loading: nothing where it is fast' "$(cat "$tmp/seen")" "code 0
+no progress
+last ''"
+    python3 "$tmp/make_large.py" "$tmp/large"
+    python3 "$tmp/terminal.py" "$tmp/large" terminal 0 "$program" info -m "$tmp/large" -t 1 >"$tmp/seen"
+    equal 'loading: a terminal sees how far it is, and the line is erased' "$(cat "$tmp/seen")" "code 0
+shows progress
+last ''"
+    python3 "$tmp/terminal.py" "$tmp/large" terminal 1 "$program" info -m "$tmp/large" -t 1 >"$tmp/seen"
+    equal 'loading: Ctrl-C ends it and erases the line' "$(cat "$tmp/seen")" "code 130
+shows progress
+last ''"
+    python3 "$tmp/terminal.py" "$tmp/large" pipe 0 "$program" info -m "$tmp/large" -t 1 >"$tmp/seen"
+    equal 'loading: nothing in a pipe' "$(cat "$tmp/seen")" "code 0
+no progress
+last ''"
+else
+    skip 'a terminal (no python3, or no /proc)'
 fi
 
 finish
