@@ -3,9 +3,12 @@ the header.
 
     GPT2_LIBRARY=build/libgpt2.so python3 tests/test_bindings.py
 """
+import contextlib
 import ctypes
 import gc
+import io
 import json
+import mmap
 import os
 import re
 import signal
@@ -122,8 +125,8 @@ class Declarations(unittest.TestCase):
 
     def test_structs(self):
         c = ""
-        for kind in (gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams, gpt2.SessionParams,
-                     gpt2.SampleParams):
+        for kind in (gpt2.Source, gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams,
+                     gpt2.SessionParams, gpt2.SampleParams):
             name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
             c += f'_Static_assert(sizeof({name}) == {ctypes.sizeof(kind)}, "{name}");\n'
             for field, _ in kind._fields_:
@@ -290,7 +293,8 @@ class Errors(Binding):
             self.assertEqual(self.run_ids(session), alone)
             self.fails(gpt2.ERR_ARGUMENT, "temperature", session.sample, temperature=-1)
             self.assertEqual(self.run_ids(session), alone)
-            self.fails(gpt2.ERR_TOKEN, "", self.model.decode, [n_vocab])
+            self.fails(gpt2.ERR_TOKEN, f"id 2 is {n_vocab}, wanted 0 to {n_vocab - 1}",
+                       self.model.decode, [1, 1, n_vocab])
 
     def test_cancel(self):
         alone = self.run_ids(self.model.session())
@@ -326,6 +330,96 @@ class Errors(Binding):
                      lambda: model.encode("a"), model.session):
             with self.assertRaisesRegex(ValueError, "closed"):
                 call()
+
+
+class Loading(Binding):
+    NAMES = ("config.json", "model.safetensors", "vocab.json", "merges.txt")
+
+    def files(self):
+        files = {}
+        for name in self.NAMES:
+            with open(os.path.join(MODEL, name), "rb") as file:
+                files[name] = file.read()
+        return files
+
+    def same(self, model):
+        self.assertEqual(model.encode(PROMPT), self.ids)
+        self.assertEqual(self.run_ids(model.session()), self.run_ids(self.model.session()))
+
+    def test_from_bytes(self):
+        files = self.files()
+        kinds = (bytes, bytearray, memoryview, lambda data: memoryview(bytearray(data)))
+        for kind in kinds:
+            self.same(gpt2.Model.from_files({name: kind(data) for name, data in files.items()}))
+        with open(os.path.join(MODEL, "model.safetensors"), "rb") as file:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                self.same(gpt2.Model.from_files({**files, "model.safetensors": mapped}, threads=2))
+                # closing it here raises BufferError if the load still borrows it
+
+    def test_from_file_objects(self):
+        class Short(io.BytesIO):
+            def read(self, size=-1):
+                return super().read(min(size, 1000))
+
+        for kind in (io.BytesIO, Short):
+            self.same(gpt2.Model.from_files({n: kind(d) for n, d in self.files().items()},
+                                            threads=2))
+        with contextlib.ExitStack() as stack:
+            self.same(gpt2.Model.from_files(
+                {name: stack.enter_context(open(os.path.join(MODEL, name), "rb"))
+                 for name in self.NAMES}))
+
+    def test_no_tokenizer(self):
+        files = {name: data for name, data in self.files().items() if name[0] in "cm"}
+        del files["merges.txt"]
+        with self.assertRaisesRegex(ValueError, "no tokenizer"):
+            gpt2.Model.from_files(files).encode("a")
+
+    def test_wrong_files(self):
+        files = self.files()
+        self.fails(gpt2.ERR_FILE, "config.json: is not among the sources", gpt2.Model.from_files,
+                   {"model.safetensors": files["model.safetensors"]})
+        self.fails(gpt2.ERR_ARGUMENT, "", gpt2.Model.from_files, {"config.yaml": b"", **files})
+        self.fails(gpt2.ERR_FORMAT, "config.json", gpt2.Model.from_files,
+                   {**files, "config.json": b"{"})
+        with self.assertRaises(TypeError):
+            gpt2.Model.from_files({**files, "config.json": "text"})
+
+    def test_errors_of_file_objects(self):
+        class Broken(io.BytesIO):
+            def read(self, size=-1):
+                raise OSError("the disk is gone")
+
+        class Early(io.BytesIO):
+            def read(self, size=-1):
+                return b""
+
+        class Long(io.BytesIO):
+            def read(self, size=-1):
+                return bytes(size + 1)
+
+        weights = self.files()["model.safetensors"]
+        for threads in (1, 2):
+            with self.assertRaisesRegex(OSError, "the disk is gone"):
+                gpt2.Model.from_files({**self.files(), "model.safetensors": Broken(weights)},
+                                      threads)
+            with self.assertRaisesRegex(ValueError, "wanted up to"):
+                gpt2.Model.from_files({**self.files(), "model.safetensors": Long(weights)}, threads)
+            self.fails(gpt2.ERR_FILE, "model.safetensors: ends at byte 0", gpt2.Model.from_files,
+                       {**self.files(), "model.safetensors": Early(weights)}, threads)
+
+    def test_progress(self):
+        for load in (lambda progress, threads=1: gpt2.Model(MODEL, threads, progress),
+                     lambda progress, threads=1: gpt2.Model.from_files(self.files(), threads,
+                                                                       progress)):
+            for threads in (1, 2):
+                seen = []
+                self.same(load(lambda *numbers: seen.append(numbers), threads))
+                self.assertEqual(seen, sorted(seen))
+                self.assertEqual(seen[-1][0], seen[-1][1])
+            self.fails(gpt2.ERR_CANCELLED, "progress", load, lambda done, total: True)
+            with self.assertRaisesRegex(KeyError, "mine"):
+                load(lambda done, total: {}["mine"])
 
 
 class Lifetimes(Binding):

@@ -7,6 +7,11 @@
         for piece in session.generate("Once upon", n=50, temperature=0.8, seed=1):
             print(piece, end="", flush=True)
 
+A model also loads from memory or from open files, without a directory:
+
+    model = gpt2.Model.from_files({"config.json": config, "model.safetensors": open(path, "rb"),
+                                   "vocab.json": vocab, "merges.txt": merges})
+
     python3 gpt2.py [MODEL] [PROMPT]        writes a text and says what may come next
 
 The shared library is the one that the environment variable GPT2_LIBRARY names, else
@@ -20,10 +25,12 @@ import json
 import math
 import os
 import sys
+import threading
 import weakref
 from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32,
                     c_uint64, c_void_p)
-from typing import Any, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import (Any, BinaryIO, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple,
+                    Union)
 
 __all__ = ["Model", "Session", "Error", "likeliest", "version"]
 
@@ -61,9 +68,19 @@ class Error(Exception):
 
 # ------------------------------------------------------------------------------- the C interface
 
+ReadCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_void_p, c_size_t, POINTER(c_size_t))
+ProgressCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+
+
+class Source(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("bytes", c_void_p), ("n_bytes", c_uint64),
+                ("read", ReadCallback), ("user", c_void_p)]
+
+
 class ModelParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("n_threads", c_int32),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t)]
+                ("errbuf", c_void_p), ("errbuf_size", c_size_t),
+                ("progress", ProgressCallback), ("progress_user", c_void_p)]
 
 
 class ModelInfo(ctypes.Structure):
@@ -97,7 +114,10 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_strerror": (c_char_p, c_int32),
     "gpt2_model_params_init": (c_int32, POINTER(ModelParams), c_size_t),
     "gpt2_model_load": (c_int32, c_char_p, POINTER(ModelParams), POINTER(c_void_p)),
+    "gpt2_model_load_sources": (c_int32, POINTER(Source), c_size_t, POINTER(ModelParams),
+                                POINTER(c_void_p)),
     "gpt2_model_free": (None, c_void_p),
+    "gpt2_model_info_init": (c_int32, POINTER(ModelInfo), c_size_t),
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
     "gpt2_model_tokenizer": (c_void_p, c_void_p),
     "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
@@ -163,12 +183,13 @@ def _params(struct: Any, init: Any, **fields: Any) -> Any:
 class _Object:
     """An object of the library: freed with the last reference to it, as is what it `needs`."""
 
-    def __init__(self, create: Any, free: Any, source: Any, params: Any, needs: Any = None) -> None:
+    def __init__(self, create: Any, free: Any, given: Tuple[Any, ...], params: Any,
+                 needs: Any = None) -> None:
         line = ctypes.create_string_buffer(1024)
         params.errbuf, params.errbuf_size = ctypes.addressof(line), len(line)
         self._as_parameter_ = c_void_p()  # what ctypes passes to C in place of this object
         self._free, self._needs = free, needs
-        _check(create(source, byref(params), byref(self._as_parameter_)), line.value)
+        _check(create(*given, byref(params), byref(self._as_parameter_)), line.value)
 
     def __del__(self) -> None:
         self._free(self._as_parameter_)
@@ -191,6 +212,79 @@ def _ids(tokens: Iterable[int]) -> Any:
     return (c_int32 * len(numbers)).from_buffer(numbers)
 
 
+File = Union[bytes, bytearray, memoryview, BinaryIO]
+Progress = Callable[[int, int], Optional[bool]]
+
+
+class _Buffer(ctypes.Structure):
+    """Python's Py_buffer: it gives the address of bytes that are read-only, too."""
+    _fields_ = [("buf", c_void_p), ("obj", c_void_p), ("len", ctypes.c_ssize_t),
+                ("itemsize", ctypes.c_ssize_t), ("readonly", ctypes.c_int), ("ndim", ctypes.c_int),
+                ("format", c_void_p), ("shape", c_void_p), ("strides", c_void_p),
+                ("suboffsets", c_void_p), ("internal", c_void_p)]
+
+
+class _Load:
+    """What one load borrows.  It raises the first exception of a callback at its end."""
+
+    def __init__(self) -> None:
+        self.error: Optional[BaseException] = None
+        self._buffers: List[_Buffer] = []
+
+    def __enter__(self) -> "_Load":
+        return self
+
+    def __exit__(self, _: Any, error: Any, __: Any) -> None:
+        for buffer in self._buffers:
+            ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+        if self.error is not None and (error is None or isinstance(error, Error)):
+            raise self.error from None
+
+    def _safe(self, call: Callable[..., bool]) -> Callable[..., int]:
+        def run(*arguments: Any) -> int:
+            try:
+                return int(call(*arguments))
+            except BaseException as error:  # it must not go through C
+                self.error = self.error or error
+                return 1
+        return run
+
+    def progress(self, progress: Progress) -> Any:
+        return ProgressCallback(self._safe(lambda _, done, total: bool(progress(done, total))))
+
+    def reader(self, file: BinaryIO) -> Any:
+        lock = threading.Lock()  # the threads that load share the file's position
+
+        def read(_: Any, offset: int, to: int, capacity: int, n_read: Any) -> bool:
+            with lock:
+                file.seek(offset)
+                data = file.read(capacity)
+            if len(data) > capacity:
+                raise ValueError(f"read() gave {len(data)} bytes, wanted up to {capacity}")
+            ctypes.memmove(to, data, len(data))
+            n_read[0] = len(data)
+            return False
+        return ReadCallback(self._safe(read))
+
+    def sources(self, files: Mapping[str, File]) -> Tuple[Any, int]:
+        """The array of sources and its length."""
+        sources = (Source * len(files))()
+        for source, (name, file) in zip(sources, files.items()):
+            source.name = name.encode()
+            buffer = _Buffer()
+            try:
+                ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(file), byref(buffer), 0)
+            except TypeError:  # no buffer
+                if not hasattr(file, "read"):
+                    raise
+                source.n_bytes = file.seek(0, os.SEEK_END)
+                source.read = self.reader(file)
+            else:
+                self._buffers.append(buffer)
+                source.bytes, source.n_bytes = buffer.buf, buffer.len
+        return sources, len(files)
+
+
 # ------------------------------------------------------------------------------- for programs
 
 def version() -> str:
@@ -199,14 +293,40 @@ def version() -> str:
 
 
 class Model:
-    """Weights and tokenizer of a Hugging Face directory, for any number of sessions and threads."""
+    """Weights and tokenizer, for any number of sessions and threads."""
 
-    def __init__(self, path: Union[str, "os.PathLike[str]"], threads: int = 0) -> None:
-        """`threads` pack the weights while loading; 0: one for each CPU."""
+    def __init__(self, path: Union[str, "os.PathLike[str]"], threads: int = 1,
+                 progress: Optional[Progress] = None) -> None:
+        """Reads a Hugging Face directory.
+
+        `threads` load it; 0: one per CPU.  `progress(done, total)` is called with how many bytes of
+        the weights have been read.  If it returns True, the load ends with ERR_CANCELLED; an
+        exception that it raises ends the load, too, and is raised here.
+        """
+        with _Load() as load:
+            self._load(load, _lib.gpt2_model_load, (os.fsencode(path),), threads, progress)
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, File], threads: int = 1,
+                   progress: Optional[Progress] = None) -> "Model":
+        """A model whose files are not in a directory: "config.json" and "model.safetensors", and
+        "vocab.json" with "merges.txt" for a tokenizer.
+
+        A file is bytes (or bytearray, mmap, any contiguous buffer), which are not copied, or a
+        binary file object that can seek.  `threads` and `progress` are as in Model().
+        """
+        model = cls.__new__(cls)
+        with _Load() as load:
+            model._load(load, _lib.gpt2_model_load_sources, load.sources(files), threads, progress)
+        return model
+
+    def _load(self, load: _Load, function: Any, given: Tuple[Any, ...], threads: int,
+              progress: Optional[Progress]) -> None:
         params = _params(ModelParams, _lib.gpt2_model_params_init, n_threads=threads)
-        self._object: Optional[_Object] = _Object(
-            _lib.gpt2_model_load, _lib.gpt2_model_free, os.fsencode(path), params)
-        self.info = ModelInfo(struct_size=ctypes.sizeof(ModelInfo))
+        if progress is not None:
+            params.progress = load.progress(progress)
+        self._object: Optional[_Object] = _Object(function, _lib.gpt2_model_free, given, params)
+        self.info = _params(ModelInfo, _lib.gpt2_model_info_init)
         _check(_lib.gpt2_model_get_info(self._object, byref(self.info)))
 
     def close(self) -> None:
@@ -236,7 +356,7 @@ class Model:
         model, tokenizer = self._open(), self._tokenizer()
         params = _params(EncoderParams, _lib.gpt2_encoder_params_init,
                          max_piece_bytes=max(len(data), 1))  # enough for any text so long
-        encoder = _Object(_lib.gpt2_encoder_create, _lib.gpt2_encoder_free, tokenizer, params,
+        encoder = _Object(_lib.gpt2_encoder_create, _lib.gpt2_encoder_free, (tokenizer,), params,
                           model)
         ids, n_ids = (c_int32 * len(data))(), c_size_t()
         status = _lib.gpt2_encode(encoder, data, len(data), ENCODE_SPECIAL if special else 0,
@@ -264,7 +384,7 @@ class Model:
         return self.decode_bytes(tokens).decode("utf-8", "replace")
 
     def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 1) -> "Session":
-        """A new text.  `threads`: 0 for one a CPU.  `n_ctx`: positions it may reach, 0 for the
+        """A new text.  `threads`: 0 for one per CPU.  `n_ctx`: positions it may reach, 0 for the
         model's most.  `logit_rows`: of how many last tokens forward() keeps the logits."""
         return Session(self, threads, n_ctx, logit_rows)
 
@@ -278,7 +398,8 @@ class Session:
         params = _params(SessionParams, _lib.gpt2_session_params_init, n_threads=threads,
                          n_ctx=n_ctx, n_logit_rows=logit_rows)
         self._object: Optional[_Object] = _Object(
-            _lib.gpt2_session_create, _lib.gpt2_session_free, model._open(), params, model._object)
+            _lib.gpt2_session_create, _lib.gpt2_session_free, (model._open(),), params,
+            model._object)
         _session_objects.add(self._object)
 
     def close(self) -> None:

@@ -36,7 +36,8 @@ class SessionParams(ctypes.Structure):  # gpt2_session_params
     _fields_ = [("struct_size", ctypes.c_uint32), ("cpu_mask", ctypes.c_uint32),
                 ("n_threads", ctypes.c_int32), ("n_ctx", ctypes.c_int32),
                 ("n_batch", ctypes.c_int32), ("n_logit_rows", ctypes.c_int32),
-                ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t)]
+                ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t),
+                ("parallel_for", ctypes.c_void_p), ("parallel_for_user", ctypes.c_void_p)]
 
 
 class SampleParams(ctypes.Structure):   # gpt2_sample_params

@@ -30,7 +30,7 @@ class LibGPT2:
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "python"))
         import gpt2
         self.version = gpt2.version()
-        self.model = gpt2.Model(directory)
+        self.model = gpt2.Model(directory, threads=0)
         self.sessions = {}
         self.texts = {}
 

@@ -19,13 +19,15 @@ class ModelInfo(c.Structure):
 
 class ModelParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("n_threads", c.c_int32), ("errbuf", c.c_void_p),
-                ("errbuf_size", c.c_size_t)]
+                ("errbuf_size", c.c_size_t), ("progress", c.c_void_p),
+                ("progress_user", c.c_void_p)]
 
 
 class SessionParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("cpu_mask", c.c_uint32), ("n_threads", c.c_int32),
                 ("n_ctx", c.c_int32), ("n_batch", c.c_int32), ("n_logit_rows", c.c_int32),
-                ("errbuf", c.c_void_p), ("errbuf_size", c.c_size_t)]
+                ("errbuf", c.c_void_p), ("errbuf_size", c.c_size_t),
+                ("parallel_for", c.c_void_p), ("parallel_for_user", c.c_void_p)]
 
 
 class SampleParams(c.Structure):
@@ -110,6 +112,7 @@ class Model:
         self.lib.gpt2_model_tokenizer.restype = c.c_void_p
         detail = c.create_string_buffer(1000)
         params = initial(self.lib, "gpt2_model_params_init", ModelParams())
+        params.n_threads = 0  # one per CPU
         params.errbuf, params.errbuf_size = c.addressof(detail), len(detail)
         self.pointer = c.c_void_p()
         status = self.lib.gpt2_model_load(directory.encode(), c.byref(params), c.byref(self.pointer))
@@ -151,9 +154,12 @@ class Model:
         if not self.tokenizer:
             raise Refused("the directory has no vocab.json and merges.txt")
         text, n_bytes = c.create_string_buffer(1000 * len(ids) + 1), c.c_size_t()
-        self.must(self.lib.gpt2_decode(self.tokenizer, int32s(ids), c.c_size_t(len(ids)), text,
-                                       c.c_size_t(len(text)), c.byref(n_bytes), None,
-                                       c.c_size_t(0)))
+        detail = c.create_string_buffer(1000)
+        status = self.lib.gpt2_decode(self.tokenizer, int32s(ids), c.c_size_t(len(ids)), text,
+                                      c.c_size_t(len(text)), c.byref(n_bytes), detail,
+                                      c.c_size_t(len(detail)))
+        if status != 0:
+            raise Refused(detail.value.decode())
         return text.raw[:n_bytes.value].decode(errors="replace")
 
     def rows(self, ids, n):
