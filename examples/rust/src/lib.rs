@@ -89,11 +89,39 @@ impl Model {
         .map(Model)
     }
 
+    /// Loads a model from memory: pairs of a name, such as "config.json", and the file's bytes.
+    /// They are borrowed for this call.
+    pub fn from_sources(files: &[(&str, &[u8])]) -> Result<Model> {
+        let names: Vec<CString> = files
+            .iter()
+            .map(|(name, _)| {
+                CString::new(*name).map_err(|error| Error {
+                    status: raw::ERR_ARGUMENT,
+                    line: format!("{name:?}: {error}"),
+                })
+            })
+            .collect::<Result<_>>()?;
+        let sources: Vec<raw::gpt2_source> = names
+            .iter()
+            .zip(files)
+            .map(|(name, (_, bytes))| raw::gpt2_source {
+                name: name.as_ptr(),
+                bytes: bytes.as_ptr().cast(),
+                n_bytes: bytes.len() as u64,
+                read: None,
+                user: ptr::null_mut(),
+            })
+            .collect();
+        let mut params = params(raw::gpt2_model_params_init);
+        create(|line, size, model| {
+            (params.errbuf, params.errbuf_size) = (line, size);
+            unsafe { raw::gpt2_model_load_sources(sources.as_ptr(), sources.len(), &params, model) }
+        })
+        .map(Model)
+    }
+
     pub fn info(&self) -> ModelInfo {
-        let mut info = ModelInfo {
-            struct_size: size_of::<ModelInfo>() as u32,
-            ..Default::default()
-        };
+        let mut info = params(raw::gpt2_model_info_init);
         let status = unsafe { raw::gpt2_model_get_info(self.0.as_ptr(), &mut info) };
         assert_eq!(status, raw::OK);
         info
@@ -170,16 +198,37 @@ impl<'m> Tokenizer<'m> {
     /// The bytes of one token, which need not be whole characters.
     pub fn bytes(&self, id: i32) -> Result<&'m [u8]> {
         let (mut bytes, mut n_bytes) = (ptr::null(), 0);
-        let status =
-            unsafe { raw::gpt2_tokenizer_token_bytes(self.0.as_ptr(), id, &mut bytes, &mut n_bytes) };
+        let status = unsafe {
+            raw::gpt2_tokenizer_token_bytes(self.0.as_ptr(), id, &mut bytes, &mut n_bytes)
+        };
         check(status, c"")?;
         Ok(unsafe { std::slice::from_raw_parts(bytes.cast(), n_bytes) })
     }
 
     /// The bytes of tokens: decode(encode(x)) == x for all x.
     pub fn decode(&self, ids: &[i32]) -> Result<Vec<u8>> {
-        let parts: Result<Vec<&[u8]>> = ids.iter().map(|&id| self.bytes(id)).collect();
-        Ok(parts?.concat())
+        let (mut text, mut n_bytes, mut line) = (Vec::new(), 0, [0u8; 1024]);
+        let mut status = raw::ERR_BUFFER;
+        while status == raw::ERR_BUFFER {
+            text.resize(n_bytes, 0); // n_bytes is what the call before wants
+            status = unsafe {
+                raw::gpt2_decode(
+                    self.0.as_ptr(),
+                    ids.as_ptr(),
+                    ids.len(),
+                    text.as_mut_ptr().cast(),
+                    text.len(),
+                    &mut n_bytes,
+                    line.as_mut_ptr().cast(),
+                    line.len(),
+                )
+            };
+        }
+        check(
+            status,
+            CStr::from_bytes_until_nul(&line).unwrap_or_default(),
+        )?;
+        Ok(text)
     }
 }
 

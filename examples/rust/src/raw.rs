@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_void};
 
 pub const OK: i32 = 0;
 pub const ERR_ARGUMENT: i32 = -1;
+pub const ERR_BUFFER: i32 = -5;
 pub const LAST_ROW: i32 = -1;
 
 /// A type of which only pointers are known here.
@@ -18,16 +19,38 @@ macro_rules! opaque {
 
 opaque!(gpt2_model gpt2_tokenizer gpt2_encoder gpt2_session);
 
+pub type gpt2_read_callback = unsafe extern "C" fn(
+    user: *mut c_void,
+    offset: u64,
+    bytes: *mut c_void,
+    capacity: usize,
+    n_read: *mut usize,
+) -> i32;
+
+#[repr(C)]
+pub struct gpt2_source {
+    pub name: *const c_char,
+    pub bytes: *const c_void,
+    pub n_bytes: u64,
+    pub read: Option<gpt2_read_callback>,
+    pub user: *mut c_void,
+}
+
+pub type gpt2_progress_callback =
+    unsafe extern "C" fn(user: *mut c_void, n_bytes_done: u64, n_bytes_total: u64) -> i32;
+
 #[repr(C)]
 pub struct gpt2_model_params {
     pub struct_size: u32,
     pub n_threads: i32,
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
+    pub progress: Option<gpt2_progress_callback>,
+    pub progress_user: *mut c_void,
 }
 
 #[repr(C)]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct gpt2_model_info {
     pub struct_size: u32,
     pub n_vocab: i32,
@@ -98,7 +121,14 @@ extern "C" {
         params: *const gpt2_model_params,
         model: *mut *mut gpt2_model,
     ) -> i32;
+    pub fn gpt2_model_load_sources(
+        sources: *const gpt2_source,
+        n_sources: usize,
+        params: *const gpt2_model_params,
+        model: *mut *mut gpt2_model,
+    ) -> i32;
     pub fn gpt2_model_free(model: *mut gpt2_model);
+    pub fn gpt2_model_info_init(info: *mut gpt2_model_info, struct_size: usize) -> i32;
     pub fn gpt2_model_get_info(model: *const gpt2_model, info: *mut gpt2_model_info) -> i32;
     pub fn gpt2_model_tokenizer(model: *const gpt2_model) -> *const gpt2_tokenizer;
     pub fn gpt2_tokenizer_token_bytes(
@@ -106,6 +136,16 @@ extern "C" {
         id: i32,
         bytes: *mut *const c_char,
         n_bytes: *mut usize,
+    ) -> i32;
+    pub fn gpt2_decode(
+        tokenizer: *const gpt2_tokenizer,
+        ids: *const i32,
+        n_ids: usize,
+        text: *mut c_char,
+        capacity: usize,
+        n_bytes: *mut usize,
+        errbuf: *mut c_char,
+        errbuf_size: usize,
     ) -> i32;
     pub fn gpt2_encoder_params_init(params: *mut gpt2_encoder_params, struct_size: usize) -> i32;
     pub fn gpt2_encoder_create(

@@ -64,7 +64,8 @@ macro_rules! same_layout {
 #[test]
 fn structs_are_the_headers() {
     let c = same_layout! {
-        gpt2_model_params { struct_size n_threads errbuf errbuf_size }
+        gpt2_source { name bytes n_bytes read user }
+        gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes }
         gpt2_encoder_params { struct_size reserved max_piece_bytes errbuf errbuf_size }
@@ -159,9 +160,41 @@ fn errors_say_what_is_wrong() {
         -4
     );
     assert_eq!(model.tokenizer().unwrap().bytes(-1).unwrap_err().status, -2);
+    let error = model.tokenizer().unwrap().decode(&[1, n_vocab]);
+    let line = format!("id 1 is {n_vocab}, wanted 0 to {}", n_vocab - 1);
+    assert_eq!(error.unwrap_err(), Error { status: -2, line });
 
     let ids = prompt(&model);
     assert!(run(&mut session, &ids) == run(&mut model.session(1).unwrap(), &ids));
+}
+
+#[test]
+fn models_load_from_memory() {
+    let names = [
+        "merges.txt",
+        "model.safetensors",
+        "vocab.json",
+        "config.json",
+    ];
+    let files = names.map(|name| (name, fs::read(Path::new(MODEL).join(name)).unwrap()));
+    let sources = files.each_ref().map(|(name, bytes)| (*name, &bytes[..]));
+    let (model, wanted) = (
+        Model::from_sources(&sources).unwrap(),
+        Model::load(MODEL).unwrap(),
+    );
+    let ids = prompt(&model);
+    assert_eq!(ids, prompt(&wanted));
+    let mut session = model.session(1).unwrap();
+    assert!(run(&mut session, &ids) == run(&mut wanted.session(1).unwrap(), &ids));
+
+    let error = Model::from_sources(&sources[..3]).err().unwrap();
+    assert_eq!(error.status, -40);
+    assert!(error.line.contains("config.json"), "{error}");
+    assert_eq!(
+        Model::from_sources(&[("a\0", b"")]).err().unwrap().status,
+        raw::ERR_ARGUMENT
+    );
+    assert!(Model::from_sources(&[]).is_err());
 }
 
 #[test]
