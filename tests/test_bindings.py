@@ -379,7 +379,8 @@ class Loading(Binding):
         files = self.files()
         self.fails(gpt2.ERR_FILE, "config.json: is not among the sources", gpt2.Model.from_files,
                    {"model.safetensors": files["model.safetensors"]})
-        self.fails(gpt2.ERR_ARGUMENT, "", gpt2.Model.from_files, {"config.yaml": b"", **files})
+        self.fails(gpt2.ERR_ARGUMENT, 'is "config.yaml"', gpt2.Model.from_files,
+                   {"config.yaml": b"", **files})
         self.fails(gpt2.ERR_FORMAT, "config.json", gpt2.Model.from_files,
                    {**files, "config.json": b"{"})
         with self.assertRaises(TypeError):

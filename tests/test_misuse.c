@@ -157,8 +157,9 @@ static void null(const char *argument, int64_t found, int64_t wanted, const char
 
 static void null_handles(void)
 {
-    gpt2_model_info info = {.struct_size = sizeof info};
+    gpt2_model_info info;
 
+    assert_int_equal(gpt2_model_info_init(&info, sizeof info), GPT2_OK);
     IGNORED("gpt2_model_free.model", gpt2_model_free(NULL));
     IGNORED("gpt2_tokenizer_free.tokenizer", gpt2_tokenizer_free(NULL));
     IGNORED("gpt2_encoder_free.encoder", gpt2_encoder_free(NULL));
@@ -180,6 +181,7 @@ static void null_handles(void)
     REFUSED("gpt2_session_after_fork.session", gpt2_session_after_fork(NULL));
     REFUSED("gpt2_encoder_reset.encoder", gpt2_encoder_reset(NULL));
     REFUSED("gpt2_tap_name.name", gpt2_tap_name(0, 0, NULL, 32));
+    REFUSED("gpt2_model_info_init.info", gpt2_model_info_init(NULL, sizeof info));
     REFUSED("gpt2_model_params_init.params",
             gpt2_model_params_init(NULL, sizeof(gpt2_model_params)));
     REFUSED("gpt2_tokenizer_params_init.params",
@@ -190,6 +192,46 @@ static void null_handles(void)
             gpt2_session_params_init(NULL, sizeof(gpt2_session_params)));
     REFUSED("gpt2_sample_params_init.params",
             gpt2_sample_params_init(NULL, sizeof(gpt2_sample_params)));
+}
+
+/* A file of DIRECTORY in memory, which the caller frees. */
+static gpt2_source source_of(const char *name)
+{
+    char path[200];
+    FILE *file;
+    long n_bytes;
+    void *bytes;
+
+    (void)snprintf(path, sizeof path, DIRECTORY "/%s", name);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    n_bytes = ftell(file);
+    assert_true(n_bytes > 0);
+    rewind(file);
+    bytes = malloc((size_t)n_bytes);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, (size_t)n_bytes, file), n_bytes);
+    assert_int_equal(fclose(file), 0);
+    return (gpt2_source){.name = name, .bytes = bytes, .n_bytes = (uint64_t)n_bytes};
+}
+
+/* The defaults. */
+static void null_params_of_sources(void)
+{
+    const gpt2_source sources[] = {source_of("config.json"), source_of("model.safetensors"),
+                                   source_of("vocab.json"), source_of("merges.txt")};
+    gpt2_tokenizer *tokenizer;
+    gpt2_model *loaded;
+
+    null("gpt2_model_load_sources.params", gpt2_model_load_sources(sources, 4, NULL, &loaded), 0,
+         "", "");
+    null("gpt2_tokenizer_load_sources.params",
+         gpt2_tokenizer_load_sources(sources, 4, NULL, &tokenizer), 0, "", "");
+    gpt2_tokenizer_free(tokenizer);
+    gpt2_model_free(loaded);
+    for (size_t i = 0; i < COUNT(sources); i++)
+        free((void *)sources[i].bytes);
 }
 
 /* MAKE(model_load, path, NULL, &p, &out): a creating call that says why in the errbuf of p. */
@@ -221,6 +263,10 @@ static void null_creation(void)
     MAKE(model_load, model, DIRECTORY, &load, NULL);
     MAKE(tokenizer_load, path, NULL, &tokens, &no_tokenizer);
     MAKE(tokenizer_load, tokenizer, DIRECTORY, &tokens, NULL);
+    MAKE(model_load_sources, sources, NULL, 1, &load, &no_model);
+    MAKE(model_load_sources, model, &(gpt2_source){0}, 1, &load, NULL);
+    MAKE(tokenizer_load_sources, sources, NULL, 1, &tokens, &no_tokenizer);
+    MAKE(tokenizer_load_sources, tokenizer, &(gpt2_source){0}, 1, &tokens, NULL);
     MAKE(encoder_create, tokenizer, NULL, &encode, &no_encoder);
     MAKE(encoder_create, encoder, gpt2_model_tokenizer(model), &encode, NULL);
     MAKE(session_create, model, NULL, &create, &no_session);
@@ -395,6 +441,7 @@ static void test_null(void **state)
     covered[0] = '\0';
     null_handles();
     null_creation();
+    null_params_of_sources();
     null_text();
     null_session();
     for (const char *c = covered; *c != '\0'; c++)
