@@ -633,7 +633,8 @@ typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
  * gpt2_session_set_tap() sets the callback for every point whose GPT2_TAP_BIT is in 'kinds', from the
  * next gpt2_forward() on.  NULL or 0 switches taps off; then they cost nothing.  A callback that
  * changes no data changes no bit of any result.  It must not call functions on its session except
- * gpt2_session_cancel(): while gpt2_forward() runs, they fail with GPT2_ERR_ARGUMENT.
+ * gpt2_session_cancel(): while gpt2_forward() runs, those that return a status fail with
+ * GPT2_ERR_ARGUMENT.  It must never free its session.
  * Errors: GPT2_ERR_ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_set_tap(gpt2_session *session, gpt2_tap_callback callback, void *user,

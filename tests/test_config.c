@@ -207,7 +207,7 @@ static const struct {
      "quantization_config: found an object, wanted none"},
     {"{\"pruned_heads\": {\"1\": [0]}}", GPT2_ERR_UNSUPPORTED, "pruned_heads: found"},
     {"{\"pruned_heads\": 1}", GPT2_ERR_FORMAT, "pruned_heads: found 1, wanted an object"},
-    {"{\"n_layer\": \"12\"}", GPT2_ERR_FORMAT, "n_layer: found \"12\", wanted a positive integer"},
+    {"{\"n_layer\": \"12\"}", GPT2_ERR_FORMAT, "n_layer: found \"12\", wanted an integer"},
     {"{\"n_layer\": 12.0}", GPT2_ERR_FORMAT, "n_layer: found 12.0"},
     {"{\"n_layer\": -1}", GPT2_ERR_FORMAT, "n_layer: found -1"},
     {"{\"n_layer\": null}", GPT2_ERR_FORMAT, "n_layer: found null"},

@@ -81,7 +81,7 @@ static void test_files(void **state)
     assert_memory_equal(bytes, "234567", 6);
     assert_int_equal(gpt2i_source_read(source, 8, bytes, 0, &error), GPT2_OK);
     assert_int_equal(gpt2i_source_read(source, 4, bytes, 6, &error), GPT2_ERR_FILE);
-    assert_string_equal(line, SCRATCH ": ends at byte 8, 2 early");
+    assert_string_equal(line, SCRATCH ": ends at byte 8, 2 bytes too early");
     assert_int_equal(truncate(SCRATCH, 4), 0); /* by someone else, while it is open */
     assert_int_equal(gpt2i_source_read(source, 0, bytes, 8, &error), GPT2_ERR_FILE);
     gpt2i_source_close(source);
@@ -217,7 +217,7 @@ static void test_list(void **state)
     assert_int_equal(gpt2i_source_read(source, 1, bytes, 2, &error), GPT2_OK);
     assert_memory_equal(bytes, "bc", 2);
     assert_int_equal(gpt2i_source_read(source, 1, bytes, 3, &error), GPT2_ERR_FILE);
-    assert_string_equal(line, "a: ends at byte 3, 1 early");
+    assert_string_equal(line, "a: ends at byte 3, 1 bytes too early");
     gpt2i_source_close(source);
 
     assert_int_equal(gpt2i_text_read(&text, &files, "b", 100, &error), GPT2_OK);
@@ -230,7 +230,7 @@ static void test_list(void **state)
     reader.fails_at = 0;
     reader.n_bytes = 7;
     assert_int_equal(gpt2i_text_read(&text, &files, "b", 100, &error), GPT2_ERR_FILE);
-    assert_string_equal(line, "b: ends at byte 7, 1 early");
+    assert_string_equal(line, "b: ends at byte 7, 1 bytes too early");
     reader.claims_too_much = true;
     assert_int_equal(gpt2i_text_read(&text, &files, "b", 100, &error), GPT2_ERR_FILE);
     assert_string_equal(line, "b: cannot be read at byte 0");
@@ -247,8 +247,10 @@ static void test_lines(void **state)
         {"a\xc2\x80\xc2\x9f\xc2\xa0z", "a??\xc2\xa0z"}, /* C1 controls, and a space that is none */
         {"a\xe2\x80\xa8z\xe2\x80\xa9", "a?z?"},         /* separators of lines and paragraphs */
         {"\xe2\x80\xa7\xe2\x80\xaa", "\xe2\x80\xa7\xe2\x80\xaa"},
-        {"\xc2", "\xc2"},
-        {"\xe2\x80", "\xe2\x80"},
+        {"a\xc2", "a?"}, /* no UTF-8: a byte that is C1 for some readers must not pass */
+        {"\xe2\x80", "??"},
+        {"\x9b[31m", "?[31m"},
+        {"\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80z", "?????????z"},
     };
     static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z"; /* 1, 2, 3, 4, 1 bytes */
     static const size_t wholes[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};

@@ -2,6 +2,7 @@
  * api.c: what the exported functions of all parts share.
  */
 #include "api.h"
+#include "../base/source.h"
 
 int32_t gpt2i_check_range(const char *name, int64_t value, int64_t min, int64_t max,
                           struct gpt2i_error *error)
@@ -21,8 +22,8 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
 
 static bool is_known(const char *name)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "vocab.json",
-                                        "merges.txt"};
+    static const char *const names[] = {GPT2I_CONFIG_NAME, GPT2I_WEIGHTS_NAME, GPT2I_VOCAB_NAME,
+                                        GPT2I_MERGES_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -41,8 +42,9 @@ int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources, si
                               function, i);
         if (!is_known(source->name))
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                              "%s: source %zu is \"%.40s\", wanted config.json, "
-                              "model.safetensors, vocab.json or merges.txt",
+                              "%s: source %zu is \"%.40s\", wanted " GPT2I_CONFIG_NAME
+                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_VOCAB_NAME
+                              " or " GPT2I_MERGES_NAME,
                               function, i, source->name);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(sources[j].name, source->name) == 0)

@@ -53,13 +53,13 @@ static size_t encoder_bytes(const gpt2_encoder_params *known)
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
 
     (void)gpt2i_encoder_layout(&measure, NULL, known->max_piece_bytes);
-    return gpt2i_arena_bytes_anywhere(&measure);
+    return gpt2i_arena_unaligned_bytes(&measure);
 }
 
 static gpt2_encoder *place_encoder(void *memory, const gpt2_tokenizer *tokenizer,
                                    const gpt2_encoder_params *known)
 {
-    struct gpt2i_arena place = gpt2i_arena_anywhere(memory);
+    struct gpt2i_arena place = gpt2i_arena_over_unaligned(memory);
 
     return gpt2i_encoder_layout(&place, tokenizer, known->max_piece_bytes);
 }

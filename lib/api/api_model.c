@@ -96,7 +96,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     gpt2_model_info known = {0};
 
     if (model == NULL || info == NULL || info->struct_size < model_info.first_bytes ||
-        info->struct_size > GPT2I_STRUCT_MOST_BYTES)
+        info->struct_size > GPT2I_STRUCT_MAX_BYTES)
         return GPT2_ERR_ARGUMENT;
     known.struct_size = info->struct_size;
     known.n_vocab = model->config.n_vocab;

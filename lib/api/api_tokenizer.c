@@ -78,12 +78,12 @@ void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer)
 
 int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer)
 {
-    return tokenizer == NULL ? 0 : gpt2i_tokenizer_n_vocab(tokenizer);
+    return tokenizer == NULL ? 0 : tokenizer->n_vocab;
 }
 
 int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer)
 {
-    return tokenizer == NULL ? -1 : gpt2i_tokenizer_eot(tokenizer);
+    return tokenizer == NULL ? -1 : tokenizer->eot;
 }
 
 int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id)

@@ -22,8 +22,8 @@ GPT2I_HIDDEN struct gpt2i_arena gpt2i_arena_over(void *base);
  * A block that the caller provides, of any alignment: what a measured layout needs there (0 after an
  * overflow), and the arena over it.
  */
-GPT2I_HIDDEN size_t gpt2i_arena_bytes_anywhere(const struct gpt2i_arena *measured);
-GPT2I_HIDDEN struct gpt2i_arena gpt2i_arena_anywhere(void *memory);
+GPT2I_HIDDEN size_t gpt2i_arena_unaligned_bytes(const struct gpt2i_arena *measured);
+GPT2I_HIDDEN struct gpt2i_arena gpt2i_arena_over_unaligned(void *memory);
 
 /*
  * Takes 'count' elements of 'element_bytes', aligned to GPT2I_ALIGN.

@@ -80,7 +80,7 @@ const char *gpt2i_os_open(struct gpt2i_os_file *file, const char *path)
     struct _stat64 info;
     int fd;
 
-    if (gpt2i_os_kind_of(path) == GPT2I_OS_OTHER)
+    if (_stat64(path, &info) == 0 && (info.st_mode & _S_IFMT) != _S_IFREG)
         return "is not a regular file";
     fd = _open(path, _O_RDONLY | _O_BINARY | _O_NOINHERIT);
     if (fd < 0)
@@ -185,8 +185,11 @@ enum gpt2i_os_kind gpt2i_os_kind_of(const char *path)
 {
     struct stat info;
 
-    if (stat(path, &info) != 0)
-        return errno == ENOENT || errno == ENOTDIR ? GPT2I_OS_NOTHING : GPT2I_OS_OTHER;
+    if (stat(path, &info) != 0) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            return GPT2I_OS_OTHER;
+        return lstat(path, &info) == 0 ? GPT2I_OS_OTHER : GPT2I_OS_NOTHING; /* a link to nothing */
+    }
     return S_ISREG(info.st_mode) ? GPT2I_OS_REGULAR : GPT2I_OS_OTHER;
 }
 

@@ -37,7 +37,7 @@ GPT2I_HIDDEN void gpt2i_os_close(const struct gpt2i_os_file *file);
 enum gpt2i_os_kind {
     GPT2I_OS_NOTHING,
     GPT2I_OS_REGULAR,
-    GPT2I_OS_OTHER /* a directory, a device; or what is there may not be seen */
+    GPT2I_OS_OTHER /* a directory, a device, a link to nothing; or it may not be seen */
 };
 GPT2I_HIDDEN enum gpt2i_os_kind gpt2i_os_kind_of(const char *path);
 

@@ -9,7 +9,7 @@ int32_t gpt2i_params_init(void *to_caller, size_t caller_bytes,
     uint32_t struct_size = (uint32_t)caller_bytes;
 
     if (to_caller == NULL || caller_bytes < kind->first_bytes ||
-        caller_bytes > GPT2I_STRUCT_MOST_BYTES)
+        caller_bytes > GPT2I_STRUCT_MAX_BYTES)
         return GPT2_ERR_ARGUMENT;
     memset(to_caller, 0, caller_bytes);
     memcpy(to_caller, kind->defaults, gpt2i_min(caller_bytes, kind->known_bytes));
@@ -27,10 +27,10 @@ int32_t gpt2i_params_take(void *known, const void *from_caller,
     if (from_caller == NULL)
         return GPT2_OK;
     memcpy(&struct_size, bytes, sizeof struct_size);
-    if (struct_size < kind->first_bytes || struct_size > GPT2I_STRUCT_MOST_BYTES)
+    if (struct_size < kind->first_bytes || struct_size > GPT2I_STRUCT_MAX_BYTES)
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                           "%s.struct_size is %u, wanted %zu to %d: use %s_init()", kind->name,
-                          (unsigned)struct_size, kind->first_bytes, GPT2I_STRUCT_MOST_BYTES,
+                          (unsigned)struct_size, kind->first_bytes, GPT2I_STRUCT_MAX_BYTES,
                           kind->name);
     if (kind->errbuf_offset != GPT2I_NO_ERRBUF) {
         memcpy(&error->text, bytes + kind->errbuf_offset, sizeof error->text);

@@ -9,7 +9,7 @@
 #define GPT2I_NO_ERRBUF SIZE_MAX
 
 /* No struct will ever be as large: a larger struct_size was never set. */
-#define GPT2I_STRUCT_MOST_BYTES 4096
+#define GPT2I_STRUCT_MAX_BYTES 4096
 
 /* Size of a struct whose last member is 'last': what a release that ends there has. */
 #define GPT2I_SIZE_TO(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))

@@ -129,8 +129,9 @@ int32_t gpt2i_source_read(const struct gpt2i_source *source, uint64_t offset, vo
             return gpt2i_fail(error, GPT2_ERR_FILE, "%s: cannot be read at byte %" PRIu64,
                               source->path, offset);
         if (n_read == 0)
-            return gpt2i_fail(error, GPT2_ERR_FILE, "%s: ends at byte %" PRIu64 ", %zu early",
-                              source->path, offset, n_bytes);
+            return gpt2i_fail(error, GPT2_ERR_FILE,
+                              "%s: ends at byte %" PRIu64 ", %zu bytes too early", source->path,
+                              offset, n_bytes);
         to += n_read;
         offset += (uint64_t)n_read;
         n_bytes -= (size_t)n_read;

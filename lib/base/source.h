@@ -10,6 +10,12 @@
 #include "os.h"
 #include "status.h"
 
+/* The names of all sources that are read. */
+#define GPT2I_CONFIG_NAME  "config.json"
+#define GPT2I_WEIGHTS_NAME "model.safetensors"
+#define GPT2I_VOCAB_NAME   "vocab.json"
+#define GPT2I_MERGES_NAME  "merges.txt"
+
 /* A directory, or a list. */
 struct gpt2i_files {
     const char *directory; /* NULL: the list */

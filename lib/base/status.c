@@ -44,53 +44,65 @@ const char *gpt2_strerror(int32_t status)
     }
 }
 
-/* Bytes of the UTF-8 character that begins with 'lead', as far as the lead tells. */
-static size_t utf8_length(unsigned char lead)
+/* Bytes of the well-formed UTF-8 character at c[0] (Unicode, table 3-7); 0 if there is none. */
+static size_t character_length(const unsigned char *c)
 {
-    return lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
+    unsigned char min = c[0] == 0xe0 ? 0xa0 : c[0] == 0xf0 ? 0x90 : 0x80; /* of the second byte */
+    unsigned char max = c[0] == 0xed ? 0x9f : c[0] == 0xf4 ? 0x8f : 0xbf;
+    size_t length = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
 
-/*
- * Bytes of the character at c[0] that must not be in a line, 0 if it may: controls (C0, DEL, and C1 with
- * U+0085) and the separators of lines and paragraphs, U+2028 and U+2029.
- */
-static size_t control_length(const unsigned char *c)
-{
-    if (c[0] < 0x20 || c[0] == 0x7f)
+    if (c[0] < 0x80)
         return 1;
-    if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-        return 2;
-    return c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9) ? 3 : 0;
+    if (c[0] < 0xc2 || c[0] > 0xf4 || c[1] < min || c[1] > max)
+        return 0;
+    for (size_t i = 2; i < length; i++) { /* a NUL ends the text and the loop */
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return length;
 }
 
-/* Makes a text one line for every reader. */
+/* Controls (C0, DEL, C1 with U+0085) and the separators of lines and paragraphs, U+2028 and U+2029. */
+static bool is_control(const unsigned char *c)
+{
+    return c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0) ||
+           (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9));
+}
+
+/* Makes a text one line of UTF-8 for every reader. */
 static void make_line(char *text)
 {
     unsigned char *from = (unsigned char *)text;
     unsigned char *to = from;
 
     while (*from != '\0') {
-        size_t n = control_length(from);
+        size_t length = character_length(from);
 
-        if (n > 0) {
+        if (length == 0 || is_control(from)) {
             *to++ = '?';
-            from += n;
-        } else {
-            *to++ = *from++;
+            from += gpt2i_max(length, 1);
+            continue;
         }
+        memmove(to, from, length);
+        to += length;
+        from += length;
     }
     *to = '\0';
 }
 
-/* Removes the character at the end of a text that was cut, if the cut went through it. */
+/* Removes what is left of the last character of a text that was cut inside it. */
 static void remove_half_character(char *text, size_t length)
 {
-    size_t n = 1; /* from the end to the last lead */
+    for (size_t n = 1; n < 4 && n <= length; n++) { /* bytes from the last lead to the end */
+        unsigned char lead = (unsigned char)text[length - n];
+        size_t whole = lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 
-    while (n < 4 && n < length && ((unsigned char)text[length - n] & 0xc0) == 0x80)
-        n++;
-    if (n <= length && utf8_length((unsigned char)text[length - n]) > n)
-        text[length - n] = '\0';
+        if ((lead & 0xc0) == 0x80)
+            continue;
+        if (whole > n)
+            text[length - n] = '\0';
+        return;
+    }
 }
 
 int32_t gpt2i_fail(struct gpt2i_error *error, int32_t status, const char *format, ...)

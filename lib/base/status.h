@@ -18,8 +18,8 @@ struct gpt2i_error {
 };
 
 /*
- * Writes one line and returns 'status'.  Characters that would begin a new line or move the cursor are
- * shown as '?'.  A line that is too long for the capacity ends before the character that does not fit.
+ * Writes one line of UTF-8 and returns 'status'.  Characters that would begin a new line or move the
+ * cursor, and bytes that are no UTF-8, are shown as '?'.  A line that is too long for the capacity ends before the character that does not fit.
  * 'format' is printf's; use %s, %d, %u, %zu and PRI macros only: no floats, whose form and memory
  * depend on the host's locale.
  */

@@ -37,7 +37,7 @@ struct gpt2i_pool {
     _Atomic(void *) argument;
     _Atomic uint32_t n_tasks;
     _Atomic uint32_t n_asleep; /* workers that wait to be called; changed under the mutex */
-    uint32_t n_called;         /* of those that waited, who have not noticed; under the mutex */
+    uint32_t n_called;         /* workers woken, not yet running; changed under the mutex */
     _Atomic bool caller_asleep;
     _Atomic bool stop;
     pthread_mutex_t mutex;
@@ -131,7 +131,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* Sees to it that at least n_wanted workers are awake.  What they are to see must be stored. */
+/* Wakes workers until n_wanted are awake.  Store the job first. */
 static void call_workers(struct gpt2i_pool *pool, uint32_t n_wanted)
 {
     uint32_t n_awake = pool->n_started - atomic_load(&pool->n_asleep);
@@ -163,7 +163,7 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
     uint32_t n_workers = (uint32_t)n_threads - 1;
     sigset_t all;
     sigset_t before;
-    bool masked; /* else 'before' is not set, and not to be put back */
+    bool masked; /* 'before' is set and must be restored */
     uint32_t n_refused;
 
     memset(pool, 0, sizeof *pool);

@@ -112,7 +112,7 @@ static int32_t scan_number(struct gpt2i_json *json, struct gpt2i_json_event *eve
     if (peek(json) == '-')
         json->at++;
     if (peek(json) == '0')
-        json->at++; /* a digit behind it is then what nothing expects */
+        json->at++; /* a digit after it is an error of the next event */
     else if (!scan_digits(json))
         return gpt2i_json_fail(json, "wanted a digit", error);
     if (peek(json) == '.') {

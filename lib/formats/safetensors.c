@@ -99,7 +99,7 @@ static int32_t read_dtype(struct header_reader *reader)
                       reader->json.path, reader->name, gpt2i_json_show(&event, shown));
 }
 
-/* An array of up to 'capacity' integers; what more there is gets counted, not stored. */
+/* An array of up to 'capacity' integers; further integers are counted, not stored. */
 static int32_t read_integers(struct header_reader *reader, const char *key, uint64_t *values,
                              size_t capacity, size_t *n_values)
 {
@@ -167,7 +167,7 @@ static int32_t read_offsets(struct header_reader *reader)
 static int32_t note_field(const struct header_reader *reader, const char *key, bool *seen)
 {
     if (*seen)
-        return gpt2i_fail(reader->error, GPT2_ERR_FORMAT, "%s: tensor %s: %s is there twice",
+        return gpt2i_fail(reader->error, GPT2_ERR_FORMAT, "%s: tensor %s: %s appears twice",
                           reader->json.path, reader->name, key);
     *seen = true;
     return GPT2_OK;

@@ -123,7 +123,7 @@ int32_t gpt2i_tensors_check_ranges(struct gpt2i_tensors *tensors, uint64_t data_
                 "%s: tensor %s begins at byte %" PRIu64 ", wanted %" PRIu64 ", where %s%s: %s",
                 path, tensor->name, tensor->offset, end,
                 i == 0 ? "the data begin" : "the one before ends: ", i == 0 ? "" : tensor[-1].name,
-                tensor->offset < end ? "they overlap" : "a hole");
+                tensor->offset < end ? "they overlap" : "the bytes between belong to no tensor");
         if (tensor->offset > file_bytes || tensor->n_bytes > file_bytes - tensor->offset)
             return gpt2i_fail(error, GPT2_ERR_FORMAT,
                               "%s: tensor %s has %" PRIu64 " bytes from byte %" PRIu64
@@ -144,7 +144,7 @@ int32_t gpt2i_tensors_sort(struct gpt2i_tensors *tensors, struct gpt2i_error *er
     sort_tensors(tensors->items, tensors->n_tensors, name_before);
     for (size_t i = 1; i < tensors->n_tensors; i++) {
         if (strcmp(tensors->items[i - 1].name, tensors->items[i].name) == 0)
-            return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is there twice",
+            return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s appears twice",
                               tensors->source->path, tensors->items[i].name);
     }
     return GPT2_OK;

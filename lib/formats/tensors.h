@@ -9,7 +9,7 @@
 
 #include "../base/source.h"
 
-#define GPT2I_TENSOR_DIMS       4   /* most dimensions of a tensor */
+#define GPT2I_TENSOR_DIMS       4   /* max dimensions of a tensor */
 #define GPT2I_TENSOR_NAME_BYTES 256 /* longest name, NUL included */
 
 struct gpt2i_tensor {

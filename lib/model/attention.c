@@ -17,7 +17,6 @@ struct attention_job {
     int32_t layer;
     float scale;
     const struct gpt2i_span *spans;
-    size_t n_spans;
 };
 
 /* One task's part: some queries of a span, for one head. */
@@ -191,7 +190,7 @@ static void attend_task(void *argument, size_t task, size_t worker)
 int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const float *qkv,
                      int32_t layer, float scale, const struct gpt2i_span *spans, size_t n_spans)
 {
-    struct attention_job job = {attention, ctx, qkv, layer, scale, spans, n_spans};
+    struct attention_job job = {attention, ctx, qkv, layer, scale, spans};
     struct gpt2i_pool *pool = attention->compute->pool;
     size_t n_tasks = 0;
     int32_t status = GPT2_OK;

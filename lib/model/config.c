@@ -99,7 +99,7 @@ static int32_t read_size(struct config_reader *reader, const struct size_name *n
     if (event.type == GPT2I_JSON_NULL && strcmp(name->key, "n_ctx") == 0)
         return GPT2_OK; /* Hugging Face no longer looks at it */
     if (gpt2i_json_u64(&reader->json, &event, INT64_MAX, &value, NULL) != GPT2_OK)
-        return config_wanted(reader, GPT2_ERR_FORMAT, name->key, &event, "a positive integer");
+        return config_wanted(reader, GPT2_ERR_FORMAT, name->key, &event, "an integer");
     before = reader->found_as[name->size];
     if (before == NULL || name->rank >= before->rank) {
         reader->found_as[name->size] = name;
@@ -310,7 +310,7 @@ int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files 
     struct config_reader reader = {.error = error, .eos_token_id = -1, .config = config};
     struct gpt2i_json_event event;
     struct gpt2i_text file;
-    int32_t status = gpt2i_text_read(&file, files, "config.json", CONFIG_MAX_BYTES, error);
+    int32_t status = gpt2i_text_read(&file, files, GPT2I_CONFIG_NAME, CONFIG_MAX_BYTES, error);
 
     memset(config, 0, sizeof *config);
     if (status != GPT2_OK)

@@ -5,8 +5,8 @@
  *
  *     [n_layer][n_head][ K: n_pages x head_dim x 64 | V: n_pages x 64 x head_dim ]
  *
- * A head's pages follow each other, since that is how one query reads them: memory gives such long
- * stretches 1.5 times as fast as pages far apart (docs/performance.md).
+ * A head's pages follow each other, since one query reads them in this order: memory reads such long
+ * runs 1.5 times as fast as pages that lie far apart (docs/performance.md).
  *
  * K is transposed inside its page, so that the scores of a query against 64 positions are 64
  * outputs side by side; V is not, so that a head's output is head_dim outputs side by side.  Both

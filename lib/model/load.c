@@ -12,7 +12,7 @@ static int32_t eot_token(const gpt2_model *model)
     int32_t eot = model->config.eos_token_id;
 
     if (eot < 0 && model->tokenizer != NULL)
-        eot = gpt2i_tokenizer_eot(model->tokenizer);
+        eot = model->tokenizer->eot;
     return eot < model->config.n_vocab ? eot : -1;
 }
 
@@ -31,7 +31,7 @@ static const char *const other_weights[] = {
 static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i_error *error)
 {
     bool exists;
-    int32_t status = gpt2i_source_exists(files, "model.safetensors", &exists, error);
+    int32_t status = gpt2i_source_exists(files, GPT2I_WEIGHTS_NAME, &exists, error);
 
     if (status != GPT2_OK || exists)
         return status;
@@ -41,7 +41,8 @@ static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i
             return status;
         if (exists)
             return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                              "%s: model.safetensors is missing; %s is there, which libgpt2 %s "
+                              "%s: " GPT2I_WEIGHTS_NAME
+                              " is missing; %s is there, which libgpt2 %s "
                               "cannot read",
                               files->directory, other_weights[i], GPT2I_VERSION);
     }
@@ -54,41 +55,58 @@ static int32_t check_directory(const struct gpt2i_files *files, struct gpt2i_err
     if (files->directory == NULL || gpt2i_os_kind_of(files->directory) != GPT2I_OS_REGULAR)
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_FILE,
-                      "%s: is a file, wanted the directory of config.json and model.safetensors",
+                      "%s: is a file, wanted the directory of " GPT2I_CONFIG_NAME
+                      " and " GPT2I_WEIGHTS_NAME,
                       files->directory);
 }
 
-int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
+static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_files *files,
+                              struct gpt2i_error *error)
+{
+    bool present;
+    int32_t status = gpt2i_tokenizer_present(files, &present, error);
+
+    *tokenizer = NULL;
+    return status == GPT2_OK && present ? gpt2i_tokenizer_read(files, tokenizer, error) : status;
+}
+
+static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
+                            const struct gpt2i_config *config, const gpt2_model_params *params,
+                            struct gpt2i_error *error)
+{
+    struct gpt2i_tensors tensors;
+    int32_t status = gpt2i_safetensors_open(&tensors, files, GPT2I_WEIGHTS_NAME, error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_weights_load(model, config, &tensors, params, error);
+    gpt2i_tensors_close(&tensors);
+    return status;
+}
+
+/* The weights come last: they take longest. */
+int32_t gpt2i_model_read(gpt2_model **model, const struct gpt2i_files *files,
                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_config config;
-    struct gpt2i_tensors tensors;
-    gpt2_model *model = NULL;
-    bool has_tokenizer;
+    gpt2_tokenizer *tokenizer = NULL;
     int32_t status = check_directory(files, error);
 
-    *out = NULL;
+    *model = NULL;
     if (status == GPT2_OK)
         status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
         status = check_weights_exist(files, error);
     if (status == GPT2_OK)
-        status = gpt2i_safetensors_open(&tensors, files, "model.safetensors", error);
-    if (status != GPT2_OK)
-        return status;
-    status = gpt2i_weights_load(&model, &config, &tensors, params, error);
-    gpt2i_tensors_close(&tensors);
+        status = read_tokenizer(&tokenizer, files, error);
     if (status == GPT2_OK)
-        status = gpt2i_tokenizer_present(files, &has_tokenizer, error);
-    if (status == GPT2_OK && has_tokenizer)
-        status = gpt2i_tokenizer_read(files, &model->tokenizer, error);
+        status = read_weights(model, files, &config, params, error);
     if (status != GPT2_OK) {
-        gpt2i_model_free(model);
+        gpt2i_tokenizer_free(tokenizer);
         return status;
     }
-    if (model->tokenizer != NULL)
-        gpt2i_tokenizer_extend(model->tokenizer, config.n_vocab);
-    model->eot_token = eot_token(model);
-    *out = model;
+    if (tokenizer != NULL)
+        gpt2i_tokenizer_extend(tokenizer, config.n_vocab);
+    (*model)->tokenizer = tokenizer;
+    (*model)->eot_token = eot_token(*model);
     return GPT2_OK;
 }

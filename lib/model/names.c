@@ -85,7 +85,7 @@ static void list_weights(struct gpt2i_weight_list *list, gpt2_model *model)
 
 /* ----------------------------------------------------------------------------------- finding -- */
 
-/* What stands before the names in the file; lm_head is never behind it. */
+/* The prefix of names in the file; lm_head has none. */
 static const char *find_prefix(const struct gpt2i_tensors *tensors)
 {
     return gpt2i_tensors_find(tensors, "transformer.wte.weight") != NULL ||
@@ -140,7 +140,8 @@ static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *nam
                             struct gpt2i_error *error)
 {
     if (tensors->n_tensors == 0)
-        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is missing, the file has none",
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: tensor %s is missing: the file has no tensors",
                           tensors->source->path, name);
     return gpt2i_fail(error, GPT2_ERR_FORMAT,
                       "%s: tensor %s is missing; the first of the %zu tensors is %s",

@@ -121,12 +121,11 @@ static int32_t read_floats(struct reading *reading, const struct gpt2i_tensor *t
     return GPT2_OK;
 }
 
-/* Fails unless rows of weight->copy, read behind 'rows', have the same bits as these. */
+/* Fails unless the rows of weight->copy, read behind 'rows', have the same bits. */
 static int32_t check_copy(struct reading *reading, const struct gpt2i_weight *weight,
-                          size_t first_row, size_t n_rows, const float *rows,
-                          struct gpt2i_error *error)
+                          size_t first_row, size_t n_rows, float *rows, struct gpt2i_error *error)
 {
-    float *copy = (float *)rows + reading->staging_bytes / sizeof(float);
+    float *copy = rows + reading->staging_bytes / sizeof(float);
     size_t row_bytes = weight->n_columns * sizeof(float);
     int32_t status =
         read_floats(reading, weight->copy, first_row, n_rows, weight->n_columns, copy, error);

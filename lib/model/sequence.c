@@ -27,7 +27,7 @@ int32_t gpt2i_sequence_find_row(const struct gpt2i_sequence *sequence, int32_t r
 
     if (sequence->n_rows_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
-                          "no logits are kept: no forward that asked for them has completed");
+                          "no logits are kept: the last forward asked for none, or it failed");
     if (row == GPT2_LAST_ROW)
         row = sequence->n_rows - 1;
     if (row < first_kept || row >= sequence->n_rows)

@@ -5,8 +5,8 @@
 #include "../kernels/cpu.h"
 #include "../kernels/dispatch.h"
 
-/* A session's sizes and settings: no pointer into its block is set. */
-static gpt2_session sizes_of(const gpt2_model *model, const gpt2_session_params *params)
+/* A session's settings and sizes: no pointer into its block is set. */
+static gpt2_session settings_of(const gpt2_model *model, const gpt2_session_params *params)
 {
     const struct gpt2i_config *config = &model->config;
     bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
@@ -86,34 +86,23 @@ static int32_t fail_memory(const gpt2_session *sizes, struct gpt2i_error *error)
                       sizes->n_ctx, sizes->n_batch, sizes->n_logit_rows);
 }
 
-int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,
-                           size_t *n_bytes, struct gpt2i_error *error)
+/* 0 if they are more than an address space holds. */
+static size_t session_bytes(const gpt2_session *sizes, int32_t n_threads)
 {
-    gpt2_session sizes = sizes_of(model, params);
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
 
-    (void)layout(&measure, &sizes, params->n_threads);
-    *n_bytes = gpt2i_arena_bytes_anywhere(&measure);
-    return *n_bytes == 0 ? fail_memory(&sizes, error) : GPT2_OK;
+    (void)layout(&measure, sizes, n_threads);
+    return gpt2i_arena_unaligned_bytes(&measure);
 }
 
-int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
-                           const gpt2_session_params *params, void *memory, size_t memory_bytes,
-                           struct gpt2i_error *error)
+/* Places a session in 'memory', which is large enough, and starts its threads. */
+static int32_t begin(gpt2_session **session, const gpt2_session *sizes,
+                     const gpt2_session_params *params, void *memory, struct gpt2i_error *error)
 {
-    gpt2_session sizes = sizes_of(model, params);
-    struct gpt2i_arena place = gpt2i_arena_anywhere(memory);
-    gpt2_session *begun;
-    size_t wanted_bytes;
-    int32_t status = gpt2i_session_size(model, params, &wanted_bytes, error);
+    struct gpt2i_arena place = gpt2i_arena_over_unaligned(memory);
+    gpt2_session *begun = layout(&place, sizes, params->n_threads);
+    int32_t status = GPT2_OK;
 
-    if (status != GPT2_OK)
-        return status;
-    if (memory_bytes < wanted_bytes)
-        return gpt2i_fail(error, GPT2_ERR_BUFFER,
-                          "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
-                          wanted_bytes);
-    begun = layout(&place, &sizes, params->n_threads);
     if (params->parallel_for != NULL) {
         struct gpt2i_host host = {params->parallel_for, params->parallel_for_user,
                                   &begun->host_state};
@@ -127,20 +116,42 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
     return status;
 }
 
+int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,
+                           size_t *n_bytes, struct gpt2i_error *error)
+{
+    gpt2_session sizes = settings_of(model, params);
+
+    *n_bytes = session_bytes(&sizes, params->n_threads);
+    return *n_bytes == 0 ? fail_memory(&sizes, error) : GPT2_OK;
+}
+
+int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
+                           const gpt2_session_params *params, void *memory, size_t memory_bytes,
+                           struct gpt2i_error *error)
+{
+    gpt2_session sizes = settings_of(model, params);
+    size_t wanted_bytes = session_bytes(&sizes, params->n_threads);
+
+    if (wanted_bytes == 0)
+        return fail_memory(&sizes, error);
+    if (memory_bytes < wanted_bytes)
+        return gpt2i_fail(error, GPT2_ERR_BUFFER,
+                          "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
+                          wanted_bytes);
+    return begin(session, &sizes, params, memory, error);
+}
+
 int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
                           const gpt2_session_params *params, struct gpt2i_error *error)
 {
-    gpt2_session sizes = sizes_of(model, params);
-    size_t n_bytes;
-    void *block;
-    int32_t status = gpt2i_session_size(model, params, &n_bytes, error);
+    gpt2_session sizes = settings_of(model, params);
+    size_t n_bytes = session_bytes(&sizes, params->n_threads);
+    void *block = gpt2i_block_new(n_bytes);
+    int32_t status;
 
-    if (status != GPT2_OK)
-        return status;
-    block = gpt2i_block_new(n_bytes);
     if (block == NULL)
         return fail_memory(&sizes, error);
-    status = gpt2i_session_init(session, model, params, block, n_bytes, error);
+    status = begin(session, &sizes, params, block, error);
     if (status == GPT2_OK)
         (*session)->block_bytes = n_bytes;
     else

@@ -9,8 +9,6 @@
 #include "dictionary.h"
 #include "unicode.h"
 
-#define VOCAB_NAME     "vocab.json"
-#define MERGES_NAME    "merges.txt"
 #define OTHER_NAME     "tokenizer.json"
 #define MAX_FILE_BYTES ((uint64_t)64 << 20) /* of each of them; GPT-2's have 1 and 0.5 MB */
 #define MAX_MERGES     (((size_t)1 << GPT2I_RANK_BITS) - 2)
@@ -281,10 +279,11 @@ static int32_t read_both(const struct gpt2i_text *vocab, const struct gpt2i_text
 int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
                                 struct gpt2i_error *error)
 {
-    int32_t status = gpt2i_source_exists(files, VOCAB_NAME, present, error);
+    int32_t status = gpt2i_source_exists(files, GPT2I_VOCAB_NAME, present, error);
 
-    return status == GPT2_OK && *present ? gpt2i_source_exists(files, MERGES_NAME, present, error)
-                                         : status;
+    return status == GPT2_OK && *present
+               ? gpt2i_source_exists(files, GPT2I_MERGES_NAME, present, error)
+               : status;
 }
 
 /* Fails where there is something else in the place of the two files, and names it. */
@@ -299,7 +298,7 @@ static int32_t check_present(const struct gpt2i_files *files, struct gpt2i_error
     if (status != GPT2_OK || !exists)
         return status;
     return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                      "%s: " VOCAB_NAME " or " MERGES_NAME " is missing; " OTHER_NAME
+                      "%s: " GPT2I_VOCAB_NAME " or " GPT2I_MERGES_NAME " is missing; " OTHER_NAME
                       " is there, which libgpt2 %s cannot read",
                       files->directory, GPT2I_VERSION);
 }
@@ -314,10 +313,10 @@ int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **t
     status = check_present(files, error);
     if (status != GPT2_OK)
         return status;
-    status = gpt2i_text_read(&vocab, files, VOCAB_NAME, MAX_FILE_BYTES, error);
+    status = gpt2i_text_read(&vocab, files, GPT2I_VOCAB_NAME, MAX_FILE_BYTES, error);
     if (status != GPT2_OK)
         return status;
-    status = gpt2i_text_read(&merges, files, MERGES_NAME, MAX_FILE_BYTES, error);
+    status = gpt2i_text_read(&merges, files, GPT2I_MERGES_NAME, MAX_FILE_BYTES, error);
     if (status == GPT2_OK)
         status = read_both(&vocab, &merges, tokenizer, error);
     gpt2i_text_free(&merges);

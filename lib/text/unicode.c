@@ -82,7 +82,7 @@ size_t gpt2i_utf8_unfinished(const unsigned char *bytes, size_t n_bytes)
     wanted = whole[0] < 0xe0 ? 2 : whole[0] < 0xf0 ? 3 : 4;
     if (n >= wanted)
         return 0;
-    /* behind a second byte that may stand there, any continuation may: 0x80 */
+    /* after a valid second byte any continuation byte is valid: 0x80 stands for it */
     return n == 1 || gpt2i_utf8_read(whole, sizeof whole, &code_point) == wanted ? n : 0;
 }
 

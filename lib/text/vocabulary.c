@@ -76,16 +76,6 @@ void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer)
         gpt2i_block_free(tokenizer, tokenizer->block_bytes);
 }
 
-int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer)
-{
-    return tokenizer->n_vocab;
-}
-
-int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer)
-{
-    return tokenizer->eot;
-}
-
 void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids)
 {
     if (n_ids > tokenizer->n_ids)

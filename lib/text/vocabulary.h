@@ -162,9 +162,6 @@ GPT2I_HIDDEN gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
 
 GPT2I_HIDDEN void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer);
 
-GPT2I_HIDDEN int32_t gpt2i_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
-GPT2I_HIDDEN int32_t gpt2i_tokenizer_eot(const gpt2_tokenizer *tokenizer);
-
 /* Makes the ids in [n_vocab, n_ids) tokens without bytes. */
 GPT2I_HIDDEN void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids);
 
