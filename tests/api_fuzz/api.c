@@ -260,8 +260,8 @@ static void check_map(void)
 }
 
 static const struct fuzz_action *const parts[] = {
-    fuzz_plain_actions,   fuzz_model_actions,   fuzz_tokenizer_actions, fuzz_encoder_actions,
-    fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions};
+    fuzz_plain_actions,   fuzz_model_actions,   fuzz_source_actions,  fuzz_tokenizer_actions,
+    fuzz_encoder_actions, fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions};
 
 static size_t all_weights(void)
 {
@@ -333,6 +333,7 @@ int main(int argc, char **argv)
                         &former_actions[fatal[i]]);
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
     fuzz_models_open();
+    fuzz_sources_open();
     fuzz_tokenizers_open();
     while (n_calls < wanted_calls) {
         uint64_t before = n_calls;
@@ -347,6 +348,7 @@ int main(int argc, char **argv)
     fuzz_encoders_close();
     fuzz_tokenizers_close();
     fuzz_models_check();
+    fuzz_sources_close();
     fuzz_models_close();
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     n_failed = report(wanted_calls, (double)(end.tv_sec - begin.tv_sec) +

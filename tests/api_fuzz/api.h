@@ -26,51 +26,54 @@
 #define FUZZ_DIRECTORY TESTS_TMP "/api-fuzz"
 
 /* Every public function, and the errors that the header gives it. */
-#define FUZZ_FUNCTIONS(X)                                                \
-    X(gpt2_clock_ns, "")                                                 \
-    X(gpt2_cpu_features, "")                                             \
-    X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                              \
-    X(gpt2_decode_part, "BUFFER TOKEN ARGUMENT")                         \
-    X(gpt2_encode, "BUFFER PIECE TOKEN ARGUMENT")                        \
-    X(gpt2_encoder_create, "MEMORY ARGUMENT UNSUPPORTED")                \
-    X(gpt2_encoder_error, "")                                            \
-    X(gpt2_encoder_free, "")                                             \
-    X(gpt2_encoder_init, "BUFFER MEMORY ARGUMENT UNSUPPORTED")           \
-    X(gpt2_encoder_params_init, "ARGUMENT")                              \
-    X(gpt2_encoder_reset, "ARGUMENT")                                    \
-    X(gpt2_encoder_size, "MEMORY ARGUMENT UNSUPPORTED")                  \
-    X(gpt2_forward, "TOKEN CONTEXT ARGUMENT CANCELLED DEADLINE")         \
-    X(gpt2_model_free, "")                                               \
-    X(gpt2_model_get_info, "ARGUMENT")                                   \
-    X(gpt2_model_load, "FILE FORMAT UNSUPPORTED MEMORY THREAD ARGUMENT") \
-    X(gpt2_model_params_init, "ARGUMENT")                                \
-    X(gpt2_model_tokenizer, "")                                          \
-    X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                 \
-    X(gpt2_sample_params_init, "ARGUMENT")                               \
-    X(gpt2_session_after_fork, "ARGUMENT")                               \
-    X(gpt2_session_cancel, "")                                           \
-    X(gpt2_session_create, "MEMORY THREAD ARGUMENT UNSUPPORTED")         \
-    X(gpt2_session_error, "")                                            \
-    X(gpt2_session_free, "")                                             \
-    X(gpt2_session_init, "BUFFER MEMORY THREAD ARGUMENT UNSUPPORTED")    \
-    X(gpt2_session_kernels, "")                                          \
-    X(gpt2_session_logits, "ROW ARGUMENT")                               \
-    X(gpt2_session_n_ctx, "")                                            \
-    X(gpt2_session_params_init, "ARGUMENT")                              \
-    X(gpt2_session_position, "")                                         \
-    X(gpt2_session_reset, "ARGUMENT")                                    \
-    X(gpt2_session_set_deadline, "ARGUMENT")                             \
-    X(gpt2_session_set_tap, "ARGUMENT")                                  \
-    X(gpt2_session_size, "MEMORY ARGUMENT UNSUPPORTED")                  \
-    X(gpt2_strerror, "")                                                 \
-    X(gpt2_tap_name, "ARGUMENT BUFFER")                                  \
-    X(gpt2_tokenizer_token_bytes, "TOKEN ARGUMENT")                      \
-    X(gpt2_tokenizer_eot, "")                                            \
-    X(gpt2_tokenizer_free, "")                                           \
-    X(gpt2_tokenizer_load, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")    \
-    X(gpt2_tokenizer_is_added, "")                                       \
-    X(gpt2_tokenizer_n_vocab, "")                                        \
-    X(gpt2_tokenizer_params_init, "ARGUMENT")                            \
+#define FUZZ_FUNCTIONS(X)                                                                  \
+    X(gpt2_clock_ns, "")                                                                   \
+    X(gpt2_cpu_features, "")                                                               \
+    X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                                                \
+    X(gpt2_decode_part, "BUFFER TOKEN ARGUMENT")                                           \
+    X(gpt2_encode, "BUFFER PIECE TOKEN ARGUMENT")                                          \
+    X(gpt2_encoder_create, "MEMORY ARGUMENT UNSUPPORTED")                                  \
+    X(gpt2_encoder_error, "")                                                              \
+    X(gpt2_encoder_free, "")                                                               \
+    X(gpt2_encoder_init, "BUFFER MEMORY ARGUMENT UNSUPPORTED")                             \
+    X(gpt2_encoder_params_init, "ARGUMENT")                                                \
+    X(gpt2_encoder_reset, "ARGUMENT")                                                      \
+    X(gpt2_encoder_size, "MEMORY ARGUMENT UNSUPPORTED")                                    \
+    X(gpt2_forward, "TOKEN CONTEXT ARGUMENT CANCELLED DEADLINE")                           \
+    X(gpt2_model_free, "")                                                                 \
+    X(gpt2_model_get_info, "ARGUMENT")                                                     \
+    X(gpt2_model_info_init, "ARGUMENT")                                                    \
+    X(gpt2_model_load, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT")         \
+    X(gpt2_model_load_sources, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT") \
+    X(gpt2_model_params_init, "ARGUMENT")                                                  \
+    X(gpt2_model_tokenizer, "")                                                            \
+    X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                                   \
+    X(gpt2_sample_params_init, "ARGUMENT")                                                 \
+    X(gpt2_session_after_fork, "ARGUMENT")                                                 \
+    X(gpt2_session_cancel, "")                                                             \
+    X(gpt2_session_create, "MEMORY THREAD ARGUMENT UNSUPPORTED")                           \
+    X(gpt2_session_error, "")                                                              \
+    X(gpt2_session_free, "")                                                               \
+    X(gpt2_session_init, "BUFFER MEMORY THREAD ARGUMENT UNSUPPORTED")                      \
+    X(gpt2_session_kernels, "")                                                            \
+    X(gpt2_session_logits, "ROW ARGUMENT")                                                 \
+    X(gpt2_session_n_ctx, "")                                                              \
+    X(gpt2_session_params_init, "ARGUMENT")                                                \
+    X(gpt2_session_position, "")                                                           \
+    X(gpt2_session_reset, "ARGUMENT")                                                      \
+    X(gpt2_session_set_deadline, "ARGUMENT")                                               \
+    X(gpt2_session_set_tap, "ARGUMENT")                                                    \
+    X(gpt2_session_size, "MEMORY ARGUMENT UNSUPPORTED")                                    \
+    X(gpt2_strerror, "")                                                                   \
+    X(gpt2_tap_name, "ARGUMENT BUFFER")                                                    \
+    X(gpt2_tokenizer_token_bytes, "TOKEN ARGUMENT")                                        \
+    X(gpt2_tokenizer_eot, "")                                                              \
+    X(gpt2_tokenizer_free, "")                                                             \
+    X(gpt2_tokenizer_load, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")                      \
+    X(gpt2_tokenizer_load_sources, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")              \
+    X(gpt2_tokenizer_is_added, "")                                                         \
+    X(gpt2_tokenizer_n_vocab, "")                                                          \
+    X(gpt2_tokenizer_params_init, "ARGUMENT")                                              \
     X(gpt2_version, "")
 
 enum fuzz_function {
@@ -149,8 +152,8 @@ struct fuzz_kind {
     void (*check_defaults)(const void *params);
 };
 
-extern const struct fuzz_kind fuzz_model_params, fuzz_tokenizer_params, fuzz_encoder_params,
-    fuzz_session_params, fuzz_sample_params;
+extern const struct fuzz_kind fuzz_model_info, fuzz_model_params, fuzz_tokenizer_params,
+    fuzz_encoder_params, fuzz_session_params, fuzz_sample_params;
 
 /* Makes one for the call that has begun, and says with fuzz_may() what is wrong with it. */
 struct fuzz_params fuzz_params_make(const struct fuzz_kind *kind);
@@ -166,7 +169,7 @@ struct fuzz_action {
     unsigned weight;
 };
 
-extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[],
+extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[], fuzz_source_actions[],
     fuzz_tokenizer_actions[], fuzz_encoder_actions[], fuzz_session_actions[],
     fuzz_forward_actions[], fuzz_sample_actions[]; /* each ends with weight 0 */
 
@@ -191,6 +194,10 @@ void fuzz_models_close(void);
 /* A folder of a tokenizer with ids that its vocabulary leaves out: a 0, b 2, c 5, ab 7,
  * a space 8, two 9, <|endoftext|> 10. */
 #define FUZZ_HOLES FUZZ_DIRECTORY "/holes"
+
+/* After the models: their files in memory. */
+void fuzz_sources_open(void);
+void fuzz_sources_close(void);
 
 void fuzz_tokenizers_open(void);
 void fuzz_tokenizers_close(void);

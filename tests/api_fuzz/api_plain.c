@@ -16,9 +16,19 @@ static void model_defaults(const void *at)
 {
     const gpt2_model_params *params = at;
 
-    DEFAULT(n_threads, 0);
+    DEFAULT(n_threads, 1);
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
+    REQUIRE(params->progress == NULL && params->progress_user == NULL,
+            "found a progress callback by default");
+}
+
+static void info_defaults(const void *at)
+{
+    const unsigned char *bytes = at;
+
+    for (size_t i = sizeof(uint32_t); i < sizeof(gpt2_model_info); i++)
+        REQUIRE(bytes[i] == 0, "found byte %zu set by default", i);
 }
 
 static void tokenizer_defaults(const void *at)
@@ -73,6 +83,11 @@ static int32_t model_init(void *params, size_t size)
     return gpt2_model_params_init(params, size);
 }
 
+static int32_t info_init(void *info, size_t size)
+{
+    return gpt2_model_info_init(info, size);
+}
+
 static int32_t tokenizer_init(void *params, size_t size)
 {
     return gpt2_tokenizer_params_init(params, size);
@@ -104,7 +119,17 @@ static int32_t sample_init(void *params, size_t size)
         what##_defaults,                            \
     }
 
-KIND(model, errbuf_size, offsetof(gpt2_model_params, errbuf));
+const struct fuzz_kind fuzz_model_info = {
+    "gpt2_model_info",
+    info_init,
+    FUZZ_gpt2_model_info_init,
+    sizeof(gpt2_model_info),
+    SIZE_TO(gpt2_model_info, memory_bytes),
+    0,
+    info_defaults,
+};
+
+KIND(model, progress_user, offsetof(gpt2_model_params, errbuf));
 KIND(tokenizer, errbuf_size, offsetof(gpt2_tokenizer_params, errbuf));
 KIND(encoder, errbuf_size, offsetof(gpt2_encoder_params, errbuf));
 KIND(session, errbuf_size, offsetof(gpt2_session_params, errbuf));
@@ -187,9 +212,9 @@ void fuzz_params_check(const struct fuzz_params *params, bool ok)
 
 static void do_params_init(void)
 {
-    static const struct fuzz_kind *const kinds[] = {&fuzz_model_params, &fuzz_tokenizer_params,
-                                                    &fuzz_encoder_params, &fuzz_session_params,
-                                                    &fuzz_sample_params};
+    static const struct fuzz_kind *const kinds[] = {&fuzz_model_info,       &fuzz_model_params,
+                                                    &fuzz_tokenizer_params, &fuzz_encoder_params,
+                                                    &fuzz_session_params,   &fuzz_sample_params};
     const struct fuzz_kind *kind = PICK(kinds);
     size_t size = fuzz_chance(16) ? (size_t)fuzz_random() : random_struct_size(kind);
     unsigned char *bytes = NULL;
