@@ -76,8 +76,19 @@ static void rows_task(void *argument, size_t task, size_t worker)
         job->row(job, job->y + r * stride, job->x + r * stride);
 }
 
-static void run_rows(struct rows_job *job)
+static struct rows_job rows_job_of(const struct gpt2i_compute *compute, float *y, const float *x,
+                                   size_t n_rows, size_t n_columns)
 {
+    struct rows_job job = {
+        .compute = compute, .y = y, .x = x, .n_rows = n_rows, .n_columns = n_columns};
+
+    return job;
+}
+
+static void run_rows(struct rows_job *job,
+                     void (*row)(const struct rows_job *job, float *y, const float *x))
+{
+    job->row = row;
     gpt2i_pool_run(job->compute->pool, rows_task, job, gpt2i_ceil_div(job->n_rows, ROWS_TOGETHER));
 }
 
@@ -90,18 +101,11 @@ static void norm_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_norm_rows(const struct gpt2i_compute *compute, float *y, const float *x,
                      const struct gpt2i_norm *norm, float epsilon, size_t n_rows, size_t n_columns)
 {
-    struct rows_job job = {
-        .compute = compute,
-        .y = y,
-        .x = x,
-        .n_rows = n_rows,
-        .n_columns = n_columns,
-        .row = norm_row,
-        .norm = norm,
-        .epsilon = epsilon,
-    };
+    struct rows_job job = rows_job_of(compute, y, x, n_rows, n_columns);
 
-    run_rows(&job);
+    job.norm = norm;
+    job.epsilon = epsilon;
+    run_rows(&job, norm_row);
 }
 
 static void activation_row(const struct rows_job *job, float *y, const float *x)
@@ -113,17 +117,10 @@ static void activation_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_activation_rows(const struct gpt2i_compute *compute, float *x, int32_t activation,
                            size_t n_rows, size_t n_columns)
 {
-    struct rows_job job = {
-        .compute = compute,
-        .y = x,
-        .x = x,
-        .n_rows = n_rows,
-        .n_columns = n_columns,
-        .row = activation_row,
-        .activation = activation,
-    };
+    struct rows_job job = rows_job_of(compute, x, x, n_rows, n_columns);
 
-    run_rows(&job);
+    job.activation = activation;
+    run_rows(&job, activation_row);
 }
 
 static void add_row(const struct rows_job *job, float *y, const float *x)
@@ -134,14 +131,7 @@ static void add_row(const struct rows_job *job, float *y, const float *x)
 void gpt2i_add_rows(const struct gpt2i_compute *compute, float *y, const float *x, size_t n_rows,
                     size_t n_columns)
 {
-    struct rows_job job = {
-        .compute = compute,
-        .y = y,
-        .x = x,
-        .n_rows = n_rows,
-        .n_columns = n_columns,
-        .row = add_row,
-    };
+    struct rows_job job = rows_job_of(compute, y, x, n_rows, n_columns);
 
-    run_rows(&job);
+    run_rows(&job, add_row);
 }
