@@ -85,12 +85,7 @@ static int32_t read_source(void *user, uint64_t offset, void *bytes, size_t capa
     size_t end = reader->n_bytes, n;
     bool is_wrong = offset <= reader->wrong_at && reader->wrong_at - offset < capacity;
 
-    if (reader->kind == READ_FAIL && is_wrong)
-        return -1;
-    if (reader->kind == READ_TOO_MUCH && is_wrong) {
-        *n_read = capacity + 1;
-        return 0;
-    }
+    REQUIRE(capacity > 0 && capacity <= SIZE_MAX / 2, "found a read of %zu bytes", capacity);
     if (reader->kind == READ_EARLY_END && end > reader->wrong_at)
         end = reader->wrong_at;
     n = offset >= end ? 0 : end - (size_t)offset;
@@ -101,7 +96,9 @@ static int32_t read_source(void *user, uint64_t offset, void *bytes, size_t capa
     if (n > 0)
         memcpy(bytes, reader->bytes + offset, n);
     *n_read = n;
-    return 0;
+    if (reader->kind == READ_TOO_MUCH && is_wrong)
+        *n_read = capacity + 1;
+    return reader->kind == READ_FAIL && is_wrong ? -1 : 0; /* all the bytes are right */
 }
 
 /* ---------------------------------------------------------------------------------- progress -- */
