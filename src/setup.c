@@ -108,8 +108,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     }
     if (status != GPT2_OK)
         return complain_status(status, detail);
-    memset(info, 0, sizeof *info);
-    info->struct_size = sizeof *info;
+    (void)gpt2_model_info_init(info, sizeof *info);
     gpt2_model_get_info(*model, info);
     return OUTCOME_DONE;
 }
