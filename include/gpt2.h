@@ -68,9 +68,12 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_ARGUMENT (-1) /* NULL, out of range, or a struct_size this library cannot accept */
 #define GPT2_ERR_TOKEN    (-2) /* a token id outside the vocabulary, or a byte without a token */
 #define GPT2_ERR_CONTEXT  (-3) /* the tokens do not fit into the session's context */
-#define GPT2_ERR_ROW      (-4) /* the last gpt2_forward() did not keep this row's logits */
+#define GPT2_ERR_ROW      (-4) /* the last forward call did not keep this row's logits */
 #define GPT2_ERR_BUFFER   (-5) /* a buffer is too small */
 #define GPT2_ERR_PIECE    (-6) /* a piece of text is longer than the encoder was made for */
+#define GPT2_ERR_SEQUENCE (-7) /* a sequence that is not open, or all of them are */
+#define GPT2_ERR_PAGES    (-8) /* the KV cache has too few free pages: close or truncate a sequence */
+#define GPT2_ERR_STATE    (-9) /* a saved state is damaged, or of another model or kv_type */
 
 /* The machine lacks resources: free some, or ask for less. */
 #define GPT2_ERR_MEMORY (-20) /* out of memory */
@@ -410,7 +413,11 @@ GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_b
 
 /* ------------------------------------------------------------------------------------ session -- */
 
-/* One text that is read and written: its KV cache, the workspace of a forward pass, its threads. */
+/*
+ * What runs texts through a model: sequences, the KV cache that they share, the workspace of a
+ * forward pass, threads.  A sequence is one text, and a number from 0.  Sequence 0 is open from the
+ * start; gpt2_forward() runs it, so a program with one text at a time needs no other.
+ */
 typedef struct gpt2_session gpt2_session;
 
 /*
@@ -435,17 +442,37 @@ typedef struct gpt2_session_params {
     uint32_t struct_size; /* set by gpt2_session_params_init() */
     uint32_t cpu_mask;    /* GPT2_CPU_* groups the kernels may use; default GPT2_CPU_ALL */
     int32_t n_threads;    /* 1..256, the caller's included; 0: one per CPU; default 1 */
-    int32_t n_ctx;        /* max positions of the text; 0 (default), or more than the model's
+    int32_t n_ctx;        /* max positions of a sequence; 0 (default), or more than the model's
                              n_positions: n_positions.  gpt2_session_n_ctx() returns the result */
     int32_t n_batch;      /* max rows of one internal step, 1..65536; default 256 */
-    int32_t n_logit_rows; /* max rows of logits that one gpt2_forward() keeps; default 1.  More than
-                             the context has positions means all of them */
+    int32_t n_logit_rows; /* max rows of logits that one call keeps, of all its sequences together;
+                             0 (default): one for each sequence.  More than the sequences have
+                             positions means all of them */
     char *errbuf;         /* optional: receives one line of detail on failure */
     size_t errbuf_size;   /* bytes in errbuf */
     gpt2_parallel_for parallel_for; /* optional: runs up to n_threads workers; the session then
                                        starts no threads.  Not called if n_threads is 1 */
     void *parallel_for_user;        /* the 'user' that parallel_for gets */
+    int32_t n_sequences; /* texts that can be open at the same time, 1..65536; default 1 */
+    int32_t n_pages;     /* pages of the KV cache, each 64 positions of one sequence, or of several
+                            that share a beginning.  0 (default): enough for n_ctx positions of
+                            each sequence */
+    int32_t kv_type;     /* type of keys and values in the cache: GPT2_TYPE_F32 (default), or
+                            GPT2_TYPE_F16, which takes half the memory.  They are rounded to the
+                            nearest f16, beyond its range to infinity */
+    int32_t on_full;     /* GPT2_FULL_*: what a forward call does at the end of the context */
+    int32_t n_keep;      /* for GPT2_FULL_SHIFT: first tokens of a text that stay, 0..n_ctx - 2 */
+    int32_t reserved;    /* 0 */
 } gpt2_session_params;
+
+/*
+ * For 'on_full'.  STOP refuses tokens that do not fit, with GPT2_ERR_CONTEXT.  SHIFT cuts the text: it
+ * keeps the first n_keep tokens and the newest (n_ctx - n_keep) / 2, runs these again at the
+ * positions from n_keep on, and goes on.  The logits are those of a fresh run on the tokens that are
+ * left.  A text is cut at the same tokens however it was split into calls.
+ */
+#define GPT2_FULL_STOP  0
+#define GPT2_FULL_SHIFT 1
 
 /* As gpt2_model_params_init(). */
 GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t struct_size);
@@ -476,14 +503,20 @@ GPT2_API int32_t gpt2_session_init(const gpt2_model *model, const gpt2_session_p
 /* Ends the threads and frees the session; NULL is ignored. */
 GPT2_API void gpt2_session_free(gpt2_session *session);
 
-/* Starts a new, empty text, and withdraws a gpt2_session_cancel() that has not ended a call yet. */
+/*
+ * Empties sequence 0, closes all others, and withdraws a gpt2_session_cancel() that has not ended a
+ * call yet.
+ */
 GPT2_API int32_t gpt2_session_reset(gpt2_session *session);
 
-/* How many positions are filled, which is also the position of the next token; 0 for NULL. */
+/* The tokens of sequence 0, which is also the position of its next token; 0 for NULL. */
 GPT2_API int32_t gpt2_session_position(const gpt2_session *session);
 
-/* Max positions of the text; 0 for NULL. */
+/* Max positions of a sequence; 0 for NULL. */
 GPT2_API int32_t gpt2_session_n_ctx(const gpt2_session *session);
+
+/* Pages of the KV cache that no sequence uses; 0 for NULL. */
+GPT2_API int32_t gpt2_session_n_free_pages(const gpt2_session *session);
 
 /*
  * One word for the kernels in use: "scalar", "avx2", "avx512" or "neon"; "" for NULL.  If they come
@@ -519,7 +552,7 @@ GPT2_API int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadl
 GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
 
 /*
- * gpt2_forward() appends tokens to the session's text and runs them through the model.
+ * gpt2_forward() appends tokens to sequence 0 and runs them through the model.
  *
  *   tokens        borrowed for the call, each in [0, n_vocab)
  *   n_tokens      1 or more; a text without a prompt begins with <|endoftext|>, the model's eot_token
@@ -527,11 +560,29 @@ GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
  *                 n_tokens to score a text, 0 for none.  More than n_tokens means all of them.  The
  *                 max is the session's n_logit_rows.
  *
- * Errors: GPT2_ERR_TOKEN, _CONTEXT, _ARGUMENT, _CANCELLED, _DEADLINE.  The text stays as it was.  The
- * kept logits stay, too, unless the forward pass had begun.
+ * Errors: GPT2_ERR_TOKEN, _CONTEXT, _PAGES, _ARGUMENT, _CANCELLED, _DEADLINE.  The text stays as it
+ * was.  The kept logits stay, too, unless the forward pass had begun.
  */
 GPT2_API int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_tokens,
                               size_t n_logit_rows);
+
+/* One sequence's part of a batch.  This struct never changes. */
+typedef struct gpt2_batch_item {
+    int32_t sequence;      /* an open one; each at most once in a batch */
+    int32_t reserved;      /* 0 */
+    const int32_t *tokens; /* these members are as in gpt2_forward() */
+    size_t n_tokens;
+    size_t n_logit_rows;
+} gpt2_batch_item;
+
+/*
+ * gpt2_forward_batch() is gpt2_forward() for several sequences in one call, any mix of prompts and
+ * single tokens.  The weights are read once for all rows of a step, and each sequence gets the bits
+ * that it gets alone.  All or nothing: on failure every sequence is as before.  n_items is 1 or more.
+ * The line of an error names the item.  Errors: those of gpt2_forward(), _SEQUENCE.
+ */
+GPT2_API int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items,
+                                    size_t n_items);
 
 #define GPT2_LAST_ROW (-1)
 
@@ -539,10 +590,92 @@ GPT2_API int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size
  * gpt2_session_logits() stores in '*logits' the address of the n_vocab logits of one row.
  * 'row' counts the tokens of the last gpt2_forward() from 0, or is GPT2_LAST_ROW.
  * The kept rows follow each other in memory, n_vocab floats each.  The session owns them; they are
- * valid until its next call that is not gpt2_session_logits().
+ * valid until its next forward call or reset, or until it is freed.
  * Errors: GPT2_ERR_ROW if the logits of this row were not asked for, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_logits(gpt2_session *session, int32_t row, const float **logits);
+
+/*
+ * The same for a row of item 'item', from 0, of the last gpt2_forward_batch(); gpt2_session_logits() is
+ * item 0.  The rows of the items follow each other.
+ */
+GPT2_API int32_t gpt2_batch_logits(gpt2_session *session, size_t item, int32_t row,
+                                   const float **logits);
+
+/* ---------------------------------------------------------------------------------- sequences -- */
+
+/*
+ * Sequences share the KV cache of their session.  It is cut into pages of 64 positions; a sequence
+ * takes pages as it grows and gives them back when it is closed or truncated.  Forks share the
+ * pages of their common beginning.  None of these calls copies a key or a value: the first write
+ * to a page that several sequences share copies that page.
+ *
+ * They keep the logits of the last forward call.  Each may return GPT2_ERR_SEQUENCE and _ARGUMENT.
+ */
+
+/* Opens an empty sequence and stores its number, which is below n_sequences. */
+GPT2_API int32_t gpt2_sequence_open(gpt2_session *session, int32_t *sequence);
+
+/* Closes a sequence and frees the pages that no other uses.  Sequence 0 is emptied and stays open. */
+GPT2_API int32_t gpt2_sequence_close(gpt2_session *session, int32_t sequence);
+
+/*
+ * Opens a sequence, stores its number in '*fork', and gives it the first 'position' tokens of
+ * 'sequence'.  A text that was cut (GPT2_FULL_SHIFT) can be forked only behind the cut.
+ * Errors: GPT2_ERR_CONTEXT.
+ */
+GPT2_API int32_t gpt2_sequence_fork(gpt2_session *session, int32_t sequence, int32_t position,
+                                    int32_t *fork);
+
+/* Takes back all tokens from 'position' on.  Errors: as gpt2_sequence_fork(). */
+GPT2_API int32_t gpt2_sequence_truncate(gpt2_session *session, int32_t sequence, int32_t position);
+
+/*
+ * Stores the number of tokens of a text, those that were cut off included: the position of its next
+ * token.
+ */
+GPT2_API int32_t gpt2_sequence_position(gpt2_session *session, int32_t sequence, int32_t *position);
+
+/*
+ * Stores the address and the number of the tokens in the context: the whole text, or what
+ * GPT2_FULL_SHIFT left of it.  They are borrowed until the next call that changes the sequence.
+ */
+GPT2_API int32_t gpt2_sequence_ids(gpt2_session *session, int32_t sequence, const int32_t **ids,
+                                   size_t *n_ids);
+
+/*
+ * Receives bytes of a state, in order; it borrows them for the call.  Non-zero ends the save with
+ * GPT2_ERR_CANCELLED.  It must return, as a gpt2_tap_callback.
+ */
+typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
+
+/*
+ * A state is a sequence as bytes: its tokens, keys and values, with a checksum.  It can be restored
+ * in another session, process or machine, with another n_ctx, n_batch, number of threads or
+ * instruction set, and goes on with the same bits.  The model's numbers and kv_type must be the
+ * same.  Equal sequences have equal states.
+ *
+ * gpt2_sequence_save() writes a state to bytes[capacity].  '*n_bytes' receives its size, also if
+ * GPT2_ERR_BUFFER says that 'capacity' is too small; bytes may be NULL if capacity is 0, to ask.
+ * gpt2_sequence_write() gives it to 'write', in parts of any size.
+ * The first save of a session reads all weights once, for the model's fingerprint.
+ * Errors: GPT2_ERR_BUFFER, _CANCELLED.
+ */
+GPT2_API int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
+                                    size_t capacity, size_t *n_bytes);
+GPT2_API int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence,
+                                     gpt2_write_callback write, void *user);
+
+/*
+ * gpt2_sequence_restore() makes an open sequence what was saved in bytes[n_bytes], which it borrows for
+ * the call.  The sequence has no logits before its next token has run.
+ * Errors: GPT2_ERR_STATE, _CONTEXT (it has more tokens than n_ctx), _PAGES.  The sequence stays as it
+ * was.
+ */
+GPT2_API int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const void *bytes,
+                                       size_t n_bytes);
+
+/* ----------------------------------------------------------------------------------- sampling -- */
 
 typedef struct gpt2_sample_params {
     uint32_t struct_size; /* set by gpt2_sample_params_init() */
@@ -553,7 +686,7 @@ typedef struct gpt2_sample_params {
     uint64_t seed;     /* key of the random numbers; default 0 */
     uint64_t stream;   /* a second key, for several texts with one seed; default 0 */
     int64_t position;  /* index in the whole text of the token to draw; -1 (default): the position
-                             of the row + 1.  Set it if the front of the text was cut off */
+                             of the row + 1, tokens that GPT2_FULL_SHIFT cut off included */
 } gpt2_sample_params;
 
 /* As gpt2_model_params_init(). */
@@ -573,6 +706,10 @@ GPT2_API int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t stru
  */
 GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
                              int32_t *id);
+
+/* The same for a row of item 'item' of the last gpt2_forward_batch(); gpt2_sample() is item 0. */
+GPT2_API int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t row,
+                                   const gpt2_sample_params *params, int32_t *id);
 
 /* --------------------------------------------------------------------------------------- taps -- */
 
@@ -604,22 +741,25 @@ GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_samp
 #define GPT2_TAP_ALL       0x3fffu
 
 /*
- * One part of an activation.  Rows are tokens.  A step of up to n_batch rows shows one part; the
+ * One part of an activation.  Rows are tokens of one sequence.  A step shows one part of each; the
  * scores and probs of each head come in parts of at most 64 rows.  ln_f and logits are shown only for
  * the rows whose logits were asked for.
  */
 typedef struct gpt2_tap {
-    uint32_t struct_size;   /* as this library knows it; a newer library may have more fields */
-    int32_t kind;           /* GPT2_TAP_* */
-    int32_t layer;          /* from 0; -1 for embed, ln_f and logits */
-    int32_t head;           /* from 0 for scores and probs; else -1 */
-    int32_t first_row;      /* the part's first token, counted in this gpt2_forward() */
+    uint32_t struct_size; /* as this library knows it; a newer library may have more fields */
+    int32_t kind;         /* GPT2_TAP_* */
+    int32_t layer;        /* from 0; -1 for embed, ln_f and logits */
+    int32_t head;         /* from 0 for scores and probs; else -1 */
+    int32_t first_row;    /* the part's first token, counted in this call's tokens of the sequence;
+                               below 0 for tokens that run again after a cut */
     int32_t first_position; /* the same token's position in the text */
     int32_t n_rows;
     int32_t n_columns; /* for scores and probs: first_position + n_rows; all later columns are
                                masked in every row of the part */
     size_t row_stride; /* floats from one row to the next */
     float *data;       /* [n_rows, n_columns], valid during the callback; may be changed */
+    int32_t sequence;  /* whose rows they are */
+    int32_t reserved;  /* 0 */
 } gpt2_tap;
 
 /*

@@ -4,6 +4,7 @@
 #include "api.h"
 #include "../base/fpstate.h"
 #include "../decode/sampler.h"
+#include "../model/batch.h"
 
 static const gpt2_sample_params sample_defaults = {
     .struct_size = sizeof(gpt2_sample_params),
@@ -43,8 +44,9 @@ static int32_t check_sample_params(const gpt2_sample_params *params, struct gpt2
     return GPT2_OK;
 }
 
-static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
-                      int32_t *id, struct gpt2i_error *error)
+static int32_t sample(gpt2_session *session, size_t item, int32_t row,
+                      const gpt2_sample_params *params, int32_t *id, const char *function,
+                      struct gpt2i_error *error)
 {
     const struct gpt2i_sampler sampler = {
         .kernels = &session->compute.kernels,
@@ -58,11 +60,11 @@ static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_para
     int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
 
     if (status == GPT2_OK && id == NULL)
-        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample: id is NULL");
+        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: id is NULL", function);
     if (status == GPT2_OK)
         status = check_sample_params(&known, error);
     if (status == GPT2_OK)
-        status = gpt2i_sequence_find_row(&session->sequence, row, &kept, &position, error);
+        status = gpt2i_batch_find_row(session, item, row, &kept, &position, error);
     if (status != GPT2_OK)
         return status;
     if (known.position < 0)
@@ -70,8 +72,8 @@ static int32_t sample(gpt2_session *session, int32_t row, const gpt2_sample_para
     return gpt2i_sample(&sampler, session->logits + kept * sampler.n_vocab, &known, id, error);
 }
 
-int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
-                    int32_t *id)
+static int32_t sample_row(gpt2_session *session, size_t item, int32_t row,
+                          const gpt2_sample_params *params, int32_t *id, const char *function)
 {
     struct gpt2i_error error;
     uint64_t host_state;
@@ -83,7 +85,19 @@ int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params
     if (status != GPT2_OK)
         return status;
     host_state = gpt2i_fpstate_enter(); /* params may hold NaN, which traps in some hosts' state */
-    status = sample(session, row, params, id, &error);
+    status = sample(session, item, row, params, id, function, &error);
     gpt2i_fpstate_leave(host_state);
     return status;
+}
+
+int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
+                    int32_t *id)
+{
+    return sample_row(session, 0, row, params, id, "gpt2_sample");
+}
+
+int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t row,
+                          const gpt2_sample_params *params, int32_t *id)
+{
+    return sample_row(session, item, row, params, id, "gpt2_batch_sample");
 }

@@ -23,6 +23,12 @@ const char *gpt2_strerror(int32_t status)
         return "output buffer is too small";
     case GPT2_ERR_PIECE:
         return "a piece of text is longer than the encoder was made for";
+    case GPT2_ERR_SEQUENCE:
+        return "no such open sequence, or none is free";
+    case GPT2_ERR_PAGES:
+        return "too few free pages in the KV cache";
+    case GPT2_ERR_STATE:
+        return "the saved state is damaged or does not fit";
     case GPT2_ERR_MEMORY:
         return "out of memory";
     case GPT2_ERR_THREAD:

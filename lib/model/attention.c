@@ -17,6 +17,7 @@ struct attention_job {
     int32_t layer;
     float scale;
     const struct gpt2i_span *spans;
+    size_t n_spans;
 };
 
 /* One task's part: some queries of a span, for one head. */
@@ -30,9 +31,9 @@ struct tile {
     size_t stride;
 };
 
-static size_t span_tiles(const struct attention_job *job, const struct gpt2i_span *span)
+static size_t page_of(const struct gpt2i_span *span, size_t position)
 {
-    return gpt2i_ceil_div(span->n_rows, job->attention->compute->kernels.attention_rows);
+    return (size_t)span->sequence->running_pages[position / GPT2I_PAGE];
 }
 
 /* Task = (span, head), spans in order. */
@@ -45,10 +46,19 @@ static void store_task(void *argument, size_t task, size_t worker)
     size_t n_embd = kv->n_head * kv->head_dim;
     size_t stride = gpt2i_row_stride(3 * n_embd);
     const float *k = job->qkv + span->first_row * stride + n_embd + head * kv->head_dim;
+    size_t position = span->first_position;
+    size_t end = position + span->n_rows;
 
     (void)worker;
-    gpt2i_kvcache_store(kv, (size_t)job->layer, head, span->first_position, span->n_rows, k,
-                        k + n_embd, stride);
+    while (position < end) {
+        size_t slot = position % GPT2I_PAGE;
+        size_t n = gpt2i_min(end - position, GPT2I_PAGE - slot);
+
+        gpt2i_kvcache_store(kv, &job->attention->compute->kernels, (size_t)job->layer, head,
+                            page_of(span, position), slot, n, k, k + n_embd, stride);
+        k += n * stride;
+        position += n;
+    }
 }
 
 /* scores = q K^T scale, for every position up to the last query's */
@@ -66,9 +76,9 @@ static void tile_scores(const struct attention_job *job, const struct tile *tile
             .y_stride = tile->stride,
             .x = job->qkv + row * qkv_stride + tile->head * kv->head_dim,
             .x_stride = qkv_stride,
-            .w = gpt2i_kv_keys(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
+            .w = gpt2i_kv_keys(kv, (size_t)job->layer, page_of(tile->span, first), tile->head),
             .w_stride = GPT2I_PAGE,
-            .w_type = GPT2_TYPE_F32,
+            .w_type = kv->type,
             .n_rows = tile->n_rows,
             .n_k = kv->head_dim,
             .n_outputs = gpt2i_min(n_positions - first, GPT2I_PAGE),
@@ -105,9 +115,9 @@ static void tile_values(const struct attention_job *job, const struct tile *tile
         struct gpt2i_matmul matmul = {
             .y_stride = ctx_stride,
             .x_stride = tile->stride,
-            .w = gpt2i_kv_values(kv, (size_t)job->layer, first / GPT2I_PAGE, tile->head),
+            .w = gpt2i_kv_values(kv, (size_t)job->layer, page_of(tile->span, first), tile->head),
             .w_stride = kv->head_dim,
-            .w_type = GPT2_TYPE_F32,
+            .w_type = kv->type,
             .n_outputs = kv->head_dim,
             .adds = first > 0,
         };
@@ -158,23 +168,36 @@ static int32_t run_tile(const struct attention_job *job, const struct tile *tile
     return GPT2_OK;
 }
 
+/* The span that a tile belongs to: the last one that does not begin behind it. */
+static const struct gpt2i_span *find_span(const struct attention_job *job, size_t tile)
+{
+    size_t first = 0, end = job->n_spans;
+
+    while (end - first > 1) {
+        size_t middle = first + (end - first) / 2;
+
+        if (job->spans[middle].first_tile <= tile)
+            first = middle;
+        else
+            end = middle;
+    }
+    return &job->spans[first];
+}
+
 /* Task = (span, head, tile of the span), spans in order. */
 static int32_t run_task(const struct attention_job *job, size_t task, size_t worker)
 {
     const struct gpt2i_attention *attention = job->attention;
     size_t max_rows = attention->compute->kernels.attention_rows;
-    const struct gpt2i_span *span = job->spans;
-    size_t n_tiles = span_tiles(job, span);
+    const struct gpt2i_span *span = find_span(job, task / attention->kv->n_head);
+    size_t n_tiles = gpt2i_ceil_div(span->n_rows, max_rows);
     struct tile tile = {
+        .span = span,
         .scores = attention->scores + worker * max_rows * attention->scores_stride,
         .stride = attention->scores_stride,
     };
 
-    while (task >= attention->kv->n_head * n_tiles) {
-        task -= attention->kv->n_head * n_tiles;
-        n_tiles = span_tiles(job, ++span);
-    }
-    tile.span = span;
+    task -= span->first_tile * attention->kv->n_head;
     tile.head = task / n_tiles;
     tile.first = task % n_tiles * max_rows;
     tile.n_rows = gpt2i_min(span->n_rows - tile.first, max_rows);
@@ -188,15 +211,14 @@ static void attend_task(void *argument, size_t task, size_t worker)
 }
 
 int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const float *qkv,
-                     int32_t layer, float scale, const struct gpt2i_span *spans, size_t n_spans)
+                     int32_t layer, float scale, const struct gpt2i_span *spans, size_t n_spans,
+                     size_t n_tiles)
 {
-    struct attention_job job = {attention, ctx, qkv, layer, scale, spans};
+    struct attention_job job = {attention, ctx, qkv, layer, scale, spans, n_spans};
     struct gpt2i_pool *pool = attention->compute->pool;
-    size_t n_tasks = 0;
+    size_t n_tasks = attention->kv->n_head * n_tiles;
     int32_t status = GPT2_OK;
 
-    for (size_t i = 0; i < n_spans; i++)
-        n_tasks += attention->kv->n_head * span_tiles(&job, &spans[i]);
     gpt2i_pool_run(pool, store_task, &job, attention->kv->n_head * n_spans);
     if (!gpt2i_tap_wants(attention->taps,
                          GPT2_TAP_BIT(GPT2_TAP_ATTN_SCORES) | GPT2_TAP_BIT(GPT2_TAP_ATTN_PROBS))) {

@@ -14,7 +14,7 @@ struct gpt2i_attention {
     const struct gpt2i_kvcache *kv;
     struct gpt2i_taps *taps;
     float *scores;        /* [n_threads][attention_rows, scores_stride]: workspace */
-    size_t scores_stride; /* row stride for all positions of the cache */
+    size_t scores_stride; /* row stride for all positions of a context */
 };
 
 /*
@@ -23,12 +23,13 @@ struct gpt2i_attention {
  *
  *   ctx    [rows of all spans, n_embd]: the heads' outputs side by side
  *   qkv    [rows of all spans, 3 n_embd]
- *   scale  what q k is multiplied by
+ *   scale    what q k is multiplied by
+ *   n_tiles  of all spans
  *
  * Returns GPT2_ERR_CANCELLED if a tap ends the call.
  */
 GPT2I_HIDDEN int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx,
                                   const float *qkv, int32_t layer, float scale,
-                                  const struct gpt2i_span *spans, size_t n_spans);
+                                  const struct gpt2i_span *spans, size_t n_spans, size_t n_tiles);
 
 #endif

@@ -5,28 +5,57 @@
 #include "../kernels/cpu.h"
 #include "../kernels/dispatch.h"
 
+/* n_pages, or enough for every sequence; INT32_MAX if that is more than it holds. */
+static int32_t pages_of(const gpt2_session_params *params, int32_t max_pages)
+{
+    int64_t enough = (int64_t)params->n_sequences * max_pages;
+
+    if (params->n_pages > 0 && params->n_pages < enough)
+        return params->n_pages;
+    return (int32_t)gpt2i_min((size_t)enough, INT32_MAX);
+}
+
+/* n_logit_rows, one for each sequence, or all that there can be. */
+static int32_t logit_rows_of(const gpt2_session_params *params, int32_t n_ctx)
+{
+    int64_t all = (int64_t)params->n_sequences * n_ctx;
+    int32_t n_rows = params->n_logit_rows > 0 ? params->n_logit_rows : params->n_sequences;
+
+    return n_rows < all ? n_rows : (int32_t)all;
+}
+
 /* A session's settings and sizes: no pointer into its block is set. */
 static gpt2_session settings_of(const gpt2_model *model, const gpt2_session_params *params)
 {
     const struct gpt2i_config *config = &model->config;
     bool is_shorter = params->n_ctx > 0 && params->n_ctx < config->n_positions;
     int32_t n_ctx = is_shorter ? params->n_ctx : config->n_positions;
-    size_t n_pages = gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE);
+    int32_t max_pages = (int32_t)gpt2i_ceil_div((size_t)n_ctx, GPT2I_PAGE);
+    int64_t max_rows = (int64_t)params->n_sequences * n_ctx;
     gpt2_session sizes = {
         .model = model,
-        .n_ctx = n_ctx,
-        .n_batch = params->n_batch < n_ctx ? params->n_batch : n_ctx,
-        .n_logit_rows = params->n_logit_rows < n_ctx ? params->n_logit_rows : n_ctx,
+        .n_batch = params->n_batch < max_rows ? params->n_batch : (int32_t)max_rows,
+        .n_logit_rows = logit_rows_of(params, n_ctx),
+        .sequences =
+            {
+                .n_sequences = params->n_sequences,
+                .n_ctx = n_ctx,
+                .max_pages = max_pages,
+                .shifts = params->on_full == GPT2_FULL_SHIFT,
+                .n_keep = params->n_keep,
+                .pages = {.n_pages = pages_of(params, max_pages)},
+            },
         .kv =
             {
+                .type = params->kv_type,
                 .n_layer = (size_t)config->n_layer,
-                .n_pages = n_pages,
                 .n_head = (size_t)config->n_head,
                 .head_dim = (size_t)(config->n_embd / config->n_head),
             },
-        .attention = {.scores_stride = gpt2i_row_stride(n_pages * GPT2I_PAGE)},
+        .attention = {.scores_stride = gpt2i_row_stride((size_t)max_pages * GPT2I_PAGE)},
     };
 
+    sizes.kv.n_pages = (size_t)sizes.sequences.pages.n_pages;
     gpt2i_kernels_choose(&sizes.compute.kernels, gpt2i_cpu_features() & params->cpu_mask);
     return sizes;
 }
@@ -55,6 +84,8 @@ static struct gpt2i_activations activations_layout(struct gpt2i_arena *arena,
 static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes, int32_t n_threads)
 {
     uint64_t n_vocab = (uint64_t)sizes->model->config.n_vocab;
+    uint64_t n_sequences = (uint64_t)sizes->sequences.n_sequences;
+    uint64_t n_batch = (uint64_t)sizes->n_batch;
     uint64_t scores =
         sizes->compute.kernels.attention_rows * (uint64_t)sizes->attention.scores_stride;
     gpt2_session *session = gpt2i_arena_take(arena, 1, sizeof *session);
@@ -66,6 +97,12 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     placed.logits = gpt2i_arena_take(arena, (uint64_t)sizes->n_logit_rows * n_vocab, sizeof(float));
     placed.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
     placed.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
+    gpt2i_sequences_layout(&placed.sequences, arena);
+    placed.items = gpt2i_arena_take(arena, n_sequences, sizeof *placed.items);
+    placed.spans = gpt2i_arena_take(arena, n_sequences, sizeof *placed.spans);
+    placed.kept = gpt2i_arena_take(arena, n_sequences, sizeof *placed.kept);
+    placed.step_tokens = gpt2i_arena_take(arena, n_batch, sizeof *placed.step_tokens);
+    placed.step_positions = gpt2i_arena_take(arena, n_batch, sizeof *placed.step_positions);
     gpt2i_kvcache_layout(&placed.kv, arena);
     if (session == NULL)
         return NULL;
@@ -75,6 +112,7 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     placed.taps.host_state = &session->host_state;
     placed.taps.error.text = session->error;
     placed.taps.error.capacity = sizeof session->error;
+    gpt2i_sequences_reset(&placed.sequences);
     *session = placed;
     return session;
 }
@@ -82,8 +120,10 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
 static int32_t fail_memory(const gpt2_session *sizes, struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY,
-                      "no memory for a session of %d positions, n_batch %d, n_logit_rows %d",
-                      sizes->n_ctx, sizes->n_batch, sizes->n_logit_rows);
+                      "no memory for a session of %d sequences, %d pages, n_ctx %d, n_batch %d, "
+                      "n_logit_rows %d",
+                      sizes->sequences.n_sequences, sizes->sequences.pages.n_pages,
+                      sizes->sequences.n_ctx, sizes->n_batch, sizes->n_logit_rows);
 }
 
 /* 0 if they are more than an address space holds. */

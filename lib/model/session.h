@@ -1,11 +1,12 @@
 /*
- * session.h: a text being run through a model: KV cache, activations, logits, threads, all in one
+ * session.h: texts being run through a model: KV cache, activations, logits, threads, all in one
  * block that begins with this struct.
  */
 #ifndef GPT2I_SESSION_H
 #define GPT2I_SESSION_H
 
 #include "attention.h"
+#include "item.h"
 #include "model.h"
 
 #include <stdatomic.h>
@@ -28,19 +29,24 @@ struct gpt2i_activations {
 struct gpt2_session {
     const gpt2_model *model;
     struct gpt2i_compute compute;
-    int32_t n_ctx;
     int32_t n_batch;
     int32_t n_logit_rows; /* max rows kept */
 
-    struct gpt2i_sequence sequence;
+    struct gpt2i_sequences sequences;
     struct gpt2i_kvcache kv;
     struct gpt2i_activations act;
     struct gpt2i_attention attention;
     struct gpt2i_taps taps;
 
-    float *logits;         /* [n_logit_rows, n_vocab] */
-    float *sample_weights; /* [n_vocab] */
-    int32_t *sample_order; /* [n_vocab] */
+    struct gpt2i_item *items;     /* [n_sequences] of the call that runs */
+    struct gpt2i_span *spans;     /* [n_sequences] of the step that runs */
+    int32_t *step_tokens;         /* [n_batch] */
+    int32_t *step_positions;      /* [n_batch] */
+    struct gpt2i_kept_rows *kept; /* [n_sequences] of the last call */
+    size_t n_items_kept;          /* 0: it failed */
+    float *logits;                /* [n_logit_rows, n_vocab] */
+    float *sample_weights;        /* [n_vocab] */
+    int32_t *sample_order;        /* [n_vocab] */
 
     uint64_t host_state; /* floating-point state of the caller, while a forward runs */
     bool running;        /* a forward runs: callbacks may not call functions on this session */

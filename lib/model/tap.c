@@ -10,18 +10,20 @@ int32_t gpt2i_tap_show(struct gpt2i_taps *taps, int32_t kind, int32_t layer, int
                        const struct gpt2i_tap_rows *rows, size_t n_columns, size_t row_stride,
                        float *data)
 {
-    size_t position = rows->span->first_position + rows->n_skipped;
+    const struct gpt2i_sequence *sequence = rows->span->sequence;
+    int32_t position = (int32_t)(rows->span->first_position + rows->span->n_cut + rows->n_skipped);
     gpt2_tap tap = {
         .struct_size = sizeof tap,
         .kind = kind,
         .layer = layer,
         .head = head,
-        .first_row = (int32_t)position - rows->span->sequence->n_past,
-        .first_position = (int32_t)position,
+        .first_row = position - gpt2i_sequence_position(sequence),
+        .first_position = position,
         .n_rows = (int32_t)rows->n_rows,
         .n_columns = (int32_t)n_columns,
         .row_stride = row_stride,
         .data = data,
+        .sequence = sequence->number,
     };
     char name[32];
     int32_t ends;

@@ -1,0 +1,23 @@
+/*
+ * batch.h: a forward call: tokens of several sequences, cut into steps.
+ */
+#ifndef GPT2I_BATCH_H
+#define GPT2I_BATCH_H
+
+#include "session.h"
+
+/*
+ * As gpt2_forward_batch(), for the first n_items of session->items: their sequence, tokens, n_tokens and
+ * n_kept are set and in range.
+ */
+GPT2I_HIDDEN int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items);
+
+/*
+ * Finds a row of the last call, as gpt2_batch_logits() counts them.  '*kept' is its index among the kept
+ * rows, '*position' that in the text of the token that follows it.  Errors: GPT2_ERR_ROW.
+ */
+GPT2I_HIDDEN int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row,
+                                          size_t *kept, int32_t *position,
+                                          struct gpt2i_error *error);
+
+#endif
