@@ -1,7 +1,8 @@
 /*
- * api_sequence.c: the exported functions of sequences.
+ * api_sequence.c: the exported functions of sequences and their states.
  */
 #include "api.h"
+#include "../model/state.h"
 
 /* Begins a call on an open sequence. */
 static int32_t begin(gpt2_session *session, int32_t number, struct gpt2i_sequence **sequence,
@@ -108,4 +109,57 @@ int32_t gpt2_sequence_ids(gpt2_session *session, int32_t sequence, const int32_t
     *ids = found->ids;
     *n_ids = (size_t)found->n_ids;
     return GPT2_OK;
+}
+
+int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes, size_t capacity,
+                           size_t *n_bytes)
+{
+    struct gpt2i_error error;
+    struct gpt2i_sequence *found;
+    int32_t status;
+
+    if (n_bytes != NULL)
+        *n_bytes = 0;
+    status = begin(session, sequence, &found, &error);
+    if (status == GPT2_OK && n_bytes == NULL)
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_save: n_bytes is NULL");
+    if (status == GPT2_OK && bytes == NULL && capacity > 0)
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
+                            "gpt2_sequence_save: bytes is NULL, capacity %zu", capacity);
+    if (status == GPT2_OK)
+        status = gpt2i_state_size(session, found, n_bytes, &error);
+    if (status != GPT2_OK)
+        return status;
+    if (capacity < *n_bytes)
+        return gpt2i_fail(&error, GPT2_ERR_BUFFER,
+                          "the state of sequence %d has %zu bytes, the buffer has room for %zu",
+                          sequence, *n_bytes, capacity);
+    return gpt2i_state_save(session, found, bytes, NULL, NULL, &error);
+}
+
+int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence, gpt2_write_callback write,
+                            void *user)
+{
+    struct gpt2i_error error;
+    struct gpt2i_sequence *found;
+    size_t n_bytes;
+    int32_t status = begin(session, sequence, &found, &error);
+
+    if (status == GPT2_OK && write == NULL)
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_write: write is NULL");
+    if (status == GPT2_OK)
+        status = gpt2i_state_size(session, found, &n_bytes, &error);
+    return status == GPT2_OK ? gpt2i_state_save(session, found, NULL, write, user, &error) : status;
+}
+
+int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const void *bytes,
+                              size_t n_bytes)
+{
+    struct gpt2i_error error;
+    struct gpt2i_sequence *found;
+    int32_t status = begin(session, sequence, &found, &error);
+
+    if (status == GPT2_OK && bytes == NULL)
+        status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_restore: bytes is NULL");
+    return status == GPT2_OK ? gpt2i_state_restore(session, found, bytes, n_bytes, &error) : status;
 }

@@ -31,6 +31,8 @@ struct gpt2i_pool {
     uint32_t n_started;     /* workers[] in use */
     struct gpt2i_host host; /* parallel_for is NULL: the threads are our own */
     uint32_t n_useful;      /* workers that find a CPU besides the caller's */
+    bool (*stops)(void *);  /* NULL: nothing ends a run early */
+    void *stops_argument;
     _Atomic uint64_t ticket;
     _Atomic uint32_t n_left; /* tasks of this run not yet finished */
     _Atomic(gpt2i_task) task;
@@ -59,6 +61,11 @@ static inline void relax(void)
 #endif
 }
 
+static bool stops(const struct gpt2i_pool *pool)
+{
+    return pool->stops != NULL && pool->stops(pool->stops_argument);
+}
+
 /* Takes and runs tasks until the ticket has none left. */
 static void take_tasks(struct gpt2i_pool *pool, size_t worker)
 {
@@ -72,7 +79,8 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
         /* on failure 'ticket' is what the ticket is now */
         if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1))
             continue;
-        task(argument, index, worker);
+        if (!stops(pool))
+            task(argument, index, worker);
         if (atomic_fetch_sub(&pool->n_left, 1) == 1 && atomic_load(&pool->caller_asleep)) {
             pthread_mutex_lock(&pool->mutex); /* it waits, or has seen n_left */
             pthread_mutex_unlock(&pool->mutex);
@@ -215,6 +223,12 @@ void gpt2i_pool_start_host(struct gpt2i_pool *pool, int32_t n_threads,
     pool->host = *host;
 }
 
+void gpt2i_pool_set_stop(struct gpt2i_pool *pool, bool (*stops)(void *argument), void *argument)
+{
+    pool->stops = stops;
+    pool->stops_argument = argument;
+}
+
 void gpt2i_pool_stop(struct gpt2i_pool *pool)
 {
     if (pool->n_threads == 1 || pool->host.parallel_for != NULL)
@@ -269,7 +283,7 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
     uint64_t generation;
 
     if (pool->n_threads == 1 || n_tasks <= 1) {
-        for (size_t i = 0; i < n_tasks; i++)
+        for (size_t i = 0; i < n_tasks && !stops(pool); i++)
             task(argument, i, 0);
         return;
     }

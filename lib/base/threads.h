@@ -45,6 +45,13 @@ struct gpt2i_host {
 GPT2I_HIDDEN void gpt2i_pool_start_host(struct gpt2i_pool *pool, int32_t n_threads,
                                         const struct gpt2i_host *host);
 
+/*
+ * Before each task every thread asks stops(argument).  If it says true, the tasks that are left are dropped:
+ * what they were to write is then undefined.
+ */
+GPT2I_HIDDEN void gpt2i_pool_set_stop(struct gpt2i_pool *pool, bool (*stops)(void *argument),
+                                      void *argument);
+
 /* Ends the threads.  No run may be under way. */
 GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);
 

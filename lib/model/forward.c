@@ -13,7 +13,7 @@ static int32_t tap(gpt2_session *session, const struct gpt2i_step *step, int32_t
                    int32_t layer, size_t n_columns, float *data)
 {
     size_t stride = gpt2i_row_stride(n_columns);
-    int32_t status = GPT2_OK;
+    int32_t status = gpt2i_interrupted(session); /* or else the data may be incomplete */
 
     for (size_t i = 0; i < step->n_spans && status == GPT2_OK; i++) {
         const struct gpt2i_span *span = &step->spans[i];
@@ -91,6 +91,9 @@ static int32_t attention(gpt2_session *session, const struct gpt2i_step *step, i
     gpt2i_linear_rows(compute, act->qkv, gpt2i_row_stride(3 * E), act->norm, &block->c_attn,
                       step->t);
     TAP(GPT2_TAP_ATTN_QKV, layer, 3 * E, act->qkv);
+    status = gpt2i_interrupted(session);
+    if (status != GPT2_OK)
+        return status;
     status = gpt2i_attend(&session->attention, act->ctx, act->qkv, layer,
                           score_scale(config, layer), step->spans, step->n_spans, step->n_tiles);
     if (status != GPT2_OK)
@@ -131,7 +134,7 @@ static int32_t mlp(gpt2_session *session, const struct gpt2i_step *step, int32_t
 static int32_t tap_kept(gpt2_session *session, const struct gpt2i_step *step, int32_t kind,
                         size_t n_columns, size_t stride, float *data)
 {
-    int32_t status = GPT2_OK;
+    int32_t status = gpt2i_interrupted(session);
 
     for (size_t i = 0; i < step->n_spans && status == GPT2_OK; i++) {
         const struct gpt2i_span *span = &step->spans[i];

@@ -135,6 +135,15 @@ static size_t session_bytes(const gpt2_session *sizes, int32_t n_threads)
     return gpt2i_arena_unaligned_bytes(&measure);
 }
 
+/* Whether the call that runs has been cancelled, or is late. */
+static bool must_stop(void *argument)
+{
+    gpt2_session *session = argument;
+
+    return atomic_load(&session->cancelled) ||
+           (session->deadline_ns != 0 && gpt2i_monotonic_ns() >= session->deadline_ns);
+}
+
 /* Places a session in 'memory', which is large enough, and starts its threads. */
 static int32_t begin(gpt2_session **session, const gpt2_session *sizes,
                      const gpt2_session_params *params, void *memory, struct gpt2i_error *error)
@@ -151,9 +160,11 @@ static int32_t begin(gpt2_session **session, const gpt2_session *sizes,
     } else {
         status = gpt2i_pool_start(begun->compute.pool, params->n_threads, error);
     }
-    if (status == GPT2_OK)
-        *session = begun;
-    return status;
+    if (status != GPT2_OK)
+        return status;
+    gpt2i_pool_set_stop(begun->compute.pool, must_stop, begun);
+    *session = begun;
+    return GPT2_OK;
 }
 
 int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *params,

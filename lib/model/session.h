@@ -52,6 +52,7 @@ struct gpt2_session {
     bool running;        /* a forward runs: callbacks may not call functions on this session */
     _Atomic bool cancelled;
     uint64_t deadline_ns; /* 0: none */
+    uint64_t fingerprint; /* of the model; 0: not known yet */
     char error[GPT2I_ERROR_BYTES];
     size_t block_bytes; /* 0: in the caller's memory */
 };
