@@ -36,6 +36,19 @@ GPT2I_INLINE TARGET void v16_store(float *x, v16 v)
     _mm256_storeu_ps(x + 8, v.high);
 }
 
+GPT2I_INLINE TARGET v16 v16_load_f16(const uint16_t *x)
+{
+    return PAIR(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)x)),
+                _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(x + 8))));
+}
+
+GPT2I_INLINE TARGET void v16_store_f16(uint16_t *x, v16 v)
+{
+    _mm_storeu_si128((__m128i *)(void *)x, _mm256_cvtps_ph(v.low, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(void *)(x + 8),
+                     _mm256_cvtps_ph(v.high, _MM_FROUND_TO_NEAREST_INT));
+}
+
 /* All bits set in the lanes below n. */
 GPT2I_INLINE TARGET __m256i first_lanes(size_t n, int32_t lane_0)
 {

@@ -27,6 +27,16 @@ GPT2I_INLINE TARGET void v16_store(float *x, v16 v)
     _mm512_storeu_ps(x, v);
 }
 
+GPT2I_INLINE TARGET v16 v16_load_f16(const uint16_t *x)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)x));
+}
+
+GPT2I_INLINE TARGET void v16_store_f16(uint16_t *x, v16 v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)x, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+
 GPT2I_INLINE TARGET __mmask16 first_lanes(size_t n)
 {
     return (__mmask16)((1u << n) - 1);

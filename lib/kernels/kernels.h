@@ -14,8 +14,8 @@
 #define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
 #define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
 
-/* The types that kernels read weights in: GPT2_TYPE_F32 alone. */
-#define GPT2I_WEIGHT_TYPES 1
+/* The types that kernels read weights in: GPT2_TYPE_F32 and GPT2_TYPE_F16. */
+#define GPT2I_WEIGHT_TYPES 2
 
 /*
  * y[r][o] = total + bias[o], where total starts at 0, or at y[r][o] if 'adds', and grows by the sum
@@ -24,14 +24,15 @@
  *
  * w(k, o) is w[k * w_stride + o]: a panel of a weight matrix, or a page of the KV cache.  A row of w
  * is read in groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
- * y must not overlap x or w.  Strides count elements.
+ * y must not overlap x or w.  Strides count elements.  Weights of F16 give the bits that the same
+ * weights as floats give.
  */
 struct gpt2i_matmul {
     float *y; /* [n_rows, n_outputs] */
     size_t y_stride;
     const float *x; /* [n_rows, n_k] */
     size_t x_stride;
-    const void *w; /* [n_k, n_outputs], of w_type */
+    const void *w; /* [n_k, n_outputs]: float, or uint16_t for F16 */
     size_t w_stride;
     int32_t w_type;    /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
     const float *bias; /* [n_outputs], or NULL: nothing is added */
@@ -58,6 +59,9 @@ struct gpt2i_kernels {
 
     /* x[i] *= factor for n elements */
     void (*scale)(float *x, float factor, size_t n);
+
+    /* y[i] = x[i] as F16 for n elements: rounded to nearest even, infinite from 65520 on */
+    void (*to_f16)(uint16_t *y, const float *x, size_t n);
 
     /* y = (x - mean) / sqrt(variance + epsilon) * gain + bias over n >= 1 elements */
     void (*layer_norm)(float *y, const float *x, const float *gain, const float *bias, size_t n,

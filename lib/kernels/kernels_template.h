@@ -8,6 +8,7 @@
  *     TARGET           function attribute that switches the instruction set on
  *     v16              16 floats
  *     v16_set1 v16_load v16_store           of one float; of 16 floats at any alignment
+ *     v16_load_f16 v16_store_f16            likewise of 16 half floats; a store rounds to nearest even
  *     v16_load_n v16_store_n                of the first n < 16 lanes; a load zeros the others
  *     v16_add _sub _mul _div _fma           lane by lane, each rounded once; fma(a, b, c) = a b + c
  *     v16_max v16_min                       a > b ? a : b, a < b ? a : b; so NaN in b stays
@@ -67,12 +68,31 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 #define W_LOAD(w) v16_load(w)
 #include "matmul_template.h"
 
+#define W_TYPE    f16
+#define W_ELEMENT uint16_t
+#define W_LOAD(w) v16_load_f16(w)
+#include "matmul_template.h"
+
 /* -------------------------------------------------------------------------- element by element -- */
 
 static TARGET void scale(float *x, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_LANES)
         store_upto(x, i, n, v16_mul(load_upto(x, i, n), v16_set1(factor)));
+}
+
+static TARGET void to_f16(uint16_t *y, const float *x, size_t n)
+{
+    size_t i;
+
+    for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES)
+        v16_store_f16(y + i, v16_load(x + i));
+    if (i < n) {
+        uint16_t tail[GPT2I_LANES];
+
+        v16_store_f16(tail, v16_load_n(x + i, n - i));
+        memcpy(y + i, tail, (n - i) * sizeof tail[0]);
+    }
 }
 
 /*
@@ -234,10 +254,13 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->attention_rows = ATTENTION_ROWS;
 #ifndef KEEPS_MATMUL_ROW
     kernels->matmul_row[GPT2_TYPE_F32] = matmul_row_f32;
+    kernels->matmul_row[GPT2_TYPE_F16] = matmul_row_f16;
 #endif
     kernels->matmul_any[GPT2_TYPE_F32] = matmul_any_f32;
+    kernels->matmul_any[GPT2_TYPE_F16] = matmul_any_f16;
     kernels->add = add;
     kernels->scale = scale;
+    kernels->to_f16 = to_f16;
     kernels->layer_norm = layer_norm;
     kernels->softmax = softmax;
     kernels->activation[GPT2_ACT_GELU_NEW] = gelu_tanh;

@@ -38,6 +38,30 @@ GPT2I_INLINE void v16_store(float *x, v16 v)
     vst1q_f32(x + 12, v.d);
 }
 
+GPT2I_INLINE float32x4_t load_f16_4(const uint16_t *x)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x)));
+}
+
+GPT2I_INLINE v16 v16_load_f16(const uint16_t *x)
+{
+    return FOUR(load_f16_4(x), load_f16_4(x + 4), load_f16_4(x + 8), load_f16_4(x + 12));
+}
+
+/* The rounding is that of fpstate.h: to nearest even. */
+GPT2I_INLINE void store_f16_4(uint16_t *x, float32x4_t v)
+{
+    vst1_u16(x, vreinterpret_u16_f16(vcvt_f16_f32(v)));
+}
+
+GPT2I_INLINE void v16_store_f16(uint16_t *x, v16 v)
+{
+    store_f16_4(x, v.a);
+    store_f16_4(x + 4, v.b);
+    store_f16_4(x + 8, v.c);
+    store_f16_4(x + 12, v.d);
+}
+
 GPT2I_INLINE v16 v16_load_n(const float *x, size_t n)
 {
     float lanes[GPT2I_LANES] = {0.0f};

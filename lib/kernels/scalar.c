@@ -3,6 +3,7 @@
  */
 #include "kernels.h"
 #include "fma.h"
+#include "half.h"
 
 #include <math.h>
 
@@ -34,6 +35,21 @@ GPT2I_INLINE v16 v16_load(const float *x)
 GPT2I_INLINE void v16_store(float *x, v16 v)
 {
     memcpy(x, v.lane, sizeof v.lane);
+}
+
+GPT2I_INLINE v16 v16_load_f16(const uint16_t *x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = gpt2i_float_of_half(x[l]);
+    return out;
+}
+
+GPT2I_INLINE void v16_store_f16(uint16_t *x, v16 v)
+{
+    FOR_LANES
+    x[l] = gpt2i_half_of_float(v.lane[l]);
 }
 
 GPT2I_INLINE v16 v16_load_n(const float *x, size_t n)
@@ -88,11 +104,7 @@ GPT2I_INLINE v16 v16_where_negative(v16 x, v16 a, v16 b)
 /* 2^n as a float, for -126 <= n <= 127 */
 GPT2I_INLINE float pow2(int32_t n)
 {
-    uint32_t bits = (uint32_t)(n + 127) << 23;
-    float out;
-
-    memcpy(&out, &bits, sizeof out);
-    return out;
+    return gpt2i_float_of_bits((uint32_t)(n + 127) << 23);
 }
 
 /* In two factors, of which the first is exact, so that the result is rounded once. */
