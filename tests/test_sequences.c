@@ -454,7 +454,7 @@ static int64_t steps_of_a_schedule(void)
 {
     const char *wanted = getenv("GPT2_TEST_STEPS");
 
-    return wanted == NULL ? 600 : strtoll(wanted, NULL, 10);
+    return wanted == NULL ? 200 : strtoll(wanted, NULL, 10);
 }
 
 /* Each kernel set, each type of cache, 1 to 8 threads, with cuts and without. */

@@ -70,9 +70,6 @@ struct gpt2i_kernels {
     /* x = exp(x - max x) / sum of them over n >= 1 elements */
     void (*softmax)(float *x, size_t n);
 
-    /* y = x for n elements, rounded to f16 */
-    void (*to_f16)(uint16_t *y, const float *x, size_t n);
-
     /* x = activation(x) for n elements, by GPT2_ACT_* */
     void (*activation[5])(float *x, size_t n);
 };
