@@ -64,10 +64,26 @@ static void test_params(void **state)
         {FIELD(n_batch), 65537, "n_batch is 65537"},
         {FIELD(n_batch), 1, NO_LINE},
         {FIELD(n_batch), 65536, NO_LINE},
-        {FIELD(n_logit_rows), 0, "n_logit_rows is 0, wanted 1 to 2147483647"},
+        {FIELD(n_logit_rows), 0, NO_LINE},
         {FIELD(n_logit_rows), -1, "n_logit_rows is -1"},
         {FIELD(n_logit_rows), INT32_MAX, NO_LINE},
         {FIELD(n_logit_rows), 8, NO_LINE},
+        {FIELD(n_sequences), 0, "n_sequences is 0, wanted 1 to 65536"},
+        {FIELD(n_sequences), -1, "n_sequences is -1"},
+        {FIELD(n_sequences), 65537, "n_sequences is 65537"},
+        {FIELD(n_sequences), 65536, NO_LINE},
+        {FIELD(n_pages), -1, "n_pages is -1, wanted 0 to 2147483647"},
+        {FIELD(n_pages), 1, NO_LINE},
+        {FIELD(n_pages), INT32_MAX, NO_LINE},
+        {FIELD(kv_type), GPT2_TYPE_F16, NO_LINE},
+        {FIELD(kv_type), GPT2_TYPE_BF16, "kv_type is 2, wanted 0 to 1"},
+        {FIELD(kv_type), -1, "kv_type is -1"},
+        {FIELD(on_full), GPT2_FULL_SHIFT, NO_LINE},
+        {FIELD(on_full), 2, "on_full is 2, wanted 0 to 1"},
+        {FIELD(on_full), -1, "on_full is -1"},
+        {FIELD(n_keep), -1, "n_keep is -1, wanted 0 to 2147483647"},
+        {FIELD(n_keep), 7, NO_LINE}, /* on_full is STOP: not used */
+        {FIELD(reserved), 1, "reserved is 1, wanted 0 to 0"},
     };
 
     (void)state;
