@@ -133,13 +133,16 @@ static void check_shapes(const gpt2_model_info *info)
             const struct gpt2i_tensor *tensor;
             char name[64];
 
-            if (gpt2i_tensors_find(&tensors, "transformer.wte.weight") == NULL)
+            if (gpt2i_tensors_find(&tensors, "transformer.wpe.weight") == NULL)
                 prefix = "";
             if (strncmp(shapes[i].name, "w", 1) == 0 || strncmp(shapes[i].name, "ln_f", 4) == 0)
                 (void)snprintf(name, sizeof name, "%s%s", prefix, shapes[i].name);
             else
                 (void)snprintf(name, sizeof name, "%sh.%d.%s", prefix, (int)layer, shapes[i].name);
             tensor = gpt2i_tensors_find(&tensors, name);
+            if (tensor == NULL && i == 0 &&
+                info->tied_head) /* wte may be stored as the head alone */
+                tensor = gpt2i_tensors_find(&tensors, "lm_head.weight");
             CHECK(tensor != NULL || strstr(name, ".bias") != NULL);
             if (tensor == NULL)
                 continue;
