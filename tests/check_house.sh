@@ -96,6 +96,7 @@ threads pthread_ sigfillset
 status vsnprintf
 names snprintf
 tap snprintf
+api_forward snprintf
 scalar sqrtf
 avx2 sqrtf
 avx512 sqrtf
