@@ -11,15 +11,30 @@
 #define SECONDS_ENOUGH 0.2
 #define BYTES_ALIGNED  4096 /* the library's own blocks begin at pages */
 
-float *bench_floats(size_t n)
+static void *aligned_bytes(size_t n)
 {
-    float *x = aligned_alloc(BYTES_ALIGNED, gpt2i_round_up(n * sizeof(float), BYTES_ALIGNED));
+    void *block = aligned_alloc(BYTES_ALIGNED, gpt2i_round_up(n, BYTES_ALIGNED));
 
-    if (x == NULL) {
-        fprintf(stderr, "checkkernels: no memory for %zu floats\n", n);
+    if (block == NULL) {
+        fprintf(stderr, "checkkernels: no memory for %zu bytes\n", n);
         exit(1);
     }
+    return block;
+}
+
+float *bench_floats(size_t n)
+{
+    float *x = aligned_bytes(n * sizeof(float));
+
     fill_values(x, n, VALUES_ORDINARY);
+    return x;
+}
+
+uint16_t *bench_halves(size_t n)
+{
+    uint16_t *x = aligned_bytes(n * sizeof(uint16_t));
+
+    fill_halves(x, n, VALUES_ORDINARY);
     return x;
 }
 

@@ -2,6 +2,7 @@
  * cases.c: running a case in every placement by every table, and comparing.
  */
 #include "checkkernels.h"
+#include "kernels/half.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -10,21 +11,23 @@
 #include <unistd.h>
 
 #define MOST_OPERANDS 4
-#define MARGIN        64 /* floats on either side of an operand that are watched */
-#define MOST_OFFSET   16 /* floats */
+#define MARGIN        64 /* elements on either side of an operand that are watched */
+#define MOST_OFFSET   16 /* elements */
 
-enum { AT_LOWER_GUARD = 0, AT_UPPER_GUARD = MOST_OFFSET }; /* or at that many floats */
+enum { AT_LOWER_GUARD = 0, AT_UPPER_GUARD = MOST_OFFSET }; /* or at that many elements */
 
 struct operand {
     const char *name;
-    size_t n;        /* floats */
-    float *before;   /* [n] */
-    float *wanted;   /* [n] */
-    size_t n_room;   /* floats of 'before' and 'wanted' */
-    float *at;       /* [n], in the region: where a kernel finds it */
-    size_t place;    /* AT_... */
-    float *region;   /* between two guard pages */
-    size_t n_region; /* floats */
+    bool is_half;        /* of half floats, else of floats */
+    size_t unit;         /* bytes of an element */
+    size_t n;            /* elements */
+    void *before;        /* [n] */
+    void *wanted;        /* [n] */
+    size_t room_bytes;   /* of 'before' and 'wanted' */
+    char *at;            /* [n], in the region: where a kernel finds it */
+    size_t place;        /* AT_... */
+    char *region;        /* between two guard pages */
+    size_t region_bytes; /* a multiple of the page size */
 };
 
 static struct operand operands[MOST_OPERANDS];
@@ -49,25 +52,26 @@ static void *need(void *pointer)
     return pointer;
 }
 
-/* Room for n floats at any place, and their margins. */
-static void reserve(struct operand *operand, size_t n)
+/* Room for the operand's elements at any place, and their margins. */
+static void reserve(struct operand *operand)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = gpt2i_round_up((n + MOST_OFFSET + MARGIN) * sizeof(float), page);
+    size_t bytes = gpt2i_round_up((operand->n + MOST_OFFSET + MARGIN) * operand->unit, page);
+    size_t room_bytes = (operand->n + 1) * operand->unit;
     char *mapping;
 
-    if (operand->n_room < n || operand->before == NULL) {
-        operand->n_room = n;
-        operand->before = need(realloc(operand->before, (n + 1) * sizeof(float)));
-        operand->wanted = need(realloc(operand->wanted, (n + 1) * sizeof(float)));
+    if (operand->room_bytes < room_bytes) {
+        operand->room_bytes = room_bytes;
+        operand->before = need(realloc(operand->before, room_bytes));
+        operand->wanted = need(realloc(operand->wanted, room_bytes));
     }
-    if (operand->n_region * sizeof(float) >= bytes)
+    if (operand->region_bytes >= bytes)
         return;
     if (operand->region != NULL)
-        munmap((char *)operand->region - page, operand->n_region * sizeof(float) + 2 * page);
+        munmap(operand->region - page, operand->region_bytes + 2 * page);
     mapping = need(mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    operand->region = (float *)(void *)(mapping + page);
-    operand->n_region = bytes / sizeof(float);
+    operand->region = mapping + page;
+    operand->region_bytes = bytes;
     if (mprotect(operand->region, bytes, PROT_READ | PROT_WRITE) != 0)
         need(NULL);
 }
@@ -80,29 +84,56 @@ void fill_canary(float *x, size_t n)
         memcpy(&x[i], &bits, sizeof bits);
 }
 
-/* The floats below and above an operand that its region has, at most MARGIN each. */
+void fill_canary_halves(uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = CANARY_HALF;
+}
+
+static void fill_margin(const struct operand *operand, void *from, size_t n)
+{
+    if (operand->is_half)
+        fill_canary_halves(from, n);
+    else
+        fill_canary(from, n);
+}
+
+/* The elements below and above an operand that its region has, at most MARGIN each. */
 static size_t margin_below(const struct operand *operand)
 {
-    return gpt2i_min((size_t)(operand->at - operand->region), MARGIN);
+    return gpt2i_min((size_t)(operand->at - operand->region) / operand->unit, MARGIN);
 }
 
 static size_t margin_above(const struct operand *operand)
 {
-    size_t end = (size_t)(operand->at - operand->region) + operand->n;
+    size_t end = (size_t)(operand->at - operand->region) + operand->n * operand->unit;
 
-    return gpt2i_min(operand->n_region - end, MARGIN);
+    return gpt2i_min((operand->region_bytes - end) / operand->unit, MARGIN);
+}
+
+/* Where the elements begin that are below and above an operand and are watched. */
+static char *from_below(const struct operand *operand)
+{
+    return operand->at - margin_below(operand) * operand->unit;
+}
+
+static char *from_above(const struct operand *operand)
+{
+    return operand->at + operand->n * operand->unit;
 }
 
 /* Puts an operand to its place, with its contents before the call and canaries around them. */
 static void put(struct operand *operand)
 {
+    size_t bytes = operand->n * operand->unit;
+
     if (operand->place == AT_UPPER_GUARD)
-        operand->at = operand->region + operand->n_region - operand->n;
+        operand->at = operand->region + operand->region_bytes - bytes;
     else
-        operand->at = operand->region + operand->place;
-    memcpy(operand->at, operand->before, operand->n * sizeof(float));
-    fill_canary(operand->at - margin_below(operand), margin_below(operand));
-    fill_canary(operand->at + operand->n, margin_above(operand));
+        operand->at = operand->region + operand->place * operand->unit;
+    memcpy(operand->at, operand->before, bytes);
+    fill_margin(operand, from_below(operand), margin_below(operand));
+    fill_margin(operand, from_above(operand), margin_above(operand));
 }
 
 /* ------------------------------------------------------------------------------------- reporting -- */
@@ -111,7 +142,8 @@ static void print_case(FILE *file, const struct gpt2i_kernels *kernels)
 {
     fprintf(file, "failed: %s %s: %s", entry->name, kernels->name, description);
     for (size_t i = 0; i < n_operands; i++) {
-        fprintf(file, "; %s: %zu floats ", operands[i].name, operands[i].n);
+        fprintf(file, "; %s: %zu %s ", operands[i].name, operands[i].n,
+                operands[i].is_half ? "half floats" : "floats");
         if (operands[i].place == AT_LOWER_GUARD)
             fprintf(file, "above a guard page");
         else if (operands[i].place == AT_UPPER_GUARD)
@@ -128,21 +160,21 @@ bool case_print_crash(FILE *file, const void *address)
     print_case(file, running);
     for (size_t i = 0; i < n_operands; i++) {
         const struct operand *operand = &operands[i];
-        ptrdiff_t bytes = (const char *)address - (const char *)operand->at;
+        ptrdiff_t bytes = (const char *)address - operand->at;
         ptrdiff_t page = (ptrdiff_t)sysconf(_SC_PAGESIZE);
-        ptrdiff_t low = (const char *)operand->region - (const char *)operand->at;
-        ptrdiff_t high = low + (ptrdiff_t)(operand->n_region * sizeof(float));
+        ptrdiff_t low = operand->region - operand->at;
+        ptrdiff_t high = low + (ptrdiff_t)operand->region_bytes;
 
         if (bytes >= low - page && bytes < high + page)
             fprintf(file, ": it touched byte %td of %s, which has %zu", bytes, operand->name,
-                    operand->n * sizeof(float));
+                    operand->n * operand->unit);
     }
     fprintf(file, "\n");
     return true;
 }
 
 /* NaN's payload and sign are not promised; canaries stay as they are. */
-static bool same(float found, float wanted)
+static bool same_float(float found, float wanted)
 {
     uint32_t bits[2];
 
@@ -151,44 +183,62 @@ static bool same(float found, float wanted)
     return bits[0] == bits[1] || (isnan(found) && isnan(wanted) && bits[1] != CANARY);
 }
 
-/* The index of the first of n floats that is not as wanted, or n. */
-static size_t first_difference(const float *found, const float *wanted, size_t n)
+static bool same_half(uint16_t found, uint16_t wanted)
+{
+    return found == wanted ||
+           ((found & 0x7fff) > 0x7c00 && (wanted & 0x7fff) > 0x7c00 && wanted != CANARY_HALF);
+}
+
+/* The index of the first of n elements that is not as wanted, or n. */
+static size_t first_difference(const struct operand *operand, const void *found, const void *wanted,
+                               size_t n)
 {
     size_t i = 0;
 
-    if (memcmp(found, wanted, n * sizeof(float)) == 0)
+    if (memcmp(found, wanted, n * operand->unit) == 0)
         return n;
-    while (i < n && same(found[i], wanted[i]))
-        i++;
+    if (operand->is_half) {
+        while (i < n && same_half(((const uint16_t *)found)[i], ((const uint16_t *)wanted)[i]))
+            i++;
+    } else {
+        while (i < n && same_float(((const float *)found)[i], ((const float *)wanted)[i]))
+            i++;
+    }
     return i;
 }
 
-static bool check_margin(const struct operand *operand, const float *from, size_t n,
+static double value_at(const struct operand *operand, const void *from, size_t i)
+{
+    return operand->is_half ? (double)gpt2i_float_of_half(((const uint16_t *)from)[i])
+                            : (double)((const float *)from)[i];
+}
+
+static bool check_margin(const struct operand *operand, const char *from, size_t n,
                          const struct gpt2i_kernels *kernels)
 {
     float canaries[MARGIN];
     size_t i;
 
-    fill_canary(canaries, MARGIN);
-    i = first_difference(from, canaries, n);
+    fill_margin(operand, canaries, MARGIN);
+    i = first_difference(operand, from, canaries, n);
     if (i == n)
         return true;
     print_case(stdout, kernels);
-    printf(": it wrote %a to %s[%td]\n", (double)from[i], operand->name, from + i - operand->at);
+    printf(": it wrote %a to %s[%td]\n", value_at(operand, from, i), operand->name,
+           (from - operand->at) / (ptrdiff_t)operand->unit + (ptrdiff_t)i);
     return false;
 }
 
 static bool check_operand(const struct operand *operand, const struct gpt2i_kernels *kernels)
 {
-    size_t below = margin_below(operand);
-    size_t i = first_difference(operand->at, operand->wanted, operand->n);
+    size_t i = first_difference(operand, operand->at, operand->wanted, operand->n);
 
     if (i == operand->n)
-        return check_margin(operand, operand->at - below, below, kernels) &&
-               check_margin(operand, operand->at + operand->n, margin_above(operand), kernels);
+        return check_margin(operand, from_below(operand), margin_below(operand), kernels) &&
+               check_margin(operand, from_above(operand), margin_above(operand), kernels);
     print_case(stdout, kernels);
-    printf(": %s[%zu] is %a, wanted %a\n", operand->name, i, (double)operand->at[i],
-           (double)operand->wanted[i]);
+    printf(": %s[%zu] is %a, wanted %a\n", operand->name, i, value_at(operand, operand->at, i),
+           value_at(operand, operand->wanted, i));
     return false;
 }
 
@@ -219,19 +269,31 @@ void case_begin(const char *format, ...)
     n_cases++;
 }
 
-float *case_operand(const char *name, size_t n)
+static void *next_operand(const char *name, bool is_half, size_t n)
 {
     struct operand *operand = &operands[n_operands++];
 
     operand->name = name;
+    operand->is_half = is_half;
+    operand->unit = is_half ? sizeof(uint16_t) : sizeof(float);
     operand->n = n;
-    reserve(operand, n);
+    reserve(operand);
     return operand->before;
+}
+
+float *case_operand(const char *name, size_t n)
+{
+    return next_operand(name, false, n);
+}
+
+uint16_t *case_operand_halves(const char *name, size_t n)
+{
+    return next_operand(name, true, n);
 }
 
 static void run_table(size_t t, kernel_call *call, const void *sizes)
 {
-    float *at[MOST_OPERANDS] = {NULL};
+    void *at[MOST_OPERANDS] = {NULL};
 
     for (size_t i = 0; i < n_operands; i++) {
         put(&operands[i]);
@@ -247,11 +309,11 @@ static void run_table(size_t t, kernel_call *call, const void *sizes)
 
 void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t n_placements)
 {
-    float *wanted[MOST_OPERANDS] = {NULL};
+    void *wanted[MOST_OPERANDS] = {NULL};
 
     for (size_t i = 0; i < n_operands; i++) {
         wanted[i] = operands[i].wanted;
-        memcpy(wanted[i], operands[i].before, operands[i].n * sizeof(float));
+        memcpy(wanted[i], operands[i].before, operands[i].n * operands[i].unit);
     }
     (define != NULL ? define : call)(&tables[0], wanted, sizes);
     for (size_t p = 0; p < n_placements; p++) {

@@ -22,8 +22,11 @@ typedef void (*kernel_pointer)(void);
 static const struct entry entries[] = {
     {"matmul_row", AT(matmul_row[GPT2_TYPE_F32]), check_matmul, bench_matmul},
     {"matmul_any", AT(matmul_any[GPT2_TYPE_F32]), check_matmul, bench_matmul},
+    {"matmul_row_f16", AT(matmul_row[GPT2_TYPE_F16]), check_matmul, bench_matmul},
+    {"matmul_any_f16", AT(matmul_any[GPT2_TYPE_F16]), check_matmul, bench_matmul},
     {"add", AT(add), check_add, bench_add},
     {"scale", AT(scale), check_scale, bench_scale},
+    {"to_f16", AT(to_f16), check_to_f16, bench_to_f16},
     {"layer_norm", AT(layer_norm), check_layer_norm, bench_layer_norm},
     {"softmax", AT(softmax), check_softmax, bench_softmax},
     {"gelu_new", AT(activation[GPT2_ACT_GELU_NEW]), check_activation, bench_activation},

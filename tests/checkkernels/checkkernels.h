@@ -3,7 +3,7 @@
  *
  * A case is one call: its operands' contents before it, and what they are to hold after it.  Every
  * kernel table of this machine then runs it in several placements: all operands against a guard page
- * below, all against one above, and each at offsets of 1 to 15 floats.
+ * below, all against one above, and each at offsets of 1 to 15 elements.
  */
 #ifndef CHECKKERNELS_H
 #define CHECKKERNELS_H
@@ -28,11 +28,13 @@ extern size_t n_tables;
 /* ----------------------------------------------------------------------------------------- cases -- */
 
 /* A call of a kernel, or its definition: at[i] is where the i-th operand lies. */
-typedef void kernel_call(const struct gpt2i_kernels *kernels, float *const *at, const void *sizes);
+typedef void kernel_call(const struct gpt2i_kernels *kernels, void *const *at, const void *sizes);
 
-/* 0x7fedbeef, a NaN, fills what a kernel must neither use nor write. */
-#define CANARY UINT32_C(0x7fedbeef)
+/* These NaN fill what a kernel must neither use nor write. */
+#define CANARY      UINT32_C(0x7fedbeef)
+#define CANARY_HALF UINT16_C(0x7eef)
 void fill_canary(float *x, size_t n);
+void fill_canary_halves(uint16_t *x, size_t n);
 
 /* The checks of one kernel begin. */
 void check_begin(const struct entry *entry);
@@ -45,8 +47,9 @@ bool case_skipped(void);
 /* A case begins; its sizes and kinds of values, in words. */
 void case_begin(const char *format, ...) GPT2I_FORMAT(1, 2);
 
-/* The next operand, n floats, for the caller to fill. */
+/* The next operand, n floats or half floats, for the caller to fill. */
 float *case_operand(const char *name, size_t n);
+uint16_t *case_operand_halves(const char *name, size_t n);
 
 /*
  * Runs the case: 'call' by each table, in up to 17 placements.  'define', or 'call' by the scalar
@@ -78,6 +81,7 @@ extern const char *const values_names[N_VALUES];
 void random_seed(uint64_t seed);
 size_t random_below(size_t n);
 void fill_values(float *x, size_t n, size_t kind);
+void fill_halves(uint16_t *x, size_t n, size_t kind);
 
 /* ----------------------------------------------------------------------------------- checks, benches -- */
 
@@ -87,6 +91,7 @@ void check_scale(const struct entry *entry);
 void check_layer_norm(const struct entry *entry);
 void check_softmax(const struct entry *entry);
 void check_activation(const struct entry *entry);
+void check_to_f16(const struct entry *entry);
 
 void bench_matmul(const struct entry *entry);
 void bench_add(const struct entry *entry);
@@ -94,6 +99,7 @@ void bench_scale(const struct entry *entry);
 void bench_layer_norm(const struct entry *entry);
 void bench_softmax(const struct entry *entry);
 void bench_activation(const struct entry *entry);
+void bench_to_f16(const struct entry *entry);
 
 /* What --bench times: 'run' by each table, after 'prepare' (may be NULL), which is not timed. */
 struct bench {
@@ -104,8 +110,9 @@ struct bench {
     const char *unit; /* GB/s, or GFLOP/s */
 };
 
-/* n ordinary floats, for the caller to free. */
+/* n ordinary floats or half floats, for the caller to free. */
 float *bench_floats(size_t n);
+uint16_t *bench_halves(size_t n);
 
 /* Prints the speed of each table, the median of some runs, and its ratio to that of the one below. */
 void bench_run(const struct entry *entry, const char *shape, const struct bench *bench);

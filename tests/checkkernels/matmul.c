@@ -1,8 +1,9 @@
 /*
- * matmul.c: the matrix product against its definition, one output at a time.
+ * matmul.c: the matrix product, with weights of each type, against its definition, one output at a time.
  */
 #include "checkkernels.h"
 #include "kernels/fma.h"
+#include "kernels/half.h"
 #include "model/compute.h"
 #include "model/kvcache.h"
 #include "model/matrix.h"
@@ -13,9 +14,21 @@
 enum { Y, X, W, BIAS };
 
 static const float with_bias; /* 'bias' of a case is this, or NULL */
-static bool one_row;          /* matmul_row is checked, else matmul_any */
 
-static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+/* What is checked, or timed. */
+static bool one_row;   /* matmul_row, else matmul_any */
+static int32_t w_type; /* GPT2_TYPE_F32, GPT2_TYPE_F16 */
+
+static void choose(const struct entry *entry)
+{
+    size_t row = offsetof(struct gpt2i_kernels, matmul_row);
+    size_t any = offsetof(struct gpt2i_kernels, matmul_any);
+
+    one_row = entry->offset < any;
+    w_type = (int32_t)((entry->offset - (one_row ? row : any)) / sizeof(gpt2i_matmul_kernel *));
+}
+
+static void call_matmul(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     struct gpt2i_matmul m = *(const struct gpt2i_matmul *)argument;
 
@@ -25,37 +38,48 @@ static void call_matmul(const struct gpt2i_kernels *kernels, float *const *at, c
     if (m.bias != NULL)
         m.bias = at[BIAS];
     if (one_row)
-        kernels->matmul_row[GPT2_TYPE_F32](&m);
+        kernels->matmul_row[m.w_type](&m);
     else
-        kernels->matmul_any[GPT2_TYPE_F32](&m);
+        kernels->matmul_any[m.w_type](&m);
 }
 
-static float define_output(const struct gpt2i_matmul *m, const float *x, const float *w, float y)
+static float define_weight(const struct gpt2i_matmul *m, const void *w, size_t k, size_t o)
+{
+    size_t i = k * m->w_stride + o;
+
+    return m->w_type == GPT2_TYPE_F16 ? gpt2i_float_of_half(((const uint16_t *)w)[i])
+                                      : ((const float *)w)[i];
+}
+
+static float define_output(const struct gpt2i_matmul *m, const float *x, const void *w, size_t o,
+                           float y)
 {
     for (size_t k = 0; k < m->n_k;) {
         size_t end = gpt2i_min(k + GPT2I_K_BLOCK, m->n_k);
         float c = 0.0f;
 
         for (; k < end; k++)
-            c = gpt2i_fma(x[k], w[k * m->w_stride], c);
+            c = gpt2i_fma(x[k], define_weight(m, w, k, o), c);
         y = y + c;
     }
     return y;
 }
 
-static void define_matmul(const struct gpt2i_kernels *kernels, float *const *at,
+static void define_matmul(const struct gpt2i_kernels *kernels, void *const *at,
                           const void *argument)
 {
     const struct gpt2i_matmul *m = argument;
+    const float *x = at[X];
+    const float *bias = at[BIAS];
 
     (void)kernels;
     for (size_t r = 0; r < m->n_rows; r++) {
         for (size_t o = 0; o < m->n_outputs; o++) {
-            float *y = &at[Y][r * m->y_stride + o];
+            float *y = (float *)at[Y] + r * m->y_stride + o;
 
-            *y = define_output(m, at[X] + r * m->x_stride, at[W] + o, m->adds ? *y : 0.0f);
+            *y = define_output(m, x + r * m->x_stride, at[W], o, m->adds ? *y : 0.0f);
             if (m->bias != NULL)
-                *y = *y + at[BIAS][o];
+                *y = *y + bias[o];
         }
     }
 }
@@ -66,7 +90,7 @@ static size_t matrix_floats(size_t n_rows, size_t n_columns, size_t stride)
     return n_rows == 0 ? 0 : (n_rows - 1) * stride + n_columns;
 }
 
-/* Canaries lie between rows, and in w wherever no output has a weight. */
+/* Canaries lie between rows. */
 static float *matrix(const char *name, size_t n_rows, size_t n_columns, size_t stride, size_t kind)
 {
     float *x = case_operand(name, matrix_floats(n_rows, n_columns, stride));
@@ -77,15 +101,34 @@ static float *matrix(const char *name, size_t n_rows, size_t n_columns, size_t s
     return x;
 }
 
+/* w has whole groups in its last row; canaries lie wherever no output has a weight. */
+static void weights(const struct gpt2i_matmul *m, size_t kind)
+{
+    size_t n = m->n_outputs == 0
+                   ? 0
+                   : (m->n_k - 1) * m->w_stride + gpt2i_round_up(m->n_outputs, GPT2I_LANES);
+
+    if (m->w_type == GPT2_TYPE_F16) {
+        uint16_t *w = case_operand_halves("w", n);
+
+        fill_canary_halves(w, n);
+        for (size_t k = 0; k < m->n_k; k++)
+            fill_halves(w + k * m->w_stride, m->n_outputs, kind);
+    } else {
+        float *w = case_operand("w", n);
+
+        fill_canary(w, n);
+        for (size_t k = 0; k < m->n_k; k++)
+            fill_values(w + k * m->w_stride, m->n_outputs, kind);
+    }
+}
+
 static void check_shape(struct gpt2i_matmul shape, size_t kind)
 {
     const struct gpt2i_matmul *m = &shape;
-    size_t w_floats = m->n_outputs == 0
-                          ? 0
-                          : (m->n_k - 1) * m->w_stride + gpt2i_round_up(m->n_outputs, GPT2I_LANES);
     float *y;
-    float *w;
 
+    shape.w_type = w_type;
     shape.adds = random_below(2) == 0;
     shape.bias = random_below(2) == 0 ? &with_bias : NULL;
     if ((one_row && m->n_rows != 1) || case_skipped() ||
@@ -99,10 +142,7 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     if (!m->adds)
         fill_canary(y, matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
     matrix("x", m->n_rows, m->n_k, m->x_stride, kind);
-    w = case_operand("w", w_floats);
-    fill_canary(w, w_floats);
-    for (size_t k = 0; k < m->n_k; k++)
-        fill_values(w + k * m->w_stride, m->n_outputs, kind);
+    weights(m, kind);
     matrix("bias", 1, m->n_outputs, 0, kind);
     case_run(call_matmul, define_matmul, m, 3);
 }
@@ -151,6 +191,23 @@ static void check_packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap
     check_shape(packed(n_rows, n_k, n_outputs, gap), kind);
 }
 
+/* 1 times each half float is that half float, widened exactly. */
+static void check_every_half(void)
+{
+    struct gpt2i_matmul m = packed(1, 1, 0x10000, 0);
+    uint16_t *w;
+
+    m.w_type = GPT2_TYPE_F16;
+    case_begin("1 times each half float");
+    fill_canary(case_operand("y", m.n_outputs), m.n_outputs);
+    *case_operand("x", 1) = 1.0f;
+    w = case_operand_halves("w", m.n_outputs);
+    for (size_t i = 0; i < m.n_outputs; i++)
+        w[i] = (uint16_t)i;
+    case_operand("bias", 0);
+    case_run(call_matmul, define_matmul, &m, 3);
+}
+
 void check_matmul(const struct entry *entry)
 {
     static const size_t depths[] = {1, 2, 3, 13, 63, 64, 65, 131, 257};
@@ -160,7 +217,9 @@ void check_matmul(const struct entry *entry)
     static const size_t head_dims[] = {1, 5, 16, 20, 64, 80};
     size_t n_depths = sizeof depths / sizeof depths[0];
 
-    one_row = entry->offset == offsetof(struct gpt2i_kernels, matmul_row[GPT2_TYPE_F32]);
+    choose(entry);
+    if (w_type == GPT2_TYPE_F16)
+        check_every_half();
     for (size_t rows = 0; rows < 18; rows++) {
         for (size_t d = 0; d < n_depths; d++) {
             for (size_t outputs = 0; outputs < 71; outputs++)
@@ -205,6 +264,11 @@ struct matmul_bench {
     size_t y_apart;
 };
 
+static size_t weight_bytes(void)
+{
+    return w_type == GPT2_TYPE_F16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
 {
     const struct matmul_bench *b = argument;
@@ -212,7 +276,7 @@ static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
 
     for (size_t i = 0; i < b->n_calls; i++, m.y += b->y_apart) {
         gpt2i_matmul(kernels, &m);
-        m.w = (const float *)m.w + b->w_apart;
+        m.w = (const char *)m.w + b->w_apart * weight_bytes();
     }
 }
 
@@ -223,14 +287,16 @@ static void bench_shape(const struct entry *entry, const char *shape, struct mat
     double n_products = (double)(b.n_calls * m->n_rows * m->n_k * m->n_outputs);
     float *y = bench_floats(m->n_rows * m->y_stride);
     float *x = bench_floats(matrix_floats(m->n_rows, m->n_k, m->x_stride));
-    float *w = bench_floats(b.n_calls * b.w_apart + GPT2I_LANES);
+    size_t n_weights = b.n_calls * b.w_apart + GPT2I_LANES;
+    void *w = w_type == GPT2_TYPE_F16 ? (void *)bench_halves(n_weights) : bench_floats(n_weights);
     struct bench bench = {
         .run = run_matmul,
         .argument = &b,
-        .work = m->n_rows == 1 ? sizeof(float) * n_products : 2.0 * n_products,
+        .work = m->n_rows == 1 ? (double)weight_bytes() * n_products : 2.0 * n_products,
         .unit = m->n_rows == 1 ? "GB/s" : "GFLOP/s",
     };
 
+    m->w_type = w_type;
     m->y = y;
     m->x = x;
     m->w = w;
@@ -277,7 +343,8 @@ static void bench_attention(const struct entry *entry, size_t n_rows)
 
 void bench_matmul(const struct entry *entry)
 {
-    if (entry->offset == offsetof(struct gpt2i_kernels, matmul_row[GPT2_TYPE_F32])) {
+    choose(entry);
+    if (one_row) {
         bench_packed(entry, ", from memory", 1, 768, 50304);
         bench_packed(entry, ", from L2", 1, 768, 192);
         bench_attention(entry, 1);

@@ -2,6 +2,7 @@
  * values.c: numbers to try kernels on.
  */
 #include "checkkernels.h"
+#include "kernels/half.h"
 
 #include <math.h>
 
@@ -118,6 +119,47 @@ void fill_values(float *x, size_t n, size_t kind)
             break;
         default:
             x[i] = unit * scale;
+        }
+    }
+}
+
+/* Zeros, denormals, the largest, infinities, NaN. */
+static uint16_t random_special_half(void)
+{
+    static const uint16_t specials[] = {0x0000, 0x0001, 0x03ff, 0x0400, 0x0401,
+                                        0x3c00, 0x7bff, 0x7c00, 0x7c01, 0x7e00};
+
+    return (uint16_t)(specials[random_below(sizeof specials / sizeof specials[0])] |
+                      (random_bits() & 0x8000));
+}
+
+void fill_halves(uint16_t *x, size_t n, size_t kind)
+{
+    float values[64];
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = random_bits();
+
+        if (i % 64 == 0)
+            fill_values(values, 64, kind);
+        x[i] = gpt2i_half_of_float(values[i % 64]);
+        switch (kind) {
+        case VALUES_MIXED: /* finite: zeros, denormals */
+            if (random_below(8) == 0 || (x[i] & 0x7c00) == 0x7c00)
+                x[i] = (uint16_t)(bits & 0x83ff);
+            break;
+        case VALUES_LARGE:
+            x[i] = (uint16_t)(0x7000 | (bits & 0x8bff));
+            break;
+        case VALUES_SPECIAL:
+            if (random_below(gpt2i_min(n, 64)) == 0)
+                x[i] = random_special_half();
+            break;
+        case VALUES_BITS: /* every half */
+            x[i] = (uint16_t)bits;
+            break;
+        default:
+            break;
         }
     }
 }

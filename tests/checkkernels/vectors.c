@@ -70,7 +70,7 @@ static void run_vectors(const struct gpt2i_kernels *kernels, void *argument)
     const struct vectors_bench *b = argument;
 
     for (size_t r = 0; r < BENCH_ROWS; r++) {
-        float *at[4];
+        void *at[4];
 
         for (size_t v = 0; v < b->n_vectors; v++)
             at[v] = b->x + (r * b->n_vectors + v) * b->sizes.n;
@@ -102,20 +102,22 @@ static void bench_vectors(const struct entry *entry, kernel_call *call, size_t n
 
 /* ------------------------------------------------------------------------------------ add, scale -- */
 
-static void call_add(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+static void call_add(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
 
     kernels->add(at[0], at[1], sizes->n);
 }
 
-static void define_add(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+static void define_add(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
+    float *y = at[0];
+    const float *x = at[1];
 
     (void)kernels;
     for (size_t i = 0; i < sizes->n; i++)
-        at[0][i] = at[0][i] + at[1][i];
+        y[i] = y[i] + x[i];
 }
 
 void check_add(const struct entry *entry)
@@ -131,21 +133,21 @@ void bench_add(const struct entry *entry)
     bench_vectors(entry, call_add, 2, 3, (struct sizes){.n = 768});
 }
 
-static void call_scale(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+static void call_scale(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
 
     kernels->scale(at[0], sizes->factor, sizes->n);
 }
 
-static void define_scale(const struct gpt2i_kernels *kernels, float *const *at,
-                         const void *argument)
+static void define_scale(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
+    float *x = at[0];
 
     (void)kernels;
     for (size_t i = 0; i < sizes->n; i++)
-        at[0][i] = at[0][i] * sizes->factor;
+        x[i] = x[i] * sizes->factor;
 }
 
 void check_scale(const struct entry *entry)
@@ -166,7 +168,7 @@ void bench_scale(const struct entry *entry)
 
 /* ------------------------------------------------------------------------------------ layer_norm -- */
 
-static void call_layer_norm(const struct gpt2i_kernels *kernels, float *const *at,
+static void call_layer_norm(const struct gpt2i_kernels *kernels, void *const *at,
                             const void *argument)
 {
     const struct sizes *sizes = argument;
@@ -183,11 +185,14 @@ static float fold(float lanes[GPT2I_LANES])
     return lanes[0];
 }
 
-static void define_layer_norm(const struct gpt2i_kernels *kernels, float *const *at,
+static void define_layer_norm(const struct gpt2i_kernels *kernels, void *const *at,
                               const void *argument)
 {
     const struct sizes *sizes = argument;
+    float *y = at[0];
     const float *x = at[1];
+    const float *gain = at[2];
+    const float *bias = at[3];
     float sum[GPT2I_LANES] = {0.0f};
     float squares[GPT2I_LANES] = {0.0f};
     float mean;
@@ -206,7 +211,7 @@ static void define_layer_norm(const struct gpt2i_kernels *kernels, float *const 
     variance = fold(squares) / (float)sizes->n;
     r = isfinite(variance) ? 1.0f / sqrtf(variance + sizes->factor) : NAN;
     for (size_t i = 0; i < sizes->n; i++)
-        at[0][i] = gpt2i_fma((x[i] - mean) * r, at[2][i], at[3][i]);
+        y[i] = gpt2i_fma((x[i] - mean) * r, gain[i], bias[i]);
 }
 
 void check_layer_norm(const struct entry *entry)
@@ -256,8 +261,7 @@ static void check_sweep(kernel_call *call, kernel_call *define, struct sizes siz
     }
 }
 
-static void call_softmax(const struct gpt2i_kernels *kernels, float *const *at,
-                         const void *argument)
+static void call_softmax(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
 
@@ -278,7 +282,7 @@ void bench_softmax(const struct entry *entry)
     bench_vectors(entry, call_softmax, 1, 2, (struct sizes){.n = 1024});
 }
 
-static void call_activation(const struct gpt2i_kernels *kernels, float *const *at,
+static void call_activation(const struct gpt2i_kernels *kernels, void *const *at,
                             const void *argument)
 {
     const struct sizes *sizes = argument;
@@ -286,13 +290,14 @@ static void call_activation(const struct gpt2i_kernels *kernels, float *const *a
     kernels->activation[sizes->number](at[0], sizes->n);
 }
 
-static void define_relu(const struct gpt2i_kernels *kernels, float *const *at, const void *argument)
+static void define_relu(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
 {
     const struct sizes *sizes = argument;
+    float *x = at[0];
 
     (void)kernels;
     for (size_t i = 0; i < sizes->n; i++)
-        at[0][i] = 0.0f > at[0][i] ? 0.0f : at[0][i];
+        x[i] = 0.0f > x[i] ? 0.0f : x[i];
 }
 
 static int32_t activation_of(const struct entry *entry)
