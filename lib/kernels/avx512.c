@@ -101,8 +101,11 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 #define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
 #define ATTENTION_ROWS 28
 
-/* One row waits for memory, and AVX2 reads that faster on Zen 4: half a cache line at a time. */
-#define KEEPS_MATMUL_ROW
+/*
+ * One row of floats waits for memory, and AVX2 reads that faster on Zen 4: half a cache line at a time.
+ * 16 half floats are half a cache line.
+ */
+#define KEEPS_MATMUL_ROW_F32
 
 #define ADD_KERNELS  gpt2i_kernels_add_avx512
 #define KERNELS_NAME "avx512"

@@ -18,7 +18,7 @@
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
  *     TILES(ROW)                            the sizes of register tiles, largest rows first
  *     MATMUL_ROWS ATTENTION_ROWS            matmul_rows and attention_rows of the table
- *     KEEPS_MATMUL_ROW                      if defined: the plainer set's matmul_row is faster
+ *     KEEPS_MATMUL_ROW_F32                  if defined: the plainer set's matmul_row of F32 is faster
  *     ADD_KERNELS KERNELS_NAME              the function that fills the table, and the set's name
  */
 
@@ -66,6 +66,9 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 #define W_TYPE    f32
 #define W_ELEMENT float
 #define W_LOAD(w) v16_load(w)
+#ifdef KEEPS_MATMUL_ROW_F32
+#define W_WITHOUT_ROW
+#endif
 #include "matmul_template.h"
 
 #define W_TYPE    f16
@@ -252,10 +255,10 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->name = KERNELS_NAME;
     kernels->matmul_rows = MATMUL_ROWS;
     kernels->attention_rows = ATTENTION_ROWS;
-#ifndef KEEPS_MATMUL_ROW
+#ifndef KEEPS_MATMUL_ROW_F32
     kernels->matmul_row[GPT2_TYPE_F32] = matmul_row_f32;
-    kernels->matmul_row[GPT2_TYPE_F16] = matmul_row_f16;
 #endif
+    kernels->matmul_row[GPT2_TYPE_F16] = matmul_row_f16;
     kernels->matmul_any[GPT2_TYPE_F32] = matmul_any_f32;
     kernels->matmul_any[GPT2_TYPE_F16] = matmul_any_f16;
     kernels->add = add;

@@ -2,11 +2,12 @@
  * matmul_template.h: the matrix product with weights of one type.  kernels_template.h includes it once
  * for each type, and defines before:
  *
- *     W_TYPE       what the names of the functions end with
- *     W_ELEMENT    the C type of one weight in memory
- *     W_LOAD(w)    16 weights as floats, from 'const W_ELEMENT *w' at any alignment
+ *     W_TYPE           what the names of the functions end with
+ *     W_ELEMENT        the C type of one weight in memory
+ *     W_LOAD(w)        16 weights as floats, from 'const W_ELEMENT *w' at any alignment
+ *     W_WITHOUT_ROW    if defined: matmul_row_TYPE() is not wanted
  *
- * It defines matmul_any_TYPE() and, unless KEEPS_MATMUL_ROW, matmul_row_TYPE().
+ * It defines matmul_any_TYPE() and matmul_row_TYPE(), and undefines these again.
  */
 
 #define JOIN(name, type)        name##_##type
@@ -148,7 +149,7 @@ static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
     } while (k < m->n_k);
 }
 
-#ifndef KEEPS_MATMUL_ROW
+#ifndef W_WITHOUT_ROW
 /* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
 static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 {
@@ -165,3 +166,4 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef W_TYPE
 #undef W_ELEMENT
 #undef W_LOAD
+#undef W_WITHOUT_ROW
