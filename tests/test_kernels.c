@@ -1,5 +1,6 @@
 /*
- * test_kernels.c: what the kernels stand on: the FMA, the accuracy of activations and softmax, packing.
+ * test_kernels.c: what the kernels stand on: the FMA, the accuracy of activations and softmax, half
+ * floats, packing.
  * tests/checkkernels compares the instruction sets.
  */
 #include <math.h>
@@ -14,6 +15,9 @@
 #include "kernels/dispatch.h"
 #include "kernels/widen.h"
 #include "model/matrix.h"
+
+/* The instruction sets, whether this CPU has them or not. */
+static const uint32_t sets[] = {0, GPT2_CPU_AVX2, GPT2_CPU_AVX2 | GPT2_CPU_AVX512, GPT2_CPU_NEON};
 
 static uint64_t random_state;
 
@@ -173,8 +177,6 @@ static void test_softmax_is_accurate(void **state)
 static void test_layer_norm_of_huge_values(void **state)
 {
     enum { N = 40 };
-    static const uint32_t sets[] = {0, GPT2_CPU_AVX2, GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
-                                    GPT2_CPU_NEON};
     float gain[N];
     float bias[N] = {0.0f};
 
@@ -232,6 +234,55 @@ static void test_widen_is_exact(void **state)
     }
 }
 
+/* What struct.pack("<e", x) of Python 3.11 gives, and what it refuses. */
+static void test_to_f16_of_python(void **state)
+{
+    static const struct {
+        uint32_t x;
+        uint16_t half;
+    } rows[] = {
+        {0x00000000, 0x0000},                       /* 0 */
+        {0x80000000, 0x8000},                       /* -0 */
+        {0x00000001, 0x0000},                       /* the least float */
+        {0x807fffff, 0x8000}, {0x33000000, 0x0000}, /* 2^-25: halfway from 0 to the least half */
+        {0x33000001, 0x0001}, {0xb3000001, 0x8001}, {0x337fffff, 0x0001},
+        {0x33bfffff, 0x0001},                       /* 1.5 * 2^-24 and below */
+        {0x33c00000, 0x0002}, {0x34200000, 0x0002}, /* 2.5 * 2^-24 */
+        {0x387fc000, 0x03ff},                       /* the largest denormal half */
+        {0x387fdfff, 0x03ff}, {0x387fe000, 0x0400}, /* halfway to the least normal half */
+        {0x387fffff, 0x0400}, {0x38800000, 0x0400}, /* the least normal half */
+        {0x38801000, 0x0400}, {0x38801001, 0x0401}, {0xb8802fff, 0x8401},
+        {0x38803000, 0x0402}, {0x3f800000, 0x3c00},                       /* 1 */
+        {0xbf801000, 0xbc00}, {0x3f803000, 0x3c02}, {0x3eaaaaab, 0x3555}, /* 1/3 */
+        {0x3dcccccd, 0x2e66},                                             /* 0.1 */
+        {0x40490fdb, 0x4248},                                             /* pi */
+        {0x477fdfff, 0x7bff}, {0x477fe000, 0x7bff},                       /* 65504 */
+        {0xc77fefff, 0xfbff},                                             /* just below 65520 */
+        {0x477ff000, 0x7c00}, /* 65520, which Python refuses: infinity, as are these */
+        {0xc7800000, 0xfc00}, {0x7f7fffff, 0x7c00}, {0xff800000, 0xfc00},
+    };
+    enum { N = sizeof rows / sizeof rows[0] };
+    float x[N];
+    uint16_t halves[N];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        memcpy(&x[i], &rows[i].x, sizeof x[i]);
+    for (size_t s = 0; s < sizeof sets / sizeof sets[0]; s++) {
+        struct gpt2i_kernels kernels;
+        float nan = NAN;
+
+        if ((sets[s] & ~gpt2i_cpu_features()) != 0)
+            continue;
+        gpt2i_kernels_choose(&kernels, sets[s]);
+        kernels.to_f16(halves, x, N);
+        for (size_t i = 0; i < N; i++)
+            assert_int_equal(halves[i], rows[i].half);
+        kernels.to_f16(halves, &nan, 1);
+        assert_int_equal(halves[0] & 0x7e00, 0x7e00); /* quiet */
+    }
+}
+
 static void test_pack_and_unpack(void **state)
 {
     enum { N_IN = 19, N_OUT = 101 }; /* a panel of 64 and one of 37, filled up to 48 */
@@ -275,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_activations_are_accurate),
         cmocka_unit_test(test_softmax_is_accurate),
         cmocka_unit_test(test_widen_is_exact),
+        cmocka_unit_test(test_to_f16_of_python),
         cmocka_unit_test(test_pack_and_unpack),
         cmocka_unit_test(test_layer_norm_of_huge_values),
     };
