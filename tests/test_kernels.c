@@ -1,6 +1,5 @@
 /*
- * test_kernels.c: what the kernels stand on: the FMA, the accuracy of activations and softmax, half
- * floats, packing.
+ * test_kernels.c: the FMA, the accuracy of activations and softmax, half floats, packing.
  * tests/checkkernels compares the instruction sets.
  */
 #include <math.h>

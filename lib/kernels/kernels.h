@@ -83,7 +83,7 @@ static inline void gpt2i_matmul(const struct gpt2i_kernels *kernels,
         kernels->matmul_any[matmul->w_type](matmul);
 }
 
-/* What each instruction set's file defines: puts its functions into a table, over plainer ones. */
+/* Each instruction set's file defines one: it puts its functions into a table, over plainer ones. */
 GPT2I_HIDDEN void gpt2i_kernels_add_scalar(struct gpt2i_kernels *kernels);
 #if defined(__x86_64__)
 GPT2I_HIDDEN void gpt2i_kernels_add_avx2(struct gpt2i_kernels *kernels);

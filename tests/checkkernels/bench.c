@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MOST_SAMPLES   101
-#define LEAST_SAMPLES  5
+#define MAX_SAMPLES    101
+#define MIN_SAMPLES    5
 #define SECONDS_ENOUGH 0.2
 #define BYTES_ALIGNED  4096 /* the library's own blocks begin at pages */
 
@@ -57,12 +57,12 @@ static int compare(const void *a, const void *b)
 /* The median of the seconds that a run takes. */
 static double measure(const struct bench *bench, const struct gpt2i_kernels *kernels)
 {
-    double samples[MOST_SAMPLES];
+    double samples[MAX_SAMPLES];
     double start = now();
     size_t n = 0;
 
     bench->run(kernels, bench->argument); /* so that memory and caches are as later */
-    while (n < LEAST_SAMPLES || (n < MOST_SAMPLES && now() - start < SECONDS_ENOUGH)) {
+    while (n < MIN_SAMPLES || (n < MAX_SAMPLES && now() - start < SECONDS_ENOUGH)) {
         double began;
 
         if (bench->prepare != NULL)

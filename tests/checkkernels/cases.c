@@ -10,11 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MOST_OPERANDS 4
-#define MARGIN        64 /* elements on either side of an operand that are watched */
-#define MOST_OFFSET   16 /* elements */
+#define MAX_OPERANDS 4
+#define MARGIN       64 /* elements on either side of an operand that are watched */
+#define MAX_OFFSET   16 /* elements */
 
-enum { AT_LOWER_GUARD = 0, AT_UPPER_GUARD = MOST_OFFSET }; /* or at that many elements */
+enum { AT_LOWER_GUARD = 0, AT_UPPER_GUARD = MAX_OFFSET }; /* or at that many elements */
 
 struct operand {
     const char *name;
@@ -30,7 +30,7 @@ struct operand {
     size_t region_bytes; /* a multiple of the page size */
 };
 
-static struct operand operands[MOST_OPERANDS];
+static struct operand operands[MAX_OPERANDS];
 static size_t n_operands;
 bool quick;
 static const struct entry *entry;
@@ -38,8 +38,8 @@ static char description[256];               /* of the case */
 static const struct gpt2i_kernels *running; /* NULL between calls */
 static size_t n_offered;
 static size_t n_cases;
-static size_t n_runs[MOST_TABLES];
-static bool failed[MOST_TABLES]; /* and so left out for the rest of this kernel */
+static size_t n_runs[MAX_TABLES];
+static bool failed[MAX_TABLES]; /* and so left out for the rest of this kernel */
 
 /* ---------------------------------------------------------------------------------------- memory -- */
 
@@ -56,7 +56,7 @@ static void *need(void *pointer)
 static void reserve(struct operand *operand)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = gpt2i_round_up((operand->n + MOST_OFFSET + MARGIN) * operand->unit, page);
+    size_t bytes = gpt2i_round_up((operand->n + MAX_OFFSET + MARGIN) * operand->unit, page);
     size_t room_bytes = (operand->n + 1) * operand->unit;
     char *mapping;
 
@@ -293,7 +293,7 @@ uint16_t *case_operand_halves(const char *name, size_t n)
 
 static void run_table(size_t t, kernel_call *call, const void *sizes)
 {
-    void *at[MOST_OPERANDS] = {NULL};
+    void *at[MAX_OPERANDS] = {NULL};
 
     for (size_t i = 0; i < n_operands; i++) {
         put(&operands[i]);
@@ -309,7 +309,7 @@ static void run_table(size_t t, kernel_call *call, const void *sizes)
 
 void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t n_placements)
 {
-    void *wanted[MOST_OPERANDS] = {NULL};
+    void *wanted[MAX_OPERANDS] = {NULL};
 
     for (size_t i = 0; i < n_operands; i++) {
         wanted[i] = operands[i].wanted;
@@ -323,7 +323,7 @@ void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t 
             else if (p == 1)
                 operands[i].place = AT_UPPER_GUARD;
             else /* operands at offsets that differ, each at all of them in turn */
-                operands[i].place = 1 + (p + n_cases + 4 * i) % (MOST_OFFSET - 1);
+                operands[i].place = 1 + (p + n_cases + 4 * i) % (MAX_OFFSET - 1);
         }
         for (size_t t = 0; t < n_tables; t++) {
             if (!failed[t])

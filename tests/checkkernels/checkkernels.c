@@ -43,7 +43,7 @@ enum { N_ENTRIES = sizeof entries / sizeof entries[0] };
 
 _Static_assert(N_ENTRIES == N_POINTERS, "each kernel of struct gpt2i_kernels needs an entry above");
 
-struct gpt2i_kernels tables[MOST_TABLES];
+struct gpt2i_kernels tables[MAX_TABLES];
 size_t n_tables;
 
 /* Makes a table for each instruction set, plainest first; returns how many cannot run here. */

@@ -1,7 +1,7 @@
 /*
  * checkkernels.h: what the checks and the benchmarks of kernels share.
  *
- * A case is one call: its operands' contents before it, and what they are to hold after it.  Every
+ * A case is one call: its operands' contents before it, and what they must hold after it.  Every
  * kernel table of this machine then runs it in several placements: all operands against a guard page
  * below, all against one above, and each at offsets of 1 to 15 elements.
  */
@@ -21,8 +21,8 @@ struct entry {
 };
 
 /* The tables that this CPU can run, plainest first. */
-#define MOST_TABLES 4
-extern struct gpt2i_kernels tables[MOST_TABLES];
+#define MAX_TABLES 4
+extern struct gpt2i_kernels tables[MAX_TABLES];
 extern size_t n_tables;
 
 /* ----------------------------------------------------------------------------------------- cases -- */
@@ -53,7 +53,7 @@ uint16_t *case_operand_halves(const char *name, size_t n);
 
 /*
  * Runs the case: 'call' by each table, in up to 17 placements.  'define', or 'call' by the scalar
- * table where that is NULL, says what the operands are to hold.
+ * table where that is NULL, says what the operands must hold.
  */
 void case_run(kernel_call *call, kernel_call *define, const void *sizes, size_t n_placements);
 

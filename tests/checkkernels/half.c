@@ -57,10 +57,10 @@ static void check_size(size_t n, size_t kind)
 /* Every 'stride'-th float from 'low' on, by their bits. */
 static void check_floats(uint32_t low, uint32_t stride)
 {
-    enum { MOST = 4000 };
+    enum { MAX_FLOATS = 4000 };
 
-    for (uint64_t first = low; first <= UINT32_MAX; first += (uint64_t)MOST * stride) {
-        size_t n = gpt2i_min(MOST, (size_t)((UINT32_MAX - first) / stride + 1));
+    for (uint64_t first = low; first <= UINT32_MAX; first += (uint64_t)MAX_FLOATS * stride) {
+        size_t n = gpt2i_min(MAX_FLOATS, (size_t)((UINT32_MAX - first) / stride + 1));
         float *x;
 
         if (case_skipped())

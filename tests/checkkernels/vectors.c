@@ -239,14 +239,14 @@ void bench_layer_norm(const struct entry *entry)
 static void check_sweep(kernel_call *call, kernel_call *define, struct sizes sizes, uint32_t low,
                         uint32_t high, uint32_t stride, bool zero_first)
 {
-    enum { MOST = 4000 };
+    enum { MAX_FLOATS = 4000 };
 
-    for (uint64_t first = low; first <= high; first += (uint64_t)MOST * stride) {
+    for (uint64_t first = low; first <= high; first += (uint64_t)MAX_FLOATS * stride) {
         float *x;
 
         if (case_skipped())
             continue;
-        sizes.n = gpt2i_min(MOST, (size_t)((high - first) / stride + 1));
+        sizes.n = gpt2i_min(MAX_FLOATS, (size_t)((high - first) / stride + 1));
         case_begin("%zu floats, every %" PRIu32 "th from %08" PRIx32 " on", sizes.n, stride,
                    (uint32_t)first);
         x = case_operand("x", sizes.n);
