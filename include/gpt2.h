@@ -579,7 +579,7 @@ typedef struct gpt2_batch_item {
  * gpt2_forward_batch() is gpt2_forward() for several sequences in one call, any mix of prompts and
  * single tokens.  The weights are read once for all rows of a step, and each sequence gets the bits
  * that it gets alone.  All or nothing: on failure every sequence is as before.  n_items is 1 or more.
- * The line of an error names the item.  Errors: those of gpt2_forward(), _SEQUENCE.
+ * The line of an error names the item or the sequence.  Errors: those of gpt2_forward(), _SEQUENCE.
  */
 GPT2_API int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items,
                                     size_t n_items);

@@ -39,7 +39,7 @@ static int32_t take_item(gpt2_session *session, const gpt2_batch_item *item, siz
 {
     struct gpt2i_item *taken = &session->items[i];
     int32_t status =
-        gpt2i_sequences_find(&session->sequences, item->sequence, &taken->sequence, error);
+        gpt2i_sequences_find(&session->sequences, item->sequence, label, &taken->sequence, error);
 
     if (status != GPT2_OK)
         return status;

@@ -10,8 +10,9 @@ static int32_t begin(gpt2_session *session, int32_t number, struct gpt2i_sequenc
 {
     int32_t status = gpt2i_session_begin(session, error);
 
-    return status == GPT2_OK ? gpt2i_sequences_find(&session->sequences, number, sequence, error)
-                             : status;
+    return status == GPT2_OK
+               ? gpt2i_sequences_find(&session->sequences, number, "", sequence, error)
+               : status;
 }
 
 int32_t gpt2_sequence_open(gpt2_session *session, int32_t *sequence)

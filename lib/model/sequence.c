@@ -58,13 +58,14 @@ void gpt2i_sequences_reset(struct gpt2i_sequences *sequences)
 }
 
 int32_t gpt2i_sequences_find(const struct gpt2i_sequences *sequences, int32_t number,
-                             struct gpt2i_sequence **sequence, struct gpt2i_error *error)
+                             const char *label, struct gpt2i_sequence **sequence,
+                             struct gpt2i_error *error)
 {
     if (number < 0 || number >= sequences->n_sequences)
-        return gpt2i_fail(error, GPT2_ERR_SEQUENCE, "sequence is %d, wanted 0 to %d", number,
-                          sequences->n_sequences - 1);
+        return gpt2i_fail(error, GPT2_ERR_SEQUENCE, "%ssequence is %d, wanted 0 to %d", label,
+                          number, sequences->n_sequences - 1);
     if (!sequences->all[number].is_open)
-        return gpt2i_fail(error, GPT2_ERR_SEQUENCE, "sequence %d is not open", number);
+        return gpt2i_fail(error, GPT2_ERR_SEQUENCE, "%ssequence %d is not open", label, number);
     *sequence = &sequences->all[number];
     return GPT2_OK;
 }

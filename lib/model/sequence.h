@@ -73,9 +73,9 @@ GPT2I_HIDDEN void gpt2i_sequences_layout(struct gpt2i_sequences *sequences,
 /* Sequence 0 is open and empty, the others are closed.  Also sets up what was just placed. */
 GPT2I_HIDDEN void gpt2i_sequences_reset(struct gpt2i_sequences *sequences);
 
-/* An open sequence.  Errors: GPT2_ERR_SEQUENCE. */
+/* An open sequence.  An error's line begins with 'label'.  Errors: GPT2_ERR_SEQUENCE. */
 GPT2I_HIDDEN int32_t gpt2i_sequences_find(const struct gpt2i_sequences *sequences, int32_t number,
-                                          struct gpt2i_sequence **sequence,
+                                          const char *label, struct gpt2i_sequence **sequence,
                                           struct gpt2i_error *error);
 
 /* Errors: GPT2_ERR_SEQUENCE. */
