@@ -108,6 +108,9 @@ static const struct option table[] = {
     {OPTIONS_CONTEXT, 'c', "ctx-size", NULL, "N", INT(n_ctx, 0, INT32_MAX),
      "use a context of N tokens; 0 means as many as the model\n"
      "has (default: 0)"},
+    {OPTIONS_SCORE, 0, "stride", NULL, "N", INT(stride, 1, INT32_MAX),
+     "let windows overlap: each begins N tokens after the one\n"
+     "before"},
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
      "write to FILE; an old FILE stays until the new one is\n"
      "complete"},

@@ -22,6 +22,7 @@
 #define OPTIONS_OUTPUT   0x40u  /* --output */
 #define OPTIONS_MODEL    0x80u  /* --model (default: the demo model), --batch-size */
 #define OPTIONS_BENCH    0x100u /* --model (default: a random one of --shape), --json */
+#define OPTIONS_SCORE    0x200u /* --stride */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
 /* How a text without a prompt begins. */
@@ -43,6 +44,7 @@ struct options {
     const char *operand; /* FILE, NULL if none was given */
     int32_t n_predict;   /* -1: until the context is full */
     int32_t n_ctx;       /* 0: the model's */
+    int32_t stride;      /* of windows; 0: they do not overlap */
     int32_t n_threads;   /* 0: one per CPU */
     int32_t n_batch;     /* tokens per forward call; 0: all at once */
     int32_t top_k;

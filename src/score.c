@@ -1,8 +1,9 @@
 /*
  * score.c: `gpt2 score`: the probability that a model gives to a text.
  *
- * The text is cut into windows of the size of the context, and every token is predicted once.  A
- * window runs in short calls, so that the session keeps the logits of a few rows only.
+ * The text is cut into windows of the size of the context, and every token is predicted once.  With a
+ * stride windows overlap.  A window runs in short calls, so that the session keeps the logits of a
+ * few rows only.
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ struct score {
     size_t n_bytes;      /* of the tokens to count */
     double nats;         /* of those counted */
     int32_t n_ctx;
+    int32_t stride; /* 0: windows do not overlap */
     int32_t n_vocab;
     gpt2_session *session;
     double start;
@@ -84,18 +86,29 @@ static int32_t score_call(struct score *score, size_t n_rows)
     return status;
 }
 
+/* Windows with a stride have one input less: the last token of a window is predicted, not run. */
+static size_t window_size(const struct score *score)
+{
+    return (size_t)score->n_ctx - (score->stride > 0);
+}
+
 static int32_t score_windows(struct score *score, size_t per_call)
 {
+    size_t begin = 0;
     int32_t status = GPT2_OK;
 
     while (score->n_done < score->n_inputs && status == GPT2_OK) {
-        size_t end = score->n_done + (size_t)score->n_ctx;
+        size_t end = begin + window_size(score);
 
         if (end > score->n_inputs)
             end = score->n_inputs;
         gpt2_session_reset(score->session);
         if (platform_was_interrupted())
             return GPT2_ERR_CANCELLED;
+        if (score->n_done > begin)
+            status = gpt2_forward(score->session, score->sequence.data + begin,
+                                  score->n_done - begin, 0);
+        begin = score->stride > 0 ? begin + (size_t)score->stride : end;
         while (score->n_done < end && status == GPT2_OK) {
             size_t left = end - score->n_done;
 
@@ -172,6 +185,8 @@ static void print_score(const struct score *score, bool has_eot)
     printf(KEY_FORMAT "%zu\n", "tokens", score->n_done);
     printf(KEY_FORMAT "%zu\n", "bytes", score->n_bytes);
     printf(KEY_FORMAT "%d\n", "context", (int)score->n_ctx);
+    if (score->stride > 0)
+        printf(KEY_FORMAT "%d\n", "stride", (int)score->stride);
     printf(KEY_FORMAT "%.6f\n", "nats", score->nats);
     printf(KEY_FORMAT "%.8f\n", "nats_per_token", nats_per_token(score));
     printf(KEY_FORMAT "%.6f\n", "perplexity", exp(nats_per_token(score)));
@@ -204,6 +219,13 @@ static enum outcome score_sequence(struct score *score, const struct options *op
         return outcome;
     score->n_ctx = gpt2_session_n_ctx(score->session);
     score->n_vocab = info->n_vocab;
+    score->stride = options->stride;
+    if (score->stride >= score->n_ctx) {
+        session_close(score->session);
+        return complain(OUTCOME_MISUSED,
+                        "--stride is %d, wanted 1 to %d: windows of %d tokens overlap",
+                        (int)score->stride, (int)score->n_ctx - 1, (int)score->n_ctx);
+    }
     score->start = platform_seconds();
     score->shown = score->start;
     outcome = report(score, score_windows(score, (size_t)per_call), info->eot_token >= 0);
@@ -253,12 +275,17 @@ const struct command command_score = {
         "\n"
         "A text longer than the context is cut into windows.  Each window runs separately, and "
         "its\n"
-        "first token is predicted from only the last token of the window before.\n",
+        "first token is predicted from only the last token of the window before.  With --stride N\n"
+        "a window begins N tokens after the one before, and the tokens in both are counted once:\n"
+        "every token but those of the first window is predicted from at least context - N tokens.\n"
+        "This is the loop of Hugging Face's page on perplexity.  It takes context / N times as "
+        "long.\n",
     .examples =
         "  gpt2 score -m models/gpt2 book.txt\n"
+        "  gpt2 score -m models/gpt2 --stride 512 book.txt\n"
         "  gpt2 score -p 'It was a bright morning.'\n"
         "  gpt2 score -m models/gpt2 -c 512 book.txt | awk '$1 == \"perplexity\" { print $2 }'\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_CONTEXT,
+    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_CONTEXT | OPTIONS_SCORE,
     .takes_file = 1,
     .run = score,
 };

@@ -57,6 +57,13 @@ check 'the other numbers follow from these' awk '
                near(fact["bits_per_byte"], fact["nats"] / log(2) / fact["bytes"]))
     }' "$tmp/out"
 scores 'eleven windows' 1085 6747.070989 -m "$demo" "$text" -c 100
+scores 'windows that overlap by three quarters' 1085 6674.772115 -m "$demo" "$text" --stride 64
+equal 'stride' "$(value stride)" 64
+scores 'windows that overlap by half' 1085 6708.340522 -m "$demo" "$text" -c 100 --stride 50
+scores 'windows that share one token' 1085 6678.733127 -m "$demo" "$text" --stride 255
+run score -m "$demo" "$text" -c 100 --stride 100
+equal 'a stride of a whole window is refused' "$code $(cat "$tmp/err")" \
+    "2 gpt2: --stride is 100, wanted 1 to 99: windows of 100 tokens overlap"
 scores 'less than one window' 180 1195.875682 -m "$demo" "$tmp/start"
 scores 'one window' 180 1195.875682 -m "$demo" "$tmp/start" -c 180
 scores 'one window and one token' 180 1191.825010 -m "$demo" "$tmp/start" -c 179

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Compares `gpt2 score` with transformers: token ids, nats, perplexity, bits per byte.
 
-transformers runs in float64, in disjoint windows.  The demo model's texts are in this repository; with
---shared, models and texts come from that folder instead.
+transformers runs in float64, in disjoint windows, and with strides in the loop of its documentation
+(docs/source/en/perplexity.md).  The demo model's texts are in this repository; with --shared, models
+and texts come from that folder instead.
 """
 import argparse
 import math
@@ -30,6 +31,28 @@ def reference(model, ids, prefix, max_length):
             logits = model(torch.tensor([inputs[at:at + max_length]]), use_cache=False).logits[0]
         targets = torch.tensor(ids[at:at + max_length])
         nats -= float(logits.log_softmax(-1).gather(1, targets[:, None]).sum())
+    return nats
+
+
+def strided_reference(model, ids, max_length, stride):
+    """The loop of transformers' documentation, which gives a mean for each window: their sum."""
+    import torch
+    nats, n_counted, prev_end = 0.0, 0, 0
+    for begin in range(0, len(ids), stride):
+        end = min(begin + max_length, len(ids))
+        target_length = end - prev_end
+        window = torch.tensor([ids[begin:end]])
+        labels = window.clone()
+        labels[:, :-target_length] = -100
+        n = int((labels[:, 1:] != -100).sum())
+        if n > 0:
+            with torch.inference_mode():
+                nats += float(model(window, labels=labels, use_cache=False).loss) * n
+        n_counted += n
+        prev_end = end
+        if end == len(ids):
+            break
+    assert n_counted == len(ids) - 1
     return nats
 
 
@@ -87,8 +110,30 @@ class Checker:
                 "bits_per_byte": nats / math.log(2) / n_bytes,
             })
 
-    def score(self, path, context):
-        out = self.program.run("score", self.directory, path, "-c", context)
+    def check_strides(self, text, path, context, *strides):
+        """Score `text`, which is in `path`, in windows that overlap."""
+        got = [self.score(path, context, "--stride", stride) for stride in strides]
+        if not self.live:
+            return
+        ids = self.tokenizer.encode(text)
+        n_bytes = len(text.encode())
+        prefix = self.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+        max_length = min(context or self.n_positions, self.n_positions)
+        for stride, figures in zip(strides, got):
+            nats = strided_reference(self.model, [prefix] + ids, max_length, stride)
+            self.compare(f"{self.directory.name}, {path.name}, --stride {stride}", figures, {
+                "tokens": len(ids),
+                "bytes": n_bytes,
+                "context": max_length,
+                "stride": stride,
+                "nats": nats,
+                "nats_per_token": nats / len(ids),
+                "perplexity": math.exp(nats / len(ids)),
+                "bits_per_byte": nats / math.log(2) / n_bytes,
+            })
+
+    def score(self, path, context, *options):
+        out = self.program.run("score", self.directory, path, "-c", context, *options)
         return {line.split()[0]: line.split()[1] for line in out.splitlines()}
 
     def compare(self, name, got, wanted):
@@ -122,6 +167,8 @@ def check_demo(checker, root, work):
     checker.load(root / "examples/demo-model")
     alice = root / "tests/data/alice.txt"
     checker.check(read(alice), alice, 0, 100, 64)
+    checker.check_strides(read(alice), alice, 0, 255, 64)
+    checker.check_strides(read(alice), alice, 100, 50)
     # One window that is just full, and one token more.
     start = write(work / "start.txt", read(alice, 600))
     n = len(checker.ids(start[1]))
@@ -137,6 +184,10 @@ def check_shared(checker, shared, work):
         checker.load(directory)
         text = read(shared / "corpus" / book, n_bytes) if book else LINES
         checker.check(*write(work / (book or "lines.txt"), text), *contexts)
+    if (shared / "models/novels").is_dir() and (shared / "corpus").is_dir():
+        checker.load(shared / "models/novels")
+        text = read(shared / "corpus/pride-and-prejudice.txt", 450000)   # more than 100,000 tokens
+        checker.check_strides(*write(work / "long.txt", text), 0, 512)
 
 
 def main():
