@@ -126,7 +126,7 @@ class Declarations(unittest.TestCase):
     def test_structs(self):
         c = ""
         for kind in (gpt2.Source, gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams,
-                     gpt2.SessionParams, gpt2.SampleParams):
+                     gpt2.SessionParams, gpt2.BatchItem, gpt2.SampleParams):
             name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
             c += f'_Static_assert(sizeof({name}) == {ctypes.sizeof(kind)}, "{name}");\n'
             for field, _ in kind._fields_:
@@ -277,6 +277,249 @@ class Numbers(Binding):
             self.assertEqual(set(bits[session]), {alone})
 
 
+class Sequences(Binding):
+    def alone(self, ids, n_rows=1, **options):
+        """The bits of the last rows of logits of a text in a session of its own."""
+        with self.model.session(logit_rows=n_rows, **options) as session:
+            session.forward(ids)
+            return [bytes(session.logits(row)) for row in range(len(ids) - n_rows, len(ids))]
+
+    def run_one(self, sequence, ids):
+        """The bits of the last row of logits of a batch of one."""
+        (row,), = sequence._session.forward_batch([(sequence, ids, 1)])
+        return bytes(row)
+
+    def test_a_batch_is_each_text_alone(self):
+        texts = [self.ids, self.ids[::-1], self.ids * 8, [7]]
+        for threads, kv_type in ((1, "f32"), (2, "f16")):
+            with self.model.session(threads, n_sequences=4, logit_rows=200,
+                                    kv_type=kv_type) as session:
+                sequences = [session.first, *(session.sequence() for _ in range(3))]
+                rows = session.forward_batch([(sequences[0], texts[0][:2], 0),
+                                              (sequences[2], texts[2], 999)])
+                self.assertEqual([len(item) for item in rows], [0, len(texts[2])])
+                self.assertEqual([bytes(row) for row in rows[1]],
+                                 self.alone(texts[2], len(texts[2]), kv_type=kv_type))
+                rows = session.forward_batch(
+                    (sequence, iter(ids), n) for sequence, ids, n in
+                    [(sequences[3], texts[3], 1), (sequences[0], texts[0][2:], 3),
+                     (sequences[2], [5], 0), (sequences[1], texts[1], 2)])
+                wanted = [self.alone(texts[i], n, kv_type=kv_type)
+                          for i, n in ((3, 1), (0, 3), (1, 2))]
+                bits = [[bytes(row) for row in item] for item in rows]
+                self.assertEqual(bits, [wanted[0], wanted[1], [], wanted[2]])
+                self.assertEqual(bytes(session.logits(item=1)), wanted[1][-1])
+                self.assertEqual(bytes(session.logits(len(texts[1]) - 2, 3)), wanted[2][0])
+                for sequence, ids in zip(sequences, [texts[0], texts[1], texts[2] + [5], texts[3]]):
+                    self.assertEqual((sequence.ids, sequence.position), (ids, len(ids)))
+                self.assertEqual(session.position, len(texts[0]))
+
+    def test_samples_of_a_batch(self):
+        sampling = dict(temperature=0.9, top_k=40, seed=3)
+        with self.model.session(n_sequences=2) as session, session.sequence() as a:
+            session.forward_batch([(session.first, self.ids[:3], 1), (a, self.ids, 1)])
+            sampled = [session.sample(item=item, **sampling) for item in (0, 1)]
+            self.assertEqual(session.sample(row=2, **sampling), sampled[0])
+        for ids, token in zip((self.ids[:3], self.ids), sampled):
+            with self.model.session() as session:
+                session.forward(ids)
+                self.assertEqual(session.sample(**sampling), token)
+
+    def test_fork(self):
+        ids = (self.ids * 20)[:130]
+        with self.model.session(n_sequences=4, n_pages=6) as session:
+            session.forward(ids)
+            forks = [session.first.fork(), session.first.fork(100), session.first.fork(0)]
+            self.assertEqual([fork.ids for fork in forks], [ids, ids[:100], []])
+            self.assertEqual(session.n_free_pages, 3)
+            forks[2].close()
+            rows = session.forward_batch([(session.first, [1], 1), (forks[0], [2], 1),
+                                          (forks[1], [3], 1)])
+            self.assertEqual([[bytes(row)] for row, in rows],
+                             [self.alone(ids + [1]), self.alone(ids + [2]),
+                              self.alone(ids[:100] + [3])])
+            self.assertEqual(session.n_free_pages, 1)
+            with forks[1].fork(101) as again:
+                self.assertEqual(again.ids, ids[:100] + [3])
+            self.fails(gpt2.ERR_CONTEXT, "position is 102", forks[1].fork, 102)
+            self.fails(gpt2.ERR_CONTEXT, "position is -1", forks[1].fork, -1)
+
+    def test_truncate(self):
+        with self.model.session(n_sequences=2) as session, session.sequence() as a:
+            for sequence in (session.first, a):
+                self.run_one(sequence, self.ids)
+                sequence.truncate(4)
+                self.assertEqual((sequence.position, sequence.ids), (4, self.ids[:4]))
+                self.assertEqual([self.run_one(sequence, [9])], self.alone(self.ids[:4] + [9]))
+                for wrong in (6, -1):
+                    self.fails(gpt2.ERR_CONTEXT, f"position is {wrong}", sequence.truncate, wrong)
+                self.assertEqual(sequence.ids, self.ids[:4] + [9])
+
+    def test_shift(self):
+        ids, options = (self.ids * 10)[:50], dict(n_ctx=20, on_full="shift", n_keep=4)
+        with self.model.session(n_sequences=2, **options) as session, session.sequence() as a:
+            self.run_one(a, ids[:7])
+            bits = self.run_one(a, ids[7:])
+            for token in ids:
+                one_by_one = bytes(session.forward([token]))
+            self.assertEqual(bits, one_by_one)
+            # at 20, 28, 36 and 44 tokens it keeps 4 and the newest 8
+            self.assertEqual(a.ids, ids[:4] + ids[36:])
+            self.assertEqual(session.first.ids, a.ids)
+            self.assertEqual([bits], self.alone(a.ids))
+            self.assertEqual((a.position, session.position, session.n_ctx), (50, 50, 20))
+            self.fails(gpt2.ERR_CONTEXT, "cut off", a.truncate, 20)
+            self.fails(gpt2.ERR_CONTEXT, "cut off", a.fork, 20)
+            session.first.truncate(45)
+            self.assertEqual(session.first.ids, ids[:4] + ids[36:45])
+        with self.model.session(**options) as session:
+            pieces = list(session.generate(PROMPT, n=60, temperature=0))
+            self.assertEqual(session.position, len(self.ids) + 60)
+            session.reset()
+            session.forward(self.ids)
+            drawn = []
+            for _ in range(60):
+                drawn.append(session.sample(temperature=0))
+                session.forward(drawn[-1:])
+            self.assertEqual("".join(pieces), self.model.decode(drawn))
+        self.fails(gpt2.ERR_ARGUMENT, "n_keep is 19", self.model.session, n_ctx=20, n_keep=19,
+                   on_full="shift")
+
+    def test_states(self):
+        ids = self.ids * 8
+        for kv_type, other in (("f32", "f16"), ("f16", "f32")):
+            with self.model.session(n_sequences=2, kv_type=kv_type) as session:
+                session.forward(ids)
+                state = session.first.save()
+                self.assertIs(type(state), bytes)
+                a = session.sequence()
+                a.restore(memoryview(state))
+                self.assertEqual((a.ids, a.save()), (ids, state))
+                wanted = self.alone(ids + [3], kv_type=kv_type)
+                self.assertEqual([self.run_one(a, [3])], wanted)
+            with self.model.session(2, n_ctx=len(ids) + 1, kv_type=kv_type) as session:
+                session.first.restore(bytearray(state))
+                self.fails(gpt2.ERR_ROW, "no logits", session.logits)
+                self.assertEqual([bytes(session.forward([3]))], wanted)
+                session.first.truncate(5)
+                for at in (0, 9, len(state) // 2, len(state) - 1):
+                    damaged = bytearray(state)
+                    damaged[at] ^= 1
+                    self.fails(gpt2.ERR_STATE, "", session.first.restore, damaged)
+                for damaged in (state[:-1], state + b"a", b""):
+                    self.fails(gpt2.ERR_STATE, "", session.first.restore, damaged)
+                self.assertRaises(TypeError, session.first.restore, "text")
+                self.assertRaises(BufferError, session.first.restore, memoryview(state)[::2])
+                self.assertEqual(session.first.ids, ids[:5])
+                self.assertEqual([bytes(session.forward([3]))],
+                                 self.alone(ids[:5] + [3], kv_type=kv_type))
+            with self.model.session(kv_type=other) as session:
+                self.fails(gpt2.ERR_STATE, "kv_type", session.first.restore, state)
+            with self.model.session(kv_type=kv_type, n_ctx=50) as session:
+                self.fails(gpt2.ERR_CONTEXT, "50 positions", session.first.restore, state)
+
+    def test_no_room(self):
+        with self.model.session(n_sequences=2, n_pages=2) as session:
+            a = session.sequence()
+            self.fails(gpt2.ERR_SEQUENCE, "all 2 sequences", session.sequence)
+            self.fails(gpt2.ERR_SEQUENCE, "all 2 sequences", session.first.fork)
+            session.forward(self.ids)
+            batch = [(session.first, [1], 1), (a, [1] * 65, 1)]
+            self.fails(gpt2.ERR_PAGES, "2 more pages", session.forward_batch, batch)
+            self.assertEqual((session.position, a.position, session.n_free_pages),
+                             (len(self.ids), 0, 1))
+            session.first.close()  # empties it
+            self.assertEqual((session.position, session.n_free_pages), (0, 2))
+            self.assertEqual([self.run_one(a, [1] * 65)], self.alone([1] * 65))
+
+    def test_wrong_batches(self):
+        n_vocab = self.model.info.n_vocab
+        with self.model.session(n_sequences=2, logit_rows=3) as session, \
+                session.sequence() as a, self.model.session() as other:
+            first = session.first
+            bits = self.run_one(a, self.ids)
+            for status, words, batch in (
+                    (gpt2.ERR_ARGUMENT, "n_items is 0", []),
+                    (gpt2.ERR_ARGUMENT, "earlier item", [(a, [1], 0), (a, [2], 0)]),
+                    (gpt2.ERR_ARGUMENT, "n_logit_rows is 4", [(a, [1] * 4, 4)]),
+                    (gpt2.ERR_ARGUMENT, "item 1: n_tokens is 0", [(first, [1], 0), (a, [], 0)]),
+                    (gpt2.ERR_TOKEN, f"item 1: token 1 is {n_vocab}",
+                     [(first, [1], 0), (a, [1, n_vocab], 0)])):
+                self.fails(status, words, session.forward_batch, batch)
+            for n_rows in (-1, 1 << 64):
+                self.assertRaises(OverflowError, session.forward_batch, [(a, [1], n_rows)])
+            self.assertRaises(TypeError, session.forward_batch, [(a, [1], 1.5)])
+            with self.assertRaisesRegex(ValueError, "another session"):
+                session.forward_batch([(other.first, [1], 0)])
+            self.assertEqual((first.ids, a.ids), ([], self.ids))
+            self.assertEqual(bytes(session.logits()), bits)
+            self.fails(gpt2.ERR_ROW, "item is 1", session.logits, item=1)
+            self.fails(gpt2.ERR_ROW, "item is 1", session.sample, item=1)
+            self.fails(gpt2.ERR_ROW, "row is 0", session.logits, 0)
+
+    def test_numbers_too_large(self):
+        with self.model.session() as session:
+            session.forward(self.ids)
+            for wrong in (lambda: session.first.truncate(1 << 32),  # ctypes makes this 0
+                          lambda: session.first.fork(1 << 32), lambda: session.logits(1 << 32),
+                          lambda: session.logits(item=1 << 64), lambda: session.logits(item=-1),
+                          lambda: session.sample(row=1 << 32),
+                          lambda: self.model.session(n_sequences=1 << 32)):
+                self.assertRaises(OverflowError, wrong)
+            self.assertEqual(session.first.ids, self.ids)
+
+    def test_wrong_names(self):
+        for wrong in (dict(kv_type="f8"), dict(on_full="slide")):
+            with self.assertRaisesRegex(ValueError, "wanted '"):
+                self.model.session(**wrong)
+
+    def test_closed(self):
+        session = self.model.session(n_sequences=4)
+        a, b, c = (session.sequence() for _ in range(3))
+        a.close()
+        a.close()
+        calls = (lambda s: s.position, lambda s: s.ids, lambda s: s.fork(), lambda s: s.truncate(0),
+                 lambda s: s.save(), lambda s: s.restore(b""),
+                 lambda s: session.forward_batch([(s, [1], 0)]))
+        with session.sequence() as again:  # has the number of 'a'
+            for call in calls:
+                with self.assertRaisesRegex(ValueError, "the sequence is closed"):
+                    call(a)
+            self.assertEqual(again.ids, [])
+        first = session.first
+        session.forward([1])
+        session.reset()
+        again = session.sequence(), session.sequence()
+        for call in calls:
+            with self.assertRaisesRegex(ValueError, "the sequence is closed"):
+                call(b)
+        self.assertEqual(first.ids, [])
+        b.close()
+        del c  # neither closes a sequence of now
+        self.assertEqual([sequence.ids for sequence in again], [[], []])
+        session.close()
+        for call in calls:
+            with self.assertRaisesRegex(ValueError, "the session is closed"):
+                call(again[0])
+        again[0].close()
+
+    def test_sequences_are_closed_with_their_last_reference(self):
+        with self.model.session(n_sequences=2, n_pages=1) as session:
+            for i in range(5):
+                a = session.sequence()
+                self.run_one(a, [i])
+                del a
+                self.assertEqual(session.n_free_pages, 1)
+            holder = [session.sequence()]
+            thread = threading.Thread(target=holder.clear)
+            thread.start()
+            thread.join()
+            session.sequence().close()
+            session.forward([1])
+            session.first  # another object of sequence 0
+            self.assertEqual(session.position, 1)
+
+
 class Errors(Binding):
     def test_no_model(self):
         self.fails(gpt2.ERR_FILE, os.path.join("no-such-model", "config.json"), gpt2.Model,
@@ -327,6 +570,7 @@ class Errors(Binding):
         for thing in (session, model, session, model):
             thing.close()
         for call in (lambda: session.forward([1]), lambda: session.position, session.cancel,
+                     session.sequence, lambda: session.n_free_pages,
                      lambda: model.encode("a"), model.session):
             with self.assertRaisesRegex(ValueError, "closed"):
                 call()

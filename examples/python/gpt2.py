@@ -12,6 +12,15 @@ A model also loads from memory or from open files, without a directory:
     model = gpt2.Model.from_files({"config.json": config, "model.safetensors": open(path, "rb"),
                                    "vocab.json": vocab, "merges.txt": merges})
 
+A session holds several texts, and runs them together:
+
+    with model.session(n_sequences=2) as session:
+        session.forward(model.encode("Once upon"))
+        with session.first.fork() as other:
+            rows = session.forward_batch([(session.first, model.encode(" a time"), 1),
+                                          (other, model.encode(" a hill"), 1)])
+            best = gpt2.likeliest(rows[1][-1], 5)        # what may come next in 'other'
+
     python3 gpt2.py [MODEL] [PROMPT]        writes a text and says what may come next
 
 The shared library is the one that the environment variable GPT2_LIBRARY names, else
@@ -29,10 +38,10 @@ import threading
 import weakref
 from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32,
                     c_uint64, c_void_p)
-from typing import (Any, BinaryIO, Callable, Iterable, Iterator, List, Mapping, Optional, Tuple,
-                    Union)
+from typing import (Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional,
+                    Tuple, Union)
 
-__all__ = ["Model", "Session", "Error", "likeliest", "version"]
+__all__ = ["Model", "Session", "Sequence", "Error", "likeliest", "version"]
 
 OK = 0
 ERR_ARGUMENT = -1
@@ -41,6 +50,9 @@ ERR_CONTEXT = -3
 ERR_ROW = -4
 ERR_BUFFER = -5
 ERR_PIECE = -6
+ERR_SEQUENCE = -7
+ERR_PAGES = -8
+ERR_STATE = -9
 ERR_MEMORY = -20
 ERR_THREAD = -21
 ERR_FILE = -40
@@ -52,6 +64,10 @@ ERR_NONFINITE = -80
 
 ENCODE_SPECIAL = 1
 LAST_ROW = -1
+TYPE_F32 = 0
+TYPE_F16 = 1
+FULL_STOP = 0
+FULL_SHIFT = 1
 
 
 class Error(Exception):
@@ -101,7 +117,14 @@ class SessionParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("cpu_mask", c_uint32), ("n_threads", c_int32),
                 ("n_ctx", c_int32), ("n_batch", c_int32), ("n_logit_rows", c_int32),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
-                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p)]
+                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p),
+                ("n_sequences", c_int32), ("n_pages", c_int32), ("kv_type", c_int32),
+                ("on_full", c_int32), ("n_keep", c_int32), ("reserved", c_int32)]
+
+
+class BatchItem(ctypes.Structure):
+    _fields_ = [("sequence", c_int32), ("reserved", c_int32), ("tokens", c_void_p),
+                ("n_tokens", c_size_t), ("n_logit_rows", c_size_t)]
 
 
 class SampleParams(ctypes.Structure):
@@ -139,10 +162,22 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_clock_ns": (c_uint64,),
     "gpt2_session_set_deadline": (c_int32, c_void_p, c_uint64),
     "gpt2_session_after_fork": (c_int32, c_void_p),
-    "gpt2_session_logits": (c_int32, c_void_p, c_int32, POINTER(POINTER(c_float))),
+    "gpt2_session_n_free_pages": (c_int32, c_void_p),
     "gpt2_forward": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_size_t),
+    "gpt2_forward_batch": (c_int32, c_void_p, POINTER(BatchItem), c_size_t),
+    "gpt2_batch_logits": (c_int32, c_void_p, c_size_t, c_int32, POINTER(POINTER(c_float))),
+    "gpt2_sequence_open": (c_int32, c_void_p, POINTER(c_int32)),
+    "gpt2_sequence_close": (c_int32, c_void_p, c_int32),
+    "gpt2_sequence_fork": (c_int32, c_void_p, c_int32, c_int32, POINTER(c_int32)),
+    "gpt2_sequence_truncate": (c_int32, c_void_p, c_int32, c_int32),
+    "gpt2_sequence_position": (c_int32, c_void_p, c_int32, POINTER(c_int32)),
+    "gpt2_sequence_ids": (c_int32, c_void_p, c_int32, POINTER(POINTER(c_int32)),
+                          POINTER(c_size_t)),
+    "gpt2_sequence_save": (c_int32, c_void_p, c_int32, c_void_p, c_size_t, POINTER(c_size_t)),
+    "gpt2_sequence_restore": (c_int32, c_void_p, c_int32, c_void_p, c_size_t),
     "gpt2_sample_params_init": (c_int32, POINTER(SampleParams), c_size_t),
-    "gpt2_sample": (c_int32, c_void_p, c_int32, POINTER(SampleParams), POINTER(c_int32)),
+    "gpt2_batch_sample": (c_int32, c_void_p, c_size_t, c_int32, POINTER(SampleParams),
+                          POINTER(c_int32)),
 }
 
 
@@ -173,11 +208,15 @@ def _params(struct: Any, init: Any, **fields: Any) -> Any:
     """A params struct with the library's defaults, but for `fields`."""
     params = struct()
     _check(init(byref(params), ctypes.sizeof(params)))
-    for name, value in fields.items():
-        setattr(params, name, value)
-        if isinstance(value, int) and getattr(params, name) != value:  # ctypes cuts in silence
-            raise OverflowError(f"{name} is {value}, too large for libgpt2")
+    _set(params, **fields)
     return params
+
+
+def _set(struct: Any, **fields: Any) -> None:
+    for name, value in fields.items():
+        setattr(struct, name, value)
+        if isinstance(value, int) and getattr(struct, name) != value:  # ctypes cuts in silence
+            raise OverflowError(f"{name} is {value}, outside the range of its type in gpt2.h")
 
 
 class _Object:
@@ -383,24 +422,55 @@ class Model:
         """The text of tokens; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(tokens).decode("utf-8", "replace")
 
-    def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 1) -> "Session":
-        """A new text.  `threads`: 0 for one per CPU.  `n_ctx`: positions it may reach, 0 for the
-        model's most.  `logit_rows`: of how many last tokens forward() keeps the logits."""
-        return Session(self, threads, n_ctx, logit_rows)
+    def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 0, *,
+                n_sequences: int = 1, n_pages: int = 0, kv_type: str = "f32",
+                on_full: str = "stop", n_keep: int = 0) -> "Session":
+        """A session with a new, empty text.
+
+        `threads`: 0 for one per CPU.
+        `n_ctx`: max positions of a text, 0 for the model's max.
+        `logit_rows`: of how many last tokens forward() keeps the logits, and forward_batch() of all
+        its sequences together; 0: of one, and of one for each sequence.
+        `n_sequences`: texts that can be open at the same time.
+        `n_pages`: pages of the KV cache, each 64 positions; 0: enough for all texts.
+        `kv_type`: "f32", or "f16" for half the memory.
+        `on_full`: at the end of the context "stop" fails with ERR_CONTEXT; "shift" cuts the text:
+        its first `n_keep` tokens and the newest half of the others stay.
+        """
+        return Session(self, threads, n_ctx, logit_rows, n_sequences, n_pages, kv_type, on_full,
+                       n_keep)
+
+
+def _choice(name: str, value: str, choices: Dict[str, int]) -> int:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted {' or '.join(map(repr, choices))}")
+    return choices[value]
 
 
 class Session:
-    """A text being read and written.  One thread at a time may use it, but for cancel()."""
+    """Texts being read and written.  One thread at a time may use it, but for cancel().
 
-    def __init__(self, model: Model, threads: int = 1, n_ctx: int = 0, logit_rows: int = 1) -> None:
+    forward(), generate() and position are about sequence 0, which is always open.  It is `first`
+    where a Sequence is wanted; sequence() and fork() open others.
+    """
+
+    def __init__(self, model: Model, threads: int, n_ctx: int, logit_rows: int, n_sequences: int,
+                 n_pages: int, kv_type: str, on_full: str, n_keep: int) -> None:
+        """Use Model.session()."""
         self.model = model
-        self._logit_rows = logit_rows
-        params = _params(SessionParams, _lib.gpt2_session_params_init, n_threads=threads,
-                         n_ctx=n_ctx, n_logit_rows=logit_rows)
+        self._logit_rows = logit_rows or 1
+        self._shifts = on_full == "shift"
+        params = _params(
+            SessionParams, _lib.gpt2_session_params_init, n_threads=threads, n_ctx=n_ctx,
+            n_logit_rows=logit_rows, n_sequences=n_sequences, n_pages=n_pages,
+            kv_type=_choice("kv_type", kv_type, {"f32": TYPE_F32, "f16": TYPE_F16}),
+            on_full=_choice("on_full", on_full, {"stop": FULL_STOP, "shift": FULL_SHIFT}),
+            n_keep=n_keep)
         self._object: Optional[_Object] = _Object(
             _lib.gpt2_session_create, _lib.gpt2_session_free, (model._open(),), params,
             model._object)
         _session_objects.add(self._object)
+        self._dropped: List[int] = []  # open sequences without a Sequence; a new list at each reset
 
     def close(self) -> None:
         """Lets the session go; it is freed with the last view of its logits."""
@@ -417,25 +487,52 @@ class Session:
             raise ValueError("the session is closed")
         return self._object
 
-    def _call(self, function: Any, *arguments: Any) -> None:
+    def _ready(self) -> _Object:
+        """The session, after it has closed the sequences that nothing refers to."""
         session = self._open()
+        while self._dropped:
+            _lib.gpt2_sequence_close(session, self._dropped.pop())
+        return session
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        session = self._ready()
+        for value, kind in zip(arguments, function.argtypes[1:]):
+            if isinstance(value, int) and kind(value).value != value:  # ctypes cuts in silence
+                raise OverflowError(f"{function.__name__}: {value} is outside the range of {kind}")
         status = function(session, *arguments)
         if status != OK:
             _check(status, _lib.gpt2_session_error(session))
 
     @property
     def position(self) -> int:
-        """Tokens run so far."""
+        """Tokens run so far: the position of the next one."""
         return _lib.gpt2_session_position(self._open())
 
     @property
     def n_ctx(self) -> int:
-        """Positions that the text may reach."""
+        """Max positions of a text."""
         return _lib.gpt2_session_n_ctx(self._open())
 
+    @property
+    def n_free_pages(self) -> int:
+        """Pages of the KV cache that no sequence uses."""
+        return _lib.gpt2_session_n_free_pages(self._ready())
+
+    @property
+    def first(self) -> "Sequence":
+        """Sequence 0, the text of forward() and generate().  Closing it empties it."""
+        return Sequence(self, 0)
+
+    def sequence(self) -> "Sequence":
+        """Opens an empty sequence."""
+        number = c_int32()
+        self._call(_lib.gpt2_sequence_open, byref(number))
+        return Sequence(self, number.value)
+
     def reset(self) -> None:
-        """Starts a new, empty text."""
+        """Starts a new, empty text, and closes all other sequences."""
         self._call(_lib.gpt2_session_reset)
+        self._dropped = []
 
     def cancel(self) -> None:
         """Ends the forward() that another thread runs, or else the next, with ERR_CANCELLED."""
@@ -452,26 +549,46 @@ class Session:
         self._call(_lib.gpt2_forward, ids, len(ids), self._logit_rows)
         return self.logits()
 
-    def logits(self, row: int = LAST_ROW) -> memoryview:
-        """The n_vocab logits after token `row` of the last forward(): one of its last `logit_rows`.
+    def forward_batch(self, items: Iterable[Tuple["Sequence", Iterable[int], int]]
+                      ) -> List[List[memoryview]]:
+        """forward() of several sequences together: items are (sequence, tokens, logit_rows).
+
+        Returns a list for each item: the logits of its last `logit_rows` tokens, each as from
+        logits().  More than it has tokens means all.  Each sequence gets the bits that it gets
+        alone.  All or nothing: if it fails, every sequence is as before.
+        """
+        given = [(sequence._number_in(self), _ids(tokens), n_rows)
+                 for sequence, tokens, n_rows in items]
+        batch = (BatchItem * len(given))()
+        for item, (number, ids, n_rows) in zip(batch, given):
+            _set(item, sequence=number, n_tokens=len(ids), n_logit_rows=n_rows)
+            item.tokens = ctypes.addressof(ids)
+        self._call(_lib.gpt2_forward_batch, batch, len(batch))
+        return [[self.logits(row, item) for row in range(max(0, len(ids) - n_rows), len(ids))]
+                for item, (_, ids, n_rows) in enumerate(given)]
+
+    def logits(self, row: int = LAST_ROW, item: int = 0) -> memoryview:
+        """The n_vocab logits after token `row` of the last forward(), or of item `item` of the last
+        forward_batch(): one of those that it kept.
 
         A read-only view of floats without a copy: numpy.asarray(view), view.tolist(), view[id].
         Its floats are good until the next call of the session, and its memory for as long as the
         view lives, even when the session is closed.
         """
         start = POINTER(c_float)()
-        self._call(_lib.gpt2_session_logits, row, byref(start))
+        self._call(_lib.gpt2_batch_logits, item, row, byref(start))
         floats = (c_float * self.model.info.n_vocab).from_address(ctypes.addressof(start.contents))
         floats.owner = self._object
         return memoryview(floats).cast("B").cast("f").toreadonly()
 
     def sample(self, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, seed: int = 0,
-               stream: int = 0, row: int = LAST_ROW) -> int:
-        """Draws the next token, and does not run it.  `temperature` 0: the likeliest."""
+               stream: int = 0, row: int = LAST_ROW, item: int = 0) -> int:
+        """Draws the next token, and does not run it.  `temperature` 0: the likeliest.  `row` and
+        `item` are as in logits()."""
         params = _params(SampleParams, _lib.gpt2_sample_params_init, temperature=temperature,
                          top_k=top_k, top_p=top_p, seed=seed, stream=stream)
         token = c_int32()
-        self._call(_lib.gpt2_sample, row, byref(params), byref(token))
+        self._call(_lib.gpt2_batch_sample, item, row, byref(params), byref(token))
         return token.value
 
     def generate(self, prompt: Union[str, bytes] = "", n: int = 128, temperature: float = 1.0,
@@ -479,9 +596,9 @@ class Session:
                  stream: int = 0) -> Iterator[str]:
         """Runs the prompt and yields what follows it, in pieces of whole characters.
 
-        Ends after `n` tokens, before <|endoftext|>, or when the context is full.  What has been
-        yielded has been run: another generate() goes on from there.  A text that begins with an
-        empty prompt begins with <|endoftext|>.
+        Ends after `n` tokens, before <|endoftext|>, or when the context is full, unless the session
+        shifts.  What has been yielded has been run: another generate() goes on from there.  A text
+        that begins with an empty prompt begins with <|endoftext|>.
         """
         text = codecs.getincrementaldecoder("utf-8")("replace")
         ids = self.model.encode(prompt)
@@ -497,7 +614,8 @@ class Session:
             token = self.sample(temperature, top_k, top_p, seed, stream)
             if token == self.model.info.eot_token:
                 break
-            context_is_full = self.position == self.n_ctx  # the last token needs no position
+            # the last token needs no position
+            context_is_full = self.position == self.n_ctx and not self._shifts
             if not context_is_full:
                 self.forward([token])
             piece = text.decode(self.model.decode_bytes([token]))
@@ -508,6 +626,99 @@ class Session:
         rest = text.decode(b"", final=True)
         if rest:
             yield rest
+
+
+class Sequence:
+    """One text of a session.  It is open until close(), or until nothing refers to it any more."""
+
+    _number: Optional[int] = None  # if it is closed
+
+    def __init__(self, session: Session, number: int) -> None:
+        """Use Session.sequence(), Session.first or fork()."""
+        self._session = session
+        self._number = number
+        self._dropped = session._dropped
+
+    def __del__(self) -> None:
+        if self._number:  # any thread may be here: the session closes it later
+            self._dropped.append(self._number)
+
+    def close(self) -> None:
+        """Frees what no other sequence uses.  Twice is as good as once.  Logits stay."""
+        if self._is_open():
+            self._call(_lib.gpt2_sequence_close)
+        if self._number:
+            self._number = None
+
+    def __enter__(self) -> "Sequence":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _is_open(self) -> bool:
+        return (self._number is not None and self._session._object is not None and
+                (self._number == 0 or self._dropped is self._session._dropped))
+
+    def _number_in(self, session: Session) -> int:
+        """Its number, for a call on `session`."""
+        if self._session is not session:
+            raise ValueError("the sequence is of another session")
+        session._open()
+        if not self._is_open():
+            raise ValueError("the sequence is closed")
+        assert self._number is not None
+        return self._number
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        self._session._call(function, self._number_in(self._session), *arguments)
+
+    @property
+    def position(self) -> int:
+        """Tokens of the text, those that "shift" cut off included: the position of the next one."""
+        position = c_int32()
+        self._call(_lib.gpt2_sequence_position, byref(position))
+        return position.value
+
+    @property
+    def ids(self) -> List[int]:
+        """The tokens in the context: the whole text, or what "shift" left of it."""
+        ids, n_ids = POINTER(c_int32)(), c_size_t()
+        self._call(_lib.gpt2_sequence_ids, byref(ids), byref(n_ids))
+        return ids[:n_ids.value]
+
+    def fork(self, position: Optional[int] = None) -> "Sequence":
+        """A new sequence with the first `position` tokens of this one; None: with all.  It shares
+        their keys and values."""
+        number = c_int32()
+        self._call(_lib.gpt2_sequence_fork, self.position if position is None else position,
+                   byref(number))
+        return Sequence(self._session, number.value)
+
+    def truncate(self, position: int) -> None:
+        """Takes back all tokens from `position` on."""
+        self._call(_lib.gpt2_sequence_truncate, position)
+
+    def save(self) -> bytes:
+        """Its state as bytes: tokens, keys and values, for restore() here or in another process."""
+        n_bytes = c_size_t()
+        try:
+            self._call(_lib.gpt2_sequence_save, None, 0, byref(n_bytes))
+        except Error as error:
+            if error.status != ERR_BUFFER:  # which tells the size
+                raise
+        state = ctypes.create_string_buffer(n_bytes.value)
+        self._call(_lib.gpt2_sequence_save, state, len(state), byref(n_bytes))
+        return state.raw
+
+    def restore(self, state: Union[bytes, bytearray, memoryview]) -> None:
+        """Makes it the sequence that was saved.  It has no logits before its next token has run."""
+        buffer = _Buffer()
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(state), byref(buffer), 0)
+        try:
+            self._call(_lib.gpt2_sequence_restore, buffer.buf, buffer.len)
+        finally:
+            ctypes.pythonapi.PyBuffer_Release(byref(buffer))
 
 
 def likeliest(logits: memoryview, n: int) -> List[Tuple[int, float]]:
