@@ -1,17 +1,18 @@
 //! libgpt2 for Rust: what `gpt2.h` asks of its callers, said in types.
 //!
-//! A [`Session`] borrows its [`Model`], so it cannot outlive it; logits borrow their session
-//! mutably, so they are read before its next call or not at all.
+//! A [`Session`] borrows its [`Model`], so it cannot outlive it.  Logits borrow their session
+//! mutably, so they are read before its next call or not at all.  A [`Sequence`] is one text of its
+//! session; another session refuses it.
 use std::ffi::{c_char, CStr, CString};
 use std::marker::PhantomData;
 use std::mem::{size_of, MaybeUninit};
-use std::time::Duration;
 use std::{fmt, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
 
 pub use raw::gpt2_model_info as ModelInfo;
-pub use raw::gpt2_sample_params as SampleParams;
+pub use session::{BatchItem, KvType, OnFull, SampleParams, Sequence, Session, SessionParams};
 
 mod raw;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -132,21 +133,6 @@ impl Model {
         let tokenizer = unsafe { raw::gpt2_model_tokenizer(self.0.as_ptr()) };
         NonNull::new(tokenizer.cast_mut()).map(|tokenizer| Tokenizer(tokenizer, PhantomData))
     }
-
-    /// A new text, run on `threads` threads; 0: one for each CPU.
-    pub fn session(&self, threads: i32) -> Result<Session<'_>> {
-        let mut params = params(raw::gpt2_session_params_init);
-        params.n_threads = threads;
-        let session = create(|line, size, session| {
-            (params.errbuf, params.errbuf_size) = (line, size);
-            unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
-        })?;
-        Ok(Session {
-            raw: session,
-            n_vocab: self.info().n_vocab as usize,
-            model: PhantomData,
-        })
-    }
 }
 
 impl Drop for Model {
@@ -229,98 +215,5 @@ impl<'m> Tokenizer<'m> {
             CStr::from_bytes_until_nul(&line).unwrap_or_default(),
         )?;
         Ok(text)
-    }
-}
-
-/// One text being read and written, by one thread at a time.
-///
-/// ```no_run
-/// let model = gpt2::Model::load("gpt2")?;
-/// let mut session = model.session(1)?;
-/// let first = session.forward(&[1])?[0]; // a copy of one logit
-/// session.forward(&[2])?;
-/// println!("{first}");
-/// drop(session);
-/// drop(model);
-/// # Ok::<(), gpt2::Error>(())
-/// ```
-///
-/// Logits are not there any more after the next call:
-///
-/// ```compile_fail
-/// let model = gpt2::Model::load("gpt2")?;
-/// let mut session = model.session(1)?;
-/// let logits = session.forward(&[1])?;
-/// session.forward(&[2])?;
-/// println!("{}", logits[0]);
-/// # Ok::<(), gpt2::Error>(())
-/// ```
-///
-/// and a model not before its sessions are gone:
-///
-/// ```compile_fail
-/// let model = gpt2::Model::load("gpt2")?;
-/// let mut session = model.session(1)?;
-/// drop(model);
-/// session.forward(&[1])?;
-/// # Ok::<(), gpt2::Error>(())
-/// ```
-pub struct Session<'m> {
-    raw: NonNull<raw::gpt2_session>,
-    n_vocab: usize,
-    model: PhantomData<&'m Model>,
-}
-
-unsafe impl Send for Session<'_> {} // but not Sync
-
-impl Session<'_> {
-    fn check(&self, status: i32) -> Result<()> {
-        check(status, unsafe {
-            CStr::from_ptr(raw::gpt2_session_error(self.raw.as_ptr()))
-        })
-    }
-
-    /// Appends tokens, one or more, to the text and runs them: the n_vocab logits after the last one.
-    pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
-        let (session, mut logits) = (self.raw.as_ptr(), ptr::null());
-        self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
-        self.check(unsafe { raw::gpt2_session_logits(session, raw::LAST_ROW, &mut logits) })?;
-        Ok(unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
-    }
-
-    /// Draws the next token, and does not run it.
-    pub fn sample(&mut self, params: &SampleParams) -> Result<i32> {
-        let mut id = 0;
-        let status = unsafe { raw::gpt2_sample(self.raw.as_ptr(), raw::LAST_ROW, params, &mut id) };
-        self.check(status).map(|()| id)
-    }
-
-    /// A forward that runs so long from now ends with GPT2_ERR_DEADLINE; None: no such end.
-    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        let now = unsafe { raw::gpt2_clock_ns() };
-        let deadline = timeout.map_or(0, |timeout| now.saturating_add(timeout.as_nanos() as u64));
-        self.check(unsafe { raw::gpt2_session_set_deadline(self.raw.as_ptr(), deadline) })
-    }
-
-    /// Tokens run so far.
-    pub fn position(&self) -> i32 {
-        unsafe { raw::gpt2_session_position(self.raw.as_ptr()) }
-    }
-
-    /// Starts a new, empty text.
-    pub fn reset(&mut self) -> Result<()> {
-        self.check(unsafe { raw::gpt2_session_reset(self.raw.as_ptr()) })
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        unsafe { raw::gpt2_session_free(self.raw.as_ptr()) }
-    }
-}
-
-impl Default for SampleParams {
-    fn default() -> Self {
-        params(raw::gpt2_sample_params_init)
     }
 }

@@ -21,7 +21,9 @@ fn demo(path: &str, prompt: &str) -> Result<(), Box<dyn std::error::Error>> {
     if ids.is_empty() {
         let eot = model.info().eot_token;
         if eot < 0 {
-            return Err("the prompt is empty and the model has no <|endoftext|>: give a prompt".into());
+            return Err(
+                "the prompt is empty and the model has no <|endoftext|>: give a prompt".into(),
+            );
         }
         ids.push(eot); // a text without a prompt begins with it
     }

@@ -5,7 +5,12 @@ use std::ffi::{c_char, c_void};
 pub const OK: i32 = 0;
 pub const ERR_ARGUMENT: i32 = -1;
 pub const ERR_BUFFER: i32 = -5;
+pub const ERR_SEQUENCE: i32 = -7;
 pub const LAST_ROW: i32 = -1;
+pub const TYPE_F32: i32 = 0;
+pub const TYPE_F16: i32 = 1;
+pub const FULL_STOP: i32 = 0;
+pub const FULL_SHIFT: i32 = 1;
 
 /// A type of which only pointers are known here.
 macro_rules! opaque {
@@ -98,6 +103,21 @@ pub struct gpt2_session_params {
     pub errbuf_size: usize,
     pub parallel_for: Option<gpt2_parallel_for>,
     pub parallel_for_user: *mut c_void,
+    pub n_sequences: i32,
+    pub n_pages: i32,
+    pub kv_type: i32,
+    pub on_full: i32,
+    pub n_keep: i32,
+    pub reserved: i32,
+}
+
+#[repr(C)]
+pub struct gpt2_batch_item {
+    pub sequence: i32,
+    pub reserved: i32,
+    pub tokens: *const i32,
+    pub n_tokens: usize,
+    pub n_logit_rows: usize,
 }
 
 /// Made with `Default::default()`; fields as in `gpt2.h`.
@@ -173,6 +193,7 @@ extern "C" {
     pub fn gpt2_session_free(session: *mut gpt2_session);
     pub fn gpt2_session_reset(session: *mut gpt2_session) -> i32;
     pub fn gpt2_session_position(session: *const gpt2_session) -> i32;
+    pub fn gpt2_session_n_free_pages(session: *const gpt2_session) -> i32;
     pub fn gpt2_clock_ns() -> u64;
     pub fn gpt2_session_set_deadline(session: *mut gpt2_session, deadline_ns: u64) -> i32;
     pub fn gpt2_session_error(session: *const gpt2_session) -> *const c_char;
@@ -182,14 +203,54 @@ extern "C" {
         n_tokens: usize,
         n_logit_rows: usize,
     ) -> i32;
-    pub fn gpt2_session_logits(
+    pub fn gpt2_forward_batch(
         session: *mut gpt2_session,
+        items: *const gpt2_batch_item,
+        n_items: usize,
+    ) -> i32;
+    pub fn gpt2_batch_logits(
+        session: *mut gpt2_session,
+        item: usize,
         row: i32,
         logits: *mut *const f32,
     ) -> i32;
-    pub fn gpt2_sample_params_init(params: *mut gpt2_sample_params, struct_size: usize) -> i32;
-    pub fn gpt2_sample(
+    pub fn gpt2_sequence_open(session: *mut gpt2_session, sequence: *mut i32) -> i32;
+    pub fn gpt2_sequence_close(session: *mut gpt2_session, sequence: i32) -> i32;
+    pub fn gpt2_sequence_fork(
         session: *mut gpt2_session,
+        sequence: i32,
+        position: i32,
+        fork: *mut i32,
+    ) -> i32;
+    pub fn gpt2_sequence_truncate(session: *mut gpt2_session, sequence: i32, position: i32) -> i32;
+    pub fn gpt2_sequence_position(
+        session: *mut gpt2_session,
+        sequence: i32,
+        position: *mut i32,
+    ) -> i32;
+    pub fn gpt2_sequence_ids(
+        session: *mut gpt2_session,
+        sequence: i32,
+        ids: *mut *const i32,
+        n_ids: *mut usize,
+    ) -> i32;
+    pub fn gpt2_sequence_save(
+        session: *mut gpt2_session,
+        sequence: i32,
+        bytes: *mut c_void,
+        capacity: usize,
+        n_bytes: *mut usize,
+    ) -> i32;
+    pub fn gpt2_sequence_restore(
+        session: *mut gpt2_session,
+        sequence: i32,
+        bytes: *const c_void,
+        n_bytes: usize,
+    ) -> i32;
+    pub fn gpt2_sample_params_init(params: *mut gpt2_sample_params, struct_size: usize) -> i32;
+    pub fn gpt2_batch_sample(
+        session: *mut gpt2_session,
+        item: usize,
         row: i32,
         params: *const gpt2_sample_params,
         id: *mut i32,

@@ -1,6 +1,6 @@
 //! Against the header and the gpt2 program, which lies beside the library.
 use super::*;
-use std::{env, fs, io::Write, process, process::Command, process::Stdio, thread};
+use std::{env, fs, io::Write, process, process::Command, process::Stdio, thread, time::Duration};
 
 const MODEL: &str = "../demo-model";
 const PROMPT: &str = "It was a long way to the sea";
@@ -70,7 +70,9 @@ fn structs_are_the_headers() {
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes }
         gpt2_encoder_params { struct_size reserved max_piece_bytes errbuf errbuf_size }
         gpt2_session_params { struct_size cpu_mask n_threads n_ctx n_batch n_logit_rows
-            errbuf errbuf_size parallel_for parallel_for_user }
+            errbuf errbuf_size parallel_for parallel_for_user n_sequences n_pages kv_type on_full
+            n_keep reserved }
+        gpt2_batch_item { sequence reserved tokens n_tokens n_logit_rows }
         gpt2_sample_params { struct_size temperature top_k top_p seed stream position }
     };
     let cc = env::var("CC").unwrap_or_else(|_| "cc".into());
@@ -224,6 +226,251 @@ fn sessions_run_side_by_side() {
         assert!(first.join().unwrap() == alone);
         assert!(second.join().unwrap() == alone);
     });
+}
+
+fn bits(logits: &[f32]) -> Vec<u32> {
+    logits.iter().map(|x| x.to_bits()).collect()
+}
+
+/// The bits of the last row of logits of a text in a session of its own.
+fn alone(model: &Model, kv_type: KvType, ids: &[i32]) -> Vec<u32> {
+    let params = SessionParams {
+        kv_type,
+        ..Default::default()
+    };
+    bits(model.session_with(&params).unwrap().forward(ids).unwrap())
+}
+
+fn item<'a>(sequence: &'a Sequence, tokens: &'a [i32], n_logit_rows: usize) -> BatchItem<'a> {
+    BatchItem {
+        sequence,
+        tokens,
+        n_logit_rows,
+    }
+}
+
+/// The bits of the last row of logits of a batch of one.
+fn run_one(session: &mut Session, sequence: &Sequence, tokens: &[i32]) -> Vec<u32> {
+    bits(session.forward_batch(&[item(sequence, tokens, 1)]).unwrap()[0][0])
+}
+
+fn many(n_sequences: i32) -> SessionParams {
+    SessionParams {
+        n_sequences,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_batch_is_each_text_alone() {
+    let model = Model::load(MODEL).unwrap();
+    let (ids, sampling) = (prompt(&model), SampleParams::default());
+    let long = ids.repeat(8);
+    for (n_threads, kv_type) in [(1, KvType::F32), (2, KvType::F16)] {
+        let params = SessionParams {
+            n_threads,
+            kv_type,
+            n_logit_rows: 5,
+            ..many(3)
+        };
+        let mut session = model.session_with(&params).unwrap();
+        let (a, b) = (session.sequence().unwrap(), session.sequence().unwrap());
+        let first = session.first();
+        let logits = session.forward_batch(&[item(&b, &ids[..2], 0)]).unwrap();
+        assert_eq!(logits, [Vec::<&[f32]>::new()]);
+        let logits = session
+            .forward_batch(&[
+                item(&a, &long, 3),
+                item(&first, &[7], 99),
+                item(&b, &ids[2..], 1),
+            ])
+            .unwrap();
+        assert_eq!(logits.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
+        for (row, n) in logits[0].iter().zip(long.len() - 2..) {
+            assert!(bits(row) == alone(&model, kv_type, &long[..n]));
+        }
+        assert!(bits(logits[1][0]) == alone(&model, kv_type, &[7]));
+        assert!(bits(logits[2][0]) == alone(&model, kv_type, &ids));
+        for (i, ids) in [&long, &vec![7], &ids].into_iter().enumerate() {
+            let id = session.sample_item(i, &sampling).unwrap();
+            let params = SessionParams {
+                kv_type,
+                ..Default::default()
+            };
+            let mut other = model.session_with(&params).unwrap();
+            other.forward(ids).unwrap();
+            assert_eq!(id, other.sample(&sampling).unwrap());
+        }
+        assert_eq!(session.ids(&b).unwrap(), ids);
+        assert_eq!(session.position(), 1);
+    }
+}
+
+#[test]
+fn sequences_fork_and_go_back() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let mut session = model.session_with(&many(3)).unwrap();
+    let first = session.first();
+    session.forward(&ids).unwrap();
+    let fork = session.fork(&first, 5).unwrap();
+    assert_eq!(session.ids(&fork).unwrap(), &ids[..5]);
+    assert_eq!(session.fork(&fork, 6).unwrap_err().status, -3);
+    let wanted = alone(&model, KvType::F32, &[&ids[..5], &[9]].concat());
+    assert!(run_one(&mut session, &fork, &[9]) == wanted);
+    assert_eq!(session.ids(&first).unwrap(), ids);
+    session.truncate(&first, 5).unwrap();
+    assert_eq!(session.truncate(&first, 6).unwrap_err().status, -3);
+    assert_eq!(session.position_of(&first).unwrap(), 5);
+    assert!(run_one(&mut session, &first, &[9]) == wanted);
+    session.truncate(&first, 0).unwrap();
+    assert!(session.ids(&first).unwrap().is_empty());
+}
+
+#[test]
+fn a_text_can_be_longer_than_the_context() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model).repeat(10);
+    let ids = &ids[..50];
+    let params = SessionParams {
+        n_ctx: 20,
+        on_full: OnFull::Shift,
+        n_keep: 4,
+        ..Default::default()
+    };
+    let mut session = model.session_with(&params).unwrap();
+    let first = session.first();
+    let shifted = bits(session.forward(ids).unwrap());
+    // at 20, 28, 36 and 44 tokens it keeps 4 and the newest 8
+    let left = [&ids[..4], &ids[36..]].concat();
+    assert_eq!(session.ids(&first).unwrap(), left);
+    assert!(shifted == alone(&model, KvType::F32, &left));
+    assert_eq!(session.position(), 50);
+    assert_eq!(session.truncate(&first, 20).unwrap_err().status, -3);
+    let params = SessionParams {
+        on_full: OnFull::Stop,
+        ..params
+    };
+    let mut session = model.session_with(&params).unwrap();
+    assert_eq!(session.forward(ids).unwrap_err().status, -3);
+}
+
+#[test]
+fn states_are_restored() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let mut session = model.session(1).unwrap();
+    let first = session.first();
+    session.forward(&ids).unwrap();
+    let state = session.save(&first).unwrap();
+    let wanted = bits(session.forward(&[3]).unwrap());
+
+    let mut other = model.session_with(&many(2)).unwrap();
+    let a = other.sequence().unwrap();
+    other.restore(&a, &state).unwrap();
+    assert_eq!(other.ids(&a).unwrap(), ids);
+    assert_eq!(other.save(&a).unwrap(), state);
+    assert!(run_one(&mut other, &a, &[3]) == wanted);
+    for at in [0, 9, state.len() / 2, state.len() - 1] {
+        let mut damaged = state.clone();
+        damaged[at] ^= 1;
+        assert_eq!(other.restore(&a, &damaged).unwrap_err().status, -9);
+    }
+    for damaged in [&state[1..], &state[..state.len() - 1], &[]] {
+        assert_eq!(other.restore(&a, damaged).unwrap_err().status, -9);
+    }
+    assert_eq!(other.position_of(&a).unwrap() as usize, ids.len() + 1);
+}
+
+#[test]
+fn wrong_sequences_are_refused() {
+    let model = Model::load(MODEL).unwrap();
+    let mut session = model.session_with(&many(3)).unwrap();
+    let mut other = model.session_with(&many(2)).unwrap();
+    let strangers = [other.first(), other.sequence().unwrap()];
+    let (a, b) = (session.sequence().unwrap(), session.sequence().unwrap());
+    session.forward(&[1]).unwrap();
+    let refused = |session: &mut Session, sequence: &Sequence| {
+        for status in [
+            session.ids(sequence).err().unwrap().status,
+            session.position_of(sequence).err().unwrap().status,
+            session.save(sequence).err().unwrap().status,
+            session.restore(sequence, &[]).err().unwrap().status,
+            session.truncate(sequence, 0).err().unwrap().status,
+            session.fork(sequence, 0).err().unwrap().status,
+            session
+                .forward_batch(&[item(sequence, &[1], 0)])
+                .err()
+                .unwrap()
+                .status,
+        ] {
+            assert_eq!(status, raw::ERR_SEQUENCE);
+        }
+    };
+    strangers
+        .iter()
+        .for_each(|stranger| refused(&mut session, stranger));
+    assert_eq!(session.position(), 1);
+
+    let error = session
+        .forward_batch(&[item(&a, &[1], 0), item(&a, &[1], 0)])
+        .unwrap_err();
+    assert_eq!(error.status, raw::ERR_ARGUMENT);
+    assert!(error.line.contains("item 1"), "{error}");
+    assert_eq!(
+        session.forward_batch(&[]).unwrap_err().status,
+        raw::ERR_ARGUMENT
+    );
+    assert_eq!(session.sequence().unwrap_err().status, raw::ERR_SEQUENCE);
+
+    let first = session.first();
+    session.reset().unwrap();
+    let again = [session.sequence().unwrap(), session.sequence().unwrap()];
+    [&a, &b, &first]
+        .into_iter()
+        .for_each(|old| refused(&mut session, old));
+    drop((a, b)); // this closes no sequence of now
+    assert!(session.ids(&again[0]).unwrap().is_empty());
+    assert!(session.ids(&again[1]).unwrap().is_empty());
+    drop(session);
+    drop(again);
+}
+
+#[test]
+fn dropped_sequences_are_closed() {
+    let model = Model::load(MODEL).unwrap();
+    let params = SessionParams {
+        n_pages: 2,
+        ..many(2)
+    };
+    let mut session = model.session_with(&params).unwrap();
+    session.forward(&[1]).unwrap();
+    for id in 0..5 {
+        let a = session.sequence().unwrap();
+        run_one(&mut session, &a, &[id]);
+        let error = session.forward_batch(&[item(&a, &[1; 64], 0)]).unwrap_err();
+        assert_eq!(error.status, -8);
+        assert!(error.line.contains("pages"), "{error}");
+        thread::spawn(move || drop(a)).join().unwrap();
+        assert_eq!(session.n_free_pages(), 1);
+    }
+    drop(session.first());
+    assert_eq!((session.position(), session.n_free_pages()), (1, 1));
+}
+
+#[test]
+fn sample_params_have_one_size() {
+    let model = Model::load(MODEL).unwrap();
+    let mut session = model.session(1).unwrap();
+    session.forward(&[1]).unwrap();
+    let wanted = session.sample(&SampleParams::default()).unwrap();
+    for struct_size in [0, 4096] {
+        let params = SampleParams {
+            struct_size, // the library must not read behind the end
+            ..Default::default()
+        };
+        assert_eq!(session.sample(&params).unwrap(), wanted);
+    }
 }
 
 #[test]

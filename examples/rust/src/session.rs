@@ -1,0 +1,379 @@
+//! Sessions and their sequences.
+use crate::{check, create, params, raw, Error, Model, Result};
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::mem::size_of;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{ptr, ptr::NonNull};
+
+pub use raw::gpt2_sample_params as SampleParams;
+
+impl Model {
+    /// A session for one text, run on `threads` threads; 0: one for each CPU.
+    pub fn session(&self, threads: i32) -> Result<Session<'_>> {
+        self.session_with(&SessionParams {
+            n_threads: threads,
+            ..Default::default()
+        })
+    }
+
+    /// A session for as many texts as `given` says.
+    pub fn session_with(&self, given: &SessionParams) -> Result<Session<'_>> {
+        let mut params = params(raw::gpt2_session_params_init);
+        params.n_threads = given.n_threads;
+        params.n_ctx = given.n_ctx;
+        params.n_logit_rows = given.n_logit_rows;
+        params.n_sequences = given.n_sequences;
+        params.n_pages = given.n_pages;
+        params.kv_type = given.kv_type as i32;
+        params.on_full = given.on_full as i32;
+        params.n_keep = given.n_keep;
+        let session = create(|line, size, session| {
+            (params.errbuf, params.errbuf_size) = (line, size);
+            unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
+        })?;
+        Ok(Session {
+            raw: session,
+            n_vocab: self.info().n_vocab as usize,
+            dropped: Default::default(),
+            model: PhantomData,
+        })
+    }
+}
+
+/// What a session is made for; fields as in `gpt2.h`.
+#[derive(Debug, Clone)]
+pub struct SessionParams {
+    pub n_threads: i32,
+    pub n_ctx: i32,
+    pub n_logit_rows: i32,
+    pub n_sequences: i32,
+    pub n_pages: i32,
+    pub kv_type: KvType,
+    pub on_full: OnFull,
+    pub n_keep: i32,
+}
+
+impl Default for SessionParams {
+    fn default() -> Self {
+        SessionParams {
+            n_threads: 1,
+            n_ctx: 0,
+            n_logit_rows: 0,
+            n_sequences: 1,
+            n_pages: 0,
+            kv_type: KvType::F32,
+            on_full: OnFull::Stop,
+            n_keep: 0,
+        }
+    }
+}
+
+/// Type of keys and values in the cache.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum KvType {
+    F32 = raw::TYPE_F32,
+    /// Half the memory.
+    F16 = raw::TYPE_F16,
+}
+
+/// What happens at the end of the context.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OnFull {
+    /// GPT2_ERR_CONTEXT.
+    Stop = raw::FULL_STOP,
+    /// The text is cut: its first n_keep tokens and the newest half of the others stay.
+    Shift = raw::FULL_SHIFT,
+}
+
+/// Open sequences that were dropped: the session closes them before its next call that needs room.
+/// Sequences of one session share it, until [`Session::reset`] makes a new one.
+type Dropped = Arc<Mutex<Vec<i32>>>;
+
+/// One text of a session, which closes it when this is dropped.
+#[derive(Debug)]
+pub struct Sequence {
+    number: i32,
+    dropped: Dropped,
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        if self.number != 0 {
+            self.dropped.lock().unwrap().push(self.number);
+        }
+    }
+}
+
+/// One sequence's part of [`Session::forward_batch`].
+#[derive(Debug, Clone, Copy)]
+pub struct BatchItem<'a> {
+    pub sequence: &'a Sequence,
+    pub tokens: &'a [i32],
+    /// Of how many last tokens the logits are kept; more than there are means all.
+    pub n_logit_rows: usize,
+}
+
+/// Texts being read and written, by one thread at a time.
+///
+/// [`forward`](Session::forward), [`sample`](Session::sample) and [`position`](Session::position)
+/// are about sequence 0, which is always open.  Where a [`Sequence`] is wanted, it is
+/// [`first`](Session::first).
+///
+/// ```no_run
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let first = session.forward(&[1])?[0]; // a copy of one logit
+/// session.forward(&[2])?;
+/// println!("{first}");
+/// drop(session);
+/// drop(model);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// Logits are not there any more after the next call:
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let logits = session.forward(&[1])?;
+/// session.forward(&[2])?;
+/// println!("{}", logits[0]);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// nor are those of a batch, or the ids of a sequence:
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let (sequence, tokens) = (session.first(), [1]);
+/// let items = [gpt2::BatchItem { sequence: &sequence, tokens: &tokens, n_logit_rows: 1 }];
+/// let logits = session.forward_batch(&items)?;
+/// session.truncate(&sequence, 0)?;
+/// println!("{}", logits[0][0][0]);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// let sequence = session.first();
+/// let ids = session.ids(&sequence)?;
+/// session.forward(&[1])?;
+/// println!("{ids:?}");
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+///
+/// and a model is not freed before its sessions are gone:
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let mut session = model.session(1)?;
+/// drop(model);
+/// session.forward(&[1])?;
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+pub struct Session<'m> {
+    raw: NonNull<raw::gpt2_session>,
+    n_vocab: usize,
+    dropped: Dropped,
+    model: PhantomData<&'m Model>,
+}
+
+unsafe impl Send for Session<'_> {} // but not Sync
+
+impl Session<'_> {
+    fn check(&self, status: i32) -> Result<()> {
+        check(status, unsafe {
+            CStr::from_ptr(raw::gpt2_session_error(self.raw.as_ptr()))
+        })
+    }
+
+    /// The session for a call that may need room, after it has closed what was dropped.
+    fn with_room(&mut self) -> *mut raw::gpt2_session {
+        for number in self.dropped.lock().unwrap().drain(..) {
+            unsafe { raw::gpt2_sequence_close(self.raw.as_ptr(), number) };
+        }
+        self.raw.as_ptr()
+    }
+
+    fn number(&self, sequence: &Sequence) -> Result<i32> {
+        if Arc::ptr_eq(&sequence.dropped, &self.dropped) {
+            return Ok(sequence.number);
+        }
+        Err(Error {
+            status: raw::ERR_SEQUENCE,
+            line: "the sequence is of another session, or of before a reset".into(),
+        })
+    }
+
+    fn new_sequence(&self, number: i32) -> Sequence {
+        Sequence {
+            number,
+            dropped: self.dropped.clone(),
+        }
+    }
+
+    /// Appends tokens, one or more, to sequence 0 and runs them: the n_vocab logits after the last
+    /// one.
+    pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
+        let session = self.with_room();
+        self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
+        self.logits(0, raw::LAST_ROW)
+    }
+
+    /// [`forward`](Session::forward) of several sequences together.  `[item][row]` are n_vocab
+    /// logits; the rows are those of the item's last n_logit_rows tokens.  Each sequence gets the
+    /// bits that it gets alone.  All or nothing: if it fails, every sequence is as before.
+    pub fn forward_batch(&mut self, items: &[BatchItem]) -> Result<Vec<Vec<&[f32]>>> {
+        let batch: Vec<raw::gpt2_batch_item> = items
+            .iter()
+            .map(|item| {
+                Ok(raw::gpt2_batch_item {
+                    sequence: self.number(item.sequence)?,
+                    reserved: 0,
+                    tokens: item.tokens.as_ptr(),
+                    n_tokens: item.tokens.len(),
+                    n_logit_rows: item.n_logit_rows,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let session = self.with_room();
+        self.check(unsafe { raw::gpt2_forward_batch(session, batch.as_ptr(), batch.len()) })?;
+        let session = &*self;
+        let rows_of = |(i, item): (usize, &BatchItem)| {
+            let n = item.tokens.len();
+            (n.saturating_sub(item.n_logit_rows)..n)
+                .map(|row| session.logits(i, row as i32))
+                .collect()
+        };
+        items.iter().enumerate().map(rows_of).collect()
+    }
+
+    /// Private: the logits that it borrows change when `self` is borrowed mutably.
+    fn logits(&self, item: usize, row: i32) -> Result<&[f32]> {
+        let mut logits = ptr::null();
+        self.check(unsafe { raw::gpt2_batch_logits(self.raw.as_ptr(), item, row, &mut logits) })?;
+        Ok(unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
+    }
+
+    /// Draws the next token, and does not run it.
+    pub fn sample(&mut self, params: &SampleParams) -> Result<i32> {
+        self.sample_item(0, params)
+    }
+
+    /// Draws the next token of an item of the last [`forward_batch`](Session::forward_batch).
+    pub fn sample_item(&mut self, item: usize, params: &SampleParams) -> Result<i32> {
+        let params = SampleParams {
+            struct_size: size_of::<SampleParams>() as u32, // not one that reaches behind its end
+            ..params.clone()
+        };
+        let (session, row, mut id) = (self.raw.as_ptr(), raw::LAST_ROW, 0);
+        let status = unsafe { raw::gpt2_batch_sample(session, item, row, &params, &mut id) };
+        self.check(status).map(|()| id)
+    }
+
+    /// Sequence 0, the text of [`forward`](Session::forward).  It stays open when this is dropped.
+    pub fn first(&self) -> Sequence {
+        self.new_sequence(0)
+    }
+
+    /// Opens an empty sequence.
+    pub fn sequence(&mut self) -> Result<Sequence> {
+        let (session, mut number) = (self.with_room(), 0);
+        self.check(unsafe { raw::gpt2_sequence_open(session, &mut number) })?;
+        Ok(self.new_sequence(number))
+    }
+
+    /// Opens a sequence with the first `position` tokens of another.  It shares their keys and
+    /// values.
+    pub fn fork(&mut self, sequence: &Sequence, position: i32) -> Result<Sequence> {
+        let (from, session, mut number) = (self.number(sequence)?, self.with_room(), 0);
+        self.check(unsafe { raw::gpt2_sequence_fork(session, from, position, &mut number) })?;
+        Ok(self.new_sequence(number))
+    }
+
+    /// Takes back all tokens of a sequence from `position` on.
+    pub fn truncate(&mut self, sequence: &Sequence, position: i32) -> Result<()> {
+        let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
+        self.check(unsafe { raw::gpt2_sequence_truncate(session, number, position) })
+    }
+
+    /// The number of tokens of a sequence, those that were cut off included.
+    pub fn position_of(&self, sequence: &Sequence) -> Result<i32> {
+        let (session, number, mut position) = (self.raw.as_ptr(), self.number(sequence)?, 0);
+        self.check(unsafe { raw::gpt2_sequence_position(session, number, &mut position) })?;
+        Ok(position)
+    }
+
+    /// The tokens in the context: the whole text, or what [`OnFull::Shift`] left of it.
+    pub fn ids(&self, sequence: &Sequence) -> Result<&[i32]> {
+        let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
+        let (mut ids, mut n_ids) = (ptr::null(), 0);
+        self.check(unsafe { raw::gpt2_sequence_ids(session, number, &mut ids, &mut n_ids) })?;
+        Ok(unsafe { std::slice::from_raw_parts(ids, n_ids) })
+    }
+
+    /// The state of a sequence as bytes, for [`restore`](Session::restore) here or in another
+    /// process.
+    pub fn save(&self, sequence: &Sequence) -> Result<Vec<u8>> {
+        let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
+        let (mut state, mut n_bytes) = (Vec::new(), 0);
+        let mut status = raw::ERR_BUFFER;
+        while status == raw::ERR_BUFFER {
+            state.resize(n_bytes, 0); // n_bytes is what the call before wants
+            let (bytes, capacity) = (state.as_mut_ptr().cast(), state.len());
+            status =
+                unsafe { raw::gpt2_sequence_save(session, number, bytes, capacity, &mut n_bytes) };
+        }
+        self.check(status).map(|()| state)
+    }
+
+    /// Makes a sequence what was saved.  It has no logits before its next token has run.
+    pub fn restore(&mut self, sequence: &Sequence, state: &[u8]) -> Result<()> {
+        let (number, session) = (self.number(sequence)?, self.with_room());
+        let (bytes, n_bytes) = (state.as_ptr().cast(), state.len());
+        self.check(unsafe { raw::gpt2_sequence_restore(session, number, bytes, n_bytes) })
+    }
+
+    /// A forward that runs so long from now ends with GPT2_ERR_DEADLINE; None: no such end.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        let now = unsafe { raw::gpt2_clock_ns() };
+        let deadline = timeout.map_or(0, |timeout| now.saturating_add(timeout.as_nanos() as u64));
+        self.check(unsafe { raw::gpt2_session_set_deadline(self.raw.as_ptr(), deadline) })
+    }
+
+    /// Pages of the KV cache that no sequence uses.
+    pub fn n_free_pages(&mut self) -> i32 {
+        unsafe { raw::gpt2_session_n_free_pages(self.with_room()) }
+    }
+
+    /// The number of tokens of sequence 0.
+    pub fn position(&self) -> i32 {
+        unsafe { raw::gpt2_session_position(self.raw.as_ptr()) }
+    }
+
+    /// Starts a new, empty text, and closes all other sequences.  Each [`Sequence`] from before is
+    /// refused from then on, also that of [`first`](Session::first).
+    pub fn reset(&mut self) -> Result<()> {
+        self.check(unsafe { raw::gpt2_session_reset(self.raw.as_ptr()) })?;
+        self.dropped = Default::default();
+        Ok(())
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        unsafe { raw::gpt2_session_free(self.raw.as_ptr()) }
+    }
+}
+
+impl Default for SampleParams {
+    fn default() -> Self {
+        params(raw::gpt2_sample_params_init)
+    }
+}
