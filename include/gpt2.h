@@ -455,8 +455,8 @@ typedef struct gpt2_session_params {
     void *parallel_for_user;        /* the 'user' that parallel_for gets */
     int32_t n_sequences; /* texts that can be open at the same time, 1..65536; default 1 */
     int32_t n_pages;     /* pages of the KV cache, each 64 positions of one sequence, or of several
-                            that share a beginning.  0 (default): enough for n_ctx positions of
-                            each sequence */
+                            that share a beginning.  0 (default), or more than that: enough for
+                            n_ctx positions of each sequence */
     int32_t kv_type;     /* type of keys and values in the cache: GPT2_TYPE_F32 (default), or
                             GPT2_TYPE_F16, which takes half the memory.  They are rounded to the
                             nearest f16, beyond its range to infinity */
@@ -658,8 +658,9 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
  * gpt2_sequence_save() writes a state to bytes[capacity].  '*n_bytes' receives its size, also if
  * GPT2_ERR_BUFFER says that 'capacity' is too small; bytes may be NULL if capacity is 0, to ask.
  * gpt2_sequence_write() gives it to 'write', in parts of any size.
- * The first save of a session reads all weights once, for the model's fingerprint.
- * Errors: GPT2_ERR_BUFFER, _CANCELLED.
+ * The first save or restore of a session reads all weights once, for the model's checksum.
+ * Errors: GPT2_ERR_BUFFER, _CANCELLED, _STATE (a call has failed after a cut, so keys and values are
+ * missing: run a token first), _UNSUPPORTED (a big-endian CPU).
  */
 GPT2_API int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
                                     size_t capacity, size_t *n_bytes);

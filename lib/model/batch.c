@@ -281,12 +281,13 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
 int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row, size_t *kept,
                              int32_t *position, struct gpt2i_error *error)
 {
-    const struct gpt2i_kept_rows *rows = &session->kept[item];
+    const struct gpt2i_kept_rows *rows;
     int32_t first_kept;
 
     if (item >= gpt2i_max(session->n_items_kept, 1))
         return gpt2i_fail(error, GPT2_ERR_ROW, "item is %zu, the last forward call had %zu", item,
                           session->n_items_kept);
+    rows = &session->kept[item];
     if (session->n_items_kept == 0 || rows->n_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
                           "no logits are kept: the last forward asked for none, or it failed");

@@ -19,8 +19,8 @@ GPT2I_HIDDEN void gpt2i_pages_layout(struct gpt2i_pages *pages, struct gpt2i_are
 GPT2I_HIDDEN void gpt2i_pages_reset(struct gpt2i_pages *pages);
 
 /*
- * Takes the first free page from 'wish' on, from the beginning again after the last.  At least one
- * must be free.
+ * Takes the first free page from 'wish' on, at most n_pages; after the last page it goes on with the
+ * first.  At least one must be free.
  */
 GPT2I_HIDDEN int32_t gpt2i_pages_take(struct gpt2i_pages *pages, int32_t wish);
 

@@ -167,13 +167,25 @@ static bool is_own(const struct gpt2i_sequences *sequences, const struct gpt2i_s
     return i < sequence->n_pages && sequences->pages.n_owners[sequence->pages[i]] == 1;
 }
 
+/*
+ * Where page i is wished for: behind the page before it, if that is the sequence's alone.  Else in the
+ * part of the cache that is the sequence's own as long as there are pages for all.
+ */
+static int32_t wish_for(const struct gpt2i_sequences *sequences,
+                        const struct gpt2i_sequence *sequence, int32_t i)
+{
+    int64_t home = (int64_t)sequence->number * sequences->max_pages;
+
+    if (i > 0 && sequences->pages.n_owners[sequence->running_pages[i - 1]] == 1)
+        return sequence->running_pages[i - 1] + 1;
+    return (int32_t)((home + i) % sequences->pages.n_pages);
+}
+
 int32_t gpt2i_sequence_reserve(struct gpt2i_sequences *sequences, struct gpt2i_sequence *sequence,
                                size_t first, size_t end, struct gpt2i_error *error)
 {
     int32_t first_written = (int32_t)(first / GPT2I_PAGE);
     int32_t n_pages = pages_for((int32_t)end);
-    int32_t home =
-        (int32_t)((int64_t)sequence->number * sequences->max_pages % sequences->pages.n_pages);
     int32_t n_wanted = 0;
 
     for (int32_t i = first_written; i < n_pages; i++)
@@ -184,13 +196,11 @@ int32_t gpt2i_sequence_reserve(struct gpt2i_sequences *sequences, struct gpt2i_s
                           sequence->number, n_wanted, sequences->pages.n_free,
                           sequences->pages.n_pages);
     for (int32_t i = 0; i < n_pages; i++) {
-        int32_t *page = &sequence->running_pages[i];
+        bool stays = i < first_written || is_own(sequences, sequence, i);
 
-        /* beside the page before it, or where no other sequence begins */
-        if (i < first_written || is_own(sequences, sequence, i))
-            *page = sequence->pages[i];
-        else
-            *page = gpt2i_pages_take(&sequences->pages, i > 0 ? page[-1] + 1 : home);
+        sequence->running_pages[i] =
+            stays ? sequence->pages[i]
+                  : gpt2i_pages_take(&sequences->pages, wish_for(sequences, sequence, i));
     }
     sequence->n_running_pages = n_pages;
     sequence->is_running = true;
