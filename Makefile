@@ -90,6 +90,8 @@ bench-threads: $(BUILD)/tests/bench/threads
 	  echo "bench-threads: MODEL='$(MODEL)' is no directory of a model: give MODEL=DIR" >&2; exit 1; fi
 	@$(BUILD)/tests/bench/threads "$(MODEL)"
 
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/*.c)))
+
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
@@ -195,7 +197,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS) $(API_FUZZ_OBJECTS): | deps
 endif
 
-check: all $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
+check: all $(EXAMPLES) $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 	@if command -v python3 >/dev/null; then python3 tests/update_tables.py --check $(BUILD)/logs; \
 	  else echo '  tables of docs/ not compared: python3 is missing'; fi

@@ -1,6 +1,7 @@
 #!/bin/sh
-# check_examples.sh BUILD_DIR: the Python and the Rust example, over the shared library, say what the
-# gpt2 program says; their own tests.
+# check_examples.sh BUILD_DIR: autocomplete.c says after each key what it says for the text alone, and
+# rescore.c what `gpt2 score` says.  The Python and the Rust example, over the shared library, say what
+# the gpt2 program says; their own tests.
 set -u
 build=$(cd "$1" && pwd) || exit 1
 model=examples/demo-model
@@ -43,9 +44,133 @@ check_demo() {
     check "in one line" test "$(wc -l <"$scratch/line")" -eq 1
 }
 
+# check_error NAME WORDS COMMAND...: fails with one line that has these words
+check_error() {
+    title=$1 words=$2
+    shift 2
+    if "$@" >"$scratch/out" 2>"$scratch/line" </dev/null; then
+        echo "it said nothing wrong" >"$scratch/line"
+    fi
+    check "$title" grep -q "$words" "$scratch/line"
+    check "$title: in one line, and no output" test "$(cat "$scratch/line" "$scratch/out" | wc -l)" -eq 1
+}
+
+autocomplete=$build/examples/autocomplete
+rescore=$build/examples/rescore
+
+# check_keys NAME KEYS N: an answer of autocomplete has three lines: the text, what ran, the words.  The
+# text and the words of the last N answers are those of a fresh run on the text alone.
+check_keys() {
+    # shellcheck disable=SC2059
+    printf "$2" >"$scratch/script"
+    "$autocomplete" $model <"$scratch/script" >"$scratch/answers"
+    check "$1: an answer to each key" \
+        test "$(wc -l <"$scratch/answers")" -eq "$((3 * $(wc -c <"$scratch/script")))"
+    tail -n "$((3 * $3))" "$scratch/answers" >"$scratch/last"
+    awk 'NR % 3 == 1' "$scratch/last" | while IFS= read -r text; do
+        "$autocomplete" $model "${text%|}"
+    done | awk 'NR % 3 != 2' >"$scratch/alone"
+    awk 'NR % 3 != 2' "$scratch/last" >"$scratch/kept"
+    check "$1: what is kept between keys changes nothing" diff "$scratch/alone" "$scratch/kept"
+}
+
+# counts FILE: the ids that ran, the ids of all texts, the tokens and the steps behind them
+counts() {
+    awk 'NR % 3 == 2 { run += $2; all += $4; n += $7; steps += $10 } END { print run, all, n, steps }' "$1"
+}
+
+check_keys "typing and deleting" \
+    'It was a lo\b\b\b\bmost agreeable  day,\177 and\n"I don'"'"'t\b\b\b\b\bsaw Mr. Wick' 66
+check "only the ids behind a change run" test "$(counts "$scratch/answers")" = "19 271 1414 148"
+check_keys "UTF-8, and deleting everything" 'caf\303\251\b\b\b\b\b\b\342\200\224\b\b\n\bI\177\200\b' 20
+check_keys "a text longer than the context" \
+    "$(head -c 260 /dev/zero | tr '\000' '\001') It was a l\\\\b\\\\b\\\\b" 20
+
+check_error "autocomplete names the file that is missing" no-such-model/config.json \
+    "$autocomplete" no-such-model
+
+# check_rescore NAME COUNTS SENTENCE...: their log-probabilities are those of gpt2 score, the best is first,
+# and the last line has these counts
+check_rescore() {
+    title=$1 wanted=$2
+    shift 2
+    printf '%s\n' "$@" >"$scratch/sentences"
+    "$rescore" $model "$scratch/sentences" >"$scratch/ranked"
+    for sentence in "$@"; do
+        "$build/gpt2" score -m $model -p "$sentence" |
+            awk -v text="$sentence" '$1 == "nats" { nats = $2 } $1 == "nats_per_token" { mean = $2 }
+                END { printf "%.6f %.4f  %s\n", -nats, -mean, text }'
+    done | sort -s -k1,1gr >"$scratch/scored"
+    sed '$d' "$scratch/ranked" | awk '{ text = substr($0, 25); printf "%.6f %.4f %s\n", $1, $2, text }' |
+        diff - "$scratch/scored" >"$scratch/log" 2>&1
+    check "$title: ranked by the log-probabilities of gpt2 score" test ! -s "$scratch/log"
+    check "$title: tokens run" test "$(tail -n 1 "$scratch/ranked")" = "$wanted without sharing"
+}
+
+check_rescore "a common beginning" "14 tokens run, 33" 'It was a great pity' 'It was a grate pity' \
+    'It was a great' 'It was a great' 'It was a great city that I saw' 'It was a'
+check_rescore "nothing in common" "9 tokens run, 11" 'The old man' 'A young woman' "I don't know."
+check_rescore "the same sentence" "7 tokens run, 14" 'It was a great pity.' 'It was a great pity.'
+check_rescore "one sentence" "7 tokens run, 7" 'It was a great pity.'
+check_rescore "sentences of one token" "1 tokens run, 3" 'I' 'It' 'I'
+printf '\r\n\nIt was\r\n\nIt is' >"$scratch/sentences"
+check "empty lines, carriage returns, no last newline" \
+    test "$("$rescore" $model "$scratch/sentences" | wc -l)" -eq 3
+: >"$scratch/sentences"
+check_error "no sentences" "wanted 1 to 256 lines" "$rescore" $model "$scratch/sentences"
+head -c 1001 /dev/zero | tr '\000' x >"$scratch/sentences"
+check_error "a long line" "at most 1000 bytes" "$rescore" $model "$scratch/sentences"
+head -c 514 /dev/zero | tr '\000' '\n' | sed 's/^/x/' | head -n 257 >"$scratch/sentences"
+check_error "many lines" "1 to 256 lines" "$rescore" $model "$scratch/sentences"
+check_error "rescore names the file that is missing" no-such-model/config.json \
+    "$rescore" no-such-model "$scratch/sentences"
+
 # The sampling of the demos.
 "$build/gpt2" generate -m $model -p "$prompt" -n 50 --temp 0.8 --top-k 40 --top-p 1 -s 0 \
     >"$scratch/program" || failed=$((failed + 1))
+
+# The words of autocomplete by a search of every word, without batches, forks or a limit.
+cat >"$scratch/search.py" <<'PYTHON'
+import heapq, math, re, sys
+sys.path.insert(0, "examples/python")
+import gpt2
+
+model = gpt2.Model(sys.argv[1])
+text = sys.argv[2].encode()
+begin = re.search(rb" ?[0-9A-Za-z'\x80-\xff]*$", text).start()
+typed = text[begin:]
+tokens = [model.decode_bytes([id]) for id in range(model.info.n_vocab)]
+inside = [re.fullmatch(rb"[0-9A-Za-z'\x80-\xff]+", token) is not None for token in tokens]
+begins = [re.fullmatch(rb" ?[0-9A-Za-z'\x80-\xff]+", token) is not None for token in tokens]
+continues = [re.match(rb"[0-9A-Za-z'\x80-\xff]", token) is not None for token in tokens]
+first = [model.info.eot_token] + model.encode(text[:begin])
+queue, found = [(0.0, False, [])], []
+with model.session() as session:
+    while len(found) < 5:
+        score, whole, ids = heapq.heappop(queue)
+        word = model.decode_bytes(ids)
+        if whole:
+            found.append((word, -score))
+            continue
+        session.reset()
+        logits = list(session.forward(first + ids))
+        top = max(logits)
+        exps = [math.exp(logit - top) for logit in logits]
+        total = sum(exps)
+        if ids and len(word) >= len(typed):
+            end = sum(e for e, starts in zip(exps, continues) if not starts)
+            heapq.heappush(queue, (score - math.log(end / total), True, ids))
+        for id, e in enumerate(exps):
+            longer = word + tokens[id]
+            n = min(len(longer), len(typed))
+            if (inside if ids else begins)[id] and longer[:n] == typed[:n] and \
+                    model.encode(longer) == ids + [id]:
+                heapq.heappush(queue, (score - math.log(e / total), False, ids + [id]))
+said = re.findall(rb" \[([^]]*)\] (\S+)", open(sys.argv[3], "rb").read().split(b"\n")[2])
+print(found, said)
+assert [word for word, _ in found] == [word for word, _ in said]
+assert all(abs(score - float(other)) < 2e-6 for (_, score), (_, other) in zip(found, said))
+PYTHON
 
 # a sanitizer that must be the first library of its process
 foreign=$(readelf -d "$build/libgpt2.so" | sed -n 's/.*NEEDED.*\[\(lib[at]san\).*/\1/p')
@@ -68,6 +193,11 @@ elif python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; t
         failed=$((failed + 1))
     fi
     check_demo python python3 -B examples/python/gpt2.py
+    for text in '' 'It was a lo' 'Mr. Wick' 'He said, "I don' 'She wash'; do
+        "$autocomplete" $model "$text" >"$scratch/words"
+        check "autocomplete finds the likeliest words for '$text'" \
+            python3 -B "$scratch/search.py" $model "$text" "$scratch/words"
+    done
 else
     skip "no Python of at least 3.8"
 fi
