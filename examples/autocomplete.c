@@ -86,8 +86,8 @@ static void extend(struct word word, const float *logits, const char *typed)
         word.logp = logp + logits[id];
         gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes);
         if ((n_list < N_LIST || word.logp > list[N_LIST - 1].logp) &&
-            in_word(bytes, n_bytes, n == 0) && n + n_bytes < sizeof word.bytes &&
-            memcmp(bytes, rest, n_bytes < n_rest ? n_bytes : n_rest) == 0) {
+            memcmp(bytes, rest, n_bytes < n_rest ? n_bytes : n_rest) == 0 &&
+            in_word(bytes, n_bytes, n == 0) && n + n_bytes < sizeof word.bytes) {
             sprintf(word.bytes + n, "%.*s", (int)n_bytes, bytes);
             gpt2_encode(encoder, word.bytes, n + n_bytes, 0, word.ids, N_STEPS, &word.n_ids);
             if (word.n_ids == n_ids + 1 && word.ids[n_ids] == id)
