@@ -70,6 +70,7 @@ static void extend(struct word word, const float *logits, const char *typed)
     size_t n_rest = strlen(typed) > n ? strlen(typed) - n : 0; /* typed bytes that must follow */
     double p, sum = 0, end = 0, logp = word.logp;
     const char *bytes, *rest = typed + strlen(typed) - n_rest;
+    int32_t status;
 
     for (int32_t id = 0; id < info.n_vocab; id++) {
         gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes);
@@ -89,9 +90,10 @@ static void extend(struct word word, const float *logits, const char *typed)
             memcmp(bytes, rest, n_bytes < n_rest ? n_bytes : n_rest) == 0 &&
             in_word(bytes, n_bytes, n == 0) && n + n_bytes < sizeof word.bytes) {
             sprintf(word.bytes + n, "%.*s", (int)n_bytes, bytes);
-            gpt2_encode(encoder, word.bytes, n + n_bytes, 0, word.ids, N_STEPS, &word.n_ids);
-            if (word.n_ids == n_ids + 1 && word.ids[n_ids] == id)
-                add(&word); /* else text of these bytes has other ids */
+            status =
+                gpt2_encode(encoder, word.bytes, n + n_bytes, 0, word.ids, N_STEPS, &word.n_ids);
+            if (status == GPT2_OK && word.n_ids == n_ids + 1 && word.ids[n_ids] == id)
+                add(&word); /* else it has other ids, or more than there are steps */
         }
     }
 }

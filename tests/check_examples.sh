@@ -83,6 +83,7 @@ check_keys "typing and deleting" \
     'It was a lo\b\b\b\bmost agreeable  day,\177 and\n"I don'"'"'t\b\b\b\b\bsaw Mr. Wick' 66
 check "only the ids behind a change run" test "$(counts "$scratch/answers")" = "19 271 1414 148"
 check_keys "UTF-8, and deleting everything" 'caf\303\251\b\b\b\b\b\b\342\200\224\b\b\n\bI\177\200\b' 20
+check_keys "a word of more tokens than there are steps" 'The xxxxxxxxxxxx\177\177' 8
 check_keys "a text longer than the context" \
     "$(awk 'BEGIN { for (i = 0; i < 260; i++) printf "%c", 14 + i * i % 17 }') It was a l\\b\\b\\b" 20
 check "it runs half a context again, once" \
