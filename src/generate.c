@@ -13,6 +13,7 @@
 #include "command.h"
 #include "messages.h"
 #include "options.h"
+#include "parallel.h"
 #include "platform.h"
 #include "setup.h"
 
@@ -177,8 +178,8 @@ static enum outcome continue_text(struct run *run, struct printer *printer)
         if (run->n_generated == options->n_predict)
             return OUTCOME_DONE;
         /* The last token is printed and not run, so it needs no position. */
-        run->context_is_full =
-            gpt2_session_position(run->session) >= gpt2_session_n_ctx(run->session);
+        run->context_is_full = !options->context_shift && gpt2_session_position(run->session) >=
+                                                              gpt2_session_n_ctx(run->session);
         if (run->context_is_full)
             return OUTCOME_DONE;
         status = gpt2_forward(run->session, &id, 1, 1);
@@ -229,13 +230,14 @@ static gpt2_sample_params sampling_of(const struct options *options)
     sampling.temperature = options->temperature;
     sampling.top_k = options->top_k;
     sampling.top_p = options->top_p;
+    sampling.stream = (uint64_t)options->stream;
     sampling.seed = options->seed_is_random ? platform_random_seed() : options->seed;
     return sampling;
 }
 
-static enum outcome generate(const struct options *options)
+static enum outcome generate_one(const struct options *options, const gpt2_sample_params *sampling)
 {
-    struct run run = {.options = options};
+    struct run run = {.options = options, .sampling = *sampling};
     struct printer printer = {0};
     struct prompt prompt = {0};
     gpt2_model_info info;
@@ -246,13 +248,11 @@ static enum outcome generate(const struct options *options)
         return outcome;
     outcome = prompt_read(&prompt, options, model, &info);
     if (outcome == OUTCOME_DONE)
+        outcome = prompt_check_length(options, &info, prompt.ids.count, NULL);
+    if (outcome == OUTCOME_DONE)
         outcome = session_open(options, model, options->n_ctx, 1, &run.session);
-    if (outcome == OUTCOME_DONE && prompt.ids.count > (size_t)gpt2_session_n_ctx(run.session))
-        outcome = complain(OUTCOME_FAILED, "the prompt has %zu tokens, the context holds %d",
-                           prompt.ids.count, (int)gpt2_session_n_ctx(run.session));
     if (outcome == OUTCOME_DONE) {
         run.eot_token = info.eot_token;
-        run.sampling = sampling_of(options);
         printer.tokenizer = gpt2_model_tokenizer(model);
         printer.is_in_ids = prompt.is_in_ids;
         outcome = generate_with(&run, &prompt, &printer);
@@ -264,26 +264,60 @@ static enum outcome generate(const struct options *options)
     return outcome;
 }
 
+static enum outcome generate(const struct options *options)
+{
+    gpt2_sample_params sampling = sampling_of(options);
+    bool is_many = options->prompts != NULL || options->n_choices > 1 || options->jsonl;
+
+    return is_many ? generate_many(options, &sampling) : generate_one(options, &sampling);
+}
+
 const struct command command_generate = {
     .name = "generate",
     .summary = "continue a text",
-    .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
+    .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS | --prompts FILE] [OPTIONS]",
     .help =
         "Prints the prompt and then each new token as soon as the model has chosen it, with a\n"
         "newline at the end.  It stops after -n tokens, before the token <|endoftext|>, or when\n"
-        "the context is full.\n"
+        "the context is full.  With --context-shift it then keeps the first --keep tokens and the\n"
+        "newest half of the others, and goes on.\n"
         "\n"
         "A backslash in TEXT is a backslash; in bash, $'two\\nlines' writes a newline.  If FILE\n"
         "ends with a newline, that newline is not part of the prompt.  With --tokens, or if the\n"
         "model has no tokenizer, the output is token ids on one line.\n"
         "\n"
         "The same prompt, sampling options and seed give the same text on every machine, with any\n"
-        "-t, --cpu and -b.  Without -s each run uses a new seed, which a terminal shows at the\n"
-        "end.\n",
+        "-t, --cpu, -b and --parallel.  Without -s each run uses a new seed, which a terminal\n"
+        "shows at the end.\n"
+        "\n"
+        "Many texts: --prompts continues each line of FILE, --n-choices continues one prompt in\n"
+        "several ways.  They run together, which takes less time than one after the other.  The\n"
+        "texts come in the order of the prompts, each below a line such as ==> line 3 <== and\n"
+        "whole.  Each is the text of a single run with --stream.  The first text has stream 0,\n"
+        "or what --stream says, and each text after it the next one.  A prompt that is too long\n"
+        "is reported and the others go on; the exit code is then 1.\n"
+        "\n"
+        "With --jsonl a line of FILE is an object such as\n"
+        "  {\"prompt\": \"Once\", \"id\": 7, \"seed\": 1}\n"
+        "\"id\" is any value, and is copied to the output.  A \"seed\" takes the place of -s, and "
+        "the\n"
+        "text has the first stream.  Both may be absent; blank lines are skipped.  Each text is\n"
+        "one line of output:\n"
+        "  {\"index\": 0, \"id\": 7, \"prompt\": \"Once\", \"text\": \" upon a time\", "
+        "\"n_tokens\": 3,\n"
+        "   \"stop\": \"length\"}\n"
+        "\"stop\" is \"length\" after -n tokens, \"eot\" before <|endoftext|>, \"context\" if the "
+        "context\n"
+        "is full, or \"error\".  With --no-echo there is no \"prompt\".  Bytes that are not UTF-8\n"
+        "become U+FFFD.\n",
     .examples =
         "  gpt2 generate -p 'Once upon a time'\n"
         "  gpt2 generate -m models/gpt2 -p 'The capital of France is' -n 20 --temp 0\n"
         "  gpt2 generate -f story.txt -n -1 --temp 0.9 --top-k 0 --top-p 0.9 -s 7 --no-echo\n"
+        "  gpt2 generate --prompts lines.txt --parallel 16 -n 40 -s 1\n"
+        "  gpt2 generate --prompts requests.jsonl --jsonl > texts.jsonl\n"
+        "  gpt2 generate -p 'Once upon a time' --n-choices 4 -s 1\n"
+        "  gpt2 generate -p 'Once upon a time' -n 2000 --context-shift --keep 4\n"
         "  gpt2 generate -m models/nano-sort --tokens 0,2,1,1,0,2 -n 6 --temp 0\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_TOKENS | OPTIONS_CONTEXT |
                      OPTIONS_SAMPLING | OPTIONS_GENERATE,

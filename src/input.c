@@ -161,10 +161,20 @@ static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t
     }
 }
 
+static void complain_at(const char *origin, int32_t status, const char *detail)
+{
+    if (origin == NULL)
+        complain_status(status, detail);
+    else
+        complain(OUTCOME_FAILED, "%s: %s", origin,
+                 detail[0] != '\0' ? detail : gpt2_strerror(status));
+}
+
 /* Encodes with room for pieces of up to 'max_piece_bytes' bytes.  Reports errors, but not
    GPT2_ERR_PIECE: the caller then tries again with more room. */
 static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
-                      uint32_t flags, size_t max_piece_bytes, int32_t *ids, size_t *n_ids)
+                      uint32_t flags, size_t max_piece_bytes, const char *origin, int32_t *ids,
+                      size_t *n_ids)
 {
     gpt2_encoder_params params;
     gpt2_encoder *encoder;
@@ -177,18 +187,18 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
     params.errbuf_size = sizeof detail;
     status = gpt2_encoder_create(tokenizer, &params, &encoder);
     if (status != GPT2_OK) {
-        complain_status(status, detail);
+        complain_at(origin, status, detail);
         return status;
     }
     status = gpt2_encode(encoder, text, n_bytes, flags, ids, n_bytes, n_ids);
     if (status != GPT2_OK && status != GPT2_ERR_PIECE)
-        complain_status(status, gpt2_encoder_error(encoder));
+        complain_at(origin, status, gpt2_encoder_error(encoder));
     gpt2_encoder_free(encoder);
     return status;
 }
 
 enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const char *text,
-                        size_t n_bytes, bool special)
+                        size_t n_bytes, bool special, const char *origin)
 {
     uint32_t flags = special ? GPT2_ENCODE_SPECIAL : 0;
     size_t max_piece_bytes = 1 << 20;
@@ -206,9 +216,10 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
     do {
         if (max_piece_bytes > n_bytes)
             max_piece_bytes = n_bytes;
-        status = encode(tokenizer, text, n_bytes, flags, max_piece_bytes, data, &ids->count);
+        status =
+            encode(tokenizer, text, n_bytes, flags, max_piece_bytes, origin, data, &ids->count);
         if (status == GPT2_ERR_PIECE && max_piece_bytes == n_bytes) {
-            complain_status(status, NULL);
+            complain_at(origin, status, "");
             break;
         }
         max_piece_bytes = max_piece_bytes > SIZE_MAX / 8 ? n_bytes : max_piece_bytes * 8;

@@ -33,9 +33,12 @@ enum outcome bytes_read(struct bytes *bytes, const char *path);
 enum outcome ids_parse(struct ids *ids, const char *text, size_t n_bytes, int32_t n_vocab,
                        const char *origin);
 
-/* Text to ids; 'special' as in GPT2_ENCODE_SPECIAL. */
+/*
+ * Text to ids; 'special' as in GPT2_ENCODE_SPECIAL.  'origin' names the text in error messages; NULL
+ * if it is the only one.
+ */
 enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const char *text,
-                        size_t n_bytes, bool special);
+                        size_t n_bytes, bool special, const char *origin);
 
 /* Writes an id as text, without a NUL; returns its length, at most 11 bytes. */
 size_t id_format(int32_t id, char text[11]);

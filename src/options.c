@@ -63,6 +63,8 @@ static const struct word empty_words[] = {
     {NULL, 0},
 };
 
+#define MAX_TEXTS 65535 /* at a time: a session has at most 65536 sequences */
+
 #define FIELD(name)            offsetof(struct options, name)
 #define FLAG(field)            KIND_FLAG, FIELD(field), 0, 0, NULL
 #define TEXT(field)            KIND_TEXT, FIELD(field), 0, 0, NULL
@@ -76,6 +78,17 @@ static const struct option table[] = {
     {OPTIONS_TEXT, 'p', "prompt", NULL, "TEXT", TEXT(prompt), "the text to work on"},
     {OPTIONS_TEXT, 'f', "file", NULL, "FILE", TEXT(prompt_file),
      "read the text from FILE; - means standard input"},
+    {OPTIONS_GENERATE, 0, "prompts", NULL, "FILE", TEXT(prompts),
+     "continue many texts: each line of FILE is a prompt;\n"
+     "- means standard input"},
+    {OPTIONS_GENERATE, 0, "jsonl", NULL, NULL, FLAG(jsonl),
+     "write a JSON object a line; lines of --prompts are JSON\n"
+     "objects, too"},
+    {OPTIONS_GENERATE, 0, "parallel", NULL, "N", INT(n_parallel, 1, MAX_TEXTS),
+     "run N texts at a time (default: 8 of --prompts, all of\n"
+     "--n-choices)"},
+    {OPTIONS_GENERATE, 0, "n-choices", NULL, "K", INT(n_choices, 1, MAX_TEXTS),
+     "continue the prompt in K ways (default: 1)"},
     {OPTIONS_TOKENS, 0, "tokens", NULL, "IDS", TEXT(tokens),
      "give token ids instead of a text, for example 15496,13"},
     {OPTIONS_TEXT, 0, "special", NULL, NULL, FLAG(special),
@@ -83,7 +96,8 @@ static const struct option table[] = {
      "(default: as 13 ordinary characters)"},
     {OPTIONS_GENERATE, 'n', "n-predict", "predict", "N", INT(n_predict, -1, INT32_MAX),
      "generate at most N tokens; -1 means until the context\n"
-     "is full (default: 128)"},
+     "is full, without end if --context-shift is given\n"
+     "(default: 128)"},
     {OPTIONS_SAMPLING, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
      "temperature: higher is more varied; 0 means always the\n"
      "most likely token (default: 0.8)"},
@@ -97,6 +111,9 @@ static const struct option table[] = {
      "seed of the random numbers: the same seed gives the same\n"
      "text on every machine; -1 means a new seed for each run\n"
      "(default: -1)"},
+    {OPTIONS_SAMPLING, 0, "stream", NULL, "N", INT(stream, 0, INT32_MAX),
+     "for several texts with one seed: each N gives another\n"
+     "text (default: 0)"},
     {OPTIONS_GENERATE, 0, "empty-prompt", NULL, "HOW", WORD(empty_prompt, empty_words),
      "how to begin without a prompt. endoftext: after the token\n"
      "<|endoftext|>; uniform: with any token, all equally\n"
@@ -111,6 +128,12 @@ static const struct option table[] = {
     {OPTIONS_SCORE, 0, "stride", NULL, "N", INT(stride, 1, INT32_MAX),
      "let windows overlap: each begins N tokens after the one\n"
      "before"},
+    {OPTIONS_GENERATE, 0, "context-shift", NULL, NULL, FLAG(context_shift),
+     "go on when the context is full: keep the newest half of\n"
+     "the text"},
+    {OPTIONS_GENERATE, 0, "keep", NULL, "N", INT(n_keep, 0, INT32_MAX),
+     "with --context-shift: keep the first N tokens as well\n"
+     "(default: 0)"},
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
      "write to FILE; an old FILE stays until the new one is\n"
      "complete"},
@@ -300,11 +323,18 @@ static enum outcome set_operand(struct options *options, const struct command *c
 static enum outcome check(const struct options *options)
 {
     int n_texts = (options->prompt != NULL) + (options->prompt_file != NULL) +
-                  (options->tokens != NULL) + (options->operand != NULL);
+                  (options->tokens != NULL) + (options->operand != NULL) +
+                  (options->prompts != NULL);
     uint32_t cpu_mask = (uint32_t)options->cpu_mask;
 
     if (n_texts > 1)
         return complain(OUTCOME_MISUSED, "give one input only: a text, a file or ids");
+    if (options->prompts != NULL && options->n_choices > 1)
+        return complain(OUTCOME_MISUSED, "--n-choices takes one prompt, not --prompts");
+    if (options->n_parallel > 0 && options->prompts == NULL && options->n_choices == 1)
+        return complain(OUTCOME_MISUSED, "--parallel needs --prompts or --n-choices");
+    if (options->n_keep > 0 && !options->context_shift)
+        return complain(OUTCOME_MISUSED, "--keep needs --context-shift");
     if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
         const struct word *word = cpu_words;
 
@@ -347,6 +377,7 @@ enum outcome options_parse(struct options *options, const struct command *comman
     memset(options, 0, sizeof *options);
     options->program = program;
     options->n_predict = 128;
+    options->n_choices = 1;
     options->temperature = 0.8f;
     options->top_k = 40;
     options->top_p = 0.95f;

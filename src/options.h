@@ -17,7 +17,7 @@
 #define OPTIONS_TEXT     0x02u  /* --prompt, --file, --special */
 #define OPTIONS_TOKENS   0x04u  /* --tokens */
 #define OPTIONS_CONTEXT  0x08u  /* --ctx-size */
-#define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed */
+#define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed, --stream */
 #define OPTIONS_GENERATE 0x20u  /* --n-predict and other options of generate alone */
 #define OPTIONS_OUTPUT   0x40u  /* --output */
 #define OPTIONS_MODEL    0x80u  /* --model (default: the demo model), --batch-size */
@@ -39,10 +39,15 @@ struct options {
     const char *model;   /* NULL: the demo model, or that of 'shape' */
     const char *prompt;
     const char *prompt_file; /* "-" is standard input */
+    const char *prompts;     /* a file of prompts; "-" is standard input */
     const char *tokens;      /* ids as text */
     const char *output;
     const char *operand; /* FILE, NULL if none was given */
     int32_t n_predict;   /* -1: until the context is full */
+    int32_t n_choices;   /* texts that begin with one prompt */
+    int32_t n_parallel;  /* texts at a time; 0: generate chooses */
+    int32_t n_keep;      /* first tokens that stay when a text is cut */
+    int32_t stream;      /* of the random numbers; of several texts, that of the first */
     int32_t n_ctx;       /* 0: the model's */
     int32_t stride;      /* of windows; 0: they do not overlap */
     int32_t n_threads;   /* 0: one per CPU */
@@ -58,6 +63,8 @@ struct options {
     bool special;
     bool no_echo;
     bool json;
+    bool jsonl;
+    bool context_shift;
     bool ignore_eos;
     bool help;
 };

@@ -156,7 +156,7 @@ static enum outcome read_sequence(struct score *score, const struct options *opt
 
     if (tokenizer == NULL)
         return complain_no_tokenizer(options, ", so it cannot score a text");
-    outcome = ids_encode(ids, tokenizer, text->data, text->size, options->special);
+    outcome = ids_encode(ids, tokenizer, text->data, text->size, options->special, NULL);
     if (outcome != OUTCOME_DONE)
         return outcome;
     if (ids->count == 0)

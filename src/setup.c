@@ -197,7 +197,7 @@ enum outcome prompt_read(struct prompt *prompt, const struct options *options,
             return outcome;
     }
     return ids_encode(&prompt->ids, tokenizer, prompt->text.data, prompt->text.size,
-                      options->special);
+                      options->special, NULL);
 }
 
 void prompt_free(struct prompt *prompt)
@@ -207,24 +207,37 @@ void prompt_free(struct prompt *prompt)
     memset(prompt, 0, sizeof *prompt);
 }
 
-enum outcome session_open(const struct options *options, const gpt2_model *model, int32_t n_ctx,
-                          int32_t n_logit_rows, gpt2_session **session)
+enum outcome prompt_check_length(const struct options *options, const gpt2_model_info *info,
+                                 size_t n_tokens, const char *origin)
 {
-    gpt2_session_params params;
+    bool is_shorter = options->n_ctx > 0 && options->n_ctx < info->n_positions;
+    int32_t n_ctx = is_shorter ? options->n_ctx : info->n_positions;
+
+    if (options->context_shift || n_tokens <= (size_t)n_ctx)
+        return OUTCOME_DONE;
+    return complain(OUTCOME_FAILED, "%s%sthe prompt has %zu tokens, the context holds %d",
+                    origin != NULL ? origin : "", origin != NULL ? ": " : "", n_tokens, (int)n_ctx);
+}
+
+/* Opens a session of these options; 'params' has the sizes of its logits and sequences. */
+static enum outcome create(const struct options *options, const gpt2_model *model, int32_t n_ctx,
+                           gpt2_session_params *params, gpt2_session **session)
+{
     char detail[GPT2_ERRBUF_BYTES] = "";
     int32_t status;
 
-    gpt2_session_params_init(&params, sizeof params);
-    params.n_threads = options->n_threads;
-    params.n_ctx = n_ctx;
-    params.n_logit_rows = n_logit_rows;
+    params->n_threads = options->n_threads;
+    params->n_ctx = n_ctx;
+    if (options->context_shift)
+        params->on_full = GPT2_FULL_SHIFT;
+    params->n_keep = options->n_keep;
     if (options->cpu_mask >= 0)
-        params.cpu_mask = (uint32_t)options->cpu_mask;
-    if (options->n_batch > 0 && options->n_batch < params.n_batch)
-        params.n_batch = options->n_batch;
-    params.errbuf = detail;
-    params.errbuf_size = sizeof detail;
-    status = gpt2_session_create(model, &params, session);
+        params->cpu_mask = (uint32_t)options->cpu_mask;
+    if (options->n_batch > 0 && options->n_batch < params->n_batch)
+        params->n_batch = options->n_batch;
+    params->errbuf = detail;
+    params->errbuf_size = sizeof detail;
+    status = gpt2_session_create(model, params, session);
     if (status != GPT2_OK)
         return complain_status(status, detail);
     if (n_ctx > gpt2_session_n_ctx(*session))
@@ -232,6 +245,31 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
              (int)n_ctx);
     platform_cancel_on_interrupt(*session);
     return OUTCOME_DONE;
+}
+
+enum outcome session_open(const struct options *options, const gpt2_model *model, int32_t n_ctx,
+                          int32_t n_logit_rows, gpt2_session **session)
+{
+    gpt2_session_params params;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_logit_rows = n_logit_rows;
+    return create(options, model, n_ctx, &params, session);
+}
+
+#define PAGE_POSITIONS 64 /* of one text in a page of the KV cache */
+
+enum outcome session_open_many(const struct options *options, const gpt2_model *model,
+                               int32_t n_sequences, int32_t n_positions, gpt2_session **session)
+{
+    int64_t n_pages = (int64_t)n_sequences * ((n_positions + PAGE_POSITIONS - 1) / PAGE_POSITIONS);
+    gpt2_session_params params;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_sequences = n_sequences;
+    if (n_pages <= INT32_MAX)
+        params.n_pages = (int32_t)n_pages;
+    return create(options, model, options->n_ctx, &params, session);
 }
 
 void session_close(gpt2_session *session)

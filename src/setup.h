@@ -46,11 +46,25 @@ enum outcome prompt_read(struct prompt *prompt, const struct options *options,
 void prompt_free(struct prompt *prompt);
 
 /*
+ * Reports a prompt that is longer than the context, unless --context-shift cuts it.  'origin' names it
+ * as in ids_encode().
+ */
+enum outcome prompt_check_length(const struct options *options, const gpt2_model_info *info,
+                                 size_t n_tokens, const char *origin);
+
+/*
  * A session whose forward calls may keep the logits of 'n_logit_rows' rows.  Ctrl-C cancels it until
  * session_close(), which ignores NULL.
  */
 enum outcome session_open(const struct options *options, const gpt2_model *model, int32_t n_ctx,
                           int32_t n_logit_rows, gpt2_session **session);
+
+/*
+ * A session of 'n_sequences' texts, which may keep the logits of one row of each.  'n_positions' is how
+ * many each of them needs at most; 0: the whole context.
+ */
+enum outcome session_open_many(const struct options *options, const gpt2_model *model,
+                               int32_t n_sequences, int32_t n_positions, gpt2_session **session);
 void session_close(gpt2_session *session);
 
 /*

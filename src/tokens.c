@@ -43,7 +43,7 @@ static enum outcome tokenize(const struct options *options)
     if (outcome == OUTCOME_DONE)
         outcome = input_read(&text, options, options->prompt);
     if (outcome == OUTCOME_DONE)
-        outcome = ids_encode(&ids, tokenizer, text.data, text.size, options->special);
+        outcome = ids_encode(&ids, tokenizer, text.data, text.size, options->special, NULL);
     if (outcome == OUTCOME_DONE)
         outcome = write_ids(&ids);
     free(ids.data);

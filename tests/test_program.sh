@@ -427,6 +427,285 @@ else
     skip 'ids of tiny-random-gpt2 (not in shared)'
 fi
 
+# ---- many texts ------------------------------------------------------------------------------
+
+# singly ARGUMENTS...: $tmp/wanted is what each line of $tmp/many gives in a run of its own, with the
+# stream of its line, below its header
+singly() {
+    stream=0
+    : >"$tmp/wanted"
+    while IFS= read -r line; do
+        [ $stream -eq 0 ] || echo >>"$tmp/wanted"
+        echo "==> line $((stream + 1)) <==" >>"$tmp/wanted"
+        "$program" generate -m "$demo" -p "$line" --stream $stream "$@" >>"$tmp/wanted" 2>>"$tmp/err" </dev/null
+        stream=$((stream + 1))
+    done <"$tmp/many"
+}
+
+# many_checks NAME ARGUMENTS...: the same texts with any --parallel
+many_checks() {
+    many=$1
+    shift
+    singly "$@"
+    for n in 1 3 8; do
+        again "$many: --parallel $n" generate -m "$demo" --prompts "$tmp/many" --parallel $n "$@"
+    done
+    again "$many: -b 3" generate -m "$demo" --prompts "$tmp/many" -b 3 -t 2 "$@"
+}
+
+# choice_checks NAME ARGUMENTS...: --n-choices 4 is four single runs
+choice_checks() {
+    many=$1
+    shift
+    : >"$tmp/wanted"
+    for choice in 1 2 3 4; do
+        [ $choice -eq 1 ] || echo >>"$tmp/wanted"
+        echo "==> choice $choice <==" >>"$tmp/wanted"
+        "$program" generate -m "$demo" --stream $((choice + 4)) "$@" >>"$tmp/wanted" 2>>"$tmp/err" </dev/null
+    done
+    for n in 1 3 8; do
+        again "$many: --parallel $n" generate -m "$demo" --n-choices 4 --stream 5 --parallel $n "$@"
+    done
+    again "$many: all at once, -b 2" generate -m "$demo" --n-choices 4 --stream 5 -b 2 "$@"
+}
+
+# bad_line WORDS NAME LINE: the third line of a file of JSON lines is this one
+bad_line() {
+    printf '{"prompt": "a"}\n\n%s\n{"prompt": "b"}\n' "$3" >"$tmp/lines"
+    fails 1 "gpt2: $tmp/lines:3: $1" "JSON lines: $2" generate -m "$demo" --prompts "$tmp/lines" --jsonl
+    check "JSON lines: $2: nothing on stdout" test ! -s "$tmp/out"
+}
+
+# json_lines.py PROGRAM MODEL WHAT: checks of JSON lines that know the answer
+cat >"$tmp/json_lines.py" <<'PYTHON'
+import json, random, subprocess, sys
+program, model, what = sys.argv[1:]
+random.seed(3)
+
+def run(lines, *arguments):
+    text = b"".join(line + b"\n" for line in lines)
+    done = subprocess.run([program, "generate", "-m", model, "--prompts", "-", "--jsonl", *arguments],
+                          input=text, capture_output=True)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+def random_text():
+    points = [random.choice((random.randrange(0x80), random.randrange(0x800), random.randrange(0x110000)))
+              for _ in range(random.randrange(12))]
+    return "".join(chr(point) for point in points if not 0xd800 <= point < 0xe000)
+
+def random_value(depth=0):
+    kind = random.randrange(8 if depth < 4 else 6)
+    if kind == 6:
+        return [random_value(depth + 1) for _ in range(random.randrange(4))]
+    if kind == 7:
+        return {random_text(): random_value(depth + 1) for _ in range(random.randrange(4))}
+    return (random_text(), random.randrange(-10**20, 10**20), random.random() * 1e-7, None, True, False)[kind]
+
+def random_line(ascii_only):
+    value = {"prompt": random_text(), "id": random_value()}
+    if random.random() < 0.5:
+        value["seed"] = random.randrange(2**64)
+    items = list(value.items())
+    random.shuffle(items)
+    return json.dumps(dict(items), ensure_ascii=ascii_only).encode(), value
+
+if what == "values":  # what is read is what Python reads, and what is written is what Python reads again
+    made = [random_line(i % 2 == 0) for i in range(400)]
+    made.append((b'\t{ "prompt"\t:"\\u0041\\/\\b\\ud83e\\udd99" ,"id" :-0.0e+5} \r', {"prompt": "A/\b\U0001f999", "id": -0.0}))
+    code, out, err = run([line for line, _ in made], "-n", "0")
+    assert code == 0 and err == "", err
+    lines = out.splitlines()
+    assert len(lines) == len(made)
+    for i, (line, (_, value)) in enumerate(zip(lines, made)):
+        wanted = {"index": i, "id": value["id"], "prompt": value["prompt"], "text": "", "n_tokens": 0, "stop": "length"}
+        assert json.loads(line) == wanted, (line, wanted)
+elif what == "damage":  # a line is accepted if Python accepts it
+    n_accepted = 0
+    for _ in range(200):
+        line = bytearray(random_line(random.random() < 0.5)[0])
+        for _ in range(random.randrange(1, 3)):
+            at = random.randrange(len(line))
+            byte = random.choice(b'{}[]",:\\u0dD8e-+. \x01\xff\xc3' if random.random() < 0.7 else bytes(line))
+            if random.random() < 0.5:
+                line[at] = byte
+            elif random.random() < 0.5:
+                line.insert(at, byte)
+            elif len(line) > 1:
+                del line[at]
+        try:
+            pairs = json.loads(line.decode(), object_pairs_hook=list, parse_constant=lambda name: 1 / 0)
+            names = [name for name, _ in pairs] if isinstance(pairs, list) else []
+            value = dict(pairs) if names else {}
+            json.dumps(value, ensure_ascii=False).encode()  # no half of a surrogate pair
+            seed = value.get("seed", 0)
+            is_good = (line.lstrip(b" \t")[:1] == b"{" and isinstance(value.get("prompt"), str) and len(names) == len(value) and
+                       not set(names) - {"prompt", "id", "seed"} and type(seed) is int and 0 <= seed < 2**64 and
+                       b'"seed": -' not in line)
+        except (ValueError, ZeroDivisionError, TypeError):
+            is_good = False
+        code, out, err = run([bytes(line)], "-n", "0")
+        assert code == (0 if is_good else 1), (line, is_good, err)
+        assert is_good or err.startswith("gpt2: standard input:1: ") and err.count("\n") == 1 and out == b"", (line, err)
+        n_accepted += is_good
+    assert 10 < n_accepted < 190, n_accepted
+elif what == "bytes":  # bytes that are not UTF-8, as Python replaces them
+    for choice in range(5):
+        arguments = ["-p", "naïve", "-n", "60", "--temp", "20", "--top-k", "0", "--top-p", "1", "-s", "1", "--no-echo"]
+        command = [program, "generate", "-m", model, *arguments]
+        text = subprocess.run([*command, "--stream", str(choice)], capture_output=True).stdout[:-1]
+        lines = subprocess.run([*command, "--n-choices", "5", "--jsonl"], capture_output=True).stdout.splitlines()
+        value = json.loads(lines[choice])
+        assert value["text"] == text.decode(errors="replace"), value
+        assert "\ufffd" in value["text"]
+        assert "prompt" not in value and value["index"] == choice
+elif what == "terminal":  # progress, and Ctrl-C in the middle
+    import os, pty, signal, threading
+    head, stderr = pty.openpty()
+    process = subprocess.Popen([program, "generate", "-m", model, "--prompts", "-", "--jsonl", "--parallel", "2",
+                                "--ignore-eos", "-n", "-1", "-t", "1", "--cpu", "scalar", "--context-shift"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    os.close(stderr)
+    guard = threading.Timer(60, process.kill)
+    guard.start()
+    process.stdin.write(b'{"prompt": "a"}\n' * 3)
+    process.stdin.close()
+    seen, is_asked = b"", False
+    while True:
+        try:
+            piece = os.read(head, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+        if b"\r0 of 3 texts, " in seen and not is_asked:
+            process.send_signal(signal.SIGINT)
+            is_asked = True
+    code = process.wait()
+    guard.cancel()
+    assert code == 130 and is_asked and process.stdout.read() == b"", seen
+    assert seen.split(b"\r\x1b[K")[-1].startswith(b"0 of 3 texts, "), seen
+PYTHON
+
+if has_model "$demo"; then
+    printf '%s\n' 'It was a' '' 'The old man had a long beard, and the children of the town' 'é' 'Hello.' \
+        'It was a' 'One' ' two' "$(seq 1 9 | tr '\n' ' ')" '"Yes," said' 'He' 'A' >"$tmp/many"
+    many_checks 'many' -s 5 -n 12
+    many_checks 'many: greedy' --temp 0 -n 20
+    many_checks 'many: until the context is full' -s 6 -n -1 -c 30
+    many_checks 'many: longer than the context' -s 7 -n 70 -c 24 --context-shift --keep 3
+    many_checks 'many: no echo, a uniform start' -s 8 -n 9 --no-echo --empty-prompt uniform
+    many_checks 'many: nothing to generate' -n 0
+    choice_checks 'choices' -s 5 -n 12 -p 'It was a dark'
+    choice_checks 'choices of one token' -s 5 -n 12 --tokens 7
+    choice_checks 'choices of no prompt' -s 5 -n 12
+    choice_checks 'choices of a uniform start' -s 5 -n 12 --empty-prompt uniform
+    choice_checks 'choices of a full context' -s 5 -n -1 -c 4 --tokens 1,2,3,4
+    choice_checks 'choices over the end of the context' -s 5 -n 40 -c 8 --tokens 1,2,3,4,5,6,7,8,9,10,11 --context-shift
+    choice_checks 'choices over the end of a page' -s 5 -n 66 --tokens "$(seq 1 63 | tr '\n' ' ')"
+    choice_checks 'choices: --no-echo' -s 5 -n 12 -p 'It was a dark' --no-echo
+    check 'choices differ' sh -c "test \$(sort -u '$tmp/wanted' | wc -l) -gt 7"
+
+    run generate -m "$demo" --prompts "$tmp/many" -s 5 -n 12
+    cp "$tmp/out" "$tmp/wanted"
+    "$program" generate -m "$demo" --prompts - -s 5 -n 12 <"$tmp/many" >"$tmp/out" 2>"$tmp/err"
+    check 'many: standard input' cmp "$tmp/out" "$tmp/wanted"
+    printf '%s' "$(cat "$tmp/many")" >"$tmp/lines"
+    again 'many: no newline at the end' generate -m "$demo" --prompts "$tmp/lines" -s 5 -n 12
+    : >"$tmp/wanted"
+    again 'many: an empty file' generate -m "$demo" --prompts /dev/null
+
+    printf 'a\n%s\nb\n' "$(seq 1 99 | tr '\n' ' ')" >"$tmp/lines"
+    fails 1 "gpt2: $tmp/lines:2: the prompt has " 'many: a line is longer than the context' \
+        generate -m "$demo" --prompts "$tmp/lines" -c 20 -n 3 --temp 0
+    equal 'many: the other lines are there' "$(grep -c . "$tmp/out"), $(sed -n '4,7p' "$tmp/out" | tr '\n' '/')" \
+        '5, ==> line 2 <==///==> line 3 <==/'
+    printf '{"prompt": "a"}\n\n{"prompt": "%s"}\n{"prompt": "b", "id": [1, "x"]}\n' "$(seq 1 99 | tr '\n' ' ')" >"$tmp/lines"
+    fails 1 "gpt2: $tmp/lines:3: the prompt has " 'JSON lines: one is longer than the context' \
+        generate -m "$demo" --prompts "$tmp/lines" -c 20 -n 3 --temp 0 --jsonl
+    equal 'JSON lines: an object for each' "$(sed 's/, "text.*"n_tok/ - "n_tok/; s/"prompt": "1 .*-/-/' "$tmp/out")" \
+        '{"index": 0, "prompt": "a" - "n_tokens": 3, "stop": "length"}
+{"index": 1, - "n_tokens": 0, "stop": "error"}
+{"index": 2, "id": [1, "x"], "prompt": "b" - "n_tokens": 3, "stop": "length"}'
+    printf '{"prompt": "It was a", "seed": 18446744073709551615}\n{"seed": 11, "prompt": "It was a"}\n' >"$tmp/lines"
+    run generate -m "$demo" --prompts "$tmp/lines" --jsonl -s 3 -n 9
+    cp "$tmp/out" "$tmp/wanted"
+    for seed in 18446744073709551615 11; do
+        run generate -m "$demo" -p 'It was a' -s $seed -n 9 --jsonl
+        check "JSON lines: seed $seed is -s $seed" sh -c "sed 's/\"index\": ./\"index\": 0/' '$tmp/wanted' | grep -qxF \"\$(cat '$tmp/out')\""
+    done
+    run generate -m "$demo" --prompts "$tmp/lines" --jsonl -n -1 -c 5 --ignore-eos
+    equal 'JSON lines: "stop" is "context"' "$(grep -c '"stop": "context"}$' "$tmp/out")" 2
+    printf '{"prompt": "a"}\n{"prompt": "It was"}\n' >"$tmp/lines"
+    run generate -m "$demo" --prompts "$tmp/lines" --jsonl -n -1 --temp 100 --top-k 0 -s 1
+    check 'JSON lines: "stop" is a known word' sh -c "! grep -Ev '\"stop\": \"(eot|context)\"}\$' '$tmp/out'"
+    run generate -m "$demo" --tokens 1,2,3 --jsonl -n 2 --temp 0
+    equal 'JSON lines: ids' "$(sed 's/"text": "[0-9][0-9]* [0-9][0-9]*"/IDS/' "$tmp/out")" \
+        '{"index": 0, "prompt": "1 2 3", IDS, "n_tokens": 2, "stop": "length"}'
+
+    bad_line "found 'h' at byte 1, wanted '{'" 'not JSON' 'hello'
+    bad_line 'found '\''"'\'' at byte 1, wanted '\''{'\' 'a string' '"hello"'
+    bad_line 'the object has no "prompt"' 'an empty object' '{}'
+    bad_line 'found the member "promt", wanted "prompt", "id" or "seed"' 'an unknown member' '{"promt": "a"}'
+    bad_line 'found "id" twice' 'a member twice' '{"id": 1, "prompt": "a", "i\u0064": 2}'
+    bad_line "found '5' at byte 12, wanted a string" 'a prompt that is a number' '{"prompt": 5}'
+    bad_line "found '\"' at byte 25, wanted a number" 'a seed that is a string' '{"prompt": "a", "seed": "5"}'
+    bad_line '"seed" is -1, wanted a whole number' 'a negative seed' '{"prompt": "a", "seed": -1}'
+    bad_line '"seed" is 1.5, wanted a whole number' 'a seed with a fraction' '{"prompt": "a", "seed": 1.5}'
+    bad_line '"seed" is 18446744073709551616, wanted' 'a seed beyond 64 bits' '{"prompt": "a", "seed": 18446744073709551616}'
+    bad_line "the line ends, wanted '\"' at the end of the string" 'a cut line' '{"prompt": "a'
+    bad_line "the line ends, wanted ',' or '}'" 'no brace at the end' '{"prompt": "a"'
+    bad_line "found 'x' at byte 16, wanted the end of the line" 'more behind the object' '{"prompt": "a"}x'
+    bad_line "found '}' at byte 16, wanted a string" 'a comma at the end' '{"prompt": "a",}'
+    bad_line 'found the byte 0x09 at byte 13, wanted an escape' 'a raw tab' "$(printf '{"prompt": "\t"}')"
+    bad_line 'found the byte 0xff at byte 13, wanted UTF-8' 'not UTF-8' "$(printf '{"prompt": "\377"}')"
+    bad_line "found 'x' at byte 14, wanted an escape" 'an unknown escape' '{"prompt": "\x41"}'
+    bad_line "found '\"' at byte 19, wanted the second half" 'half a surrogate pair' '{"prompt": "\ud83d"}'
+    bad_line "found '\\' at byte 13, wanted the first half" 'the second half alone' '{"prompt": "\ude00"}'
+    bad_line "found 'g' at byte 18, wanted four hexadecimal digits" 'a bad \u' '{"prompt": "\u004g"}'
+    bad_line "found '[' at byte 73, wanted fewer arrays" 'very deep' "{\"id\": $(printf '%0100d' 0 | tr 0 '[')"
+    fails 2 'not --prompts' 'choices of many' generate --prompts a --n-choices 2
+    fails 2 'one input' 'prompts and a prompt' generate --prompts a -p b
+    fails 2 'needs --prompts' '--parallel of one text' generate -p a --parallel 2
+    fails 2 'needs --context-shift' '--keep alone' generate -p a --keep 2
+    fails 2 "'0'" 'no choice' generate -p a --n-choices 0
+    fails 1 n_keep '--keep is the whole context' generate -m "$demo" -p a -c 8 --context-shift --keep 8
+    fails 1 "$tmp/nofile" 'many: a missing file' generate -m "$demo" --prompts "$tmp/nofile"
+    if has_model "$slm"; then
+        printf 'Q: a\n\303\251\n' >"$tmp/lines"
+        fails 1 "gpt2: $tmp/lines:2: " 'many: a character without a token' generate -m "$slm" --prompts "$tmp/lines" -n 3
+    fi
+    if has_model "$sort_model"; then
+        fails 1 '--prompts' 'many: no tokenizer' generate -m "$sort_model" --prompts "$tmp/many"
+    fi
+    if has_python; then
+        for what in values damage bytes; do
+            check "JSON lines: $what as Python" python3 "$tmp/json_lines.py" "$program" "$demo" $what
+        done
+    else
+        skip 'JSON lines as Python (no python3)'
+    fi
+    if python3 -c 'import pty' 2>/dev/null; then
+        check 'many: progress and Ctrl-C' python3 "$tmp/json_lines.py" "$program" "$demo" terminal
+    else
+        skip 'many: progress and Ctrl-C (no python3)'
+    fi
+    if [ -e /dev/full ]; then
+        "$program" generate -m "$demo" --prompts "$tmp/many" -n 2 >/dev/full 2>"$tmp/err" </dev/null
+        equal 'full disk: many' "$?, $(wc -l <"$tmp/err" | tr -d ' ') line" '1, 1 line'
+    fi
+    {
+        "$program" generate -m "$demo" --prompts "$tmp/many" -n 100 2>"$tmp/err" </dev/null
+        echo $? >"$tmp/code"
+    } | head -c 20 >"$tmp/out"
+    equal 'many: reader leaves' "$(wc -c <"$tmp/out" | tr -d ' '), $(cat "$tmp/code"), $(wc -c <"$tmp/err" | tr -d ' ')" '20, 0, 0'
+    run generate --help
+    check 'generate --help has an example of JSON lines' grep -q '^  gpt2 generate .*--jsonl' "$tmp/out"
+else
+    skip 'many texts (no demo model)'
+fi
+
 # ---- output that fails, readers that leave, Ctrl-C -------------------------------------------
 
 # The model that takes longest, so that a signal finds it at work.
