@@ -14,24 +14,36 @@
 #define JOIN_VALUES(name, type) JOIN(name, type)
 #define NAMED(name)             JOIN_VALUES(name, W_TYPE)
 
-#define K_TOGETHER 128 /* a multiple of GPT2I_K_BLOCK */
+#define K_TOGETHER 64 /* a multiple of GPT2I_K_BLOCK */
+
+/*
+ * Cache lines of the weights that the next steps of k read.  They are fetched into the second cache while
+ * the present ones are multiplied, so that no row waits for memory.
+ */
+struct NAMED(fetch) {
+    const char *lines;
+    size_t n_lines;
+};
 
 /*
  * One register tile: R rows by G groups from (row, group) on, k in [k, end); the last group keeps
- * n_last lanes.  R and G are constants where this is inlined.
+ * n_last lanes.  R, G and FETCHES are constants where this is inlined.
  */
 TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, size_t group,
                                       size_t k, size_t end, const size_t R, const size_t G,
-                                      size_t n_last)
+                                      size_t n_last, const bool FETCHES, struct NAMED(fetch) fetch)
 {
     const float *x = m->x + row * m->x_stride + k;
     const W_ELEMENT *w = (const W_ELEMENT *)m->w + group * GPT2I_LANES + k * m->w_stride;
     const size_t last = (G - 1) * GPT2I_LANES;
     float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
     bool from_zero = k == 0 && !m->adds;
+    const char *lines = fetch.lines;
+    size_t n_fetches = gpt2i_ceil_div(fetch.n_lines, G); /* steps that fetch G lines each */
 
     do {
         size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
+        size_t n_fetching = gpt2i_min(n_steps, n_fetches);
         v16 c[TILE_MAX_SUMS]; /* [R][G] */
 
         UNROLL
@@ -40,6 +52,12 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
         for (size_t step = 0; step < n_steps; step++) {
             v16 w_k[TILE_MAX_GROUPS];
 
+            if (FETCHES && step < n_fetching) {
+                UNROLL
+                for (size_t g = 0; g < G; g++)
+                    GPT2I_FETCH(lines + g * 64);
+                lines += G * 64;
+            }
             UNROLL
             for (size_t g = 0; g < G; g++)
                 w_k[g] = W_LOAD(w + g * GPT2I_LANES);
@@ -64,6 +82,7 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
             add_to_total(y_r + last, n_last, from_zero, c[r * G + G - 1]);
         }
         from_zero = false;
+        n_fetches -= n_fetching;
         k += n_steps;
     } while (k < end);
     if (m->bias == NULL || end < m->n_k)
@@ -72,41 +91,38 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
         add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
 }
 
-/*
- * Fetches a share of the next K_TOGETHER steps' weights into the second cache, while rows
- * [row, row + R) run the present ones.  So no row waits for memory.
- */
-TARGET_INLINE void NAMED(fetch_ahead)(const struct gpt2i_matmul *m, size_t row, size_t group,
-                                      size_t end, const size_t R, const size_t G)
+/* The share of the next K_TOGETHER steps' weights that a tile fetches. */
+TARGET_INLINE struct NAMED(fetch)
+    NAMED(share_of_next)(const struct gpt2i_matmul *m, size_t row, size_t group, size_t end,
+                         const size_t R, const size_t G)
 {
-    const W_ELEMENT *w = (const W_ELEMENT *)m->w + group * GPT2I_LANES;
-    size_t n_next = gpt2i_min(m->n_k - end, K_TOGETHER);
-    size_t from = end + n_next * row / m->n_rows;
-    size_t to = end + n_next * (row + R) / m->n_rows;
+    size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
+    size_t n_lines = gpt2i_min(m->n_k - end, K_TOGETHER) * m->w_stride * sizeof(W_ELEMENT) / 64;
+    size_t first = n_lines * (row * n_groups + R * group) / (m->n_rows * n_groups);
+    size_t past = n_lines * (row * n_groups + R * (group + G)) / (m->n_rows * n_groups);
+    const W_ELEMENT *next = (const W_ELEMENT *)m->w + end * m->w_stride;
+    struct NAMED(fetch) fetch = {(const char *)next + first * 64, past - first};
 
-    for (size_t k = from; k < to; k++) {
-        UNROLL
-        for (size_t g = 0; g < G; g++)
-            GPT2I_FETCH(w + g * GPT2I_LANES + k * m->w_stride);
-    }
+    return fetch;
 }
 
 /* All groups of R rows from 'row' on, G at a time, then one by one. */
 TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, size_t k,
-                                      size_t end, const size_t R, const size_t G)
+                                      size_t end, const size_t R, const size_t G,
+                                      const bool FETCHES)
 {
     size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
     size_t group = 0;
 
-    for (; group + G <= n_groups; group += G) {
+    for (; group + G <= n_groups; group += G)
         NAMED(matmul_tile)
-        (m, row, group, k, end, R, G,
-         gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES));
-        NAMED(fetch_ahead)(m, row, group, end, R, G);
-    }
+    (m, row, group, k, end, R, G,
+     gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES), FETCHES,
+     NAMED(share_of_next)(m, row, group, end, R, G));
     for (; G > 1 && group < n_groups; group++)
         NAMED(matmul_tile)
-    (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES));
+    (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES),
+     FETCHES, NAMED(share_of_next)(m, row, group, end, R, 1));
 }
 
 /* A function for each tile size, so that each has the registers to itself. */
@@ -114,7 +130,7 @@ TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, 
     static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_rows)( \
         const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
     {                                                                      \
-        NAMED(matmul_rows)(m, row, k, end, R, G);                          \
+        NAMED(matmul_rows)(m, row, k, end, R, G, true);                    \
     }
 TILES(DEFINE_MATMUL_ROWS)
 
@@ -153,7 +169,7 @@ static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
 /* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
 static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 {
-    NAMED(matmul_1_rows)(m, 0, 0, m->n_k);
+    NAMED(matmul_rows)(m, 0, 0, m->n_k, 1, TILE_MAX_GROUPS, false);
 }
 #endif
 
