@@ -282,7 +282,7 @@ clean:
 help:
 	@echo 'all        the library and the program (default)'
 	@echo 'demo       builds, and generates some text'
-	@echo 'bench      the speed of a GPT-2 with random weights; a minute'
+	@echo 'bench      the speed of a GPT-2 with random weights; two minutes'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
 	@echo 'deps       installs what the tests need: cmocka'
 	@echo 'check      the tests; two to three minutes'

@@ -328,6 +328,13 @@ int32_t platform_cpu_count(void)
     return count > MAX_THREADS ? MAX_THREADS : (int32_t)count;
 }
 
+double platform_memory_bytes(void)
+{
+    long n_pages = sysconf(_SC_PHYS_PAGES);
+
+    return n_pages > 0 ? (double)n_pages * (double)sysconf(_SC_PAGESIZE) : 0;
+}
+
 bool platform_temporary_directory(char *path, size_t capacity)
 {
     const char *parent = getenv("TMPDIR");

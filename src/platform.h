@@ -57,6 +57,9 @@ bool platform_seek(FILE *file, uint64_t offset);
 /* The CPUs that this process may use, at most 256. */
 int32_t platform_cpu_count(void);
 
+/* The memory of the machine; 0 if that is unknown. */
+double platform_memory_bytes(void);
+
 /* Makes a new directory in $TMPDIR or /tmp.  False: see errno; 'path' is the one that failed. */
 bool platform_temporary_directory(char *path, size_t capacity);
 

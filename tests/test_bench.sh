@@ -19,14 +19,16 @@ is_empty() {
 
 # ---- figures ---------------------------------------------------------------------------------
 
-# figures.py THREADS KERNELS: every key, flat, numbers; null for what 256 positions are too few for.
+# figures.py MODEL KERNELS: every key, flat, numbers; null for what the demo model has too few positions
+# for.
 cat >"$tmp/figures.py" <<'PYTHON'
 import json, sys
 
 def refuse(word):
     raise ValueError(f"{word} is no JSON")
 
-threads, kernels = int(sys.argv[1]), sys.argv[2]
+model, kernels = sys.argv[1:]
+layers, width, vocab, positions = {"demo": (4, 128, 2560, 256), "tiny": (1, 64, 300, 1024)}[model]
 pairs = json.load(sys.stdin, object_pairs_hook=list, parse_constant=refuse)
 got = dict(pairs)
 assert len(got) == len(pairs), "a key is there twice"
@@ -34,42 +36,102 @@ words = {"version", "shape", "kernels"}
 asked = ["prefill_128", "prefill_512", "prefill_1000", "decode_0", "decode_895"]
 asked += [f"batch_{n}" for n in (1, 4, 8, 16, 32)]
 ratios = [k + {"p": "_of_fma", "d": "_of_read", "b": "_of_limit"}[k[0]] for k in asked]
+compared = ["random_lengths_32", "prefill_512_with_32", "f16_cache_895", "f16_cache_895_limit",
+            "f16_cache_895_of_limit"]
 facts = ["n_layer", "n_embd", "n_vocab", "n_threads", "read_gb_s", "fma_gflop_s", "load_ms",
-         "peak_rss_mb", "weights_mb", "kv_mb"]
-assert set(got) == words.union(asked, ratios, facts), sorted(got)
-absent = {k for k in asked + ratios if got[k] is None}
-assert absent == {k for k in asked + ratios if k[:10] in ("prefill_51", "prefill_10", "decode_895")}, absent
-for key in set(asked + ratios + facts) - absent:
+         "peak_rss_mb", "weights_mb", "kv_mb", "rounds", "decode_tokens", "batch_steps"]
+assert set(got) == words.union(asked, ratios, compared, facts), sorted(got)
+absent = {k for k in asked + ratios + compared if got[k] is None}
+long_ones = {k for k in asked + ratios + compared if "_512" in k or "_1000" in k or "895" in k}
+assert absent == (set() if model == "tiny" else long_ones | {"random_lengths_32"}), absent
+for key in set(asked + ratios + compared + facts) - absent:
     assert type(got[key]) in (int, float) and got[key] > 0, (key, got[key])
-for key in set(ratios) - absent:
+for key in set(ratios) - absent if model == "demo" else ():
     assert got[key] < 1.5, (key, got[key])
 assert got["shape"] is None and got["kernels"] == kernels, (got["shape"], got["kernels"])
-assert (got["n_layer"], got["n_embd"], got["n_vocab"], got["n_threads"]) == (4, 128, 2560, threads)
+assert (got["n_layer"], got["n_embd"], got["n_vocab"], got["n_threads"]) == (layers, width, vocab, 1)
+assert 1 <= got["rounds"] <= 5 and (got["decode_tokens"], got["batch_steps"]) == (128, 64)
 # Each ratio is a median of its own, but not far from what the medians give.
-weights = 4 * (4 * (12 * 128 * 128 + 13 * 128) + 2 * 128 + 2560 * 128)
-ratio = got["decode_0"] * weights / got["read_gb_s"] / 1e9
-assert 0.5 < ratio / got["decode_0_of_read"] < 2, ("decode_0_of_read", ratio)
-flops = 2 * (4 * (12 * 128 * 128 * 128 + 128 * 128 * 129) + 128 * 2560)
-ratio = got["prefill_128"] / 128 * flops / got["fma_gflop_s"] / 1e9
-assert 0.5 < ratio / got["prefill_128_of_fma"] < 2, ("prefill_128_of_fma", ratio)
-assert abs(got["kv_mb"] - 2 * 4 * 256 * 128 * 4e-6) < 0.06, got["kv_mb"]
+def near(key, ratio, factor=2):
+    assert 1 / factor < ratio / got[key] < factor, (key, ratio, got[key])
+
+read, fma = got["read_gb_s"] * 1e9, got["fma_gflop_s"] * 1e9
+weights = 4 * (layers * (12 * width * width + 13 * width) + 2 * width + vocab * width)
+near("decode_0_of_read", got["decode_0"] * weights / read)
+flops = 2 * (layers * (12 * width * width * 128 + width * 128 * 129) + vocab * width)
+near("prefill_128_of_fma", got["prefill_128"] / 128 * flops / fma)
+def batch_seconds(n, position, kv):
+    products = 2 * n * (layers * 12 * width * width + vocab * width)
+    return (max(weights / read, products / fma) +
+            max(2 * layers * width * kv * n * position / read,
+                4 * layers * width * n * (position + 1) / fma))
+
+for n in 1, 32:
+    steps = [batch_seconds(n, position, 4) for position in range(64)]
+    near(f"batch_{n}_of_limit", got[f"batch_{n}"] * sum(steps) / (64 * n))
+if model == "tiny":
+    promised = batch_seconds(32, 896.5, 4) / batch_seconds(32, 896.5, 2)
+    assert 1 <= got["f16_cache_895_limit"] < 2
+    near("f16_cache_895_limit", promised, 1.3)
+    near("f16_cache_895_of_limit", got["f16_cache_895"] / got["f16_cache_895_limit"])
+assert abs(got["kv_mb"] - 2 * layers * positions * width * 4e-6) < 0.06, got["kv_mb"]
 assert got["weights_mb"] + got["kv_mb"] < got["peak_rss_mb"] < 200, got["peak_rss_mb"]
 PYTHON
 
+# tiny.py DIRECTORY: writes a model of one layer and 1024 positions.
+cat >"$tmp/tiny.py" <<'PYTHON'
+import array, json, random, struct, sys
+layers, width, vocab, positions = 1, 64, 300, 1024
+shapes = {"wte.weight": [vocab, width], "wpe.weight": [positions, width]}
+for name, rows, columns in (("attn.c_attn", 1, 3), ("attn.c_proj", 1, 1), ("mlp.c_fc", 1, 4),
+                            ("mlp.c_proj", 4, 1)):
+    shapes[f"h.0.{name}.weight"] = [rows * width, columns * width]
+    shapes[f"h.0.{name}.bias"] = [columns * width]
+for name in "h.0.ln_1", "h.0.ln_2", "ln_f":
+    shapes.update({f"{name}.weight": [width], f"{name}.bias": [width]})
+header, values, end = {}, array.array("f"), 0
+random.seed(1)
+for name, shape in shapes.items():
+    n = shape[0] * (shape[1] if len(shape) > 1 else 1)
+    values.extend(random.gauss(0, 0.1) for _ in range(n))
+    header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + 4 * n]}
+    end += 4 * n
+header = json.dumps(header).encode()
+with open(f"{sys.argv[1]}/model.safetensors", "wb") as file:
+    file.write(struct.pack("<Q", len(header)) + header + values.tobytes())
+with open(f"{sys.argv[1]}/config.json", "w") as file:
+    json.dump({"model_type": "gpt2", "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5,
+               "vocab_size": vocab, "n_positions": positions, "n_embd": width, "n_layer": layers,
+               "n_head": 2}, file)
+PYTHON
+
+# is_table FIGURES COMPARISONS FILE
+is_table() {
+    awk -v wanted="$1 $2 5" '
+        / tokens\/s +[0-9.]+ of (reading|FMA|reading and FMA)$/ { figures++ }
+        / [0-9.]+ of the (speed|time) of / { comparisons++ }
+        /^(reading|FMA|load|peak memory|rounds) +[0-9.]+/ { limits++ }
+        END { exit !(figures " " comparisons + 0 " " limits == wanted) }' "$3"
+}
+
 if has_model "$demo"; then
     succeeds 'a table' bench -m "$demo" -t 2
-    cp "$tmp/out" "$tmp/table"
-    check 'the table: ten figures but for three, and the limits' awk '
-        / tokens\/s +[0-9.]+ of (reading|FMA|reading and FMA)$/ { figures++ }
-        /^(reading|FMA|load|peak memory) +[0-9.]+ / { limits++ }
-        END { exit !(figures == 7 && limits == 4) }' "$tmp/table"
+    check 'the table: ten figures but for three, and the limits' is_table 7 0 "$tmp/out"
     if has_python; then
         run info -m "$demo"
         kernels=$(awk '$1 == "kernels" { print $2 }' "$tmp/out")
         succeeds 'JSON' bench -m "$demo" -t 1 --json
-        check 'JSON: what is in it' python3 "$tmp/figures.py" 1 "$kernels" <"$tmp/out"
+        check 'JSON: what is in it' python3 "$tmp/figures.py" demo "$kernels" <"$tmp/out"
+        mkdir "$tmp/tiny"
+        python3 "$tmp/tiny.py" "$tmp/tiny"
+        succeeds 'a model of 1024 positions' bench -m "$tmp/tiny" -t 1 --json
+        check 'a model of 1024 positions: every figure' \
+            python3 "$tmp/figures.py" tiny "$kernels" <"$tmp/out"
+        succeeds 'a table with all figures' bench -m "$tmp/tiny" -t 2
+        check 'the table: ten figures, three comparisons, and the limits' \
+            is_table 10 3 "$tmp/out"
     else
-        skip 'JSON (no python3)'
+        skip 'JSON, and a model of 1024 positions (no python3)'
     fi
     check 'a model in a directory: nothing is written' is_empty "$TMPDIR"
 else

@@ -19,11 +19,13 @@
 #include "../platform.h"
 #include "randommodel.h"
 #include "../setup.h"
+#include "work.h"
 
 struct bench {
     struct options options; /* with the model to measure and the number of threads filled in */
     char directory[PATH_BYTES];
     uint64_t peak_bytes;
+    double start; /* as platform_seconds() */
 };
 
 /* ----------------------------------------------------------------------------------- results -- */
@@ -72,10 +74,39 @@ static void print_json(const struct bench *bench, const struct measurements *res
     for (int i = 0; i < N_FIGURES; i++)
         json_median(results->figures[i].key, limit_name(results->figures[i].work),
                     &results->figures[i].ratios, 1, 4);
+    for (int i = 0; i < N_PAIRS; i++)
+        json_median(results->comparisons[i].key, "", &results->comparisons[i].ratios, 1, 4);
+    json_median(results->comparisons[PAIR_CACHE].key, "_limit",
+                &results->comparisons[PAIR_CACHE].limits, 1, 4);
+    json_median(results->comparisons[PAIR_CACHE].key, "_of_limit",
+                &results->comparisons[PAIR_CACHE].of_limits, 1, 4);
     json_median("load_ms", "", &results->loading, 1e3, 2);
+    printf(",\n  \"rounds\": %d,\n  \"decode_tokens\": %d,\n  \"batch_steps\": %d", results->rounds,
+           (int)results->decode_tokens, (int)results->batch_steps);
     printf(",\n  \"peak_rss_mb\": %.1f,\n  \"weights_mb\": %.1f,\n  \"kv_mb\": %.1f\n}\n",
            megabytes((double)bench->peak_bytes), megabytes((double)info->memory_bytes),
            megabytes(results->position_bytes * measured_context(info)));
+}
+
+static void print_comparisons(const struct comparison comparisons[N_PAIRS])
+{
+    static const char *const meanings[] = {
+        [PAIR_LENGTHS] = "of the speed of 32 equal lengths",
+        [PAIR_TOGETHER] = "of the time of the two apart",
+        [PAIR_CACHE] = "of the speed of an f32 cache",
+    };
+
+    for (int i = 0; i < N_PAIRS; i++) {
+        const struct comparison *comparison = &comparisons[i];
+
+        if (comparison->ratios.count == 0)
+            continue;
+        printf("%-26s  %6.3f %s", comparison->label, samples_median(&comparison->ratios),
+               meanings[i]);
+        if (comparison->limits.count > 0)
+            printf("; the limits allow %.3f", samples_median(&comparison->limits));
+        printf("\n");
+    }
 }
 
 static void print_table(const struct bench *bench, const struct measurements *results)
@@ -99,6 +130,7 @@ static void print_table(const struct bench *bench, const struct measurements *re
                    samples_median(&figure->rates), samples_median(&figure->ratios),
                    limits[figure->work]);
     }
+    print_comparisons(results->comparisons);
     printf("\n%-22s  %8.1f GB/s, %.1f MB for a token\n", "reading",
            samples_median(&results->reading) * 1e-9, megabytes((double)token_bytes(info)));
     printf("%-22s  %8.1f GFLOP/s\n", "FMA", samples_median(&results->multiplying) * 1e-9);
@@ -106,6 +138,8 @@ static void print_table(const struct bench *bench, const struct measurements *re
     printf("%-22s  %8.1f MB = %.1f weights + %.1f KV cache + %.1f other\n", "peak memory",
            megabytes((double)bench->peak_bytes), megabytes(weights), megabytes(cache),
            megabytes((double)bench->peak_bytes - weights - cache));
+    printf("%-22s  %8d; %d tokens a decode, %d calls a batch\n", "rounds", results->rounds,
+           (int)results->decode_tokens, (int)results->batch_steps);
 }
 
 /* ------------------------------------------------------------------------------------ stages -- */
@@ -128,7 +162,7 @@ static int measure_stage(void *argument)
 {
     struct bench *bench = argument;
     struct measurements results = {0};
-    enum outcome outcome = measure_model(&bench->options, &results);
+    enum outcome outcome = measure_model(&bench->options, bench->start, &results);
 
     if (outcome == OUTCOME_DONE && bench->options.json)
         print_json(bench, &results);
@@ -171,7 +205,7 @@ static enum outcome run_stages(struct bench *bench)
 
 static enum outcome bench(const struct options *options)
 {
-    struct bench bench = {.options = *options};
+    struct bench bench = {.options = *options, .start = platform_seconds()};
     enum outcome outcome;
 
     if (options->model != NULL && options->shape >= 0)
@@ -199,7 +233,7 @@ const struct command command_bench = {
     .summary = "measure speed, and compare it with the limits of this machine",
     .synopsis = "[--shape SHAPE | -m DIR] [OPTIONS]",
     .help =
-        "Measures five times, and prints medians:\n"
+        "Measures up to five times, and prints medians:\n"
         "\n"
         "  prefill   tokens per second of a text of 128, 512 and 1000 tokens that runs in one "
         "call,\n"
@@ -207,8 +241,9 @@ const struct command command_bench = {
         "  decode    tokens per second of 128 tokens that run one by one, from position 0 and "
         "from\n"
         "            position 895\n"
-        "  batch     tokens per second of 1 to 32 texts that get a token each in turn; each text\n"
-        "            has a session with its own threads\n"
+        "  batch     tokens per second of 1 to 32 texts of one session that get a token each in "
+        "each\n"
+        "            call, at positions 0 to 63\n"
         "  load      time to load the model from a file that is in the cache of the system\n"
         "  memory    max memory of a process that loads the model and fills a context of 1024\n"
         "            positions\n"
@@ -217,20 +252,42 @@ const struct command command_bench = {
         "allows.  The limit is measured just before and just after the work, on as many threads,\n"
         "and the better of the two counts:\n"
         "\n"
-        "  reading   bytes per second when a buffer as large as the weights is summed up, by the\n"
-        "            instructions that read fastest here.  It limits decode, where each token "
-        "needs\n"
-        "            the weights and the keys and values of the positions before it.\n"
+        "  reading   bytes per second when a buffer as large as the weights, but at most 1 GB, is\n"
+        "            summed up, by the instructions that read fastest here.  It limits decode, "
+        "where\n"
+        "            each token needs the weights and the keys and values of the positions before "
+        "it.\n"
         "  FMA       multiply-adds in registers.  It limits prefill: T tokens need\n"
         "            layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V multiply-adds of 2 "
         "operations\n"
         "            (E: n_embd, I: n_inner, V: n_vocab).\n"
         "\n"
-        "A batch is limited by the slower of two things: to read the weights once for all texts, "
-        "and\n"
-        "to multiply for each text.  A figure that needs a longer context than the model has is "
-        "left\n"
-        "out (in JSON it is null).\n"
+        "A batch is limited by both.  A call of N texts at position P takes at least the larger "
+        "of\n"
+        "two times for the matrices, to read the weights once and to do\n"
+        "N (layers * (4 E E + 2 E I) + E V) multiply-adds, plus the larger of two times for\n"
+        "attention, to read the keys and values of N P positions and to do\n"
+        "N (P + 1) 2 E layers multiply-adds.\n"
+        "\n"
+        "Then three kinds of work for 32 texts are compared, in turns:\n"
+        "\n"
+        "  random    a token for each text, where the texts have lengths of 1 to 900: the speed\n"
+        "            beside texts of equal lengths and the same sum\n"
+        "  prefill   a prompt of 512 tokens in one call with a token for each text: the time "
+        "beside\n"
+        "            two calls\n"
+        "  f16       a token for each text at position 895, with a cache of f16: the speed beside "
+        "a\n"
+        "            cache of f32, and the ratio that the limits allow\n"
+        "\n"
+        "A figure that needs a longer context than the model has is left out (in JSON it is "
+        "null).\n"
+        "So are the comparisons random and f16 if their texts need more than half of the "
+        "machine's\n"
+        "memory.  With more than 2 GB of weights, a decode has 32 tokens and a batch positions 0 "
+        "to\n"
+        "15.  No round begins that would end later than 200 seconds after the start of the "
+        "command.\n"
         "\n"
         "Without -m, the command writes a model with random weights to a directory in $TMPDIR or\n"
         "/tmp (0.5 GB for gpt2, 6.2 GB for gpt2-xl) and removes it at the end.  Other programs "

@@ -4,19 +4,33 @@
 #include "measure.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../input.h"
 #include "limits.h"
+#include "manytexts.h"
 #include "../messages.h"
+#include "pairs.h"
 #include "../platform.h"
 #include "../setup.h"
+#include "work.h"
 
-#define N_LOADS    5
-#define N_IDS      1024
-#define MAX_TEXTS  32
-#define MIN_TOKENS 16 /* of a batch, in all its texts */
+#define N_LOADS 5
+#define N_IDS   1024
+
+/* A model with more bytes of weights for a token is large: it loads once, and runs fewer tokens. */
+#define LARGE_BYTES 2000000000u
+
+/* No cache of a CPU holds this much, so reading it is as slow as reading more. */
+#define MAX_BUFFER_BYTES 1000000000u
+
+/* No round begins that would end later than this many seconds after the start of the command. */
+#define MAX_SECONDS 200
+
+/* The runs of a pair in one round: as many as fit into this time, at least one. */
+#define PAIR_SECONDS  0.5
+#define MAX_PAIR_RUNS 50
+_Static_assert(N_ROUNDS *MAX_PAIR_RUNS <= MAX_SAMPLES, "samples have room for all runs");
 
 struct bench {
     const struct options *options;
@@ -24,91 +38,21 @@ struct bench {
     gpt2_model *model;
     struct limits limits;
     gpt2_session *session;
-    gpt2_session *texts[MAX_TEXTS];
+    struct many_texts many; /* short texts */
+    struct pairs pairs;
     int32_t ids[N_IDS];
 };
 
-static void add_sample(struct samples *samples, double value)
-{
-    samples->values[samples->count++] = value;
-}
-
-static int compare_values(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-double samples_median(const struct samples *samples)
-{
-    struct samples sorted = *samples;
-    int middle = sorted.count / 2;
-
-    if (sorted.count == 0)
-        return 0;
-    qsort(sorted.values, (size_t)sorted.count, sizeof sorted.values[0], compare_values);
-    if (sorted.count % 2 == 1)
-        return sorted.values[middle];
-    return (sorted.values[middle - 1] + sorted.values[middle]) / 2;
-}
-
-/* ------------------------------------------------------------------------- what the work is -- */
-
-/* Bytes are what the library says that it needs: how it stores a model and a text is not known here. */
-
-uint64_t token_bytes(const gpt2_model_info *info)
-{
-    double n_rows = info->n_positions + (info->tied_head != 0 ? 0.0 : info->n_vocab);
-    double share = 1 - n_rows * info->n_embd / (double)info->n_parameters;
-
-    return (uint64_t)(share * (double)info->memory_bytes);
-}
+/* --------------------------------------------------------------------------------- the sizes -- */
 
 int32_t measured_context(const gpt2_model_info *info)
 {
     return info->n_positions < N_IDS ? info->n_positions : N_IDS;
 }
 
-/* Bytes of a session of n_ctx positions; all its other sizes are the smallest. */
-static double session_bytes(const gpt2_model *model, int32_t n_ctx)
+static bool is_large(const gpt2_model_info *info)
 {
-    gpt2_session_params params;
-    size_t n_bytes;
-
-    gpt2_session_params_init(&params, sizeof params);
-    params.n_ctx = n_ctx;
-    params.n_batch = 1;
-    return gpt2_session_size(model, &params, &n_bytes) == GPT2_OK ? (double)n_bytes : 0;
-}
-
-/* By how much a session grows with each position, from half of the context to the whole. */
-static double growth_per_position(const gpt2_model *model, const gpt2_model_info *info)
-{
-    int32_t whole = measured_context(info);
-    int32_t half = (whole + 1) / 2;
-
-    return whole > half
-               ? (session_bytes(model, whole) - session_bytes(model, half)) / (whole - half)
-               : 0;
-}
-
-/* The arithmetic of GPT-2, as the help of the command states it: two operations for each multiply-add
-   of the blocks' matrices for n tokens, of causal attention, and of the head for one row. */
-
-static double block_weights(const gpt2_model_info *info)
-{
-    double width = info->n_embd;
-
-    return info->n_layer * (4 * width * width + 2 * width * info->n_inner);
-}
-
-static double prefill_flops(const gpt2_model_info *info, int32_t n)
-{
-    double attention = 2.0 * info->n_layer * info->n_embd * ((double)n * (n + 1) / 2);
-
-    return 2 * (block_weights(info) * n + attention + (double)info->n_embd * info->n_vocab);
+    return token_bytes(info) > LARGE_BYTES;
 }
 
 /* -------------------------------------------------------------------------------- one round -- */
@@ -118,7 +62,7 @@ static enum outcome read_limit(struct bench *bench, double *bytes_per_second)
     enum outcome outcome = limits_read(&bench->limits, bytes_per_second);
 
     if (outcome == OUTCOME_DONE)
-        add_sample(&bench->results->reading, *bytes_per_second);
+        samples_add(&bench->results->reading, *bytes_per_second);
     return outcome;
 }
 
@@ -127,7 +71,7 @@ static enum outcome multiply_limit(struct bench *bench, double *flops_per_second
     enum outcome outcome = limits_multiply(&bench->limits, flops_per_second);
 
     if (outcome == OUTCOME_DONE)
-        add_sample(&bench->results->multiplying, *flops_per_second);
+        samples_add(&bench->results->multiplying, *flops_per_second);
     return outcome;
 }
 
@@ -142,6 +86,18 @@ static enum outcome feed(struct bench *bench, gpt2_session *session, int32_t n)
     struct ids ids = {bench->ids + gpt2_session_position(session), (size_t)n};
 
     return session_feed(bench->options, session, &ids, false);
+}
+
+/* Brings the text to a position.  It has the same tokens in all work, so a longer one is cut. */
+static enum outcome go_to(struct bench *bench, int32_t position)
+{
+    int32_t missing = position - gpt2_session_position(bench->session);
+    int32_t status;
+
+    if (missing > 0)
+        return feed(bench, bench->session, missing);
+    status = gpt2_sequence_truncate(bench->session, 0, position);
+    return status == GPT2_OK ? OUTCOME_DONE : session_complain(bench->session, status);
 }
 
 static enum outcome prefill(struct bench *bench, struct figure *figure)
@@ -162,8 +118,8 @@ static enum outcome prefill(struct bench *bench, struct figure *figure)
         outcome = multiply_limit(bench, &after);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    add_sample(&figure->rates, figure->n / seconds);
-    add_sample(&figure->ratios, flops / better(before, after) / seconds);
+    samples_add(&figure->rates, figure->n / seconds);
+    samples_add(&figure->ratios, flops / better(before, after) / seconds);
     return OUTCOME_DONE;
 }
 
@@ -182,16 +138,14 @@ static enum outcome decode(struct bench *bench, struct figure *figure)
 {
     double bytes =
         (double)token_bytes(&bench->results->info) + bench->results->position_bytes * figure->n;
+    int32_t n_tokens = bench->results->decode_tokens;
     double total = 0;
     double before;
-    enum outcome outcome = OUTCOME_DONE;
+    enum outcome outcome = go_to(bench, figure->n);
 
-    gpt2_session_reset(bench->session);
-    if (figure->n > 0)
-        outcome = feed(bench, bench->session, figure->n);
     if (outcome == OUTCOME_DONE)
         outcome = read_limit(bench, &before);
-    for (int i = 0; i < N_DECODED && outcome == OUTCOME_DONE; i += N_SLICE) {
+    for (int32_t i = 0; i < n_tokens && outcome == OUTCOME_DONE; i += N_SLICE) {
         double after;
         double seconds;
 
@@ -200,89 +154,153 @@ static enum outcome decode(struct bench *bench, struct figure *figure)
             outcome = read_limit(bench, &after);
         if (outcome != OUTCOME_DONE)
             return outcome;
-        add_sample(&figure->ratios, N_SLICE * bytes / better(before, after) / seconds);
+        samples_add(&figure->ratios, N_SLICE * bytes / better(before, after) / seconds);
         total += seconds;
         before = after;
     }
     if (outcome == OUTCOME_DONE)
-        add_sample(&figure->rates, N_DECODED / total);
+        samples_add(&figure->rates, n_tokens / total);
     return outcome;
 }
 
-static int32_t tokens_of_batch(int32_t n_texts)
+static enum outcome machine_limit(struct bench *bench, struct machine *machine)
 {
-    return n_texts > MIN_TOKENS ? n_texts : MIN_TOKENS;
-}
-
-/* Runs a token for each text, again and again. */
-static enum outcome run_texts(struct bench *bench, int32_t n_texts, double *seconds)
-{
-    double start;
-    enum outcome outcome = OUTCOME_DONE;
-
-    for (int32_t i = 0; i < n_texts; i++)
-        gpt2_session_reset(bench->texts[i]);
-    start = platform_seconds();
-    for (int32_t i = 0; i < tokens_of_batch(n_texts) && outcome == OUTCOME_DONE; i++)
-        outcome = feed(bench, bench->texts[i % n_texts], 1);
-    *seconds = platform_seconds() - start;
-    return outcome;
-}
-
-/* Tokens per second that the machine allows: the slower of reading the weights once for all texts and
-   multiplying for each. */
-static enum outcome batch_limit(struct bench *bench, int32_t n_texts, double *rate)
-{
-    const gpt2_model_info *info = &bench->results->info;
-    double products = block_weights(info) + (double)info->n_embd * info->n_vocab;
-    double bandwidth;
-    double flops;
-    enum outcome outcome = read_limit(bench, &bandwidth);
+    double bytes_per_second;
+    double flops_per_second;
+    enum outcome outcome = read_limit(bench, &bytes_per_second);
 
     if (outcome == OUTCOME_DONE)
-        outcome = multiply_limit(bench, &flops);
+        outcome = multiply_limit(bench, &flops_per_second);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    *rate = n_texts * bandwidth / (double)token_bytes(info);
-    if (flops / (2 * products) < *rate)
-        *rate = flops / (2 * products);
+    *machine = (struct machine){bytes_per_second, flops_per_second};
     return OUTCOME_DONE;
+}
+
+static struct machine better_machine(const struct machine *a, const struct machine *b)
+{
+    return (struct machine){better(a->bytes_per_second, b->bytes_per_second),
+                            better(a->flops_per_second, b->flops_per_second)};
+}
+
+/* What the machine needs at least for a slice of a batch: its texts begin at 'position'. */
+static double slice_limit(struct bench *bench, int32_t n_texts, int32_t position,
+                          const struct machine *machine)
+{
+    double seconds = 0;
+
+    for (int32_t i = position; i < position + N_SLICE; i++)
+        seconds += batch_seconds(&bench->results->info, bench->results->position_bytes, n_texts,
+                                 (double)n_texts * i, machine);
+    return seconds;
 }
 
 static enum outcome batch(struct bench *bench, struct figure *figure)
 {
-    double n_tokens = tokens_of_batch(figure->n);
-    double before;
-    double after;
-    double seconds;
-    enum outcome outcome = batch_limit(bench, figure->n, &before);
+    int32_t n_steps = bench->results->batch_steps;
+    double total = 0;
+    double limit = 0;
+    struct machine before;
+    enum outcome outcome = many_go_to(&bench->many, figure->n, 0);
 
     if (outcome == OUTCOME_DONE)
-        outcome = run_texts(bench, figure->n, &seconds);
-    if (outcome == OUTCOME_DONE)
-        outcome = batch_limit(bench, figure->n, &after);
+        outcome = machine_limit(bench, &before);
+    for (int32_t position = 0; position < n_steps && outcome == OUTCOME_DONE; position += N_SLICE) {
+        double start = platform_seconds();
+        struct machine after;
+        struct machine best;
+
+        outcome = many_step(&bench->many, figure->n, N_SLICE);
+        total += platform_seconds() - start;
+        if (outcome == OUTCOME_DONE)
+            outcome = machine_limit(bench, &after);
+        if (outcome != OUTCOME_DONE)
+            return outcome;
+        best = better_machine(&before, &after);
+        limit += slice_limit(bench, figure->n, position, &best);
+        before = after;
+    }
     if (outcome != OUTCOME_DONE)
         return outcome;
-    add_sample(&figure->rates, n_tokens / seconds);
-    add_sample(&figure->ratios, n_tokens / seconds / better(before, after));
+    samples_add(&figure->rates, (double)figure->n * n_steps / total);
+    samples_add(&figure->ratios, limit / total);
     return OUTCOME_DONE;
 }
 
-static int32_t n_positions_of(const struct figure *figure)
+/* What the caches of f32 and of f16 should differ by: the ratio of the limits. */
+static double cache_limit(struct bench *bench, const struct machine *machine)
+{
+    struct measurements *results = bench->results;
+    double n_positions = pairs_cache_positions();
+
+    return batch_seconds(&results->info, results->position_bytes, N_TEXTS, n_positions, machine) /
+           batch_seconds(&results->info, results->half_position_bytes, N_TEXTS, n_positions,
+                         machine);
+}
+
+/* Side 0, side 1, side 1, side 0, so that a change of the machine's speed meets both alike. */
+static enum outcome run_sides(struct bench *bench, enum pair_kind kind, double *ratio)
+{
+    double seconds[2] = {0, 0};
+    enum outcome outcome = OUTCOME_DONE;
+
+    for (int i = 0; i < 4 && outcome == OUTCOME_DONE; i++) {
+        int side = i == 1 || i == 2;
+
+        outcome = pairs_run(&bench->pairs, kind, side, &seconds[side]);
+    }
+    *ratio = kind == PAIR_TOGETHER ? seconds[0] / seconds[1] : seconds[1] / seconds[0];
+    return outcome;
+}
+
+/* One round of a pair: several runs of it with a small model. */
+static enum outcome pair(struct bench *bench, enum pair_kind kind)
+{
+    struct comparison *comparison = &bench->results->comparisons[kind];
+    int first = comparison->ratios.count;
+    double start = platform_seconds();
+    struct machine before;
+    struct machine after;
+    enum outcome outcome = machine_limit(bench, &before);
+
+    for (int i = 0; i < MAX_PAIR_RUNS && outcome == OUTCOME_DONE; i++) {
+        double ratio;
+
+        if (i > 0 && platform_seconds() - start > PAIR_SECONDS)
+            break;
+        outcome = run_sides(bench, kind, &ratio);
+        samples_add(&comparison->ratios, ratio);
+    }
+    if (outcome == OUTCOME_DONE)
+        outcome = machine_limit(bench, &after);
+    if (outcome == OUTCOME_DONE && kind == PAIR_CACHE) {
+        struct machine best = better_machine(&before, &after);
+        double limit = cache_limit(bench, &best);
+
+        samples_add(&comparison->limits, limit);
+        for (int i = first; i < comparison->ratios.count; i++)
+            samples_add(&comparison->of_limits, comparison->ratios.values[i] / limit);
+    }
+    return outcome;
+}
+
+/* --------------------------------------------------------------------------------- all rounds -- */
+
+static int32_t n_positions_of(const struct bench *bench, const struct figure *figure)
 {
     switch (figure->work) {
     case WORK_PREFILL:
         return figure->n;
     case WORK_DECODE:
-        return figure->n + N_DECODED;
+        return figure->n + bench->results->decode_tokens;
     default:
-        return tokens_of_batch(figure->n) / figure->n;
+        return bench->results->batch_steps;
     }
 }
 
 static enum outcome measure(struct bench *bench, struct figure *figure)
 {
-    if (n_positions_of(figure) > bench->results->info.n_positions)
+    if (n_positions_of(bench, figure) > bench->results->info.n_positions)
         return OUTCOME_DONE;
     switch (figure->work) {
     case WORK_PREFILL:
@@ -294,17 +312,36 @@ static enum outcome measure(struct bench *bench, struct figure *figure)
     }
 }
 
-static enum outcome run_rounds(struct bench *bench)
+static enum outcome run_round(struct bench *bench, int round)
 {
     enum outcome outcome = OUTCOME_DONE;
 
-    for (int round = 1; round <= N_ROUNDS && outcome == OUTCOME_DONE; round++) {
-        for (int i = 0; i < N_FIGURES && outcome == OUTCOME_DONE; i++) {
-            struct figure *figure = &bench->results->figures[i];
+    for (int i = 0; i < N_FIGURES && outcome == OUTCOME_DONE; i++) {
+        progress("round %d, of %d at most: %s", round, N_ROUNDS, bench->results->figures[i].label);
+        outcome = measure(bench, &bench->results->figures[i]);
+    }
+    for (int i = 0; i < N_PAIRS && outcome == OUTCOME_DONE; i++) {
+        progress("round %d, of %d at most: %s", round, N_ROUNDS,
+                 bench->results->comparisons[i].label);
+        if (pairs_have(&bench->pairs, (enum pair_kind)i))
+            outcome = pair(bench, (enum pair_kind)i);
+    }
+    return outcome;
+}
 
-            progress("round %d of %d: %s", round, N_ROUNDS, figure->label);
-            outcome = measure(bench, figure);
-        }
+/* No round begins that would end too late, if it took as long as the longest one. */
+static enum outcome run_rounds(struct bench *bench, double end)
+{
+    double longest = 0;
+    enum outcome outcome = OUTCOME_DONE;
+
+    while (outcome == OUTCOME_DONE && bench->results->rounds < N_ROUNDS) {
+        double start = platform_seconds();
+
+        if (bench->results->rounds > 0 && start + longest > end)
+            break;
+        outcome = run_round(bench, ++bench->results->rounds);
+        longest = better(longest, platform_seconds() - start);
     }
     progress_clear();
     return outcome;
@@ -318,8 +355,9 @@ static void name_figures(struct measurements *results)
         {.work = WORK_PREFILL, .n = 128, .key = "prefill_128", .label = "prefill of 128 tokens"},
         {.work = WORK_PREFILL, .n = 512, .key = "prefill_512", .label = "prefill of 512"},
         {.work = WORK_PREFILL, .n = 1000, .key = "prefill_1000", .label = "prefill of 1000"},
-        {.work = WORK_DECODE, .n = 0, .key = "decode_0", .label = "decode at position 0"},
+        /* while the text is long */
         {.work = WORK_DECODE, .n = 895, .key = "decode_895", .label = "decode at position 895"},
+        {.work = WORK_DECODE, .n = 0, .key = "decode_0", .label = "decode at position 0"},
         {.work = WORK_BATCH, .n = 1, .key = "batch_1", .label = "batch of 1 text"},
         {.work = WORK_BATCH, .n = 4, .key = "batch_4", .label = "batch of 4"},
         {.work = WORK_BATCH, .n = 8, .key = "batch_8", .label = "batch of 8"},
@@ -327,7 +365,14 @@ static void name_figures(struct measurements *results)
         {.work = WORK_BATCH, .n = 32, .key = "batch_32", .label = "batch of 32"},
     };
 
+    static const struct comparison pairs[N_PAIRS] = {
+        [PAIR_LENGTHS] = {.key = "random_lengths_32", .label = "32 texts of random lengths"},
+        [PAIR_TOGETHER] = {.key = "prefill_512_with_32", .label = "prefill of 512 with 32"},
+        [PAIR_CACHE] = {.key = "f16_cache_895", .label = "32 texts, f16 cache"},
+    };
+
     memcpy(results->figures, all, sizeof all);
+    memcpy(results->comparisons, pairs, sizeof pairs);
 }
 
 /* Spread over the vocabulary, the same in every run. */
@@ -343,17 +388,20 @@ static void make_ids(struct bench *bench)
 
 static enum outcome load(struct bench *bench)
 {
+    int n_loads = N_LOADS;
     enum outcome outcome = OUTCOME_DONE;
 
-    for (int i = 1; i <= N_LOADS && outcome == OUTCOME_DONE; i++) {
+    for (int i = 1; i <= n_loads && outcome == OUTCOME_DONE; i++) {
         double start;
 
         if (i > 1) /* the first may report an error */
-            progress("load %d of %d", i, N_LOADS);
+            progress("load %d of %d", i, n_loads);
         gpt2_model_free(bench->model);
         start = platform_seconds();
         outcome = model_open(bench->options, &bench->model, &bench->results->info);
-        add_sample(&bench->results->loading, platform_seconds() - start);
+        samples_add(&bench->results->loading, platform_seconds() - start);
+        if (outcome == OUTCOME_DONE && is_large(&bench->results->info))
+            n_loads = 1;
     }
     progress_clear();
     return outcome;
@@ -361,27 +409,47 @@ static enum outcome load(struct bench *bench)
 
 static enum outcome open_sessions(struct bench *bench)
 {
-    struct options one_row = *bench->options;
-    int32_t n_ctx = measured_context(&bench->results->info);
-    int32_t n_text_ctx = n_ctx < MIN_TOKENS ? n_ctx : MIN_TOKENS;
-    enum outcome outcome = session_open(bench->options, bench->model, n_ctx, 1, &bench->session);
+    const gpt2_model_info *info = &bench->results->info;
+    const struct options *options = bench->options;
+    int32_t n_ctx = info->n_positions < PROMPT_TOKENS ? info->n_positions : PROMPT_TOKENS;
+    struct many_sizes sizes = {n_ctx, N_TEXTS + 1, 0, GPT2_TYPE_F32};
+    enum outcome outcome =
+        session_open(options, bench->model, measured_context(info), 1, &bench->session);
 
-    one_row.n_batch = 1;
-    for (int i = 0; i < MAX_TEXTS && outcome == OUTCOME_DONE; i++)
-        outcome = session_open(&one_row, bench->model, n_text_ctx, 1, &bench->texts[i]);
+    sizes.n_pages = PROMPT_TOKENS / PAGE_POSITIONS + N_TEXTS * (MAX_STEPS / PAGE_POSITIONS);
+    if (outcome == OUTCOME_DONE)
+        outcome = many_open(&bench->many, options, bench->model, &sizes, bench->ids);
+    if (outcome == OUTCOME_DONE)
+        outcome = pairs_open(&bench->pairs, options, bench->model, info, &bench->many, bench->ids,
+                             platform_memory_bytes() / 2);
     return outcome;
 }
 
 static void close_all(struct bench *bench)
 {
-    for (int i = 0; i < MAX_TEXTS; i++)
-        session_close(bench->texts[i]);
+    pairs_close(&bench->pairs);
+    many_close(&bench->many);
     session_close(bench->session);
     limits_free(&bench->limits);
     gpt2_model_free(bench->model);
 }
 
-enum outcome measure_model(const struct options *options, struct measurements *measurements)
+/* What does not depend on the speed of the machine. */
+static void describe(struct bench *bench)
+{
+    struct measurements *results = bench->results;
+    const gpt2_model_info *info = &results->info;
+
+    make_ids(bench);
+    results->decode_tokens = is_large(info) ? N_DECODED / 4 : N_DECODED;
+    results->batch_steps = is_large(info) ? MAX_STEPS / 4 : MAX_STEPS;
+    results->position_bytes = position_bytes(bench->model, measured_context(info), GPT2_TYPE_F32);
+    results->half_position_bytes =
+        position_bytes(bench->model, measured_context(info), GPT2_TYPE_F16);
+}
+
+enum outcome measure_model(const struct options *options, double start,
+                           struct measurements *measurements)
 {
     struct bench bench = {.options = options, .results = measurements};
     uint32_t cpu = options->cpu_mask >= 0 ? (uint32_t)options->cpu_mask : GPT2_CPU_ALL;
@@ -389,17 +457,19 @@ enum outcome measure_model(const struct options *options, struct measurements *m
 
     name_figures(measurements);
     outcome = load(&bench);
-    if (outcome == OUTCOME_DONE)
+    if (outcome == OUTCOME_DONE) {
+        uint64_t n_bytes = token_bytes(&measurements->info);
+
+        describe(&bench);
         outcome = limits_create(&bench.limits, options->n_threads, cpu & gpt2_cpu_features(),
-                                token_bytes(&measurements->info));
+                                n_bytes < MAX_BUFFER_BYTES ? n_bytes : MAX_BUFFER_BYTES);
+    }
     if (outcome == OUTCOME_DONE)
         outcome = open_sessions(&bench);
     if (outcome == OUTCOME_DONE) {
-        make_ids(&bench);
-        measurements->position_bytes = growth_per_position(bench.model, &measurements->info);
         snprintf(measurements->kernels, sizeof measurements->kernels, "%s",
                  gpt2_session_kernels(bench.session));
-        outcome = run_rounds(&bench);
+        outcome = run_rounds(&bench, start + MAX_SECONDS);
     }
     close_all(&bench);
     return outcome;

@@ -10,8 +10,8 @@ It loads the model, prints "ready VERSION", and then answers each line with one 
     prefill N TIMES THREADS          seconds of running N tokens at once, TIMES times
     decode POSITION N THREADS        seconds of running N tokens one by one from POSITION on (an
                                      engine that can go back there does)
-    batch SEQUENCES N THREADS        seconds of running N tokens one by one in each of SEQUENCES
-                                     texts; "none" of an engine that is not measured so
+    batch SEQUENCES N THREADS        seconds of running N tokens in each of SEQUENCES texts, a token
+                                     of each in one batch; "none" of an engine that is not measured so
 """
 import ctypes
 import os
@@ -44,17 +44,16 @@ class LibGPT2:
         return self.session.forward(ids)
 
     def batch(self, n_sequences, n, threads):
-        """Texts in turn: each is a session."""
         if threads not in self.texts:
-            self.texts[threads] = [self.model.session(threads=threads, n_ctx=64)
-                                   for _ in range(n_sequences)]
-        texts = self.texts[threads]
-        for text in texts:
-            text.reset()
+            self.texts[threads] = self.model.session(threads=threads, n_ctx=64,
+                                                     n_sequences=n_sequences)
+        session = self.texts[threads]
+        session.reset()
+        texts = [session.first] + [session.sequence() for _ in range(n_sequences - 1)]
         start = time.perf_counter()
         for position in range(n):
-            for text in texts:
-                text.forward(tokens(position, 1))
+            ids = tokens(position, 1)
+            session.forward_batch([(text, ids, 1) for text in texts])
         return time.perf_counter() - start
 
 

@@ -1,0 +1,80 @@
+/*
+ * work.c: the arithmetic of GPT-2, as the help of `gpt2 bench` states it: two operations for each
+ * multiply-add of the matrices and of causal attention.  All else is small beside these.
+ */
+#include "work.h"
+
+uint64_t token_bytes(const gpt2_model_info *info)
+{
+    double n_rows = info->n_positions + (info->tied_head != 0 ? 0.0 : info->n_vocab);
+    double share = 1 - n_rows * info->n_embd / (double)info->n_parameters;
+
+    return (uint64_t)(share * (double)info->memory_bytes);
+}
+
+/* Bytes of a session of n_ctx positions; all its other sizes are the smallest. */
+static double session_bytes(const gpt2_model *model, int32_t n_ctx, int32_t kv_type)
+{
+    gpt2_session_params params;
+    size_t n_bytes;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_ctx = n_ctx;
+    params.n_batch = 1;
+    params.kv_type = kv_type;
+    return gpt2_session_size(model, &params, &n_bytes) == GPT2_OK ? (double)n_bytes : 0;
+}
+
+double position_bytes(const gpt2_model *model, int32_t n_ctx, int32_t kv_type)
+{
+    int32_t half = (n_ctx + 1) / 2;
+
+    if (n_ctx == half)
+        return 0;
+    return (session_bytes(model, n_ctx, kv_type) - session_bytes(model, half, kv_type)) /
+           (n_ctx - half);
+}
+
+static double block_weights(const gpt2_model_info *info)
+{
+    double width = info->n_embd;
+
+    return info->n_layer * (4 * width * width + 2 * width * info->n_inner);
+}
+
+static double head_weights(const gpt2_model_info *info)
+{
+    return (double)info->n_embd * info->n_vocab;
+}
+
+/* Of queries that see n_pairs positions, all together: a product with a key and one with a value. */
+static double attention_flops(const gpt2_model_info *info, double n_pairs)
+{
+    return 2 * (2.0 * info->n_layer * info->n_embd * n_pairs);
+}
+
+double prefill_flops(const gpt2_model_info *info, int32_t n)
+{
+    return 2 * (block_weights(info) * n + head_weights(info)) +
+           attention_flops(info, (double)n * (n + 1) / 2);
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+double batch_seconds(const gpt2_model_info *info, double kv_bytes, int32_t n_texts,
+                     double n_positions, const struct machine *machine)
+{
+    /* Each matrix has as many operations a byte as the others, so the larger of the two times is the
+       same one for all of them. */
+    double matrices_flops = 2 * (block_weights(info) + head_weights(info)) * n_texts;
+    double matrices = larger((double)token_bytes(info) / machine->bytes_per_second,
+                             matrices_flops / machine->flops_per_second);
+    double attention =
+        larger(kv_bytes * n_positions / machine->bytes_per_second,
+               attention_flops(info, n_positions + n_texts) / machine->flops_per_second);
+
+    return matrices + attention;
+}
