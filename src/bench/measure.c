@@ -183,47 +183,40 @@ static struct machine better_machine(const struct machine *a, const struct machi
                             better(a->flops_per_second, b->flops_per_second)};
 }
 
-/* What the machine needs at least for a slice of a batch: its texts begin at 'position'. */
-static double slice_limit(struct bench *bench, int32_t n_texts, int32_t position,
-                          const struct machine *machine)
+/* Seconds that the machine needs at least for a batch, from position 0 on. */
+static double batch_limit(struct bench *bench, int32_t n_texts, const struct machine *machine)
 {
     double seconds = 0;
 
-    for (int32_t i = position; i < position + N_SLICE; i++)
+    for (int32_t position = 0; position < bench->results->batch_steps; position++)
         seconds += batch_seconds(&bench->results->info, bench->results->position_bytes, n_texts,
-                                 (double)n_texts * i, machine);
+                                 (double)n_texts * position, machine);
     return seconds;
 }
 
 static enum outcome batch(struct bench *bench, struct figure *figure)
 {
     int32_t n_steps = bench->results->batch_steps;
-    double total = 0;
-    double limit = 0;
     struct machine before;
+    struct machine after;
+    struct machine best;
+    double start;
+    double seconds;
     enum outcome outcome = many_go_to(&bench->many, figure->n, 0);
 
     if (outcome == OUTCOME_DONE)
         outcome = machine_limit(bench, &before);
-    for (int32_t position = 0; position < n_steps && outcome == OUTCOME_DONE; position += N_SLICE) {
-        double start = platform_seconds();
-        struct machine after;
-        struct machine best;
-
-        outcome = many_step(&bench->many, figure->n, N_SLICE);
-        total += platform_seconds() - start;
-        if (outcome == OUTCOME_DONE)
-            outcome = machine_limit(bench, &after);
-        if (outcome != OUTCOME_DONE)
-            return outcome;
-        best = better_machine(&before, &after);
-        limit += slice_limit(bench, figure->n, position, &best);
-        before = after;
-    }
+    start = platform_seconds();
+    if (outcome == OUTCOME_DONE)
+        outcome = many_step(&bench->many, figure->n, n_steps);
+    seconds = platform_seconds() - start;
+    if (outcome == OUTCOME_DONE)
+        outcome = machine_limit(bench, &after);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    samples_add(&figure->rates, (double)figure->n * n_steps / total);
-    samples_add(&figure->ratios, limit / total);
+    best = better_machine(&before, &after);
+    samples_add(&figure->rates, (double)figure->n * n_steps / seconds);
+    samples_add(&figure->ratios, batch_limit(bench, figure->n, &best) / seconds);
     return OUTCOME_DONE;
 }
 

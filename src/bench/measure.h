@@ -20,7 +20,7 @@
 #define N_ROUNDS  5
 #define N_DECODED 128 /* tokens of one decode; a quarter of that with a large model */
 #define MAX_STEPS 64  /* calls of one batch; a quarter of that with a large model */
-#define N_SLICE   16  /* calls of a decode or a batch between two measurements of the limit */
+#define N_SLICE   16  /* tokens of a decode between two measurements of the limit */
 
 /* Each limit is measured around each slice and each pair, at most. */
 #define MAX_LIMITS (N_ROUNDS * (N_FIGURES * (N_DECODED / N_SLICE + 1) + 2 * N_PAIRS))
