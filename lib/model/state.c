@@ -174,6 +174,7 @@ int32_t gpt2i_state_save(gpt2_session *session, const struct gpt2i_sequence *seq
     session->running = false;
     if (stream.refused)
         return gpt2i_fail(error, GPT2_ERR_CANCELLED, "cancelled by the write callback");
+    gpt2i_error_clear(error); /* calls from 'write' may have failed */
     return GPT2_OK;
 }
 
