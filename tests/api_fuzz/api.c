@@ -47,6 +47,9 @@ static const struct {
     {GPT2_ERR_ROW, "ROW"},
     {GPT2_ERR_BUFFER, "BUFFER"},
     {GPT2_ERR_PIECE, "PIECE"},
+    {GPT2_ERR_SEQUENCE, "SEQUENCE"},
+    {GPT2_ERR_PAGES, "PAGES"},
+    {GPT2_ERR_STATE, "STATE"},
     {GPT2_ERR_MEMORY, "MEMORY"},
     {GPT2_ERR_THREAD, "THREAD"},
     {GPT2_ERR_FILE, "FILE"},
@@ -167,6 +170,8 @@ void fuzz_say(const char *format, ...)
 
 void fuzz_may(bool broken, int32_t status)
 {
+    for (size_t i = 0; i < call.n_may && broken; i++)
+        broken = call.may[i] != status;
     if (!broken)
         return;
     REQUIRE(call.n_may < MOST_STATUSES, "too many reasons");
@@ -260,8 +265,9 @@ static void check_map(void)
 }
 
 static const struct fuzz_action *const parts[] = {
-    fuzz_plain_actions,   fuzz_model_actions,   fuzz_source_actions,  fuzz_tokenizer_actions,
-    fuzz_encoder_actions, fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions};
+    fuzz_plain_actions,    fuzz_model_actions,   fuzz_source_actions,  fuzz_tokenizer_actions,
+    fuzz_encoder_actions,  fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions,
+    fuzz_sequence_actions, fuzz_state_actions,   fuzz_tap_actions};
 
 static size_t all_weights(void)
 {
@@ -296,7 +302,7 @@ static int report(uint64_t wanted_calls, double seconds)
     int n_failed = 0;
 
     printf("  %" PRIu64 " calls with seed %" PRIu64 ", %.0f a second; %" PRIu64
-           " texts run anew; %" PRIu64 " races; last random number %016" PRIx64 "\n",
+           " texts run again; %" PRIu64 " races; last random number %016" PRIx64 "\n",
            n_calls, seed, (double)n_calls / seconds, fuzz_n_replays, n_races, fuzz_random());
     printf("  statuses:");
     for (size_t i = 0; i < COUNT(statuses); i++)
@@ -345,6 +351,7 @@ int main(int argc, char **argv)
             fuzz_models_check();
     }
     fuzz_sessions_close();
+    fuzz_states_close();
     fuzz_encoders_close();
     fuzz_tokenizers_close();
     fuzz_models_check();

@@ -27,6 +27,8 @@
 
 /* Every public function, and the errors that the header gives it. */
 #define FUZZ_FUNCTIONS(X)                                                                  \
+    X(gpt2_batch_logits, "ROW ARGUMENT")                                                   \
+    X(gpt2_batch_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                             \
     X(gpt2_clock_ns, "")                                                                   \
     X(gpt2_cpu_features, "")                                                               \
     X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                                                \
@@ -39,7 +41,8 @@
     X(gpt2_encoder_params_init, "ARGUMENT")                                                \
     X(gpt2_encoder_reset, "ARGUMENT")                                                      \
     X(gpt2_encoder_size, "MEMORY ARGUMENT UNSUPPORTED")                                    \
-    X(gpt2_forward, "TOKEN CONTEXT ARGUMENT CANCELLED DEADLINE")                           \
+    X(gpt2_forward, "TOKEN CONTEXT PAGES ARGUMENT CANCELLED DEADLINE")                     \
+    X(gpt2_forward_batch, "TOKEN CONTEXT PAGES SEQUENCE ARGUMENT CANCELLED DEADLINE")      \
     X(gpt2_model_free, "")                                                                 \
     X(gpt2_model_get_info, "ARGUMENT")                                                     \
     X(gpt2_model_info_init, "ARGUMENT")                                                    \
@@ -49,6 +52,15 @@
     X(gpt2_model_tokenizer, "")                                                            \
     X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                                   \
     X(gpt2_sample_params_init, "ARGUMENT")                                                 \
+    X(gpt2_sequence_close, "SEQUENCE ARGUMENT")                                            \
+    X(gpt2_sequence_fork, "CONTEXT SEQUENCE ARGUMENT")                                     \
+    X(gpt2_sequence_ids, "SEQUENCE ARGUMENT")                                              \
+    X(gpt2_sequence_open, "SEQUENCE ARGUMENT")                                             \
+    X(gpt2_sequence_position, "SEQUENCE ARGUMENT")                                         \
+    X(gpt2_sequence_restore, "STATE CONTEXT PAGES SEQUENCE ARGUMENT")                      \
+    X(gpt2_sequence_save, "BUFFER STATE SEQUENCE ARGUMENT")                                \
+    X(gpt2_sequence_truncate, "CONTEXT SEQUENCE ARGUMENT")                                 \
+    X(gpt2_sequence_write, "CANCELLED STATE SEQUENCE ARGUMENT")                            \
     X(gpt2_session_after_fork, "ARGUMENT")                                                 \
     X(gpt2_session_cancel, "")                                                             \
     X(gpt2_session_create, "MEMORY THREAD ARGUMENT UNSUPPORTED")                           \
@@ -58,6 +70,7 @@
     X(gpt2_session_kernels, "")                                                            \
     X(gpt2_session_logits, "ROW ARGUMENT")                                                 \
     X(gpt2_session_n_ctx, "")                                                              \
+    X(gpt2_session_n_free_pages, "")                                                       \
     X(gpt2_session_params_init, "ARGUMENT")                                                \
     X(gpt2_session_position, "")                                                           \
     X(gpt2_session_reset, "ARGUMENT")                                                      \
@@ -171,7 +184,8 @@ struct fuzz_action {
 
 extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[], fuzz_source_actions[],
     fuzz_tokenizer_actions[], fuzz_encoder_actions[], fuzz_session_actions[],
-    fuzz_forward_actions[], fuzz_sample_actions[]; /* each ends with weight 0 */
+    fuzz_forward_actions[], fuzz_sample_actions[], fuzz_sequence_actions[], fuzz_state_actions[],
+    fuzz_tap_actions[]; /* each ends with weight 0 */
 
 /* A model as its file has it. */
 struct fuzz_model {
@@ -206,8 +220,9 @@ void fuzz_encoders_close(void);
 /* All sessions are as their last call left them, whatever was called on others. */
 void fuzz_sessions_check(void);
 void fuzz_sessions_close(void);
+void fuzz_states_close(void);
 
-/* How many texts a one-thread session has run anew, to the same bits. */
+/* How many texts a session of one thread has run again, to the same bits. */
 extern uint64_t fuzz_n_replays;
 
 /* Folds words into a hash: equal bits, equal hash. */

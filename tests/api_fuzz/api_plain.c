@@ -58,12 +58,19 @@ static void session_defaults(const void *at)
     DEFAULT(n_threads, 1);
     DEFAULT(n_ctx, 0);
     DEFAULT(n_batch, 256);
-    DEFAULT(n_logit_rows, 1);
+    DEFAULT(n_logit_rows, 0);
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
-    REQUIRE(params->struct_size < sizeof *params ||
-                (params->parallel_for == NULL && params->parallel_for_user == NULL),
+    if (params->struct_size < sizeof *params)
+        return;
+    REQUIRE(params->parallel_for == NULL && params->parallel_for_user == NULL,
             "found a parallel_for by default");
+    DEFAULT(n_sequences, 1);
+    DEFAULT(n_pages, 0);
+    DEFAULT(kv_type, GPT2_TYPE_F32);
+    DEFAULT(on_full, GPT2_FULL_STOP);
+    DEFAULT(n_keep, 0);
+    DEFAULT(reserved, 0);
 }
 
 static void sample_defaults(const void *at)
@@ -264,8 +271,8 @@ static void do_constants(void)
 
 static void do_strerror(void)
 {
-    static const int32_t known[] = {0,   -1,  -2,  -3,  -4,  -5,  -6, -20,
-                                    -21, -40, -41, -42, -60, -61, -80};
+    static const int32_t known[] = {0,  -1,  -2,  -3,  -4,  -5,  -6,  -7,  -8,
+                                    -9, -20, -21, -40, -41, -42, -60, -61, -80};
     int32_t status = fuzz_chance(2) ? PICK(known) : (int32_t)fuzz_below(200) - 150;
     bool is_known = false;
     const char *text;

@@ -5,47 +5,80 @@
 
 #include <math.h>
 
-/* The rule of a row; if it fits, which of the kept rows it is. */
-static bool row_fits(const struct fuzz_session *session, int32_t row, int32_t *kept)
-{
-    int32_t first = session->n_rows - session->n_kept;
+/* Of a call for logits or a token: the last forward call's item and row, and the kept row that it is. */
+struct row {
+    struct fuzz_session *session;
+    gpt2_session *handle;
+    bool of_batch; /* whether the function takes an item */
+    size_t item;
+    int32_t row;
+    const float *logits; /* NULL: there is none */
+    int32_t next;        /* position in the text of the token that follows */
+};
 
-    if (row == GPT2_LAST_ROW)
-        row = session->n_rows - 1;
-    if (session->n_kept == 0 || row < first || row >= session->n_rows)
-        return false;
-    *kept = row - first;
-    return true;
+static void find_row(struct row *row)
+{
+    const struct fuzz_rows *rows = &row->session->rows[row->item];
+    int32_t index = row->row == GPT2_LAST_ROW ? rows->n_rows - 1 : row->row;
+    int32_t first = rows->n_rows - rows->n_kept;
+    size_t n_before = 0;
+
+    if (row->item >= row->session->n_items || index < first || index >= rows->n_rows)
+        return;
+    for (size_t i = 0; i < row->item; i++)
+        n_before += (size_t)row->session->rows[i].n_kept;
+    row->logits = row->handle->logits +
+                  (n_before + (size_t)(index - first)) * (size_t)row->session->model->n_vocab;
+    row->next = rows->position - (rows->n_rows - 1 - index);
 }
 
-static int32_t random_row(const struct fuzz_session *session)
+static struct row random_row(bool of_batch)
 {
     static const int32_t odd[] = {-2, INT32_MIN, INT32_MAX, 0};
+    static const size_t odd_items[] = {FUZZ_MAX_TEXTS - 1, FUZZ_MAX_TEXTS, 65536, SIZE_MAX};
+    struct row row = {
+        .session = fuzz_chance(16) ? NULL : fuzz_pick_session(),
+        .of_batch = of_batch,
+        .row = GPT2_LAST_ROW,
+    };
 
-    if (session == NULL || fuzz_chance(3))
-        return GPT2_LAST_ROW;
-    return fuzz_chance(8) ? PICK(odd) : (int32_t)fuzz_below((size_t)session->n_rows + 2);
+    fuzz_may(row.session == NULL, GPT2_ERR_ARGUMENT);
+    if (row.session == NULL)
+        return row;
+    row.handle = row.session->handle;
+    if (row.of_batch)
+        row.item = fuzz_chance(16) ? PICK(odd_items) : fuzz_below(row.session->n_items + 1);
+    if (!fuzz_chance(3))
+        row.row = fuzz_chance(8) || row.item >= row.session->n_items
+                      ? PICK(odd)
+                      : (int32_t)fuzz_below((size_t)row.session->rows[row.item].n_rows + 2);
+    if (row.item < FUZZ_MAX_TEXTS)
+        find_row(&row);
+    fuzz_may(row.logits == NULL, GPT2_ERR_ROW);
+    return row;
 }
 
 static void do_logits(void)
 {
-    struct fuzz_session *session = fuzz_chance(16) ? NULL : fuzz_pick_session();
     const float *logits = (const float *)fuzz_sessions, **out = fuzz_chance(16) ? NULL : &logits;
-    int32_t row = random_row(session), kept = 0;
-    bool ok;
+    bool of_batch = fuzz_chance(2), ok;
+    struct row row;
+    int32_t status;
 
-    fuzz_call(FUZZ_gpt2_session_logits, "%s, row %d, out %s", fuzz_name(session), (int)row,
-              out == NULL ? "NULL" : "given");
-    fuzz_may(session == NULL || out == NULL, GPT2_ERR_ARGUMENT);
-    fuzz_may(session != NULL && !row_fits(session, row, &kept), GPT2_ERR_ROW);
-    ok = fuzz_result(gpt2_session_logits(session == NULL ? NULL : session->handle, row, out));
+    fuzz_call(of_batch ? FUZZ_gpt2_batch_logits : FUZZ_gpt2_session_logits, " ");
+    row = random_row(of_batch);
+    fuzz_may(out == NULL, GPT2_ERR_ARGUMENT);
+    fuzz_say("%s, item %zu, row %d, out %s", fuzz_name(row.session), row.item, (int)row.row,
+             out == NULL ? "NULL" : "given");
+    status = row.of_batch ? gpt2_batch_logits(row.handle, row.item, row.row, out)
+                          : gpt2_session_logits(row.handle, row.row, out);
+    ok = fuzz_result(status);
     if (ok)
-        REQUIRE(logits == session->handle->logits + (size_t)kept * (size_t)session->model->n_vocab,
-                "found another row's logits");
+        REQUIRE(logits == row.logits, "found another row's logits");
     else
         REQUIRE(out == NULL || logits == NULL, "found logits after a failure, expected NULL");
-    if (session != NULL)
-        fuzz_session_settle(session, ok, false);
+    if (row.session != NULL)
+        fuzz_session_settle(row.session, ok, false);
 }
 
 static bool params_are_right(const gpt2_sample_params *known)
@@ -112,18 +145,40 @@ static int32_t n_above(const float *logits, int32_t n, float temperature, int32_
     return above;
 }
 
+static int32_t sample(const struct row *row, const gpt2_sample_params *params, int32_t *id)
+{
+    return row->of_batch ? gpt2_batch_sample(row->handle, row->item, row->row, params, id)
+                         : gpt2_sample(row->handle, row->row, params, id);
+}
+
+/* Of a token that was drawn by these params. */
+static void check_id(const struct row *row, gpt2_sample_params known, int32_t best, int32_t id)
+{
+    int32_t n_vocab = row->session->model->n_vocab, again = 0;
+
+    REQUIRE(id >= 0 && id < n_vocab && !isinf(row->logits[id]), "found id %d", (int)id);
+    REQUIRE(known.temperature >= 1e-6f || id == best, "found id %d, expected %d", (int)id,
+            (int)best);
+    REQUIRE(known.temperature < 1e-6f || known.top_k == 0 ||
+                n_above(row->logits, n_vocab, known.temperature, id) < known.top_k,
+            "found id %d, which top_k cuts", (int)id);
+    known.struct_size = sizeof known;
+    if (known.position == -1)
+        known.position = row->next;
+    REQUIRE(sample(row, &known, &again) == GPT2_OK && again == id,
+            "found id %d, then %d from the same numbers", (int)id, (int)again);
+}
+
 static void do_sample(void)
 {
-    struct fuzz_session *session = fuzz_chance(16) ? NULL : fuzz_pick_session();
-    int32_t row = random_row(session), kept = 0, best = 0, id = 77, again = 0;
-    int32_t *out = fuzz_chance(16) ? NULL : &id;
-    gpt2_session *handle = session == NULL ? NULL : session->handle;
-    const float *logits = NULL;
+    int32_t best = 0, id = 77, *out = fuzz_chance(16) ? NULL : &id;
     gpt2_sample_params known;
+    bool of_batch = fuzz_chance(2), ok;
     struct fuzz_params params;
-    bool ok;
+    struct row row;
 
-    fuzz_call(FUZZ_gpt2_sample, " ");
+    fuzz_call(of_batch ? FUZZ_gpt2_batch_sample : FUZZ_gpt2_sample, " ");
+    row = random_row(of_batch);
     params = fuzz_params_make(&fuzz_sample_params);
     (void)gpt2_sample_params_init(&known, sizeof known);
     if (params.writable) {
@@ -132,33 +187,22 @@ static void do_sample(void)
         memcpy(params.at, &known, sizeof known);
         fuzz_may(!params_are_right(&known), GPT2_ERR_ARGUMENT);
     }
-    fuzz_may(session == NULL || out == NULL, GPT2_ERR_ARGUMENT);
-    if (session != NULL && row_fits(session, row, &kept)) {
-        logits = handle->logits + (size_t)kept * (size_t)session->model->n_vocab;
-        fuzz_may(!can_sample(logits, session->model->n_vocab, known.temperature, &best),
-                 GPT2_ERR_NONFINITE);
-    }
-    fuzz_may(session != NULL && logits == NULL, GPT2_ERR_ROW);
-    fuzz_say("%s, row %d, params %s, temperature %g, top_k %d, top_p %g, position %lld, id %s",
-             fuzz_name(session), (int)row, params.at == NULL ? "NULL" : "given",
+    fuzz_may(out == NULL, GPT2_ERR_ARGUMENT);
+    fuzz_may(row.logits != NULL &&
+                 !can_sample(row.logits, row.session->model->n_vocab, known.temperature, &best),
+             GPT2_ERR_NONFINITE);
+    fuzz_say("%s, item %zu, row %d, params %s, temperature %g, top_k %d, top_p %g, position %lld, "
+             "id %s",
+             fuzz_name(row.session), row.item, (int)row.row, params.at == NULL ? "NULL" : "given",
              (double)known.temperature, (int)known.top_k, (double)known.top_p,
              (long long)known.position, out == NULL ? "NULL" : "given");
-    ok = fuzz_result(gpt2_sample(handle, row, params.at, out));
-    if (ok) {
-        REQUIRE(id >= 0 && id < session->model->n_vocab && !isinf(logits[id]), "found id %d",
-                (int)id);
-        REQUIRE(known.temperature >= 1e-6f || id == best, "found id %d, expected %d", (int)id,
-                (int)best);
-        REQUIRE(known.temperature < 1e-6f || known.top_k == 0 ||
-                    n_above(logits, session->model->n_vocab, known.temperature, id) < known.top_k,
-                "found id %d, which top_k cuts", (int)id);
-        REQUIRE(gpt2_sample(handle, row, params.at, &again) == GPT2_OK && again == id,
-                "found id %d, then %d from the same numbers", (int)id, (int)again);
-    } else {
+    ok = fuzz_result(sample(&row, params.at, out));
+    if (ok)
+        check_id(&row, known, best, id);
+    else
         REQUIRE(out == NULL || id == 0, "found id %d after a failure, expected 0", (int)id);
-    }
-    if (session != NULL)
-        fuzz_session_settle(session, ok, false);
+    if (row.session != NULL)
+        fuzz_session_settle(row.session, ok, false);
 }
 
 const struct fuzz_action fuzz_sample_actions[] = {

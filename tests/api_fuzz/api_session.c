@@ -1,6 +1,5 @@
 /*
- * api_session.c: sessions: creating and freeing them, what they tell, and what a call leaves
- * behind.
+ * api_session.c: sessions: creating and freeing them, and what they tell.
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -19,132 +18,6 @@ struct fuzz_session *fuzz_pick_session(void)
             return session;
     }
     return NULL;
-}
-
-const char *fuzz_name(const struct fuzz_session *session)
-{
-    static char name[256];
-
-    if (session == NULL)
-        return "NULL";
-    (void)snprintf(name, sizeof name,
-                   "session %d (%s, n_ctx %d, n_batch %d, n_logit_rows %d, %d threads) with %d "
-                   "tokens",
-                   (int)(session - fuzz_sessions), session->model->directory, (int)session->n_ctx,
-                   (int)session->n_batch, (int)session->n_logit_rows, (int)session->n_threads,
-                   (int)session->n_past);
-    return name;
-}
-
-/* ------------------------------------------------------------------------------------ hashes -- */
-
-uint64_t fuzz_hash_kv(const gpt2_session *session, int32_t n_positions)
-{
-    const struct gpt2i_kvcache *kv = &session->kv;
-    uint64_t hash = 1;
-
-    for (size_t layer = 0; layer < kv->n_layer; layer++) {
-        for (size_t page = 0; page * GPT2I_PAGE < (size_t)n_positions; page++) {
-            size_t n = gpt2i_min((size_t)n_positions - page * GPT2I_PAGE, GPT2I_PAGE);
-
-            for (size_t head = 0; head < kv->n_head; head++) {
-                const float *keys = gpt2i_kv_keys(kv, layer, page, head);
-
-                for (size_t d = 0; d < kv->head_dim; d++)
-                    hash = fuzz_hash(hash, keys + d * GPT2I_PAGE, n * sizeof(float));
-                hash = fuzz_hash(hash, gpt2i_kv_values(kv, layer, page, head),
-                                 n * kv->head_dim * sizeof(float));
-            }
-        }
-    }
-    return hash;
-}
-
-/* NaN is NaN, whatever its bits: they are not promised. */
-static uint64_t hash_logits(const float *logits, size_t n)
-{
-    uint64_t hash = 1;
-
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = 0x7fc00000;
-
-        if (logits[i] == logits[i])
-            memcpy(&bits, &logits[i], sizeof bits);
-        hash = (hash ^ bits) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
-
-struct fuzz_hashes fuzz_hashes_of(const gpt2_session *session)
-{
-    const uint64_t settings[] = {
-        (uintptr_t)session->model,
-        (uintptr_t)session->compute.kernels.name,
-        (uintptr_t)session->compute.pool,
-        (uint64_t)session->n_ctx,
-        (uint64_t)session->n_batch,
-        (uint64_t)session->n_logit_rows,
-        (uint64_t)session->sequence.n_past,
-        (uintptr_t)session->taps.callback,
-        (uintptr_t)session->taps.user,
-        session->taps.kinds,
-        session->block_bytes,
-    };
-    struct fuzz_hashes hashes = {
-        .settings = fuzz_hash(0, settings, sizeof settings),
-        .kv = fuzz_hash_kv(session, session->sequence.n_past),
-    };
-
-    if (session->sequence.n_rows_kept > 0)
-        hashes.logits = hash_logits(session->logits, (size_t)session->sequence.n_rows_kept *
-                                                         (size_t)session->model->config.n_vocab) +
-                        (uint64_t)session->sequence.n_rows * 0x9e3779b97f4a7c15;
-    return hashes;
-}
-
-/* The text's numbers are as this record has them. */
-static void check_record(const struct fuzz_session *session)
-{
-    const gpt2_session *handle = session->handle;
-
-    REQUIRE(gpt2_session_position(handle) == session->n_past, "found position %d, expected %d",
-            (int)gpt2_session_position(handle), (int)session->n_past);
-    REQUIRE(handle->sequence.n_rows_kept == session->n_kept, "found %d rows kept, expected %d",
-            (int)handle->sequence.n_rows_kept, (int)session->n_kept);
-    REQUIRE(session->n_kept == 0 || handle->sequence.n_rows == session->n_rows,
-            "found %d rows, expected %d", (int)handle->sequence.n_rows, (int)session->n_rows);
-    REQUIRE(handle->deadline_ns == session->deadline_ns, "found another deadline");
-    REQUIRE(handle->cancelled == session->cancelled, "found a cancel %s, expected the opposite",
-            handle->cancelled ? "pending" : "not pending");
-}
-
-void fuzz_session_settle(struct fuzz_session *session, bool ok, bool changes)
-{
-    const char *line = gpt2_session_error(session->handle);
-    struct fuzz_hashes now = fuzz_hashes_of(session->handle);
-
-    fuzz_check_line(line, ok);
-    (void)snprintf(session->line, sizeof session->line, "%s", line);
-    if (!changes) {
-        REQUIRE(now.settings == session->hashes.settings,
-                "found the session's settings or position changed (position %d, before %d)",
-                (int)session->handle->sequence.n_past, (int)session->n_past);
-        REQUIRE(now.kv == session->hashes.kv, "found the KV cache changed");
-        REQUIRE(now.logits == session->hashes.logits, "found the kept logits changed");
-    }
-    check_record(session);
-    session->hashes = now;
-}
-
-void fuzz_sessions_check(void)
-{
-    for (size_t i = 0; i < FUZZ_N_SESSIONS; i++) {
-        struct fuzz_session *session = &fuzz_sessions[i];
-
-        if (session->handle != NULL)
-            fuzz_session_settle(session, session->line[0] == '\0', false);
-    }
 }
 
 /* -------------------------------------------------------------------------- create and free -- */
@@ -191,55 +64,77 @@ static void parallel_for(void *user, int32_t n_workers,
         worker(argument, (first + i) % n_workers);
 }
 
+/* What gpt2_session_create() makes of n_ctx. */
+static int32_t n_ctx_of(const gpt2_session_params *known, const struct fuzz_model *model)
+{
+    return known->n_ctx > 0 ? fuzz_min(known->n_ctx, model->n_positions) : model->n_positions;
+}
+
 /* Fields right, on the border, and sometimes wrong. */
-static void fill(gpt2_session_params *known)
+static void fill(gpt2_session_params *known, const struct fuzz_model *model)
 {
     static const int32_t wrong[] = {-1, INT32_MIN, 257, 65537, INT32_MAX};
     static const uint32_t masks[] = {
         GPT2_CPU_ALL,  0,         GPT2_CPU_AVX2, GPT2_CPU_AVX512, GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
         GPT2_CPU_NEON, 0xfffffff8};
-    int32_t *const fields[] = {&known->n_threads, &known->n_ctx, &known->n_batch,
-                               &known->n_logit_rows};
+    static const int32_t too_many[] = {-1, INT32_MIN, 0, 65537, INT32_MAX};
+    static const int32_t negative[] = {-1, INT32_MIN};
+    int32_t *const fields[] = {&known->n_threads,    &known->n_ctx,   &known->n_batch,
+                               &known->n_logit_rows, &known->kv_type, &known->on_full,
+                               &known->reserved};
 
     known->cpu_mask = PICK(masks);
     known->n_threads = random_threads();
     known->n_ctx = fuzz_chance(3) ? 1 + (int32_t)fuzz_below(80) : 0;
     known->n_batch = fuzz_chance(2) ? 256 : 1 + (int32_t)fuzz_below(20);
-    known->n_logit_rows = fuzz_chance(2) ? 1 + (int32_t)fuzz_below(12) : 1000;
+    known->n_logit_rows = fuzz_chance(2) ? (int32_t)fuzz_below(13) : 1000;
+    known->n_sequences = fuzz_chance(3) ? 1 : 1 + (int32_t)fuzz_below(FUZZ_MAX_TEXTS);
+    known->n_pages = fuzz_chance(2) ? 1 + (int32_t)fuzz_below(6) : fuzz_chance(8) ? INT32_MAX : 0;
+    known->kv_type = fuzz_chance(3) ? GPT2_TYPE_F16 : GPT2_TYPE_F32;
+    known->on_full = fuzz_chance(2) ? GPT2_FULL_SHIFT : GPT2_FULL_STOP;
+    known->n_keep = fuzz_chance(2) ? (int32_t)fuzz_below(8) : 0;
+    if (fuzz_chance(8))
+        known->n_keep = n_ctx_of(known, model) - 1 - (int32_t)fuzz_below(3);
     if (fuzz_chance(4)) {
         known->parallel_for = parallel_for;
         known->parallel_for_user = &parallel_for_state;
     }
     if (fuzz_chance(4))
         *PICK(fields) = PICK(wrong);
+    if (fuzz_chance(24))
+        known->n_sequences = PICK(too_many);
+    if (fuzz_chance(24))
+        *(fuzz_chance(2) ? &known->n_pages : &known->n_keep) = PICK(negative);
 }
 
-static bool are_right(const gpt2_session_params *known)
+static bool are_right(const gpt2_session_params *known, const struct fuzz_model *model)
 {
     return known->n_threads >= 0 && known->n_threads <= 256 && known->n_ctx >= 0 &&
-           known->n_batch >= 1 && known->n_batch <= 65536 && known->n_logit_rows >= 1;
-}
-
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
+           known->n_batch >= 1 && known->n_batch <= 65536 && known->n_logit_rows >= 0 &&
+           known->n_sequences >= 1 && known->n_sequences <= 65536 && known->n_pages >= 0 &&
+           (known->kv_type == GPT2_TYPE_F32 || known->kv_type == GPT2_TYPE_F16) &&
+           (known->on_full == GPT2_FULL_STOP || known->on_full == GPT2_FULL_SHIFT) &&
+           known->n_keep >= 0 && known->reserved == 0 &&
+           (known->on_full == GPT2_FULL_STOP || known->n_keep <= n_ctx_of(known, model) - 2);
 }
 
 /* Params for the call that has begun, and what they say. */
-static struct fuzz_params make_params(gpt2_session_params *known)
+static struct fuzz_params make_params(gpt2_session_params *known, const struct fuzz_model *model)
 {
     struct fuzz_params params = fuzz_params_make(&fuzz_session_params);
 
     (void)gpt2_session_params_init(known, sizeof *known);
     if (params.writable) {
         memcpy(known, params.at, sizeof *known);
-        fill(known);
+        fill(known, model);
         memcpy(params.at, known, sizeof *known);
-        fuzz_may(!are_right(known), GPT2_ERR_ARGUMENT);
+        fuzz_may(!are_right(known, model), GPT2_ERR_ARGUMENT);
     }
-    fuzz_say("params %s, threads %d, n_ctx %d, n_batch %d, n_logit_rows %d",
+    fuzz_say("params %s, threads %d, n_ctx %d, n_batch %d, n_logit_rows %d, n_sequences %d, "
+             "n_pages %d, kv_type %d, on_full %d, n_keep %d",
              params.at == NULL ? "NULL" : "given", (int)known->n_threads, (int)known->n_ctx,
-             (int)known->n_batch, (int)known->n_logit_rows);
+             (int)known->n_batch, (int)known->n_logit_rows, (int)known->n_sequences,
+             (int)known->n_pages, (int)known->kv_type, (int)known->on_full, (int)known->n_keep);
     return params;
 }
 
@@ -252,7 +147,7 @@ static void do_size(void)
     bool none = fuzz_chance(16), ok;
 
     fuzz_call(FUZZ_gpt2_session_size, " ");
-    params = make_params(&known);
+    params = make_params(&known, model);
     fuzz_may(none || out == NULL, GPT2_ERR_ARGUMENT);
     ok = fuzz_result(gpt2_session_size(none ? NULL : model->model, params.at, out));
     fuzz_params_check(&params, ok);
@@ -267,7 +162,7 @@ static void *random_memory(const struct fuzz_model *model, gpt2_session_params *
 
     known->struct_size = sizeof *known; /* for a call that is not the one under test */
     known->errbuf = NULL;
-    if (are_right(known))
+    if (are_right(known, model))
         REQUIRE(gpt2_session_size(model->model, known, &wanted) == GPT2_OK, "no size");
     *n_bytes = wanted;
     if (wanted > 0 && fuzz_chance(8)) {
@@ -278,6 +173,28 @@ static void *random_memory(const struct fuzz_model *model, gpt2_session_params *
     REQUIRE(*block != NULL || *n_bytes + past == 0, "no memory for a test");
     memset(*block, 0xa5, *n_bytes + past);
     return *block + past;
+}
+
+/* What the library makes of right params. */
+static void record(struct fuzz_session *session, const gpt2_session_params *known,
+                   struct fuzz_model *model)
+{
+    int32_t n_ctx = n_ctx_of(known, model), enough = known->n_sequences * fuzz_pages_for(n_ctx);
+    int32_t n_logit_rows = known->n_logit_rows > 0 ? known->n_logit_rows : known->n_sequences;
+
+    *session = (struct fuzz_session){
+        .model = model,
+        .n_threads = known->n_threads,
+        .n_ctx = n_ctx,
+        .n_batch = known->n_batch,
+        .n_logit_rows = fuzz_min(n_logit_rows, known->n_sequences * n_ctx),
+        .n_sequences = known->n_sequences,
+        .n_pages = known->n_pages > 0 ? fuzz_min(known->n_pages, enough) : enough,
+        .kv_type = known->kv_type,
+        .shifts = known->on_full == GPT2_FULL_SHIFT,
+        .n_keep = known->n_keep,
+    };
+    fuzz_texts_reset(session);
 }
 
 /* A new session where the place is free, by one of two ways; else that session ends. */
@@ -297,7 +214,7 @@ static void do_make(void)
         return;
     }
     fuzz_call(in_place ? FUZZ_gpt2_session_init : FUZZ_gpt2_session_create, " ");
-    params = make_params(&known);
+    params = make_params(&known, model);
     fuzz_may(none || out == NULL, GPT2_ERR_ARGUMENT);
     if (in_place) {
         size_t n_bytes;
@@ -317,15 +234,9 @@ static void do_make(void)
         free(block);
         return;
     }
-    *session = (struct fuzz_session){
-        .handle = handle,
-        .block = block,
-        .model = model,
-        .n_threads = known.n_threads,
-        .n_ctx = known.n_ctx > 0 ? least(known.n_ctx, model->n_positions) : model->n_positions,
-        .n_batch = known.n_batch,
-    };
-    session->n_logit_rows = least(known.n_logit_rows, session->n_ctx);
+    record(session, &known, model);
+    session->handle = handle;
+    session->block = block;
     model->n_sessions++;
     fuzz_session_settle(session, true, true);
 }
@@ -341,11 +252,15 @@ static void do_getters(void)
     bool known = handle == NULL;
 
     fuzz_call(FUZZ_gpt2_session_position, "%s", fuzz_name(session));
-    REQUIRE(gpt2_session_position(handle) == (handle == NULL ? 0 : session->n_past), "found %d",
-            (int)gpt2_session_position(handle));
+    REQUIRE(gpt2_session_position(handle) ==
+                (handle == NULL ? 0 : fuzz_text_position(&session->texts[0])),
+            "found %d", (int)gpt2_session_position(handle));
     fuzz_call(FUZZ_gpt2_session_n_ctx, "%s", fuzz_name(session));
     REQUIRE(gpt2_session_n_ctx(handle) == (handle == NULL ? 0 : session->n_ctx), "found %d",
             (int)gpt2_session_n_ctx(handle));
+    fuzz_call(FUZZ_gpt2_session_n_free_pages, "%s", fuzz_name(session));
+    REQUIRE(gpt2_session_n_free_pages(handle) == (handle == NULL ? 0 : fuzz_n_free_pages(session)),
+            "found %d", (int)gpt2_session_n_free_pages(handle));
     fuzz_call(FUZZ_gpt2_session_kernels, "%s", fuzz_name(session));
     name = gpt2_session_kernels(handle);
     REQUIRE(handle != NULL || name[0] == '\0', "found \"%s\"", name);
@@ -391,7 +306,7 @@ void fuzz_reset(struct fuzz_session *session)
     fuzz_may(session == NULL, GPT2_ERR_ARGUMENT);
     if (!fuzz_result(gpt2_session_reset(session == NULL ? NULL : session->handle)))
         return;
-    session->n_past = session->n_rows = session->n_kept = 0;
+    fuzz_texts_reset(session);
     session->cancelled = false;
     fuzz_session_settle(session, true, true);
 }
