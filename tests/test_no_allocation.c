@@ -182,6 +182,10 @@ static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for pa
     params.n_threads = n_threads;
     params.parallel_for = parallel_for;
     params.n_logit_rows = 8;
+    params.n_sequences = 4;
+    params.n_pages = 3;
+    params.on_full = GPT2_FULL_SHIFT;
+    params.n_keep = 1;
     status = gpt2_session_create(host->model, &params, &host->session);
     return status == GPT2_OK
                ? gpt2_encoder_create(gpt2_model_tokenizer(host->model), NULL, &host->encoder)
@@ -200,6 +204,63 @@ static int32_t look(void *user, const gpt2_tap *tap)
 {
     *(size_t *)user += (size_t)tap->n_rows;
     return 0;
+}
+
+/* Collects a state; n_bytes is what there is so far. */
+struct written {
+    unsigned char bytes[16384];
+    size_t n_bytes;
+};
+
+static int32_t collect(void *user, const void *bytes, size_t n_bytes)
+{
+    struct written *written = user;
+
+    if (n_bytes > sizeof written->bytes - written->n_bytes)
+        return 1;
+    memcpy(written->bytes + written->n_bytes, bytes, n_bytes);
+    written->n_bytes += n_bytes;
+    return 0;
+}
+
+/* Several texts: forks, batches beyond the context, states. */
+static bool use_sequences(gpt2_session *session, const int32_t *ids)
+{
+    static struct written written;
+    gpt2_batch_item items[2] = {{0, 0, ids, 3, 2}, {0, 0, ids, 7, 1}};
+    const int32_t *found;
+    const float *logits;
+    int32_t position, id, extra, last;
+    size_t n_bytes, n_ids;
+    bool good = true;
+
+    written.n_bytes = 0;
+    good &= gpt2_forward(session, ids, 4, 1) == GPT2_OK;
+    good &= gpt2_sequence_fork(session, 0, 2, &items[1].sequence) == GPT2_OK;
+    good &= gpt2_forward_batch(session, items, 2) == GPT2_OK; /* copies a page, and cuts a text */
+    good &= gpt2_batch_logits(session, 1, 6, &logits) == GPT2_OK;
+    good &= gpt2_batch_sample(session, 0, 1, NULL, &id) == GPT2_OK;
+    good &= gpt2_batch_sample(session, 2, 0, NULL, &id) == GPT2_ERR_ROW;
+    good &= gpt2_sequence_open(session, &extra) == GPT2_OK;
+    good &= gpt2_sequence_open(session, &last) == GPT2_OK;
+    good &= gpt2_sequence_open(session, &id) == GPT2_ERR_SEQUENCE;
+    good &= gpt2_sequence_position(session, items[1].sequence, &position) == GPT2_OK;
+    good &= position == 9;
+    good &= gpt2_sequence_ids(session, items[1].sequence, &found, &n_ids) == GPT2_OK;
+    good &= gpt2_sequence_write(session, items[1].sequence, collect, &written) == GPT2_OK;
+    good &= gpt2_sequence_save(session, items[1].sequence, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER;
+    good &= gpt2_sequence_save(session, items[1].sequence, written.bytes, sizeof written.bytes,
+                               &n_bytes) == GPT2_OK;
+    good &= n_bytes == written.n_bytes;
+    good &= gpt2_sequence_restore(session, extra, written.bytes, n_bytes - 1) == GPT2_ERR_STATE;
+    good &= gpt2_sequence_restore(session, extra, written.bytes, n_bytes) == GPT2_OK;
+    good &= gpt2_sequence_restore(session, last, written.bytes, n_bytes) == GPT2_ERR_PAGES;
+    good &= gpt2_sequence_truncate(session, 0, 0) == GPT2_OK;
+    good &= gpt2_session_n_free_pages(session) == 1;
+    items[0].sequence = extra;
+    gpt2_session_cancel(session);
+    good &= gpt2_forward_batch(session, items, 2) == GPT2_ERR_CANCELLED;
+    return good && gpt2_sequence_close(session, extra) == GPT2_OK;
 }
 
 /* Everything that is called between creation and the end, its failures too; true if all went well. */
@@ -243,10 +304,12 @@ static bool use(const struct host *host)
         good &= gpt2_sample(session, 2, NULL, &id) == GPT2_OK;
         good &= gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK;
         good &= gpt2_forward(session, &id, 1, 1) == GPT2_OK;
-        good &= gpt2_forward(session, ids, 9, 1) == GPT2_ERR_CONTEXT;
+        good &= gpt2_forward(session, ids, SIZE_MAX, 1) == GPT2_ERR_CONTEXT;
         good &= gpt2_session_error(session)[0] != '\0';
         gpt2_session_cancel(session);
         good &= gpt2_forward(session, ids, 1, 1) == GPT2_ERR_CANCELLED;
+        good &= gpt2_session_reset(session) == GPT2_OK;
+        good &= use_sequences(session, ids);
         good &= gpt2_session_reset(session) == GPT2_OK;
     }
     good &= gpt2_session_set_tap(session, NULL, NULL, 0) == GPT2_OK;

@@ -108,6 +108,9 @@ static char text[1 << 16];
 static size_t n_text;
 static int32_t text_ids[1 << 16];
 static _Alignas(64) char memory[8 << 20];
+static int32_t kv_type; /* of the sessions */
+static char state_bytes[1 << 20];
+static size_t n_state_bytes;
 
 static int32_t on_progress(void *user, uint64_t n_bytes_done, uint64_t n_bytes_total)
 {
@@ -223,6 +226,9 @@ static void set_session_params(gpt2_session_params *params)
     params->cpu_mask = cpu_mask;
     params->n_threads = n_threads;
     params->n_logit_rows = N_TOKENS;
+    params->n_sequences = 3;
+    params->n_pages = 7;
+    params->kv_type = kv_type;
     params->errbuf = line;
     params->errbuf_size = sizeof line;
 }
@@ -270,6 +276,60 @@ static void call_forward_in_vain(void)
     WANT(gpt2_session_error(session)[0] != '\0');
 }
 
+/* A fork and its source write to the page that they share. */
+static void call_forward_batch(void)
+{
+    gpt2_batch_item items[2] = {{0, 0, ids, 20, 20}, {0, 0, ids, 30, 5}};
+
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    WANT(gpt2_forward(session, ids, 100, 1) == GPT2_OK);
+    WANT(gpt2_sequence_fork(session, 0, 90, &items[1].sequence) == GPT2_OK);
+    WANT(gpt2_forward_batch(session, items, 2) == GPT2_OK);
+    items[1].sequence = 0;
+    WANT(gpt2_forward_batch(session, items, 2) == GPT2_ERR_ARGUMENT);
+    items[1].sequence = 2;
+    WANT(gpt2_forward_batch(session, items, 2) == GPT2_ERR_SEQUENCE);
+}
+
+/* Sequence 1 stays; it has 120 tokens. */
+static void call_sequences(void)
+{
+    const int32_t *found;
+    int32_t number;
+    size_t n_ids;
+
+    WANT(gpt2_sequence_open(session, &number) == GPT2_OK && number == 2);
+    WANT(gpt2_sequence_open(session, &number) == GPT2_ERR_SEQUENCE);
+    WANT(gpt2_sequence_close(session, 2) == GPT2_OK);
+    WANT(gpt2_sequence_fork(session, 1, 110, &number) == GPT2_OK && number == 2);
+    WANT(gpt2_sequence_fork(session, 1, 121, &number) == GPT2_ERR_CONTEXT);
+    WANT(gpt2_sequence_truncate(session, 2, 70) == GPT2_OK);
+    WANT(gpt2_sequence_position(session, 2, &number) == GPT2_OK && number == 70);
+    WANT(gpt2_sequence_ids(session, 1, &found, &n_ids) == GPT2_OK && n_ids == 120);
+    WANT(gpt2_sequence_close(session, 2) == GPT2_OK);
+}
+
+static int32_t take(void *user, const void *bytes, size_t n_bytes)
+{
+    *(size_t *)user += n_bytes;
+    return bytes == NULL;
+}
+
+static void call_states(void)
+{
+    size_t n_written = 0;
+
+    WANT(gpt2_sequence_save(session, 1, state_bytes, 0, &n_state_bytes) == GPT2_ERR_BUFFER);
+    WANT(gpt2_sequence_save(session, 1, state_bytes, sizeof state_bytes, &n_state_bytes) ==
+         GPT2_OK);
+    WANT(gpt2_sequence_write(session, 1, take, &n_written) == GPT2_OK &&
+         n_written == n_state_bytes);
+    WANT(gpt2_sequence_restore(session, 0, state_bytes, n_state_bytes) == GPT2_OK);
+    WANT(gpt2_sequence_restore(session, 0, state_bytes, n_state_bytes - 1) == GPT2_ERR_STATE);
+    state_bytes[n_state_bytes - 1] ^= 1;
+    WANT(gpt2_sequence_restore(session, 0, state_bytes, n_state_bytes) == GPT2_ERR_STATE);
+}
+
 static int32_t look(void *user, const gpt2_tap *tap)
 {
     (void)user;
@@ -296,6 +356,7 @@ static void call_sample(void)
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
     params.top_p = 2;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_ERR_ARGUMENT);
+    WANT(gpt2_batch_sample(session, 0, GPT2_LAST_ROW, NULL, &id) == GPT2_OK);
 }
 
 /* The others, which are small. */
@@ -321,6 +382,8 @@ static void call_others(void)
     WANT(gpt2_session_kernels(session)[0] != '\0');
     WANT(gpt2_session_logits(session, 0, &logits) == GPT2_OK);
     WANT(gpt2_session_logits(session, 5000, &logits) == GPT2_ERR_ROW);
+    WANT(gpt2_batch_logits(session, 0, 0, &logits) == GPT2_OK);
+    WANT(gpt2_session_n_free_pages(session) > 0);
     WANT(gpt2_session_set_deadline(session, 0) == GPT2_OK);
     gpt2_session_cancel(session);
     WANT(gpt2_session_after_fork(session) == GPT2_OK);
@@ -338,6 +401,9 @@ enum function {
     SESSION_CREATE,
     SESSION_INIT,
     FORWARD,
+    FORWARD_BATCH,
+    SEQUENCES,
+    STATES,
     SAMPLE,
     ENCODER_CREATE,
     ENCODE,
@@ -354,7 +420,10 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_session_create",
     "gpt2_session_size, gpt2_session_init",
     "gpt2_forward",
-    "gpt2_sample",
+    "gpt2_forward_batch",
+    "gpt2_sequence_open, _close, _fork ...",
+    "gpt2_sequence_save, _write, _restore",
+    "gpt2_sample, gpt2_batch_sample",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
     "gpt2_decode, gpt2_decode_part",
@@ -433,11 +502,16 @@ static void measure_sessions(void)
         for (n_threads = 1; n_threads <= 3; n_threads += 2) {
             measure(SESSION_INIT, call_session_init);
             measure(FREE, call_session_free);
+            kv_type = n_threads == 1 ? GPT2_TYPE_F32 : GPT2_TYPE_F16;
             measure(SESSION_CREATE, call_session_create);
+            measure(FORWARD_BATCH, call_forward_batch);
+            measure(SEQUENCES, call_sequences);
+            measure(STATES, call_states);
             measure(FORWARD, call_forward);
             measure(SAMPLE, call_sample);
             measure(FORWARD, call_forward_in_vain);
             measure(OTHERS, call_set_tap);
+            measure(FORWARD_BATCH, call_forward_batch);
             measure(FORWARD, call_forward);
             if (n_threads == 1)
                 measure(OTHERS, call_others);
@@ -474,6 +548,9 @@ static void *use_all(void *argument)
     memcpy(text, "thethat's", n_text = 9);
     call_encode();
     call_session_create();
+    call_forward_batch();
+    call_sequences();
+    call_states();
     call_forward();
     call_sample();
     call_session_free();
