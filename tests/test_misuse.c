@@ -174,6 +174,7 @@ static void null_handles(void)
     null("gpt2_encoder_error.encoder", 0, 0, gpt2_encoder_error(NULL), "");
     null("gpt2_session_position.session", gpt2_session_position(NULL), 0, "", "");
     null("gpt2_session_n_ctx.session", gpt2_session_n_ctx(NULL), 0, "", "");
+    null("gpt2_session_n_free_pages.session", gpt2_session_n_free_pages(NULL), 0, "", "");
     null("gpt2_session_kernels.session", 0, 0, gpt2_session_kernels(NULL), "");
     null("gpt2_session_error.session", 0, 0, gpt2_session_error(NULL), "");
     REFUSED("gpt2_session_reset.session", gpt2_session_reset(NULL));
@@ -372,6 +373,12 @@ static int32_t fail_call(void *user, const gpt2_tap *tap)
     return user == NULL;
 }
 
+static int32_t fail_write(void *user, const void *bytes, size_t n_bytes)
+{
+    (void)bytes;
+    return user == NULL && n_bytes > 0;
+}
+
 static void null_session(void)
 {
     gpt2_session *session = session_of(8, 1);
@@ -400,6 +407,59 @@ static void null_session(void)
     null("gpt2_session_set_tap.callback", gpt2_session_set_tap(session, NULL, ids, 1), GPT2_OK,
          line, "");
     assert_int_equal(gpt2_forward(session, ids, 1, 1), GPT2_OK);
+    gpt2_session_free(session);
+}
+
+/* A NULL that a function of a session names. */
+#define NAMED(function, argument, ...)                                           \
+    null("gpt2_" #function "." #argument, gpt2_##function(session, __VA_ARGS__), \
+         GPT2_ERR_ARGUMENT, gpt2_session_error(session),                         \
+         "gpt2_" #function ": " #argument " is NULL")
+
+static void null_sequences(void)
+{
+    gpt2_session *session = session_of(8, 1);
+    gpt2_batch_item item = {0, 0, ids, 1, 1};
+    const int32_t *found = ids;
+    const float *logits = (const float *)session;
+    int32_t number = 5;
+    char bytes[8];
+    size_t n = 5;
+
+    REFUSED("gpt2_forward_batch.session", gpt2_forward_batch(NULL, &item, 1));
+    NAMED(forward_batch, items, NULL, 1);
+    item.tokens = NULL;
+    assert_int_equal(gpt2_forward_batch(session, &item, 1), GPT2_ERR_ARGUMENT);
+    assert_string_equal(gpt2_session_error(session), "gpt2_forward_batch: item 0: tokens is NULL");
+    assert_int_equal(gpt2_forward(session, ids, 1, 1), GPT2_OK);
+    REFUSED("gpt2_batch_logits.session", gpt2_batch_logits(NULL, 0, 0, &logits));
+    NAMED(batch_logits, logits, 0, 0, NULL);
+    REFUSED("gpt2_batch_sample.session", gpt2_batch_sample(NULL, 0, 0, NULL, &number));
+    NAMED(batch_sample, id, 0, 0, NULL, NULL);
+    null("gpt2_batch_sample.params", gpt2_batch_sample(session, 0, 0, NULL, &number), GPT2_OK,
+         gpt2_session_error(session), "");
+    REFUSED("gpt2_sequence_open.session", gpt2_sequence_open(NULL, &number));
+    NAMED(sequence_open, sequence, NULL);
+    REFUSED("gpt2_sequence_close.session", gpt2_sequence_close(NULL, 0));
+    REFUSED("gpt2_sequence_fork.session", gpt2_sequence_fork(NULL, 0, 0, &number));
+    NAMED(sequence_fork, fork, 0, 0, NULL);
+    REFUSED("gpt2_sequence_truncate.session", gpt2_sequence_truncate(NULL, 0, 0));
+    REFUSED("gpt2_sequence_position.session", gpt2_sequence_position(NULL, 0, &number));
+    NAMED(sequence_position, position, 0, NULL);
+    REFUSED("gpt2_sequence_ids.session", gpt2_sequence_ids(NULL, 0, &found, &n));
+    assert_true(number == 0 && logits == NULL && found == NULL && n == 0);
+    NAMED(sequence_ids, ids, 0, NULL, &n);
+    NAMED(sequence_ids, n_ids, 0, &found, NULL);
+    REFUSED("gpt2_sequence_save.session", gpt2_sequence_save(NULL, 0, bytes, 8, &n));
+    null("gpt2_sequence_save.bytes", gpt2_sequence_save(session, 0, NULL, 8, &n), GPT2_ERR_ARGUMENT,
+         gpt2_session_error(session), "gpt2_sequence_save: bytes is NULL, but capacity is 8");
+    NAMED(sequence_save, n_bytes, 0, bytes, 8, NULL);
+    REFUSED("gpt2_sequence_write.session", gpt2_sequence_write(NULL, 0, fail_write, bytes));
+    NAMED(sequence_write, write, 0, NULL, bytes);
+    null("gpt2_sequence_write.user", gpt2_sequence_write(session, 0, fail_write, NULL),
+         GPT2_ERR_CANCELLED, gpt2_session_error(session), "cancelled by the write callback");
+    REFUSED("gpt2_sequence_restore.session", gpt2_sequence_restore(NULL, 0, bytes, 8));
+    NAMED(sequence_restore, bytes, 0, NULL, 8);
     gpt2_session_free(session);
 }
 
@@ -444,6 +504,7 @@ static void test_null(void **state)
     null_params_of_sources();
     null_text();
     null_session();
+    null_sequences();
     for (const char *c = covered; *c != '\0'; c++)
         n_covered += *c == ' ';
     (void)strcat(covered, " ");

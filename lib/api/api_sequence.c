@@ -126,7 +126,7 @@ int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_save: n_bytes is NULL");
     if (status == GPT2_OK && bytes == NULL && capacity > 0)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
-                            "gpt2_sequence_save: bytes is NULL, capacity %zu", capacity);
+                            "gpt2_sequence_save: bytes is NULL, but capacity is %zu", capacity);
     if (status == GPT2_OK)
         status = gpt2i_state_size(session, found, n_bytes, &error);
     if (status != GPT2_OK)
