@@ -755,8 +755,9 @@ typedef struct gpt2_tap {
                                below 0 for tokens that run again after a cut */
     int32_t first_position; /* the same token's position in the text */
     int32_t n_rows;
-    int32_t n_columns; /* for scores and probs: first_position + n_rows; all later columns are
-                               masked in every row of the part */
+    int32_t n_columns; /* for scores and probs: positions of the context up to the part's last
+                               row: first_position + n_rows, without tokens that were cut off.  All
+                               later ones are masked in every row of the part */
     size_t row_stride; /* floats from one row to the next */
     float *data;       /* [n_rows, n_columns], valid during the callback; may be changed */
     int32_t sequence;  /* whose rows they are */

@@ -274,6 +274,39 @@ static void test_taps(void **state)
     gpt2_session_free(session);
 }
 
+static int32_t list_part(void *user, const gpt2_tap *tap)
+{
+    char *list = user, part[64];
+
+    (void)snprintf(part, sizeof part, "%d+%d at %d, ", tap->first_row, tap->n_rows,
+                   tap->first_position);
+    (void)strcat(list, part);
+    return 0;
+}
+
+/* The tokens that a cut keeps have their own positions, not those of tokens that were cut off. */
+static void test_taps_of_cut_text(void **state)
+{
+    gpt2_session_params params;
+    gpt2_session *session;
+    char list[256] = "";
+
+    (void)state;
+    assert_int_equal(gpt2_session_params_init(&params, sizeof params), GPT2_OK);
+    params.n_ctx = 20;
+    params.on_full = GPT2_FULL_SHIFT;
+    params.n_keep = 4;
+    assert_int_equal(gpt2_session_create(text.model, &params, &session), GPT2_OK);
+    assert_int_equal(gpt2_session_set_tap(session, list_part, list, GPT2_TAP_BIT(GPT2_TAP_EMBED)),
+                     GPT2_OK);
+    assert_int_equal(gpt2_forward(session, text.ids, 30, 0), GPT2_OK);
+    assert_string_equal(list, "0+4 at 0, 20+10 at 20, ");
+    list[0] = '\0';
+    assert_int_equal(gpt2_forward(session, text.ids + 30, 7, 0), GPT2_OK);
+    assert_string_equal(list, "-2+9 at 28, ");
+    gpt2_session_free(session);
+}
+
 /* A sample in a batch draws the number of its own text's position, whatever item it is. */
 static void test_samples(void **state)
 {
@@ -343,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_forks_use_few_pages),
         cmocka_unit_test(test_one_owner_writes_in_place),
         cmocka_unit_test(test_taps),
+        cmocka_unit_test(test_taps_of_cut_text),
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_long_prompt),
     };

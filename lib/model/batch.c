@@ -79,7 +79,10 @@ static int32_t token_at(const struct gpt2i_sequences *sequences, const struct gp
 static void add_span(gpt2_session *session, struct gpt2i_step *step, struct gpt2i_item *item)
 {
     struct gpt2i_window *window = &item->window;
-    size_t n = gpt2i_min(window_end(window) - item->next, (size_t)session->n_batch - step->t);
+    size_t n_keep = (size_t)session->sequences.n_keep;
+    bool is_kept = window->n_cut > 0 && item->next < n_keep; /* in front of what was cut off */
+    size_t n_left = (is_kept ? n_keep : window_end(window)) - item->next;
+    size_t n = gpt2i_min(n_left, (size_t)session->n_batch - step->t);
     size_t end = item->next + n;
     /* the first token of this window whose logits are kept */
     size_t first_kept = gpt2i_max(item->n_tokens - item->n_kept, window->first_token);
@@ -88,7 +91,7 @@ static void add_span(gpt2_session *session, struct gpt2i_step *step, struct gpt2
 
     span->sequence = item->sequence;
     span->first_position = item->next;
-    span->n_cut = window->n_cut;
+    span->n_cut = is_kept ? 0 : window->n_cut;
     span->first_row = step->t;
     span->first_tile = step->n_tiles;
     span->n_rows = n;
