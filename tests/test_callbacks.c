@@ -8,6 +8,9 @@
 
 #include "tiny_model.h"
 
+#include "model/session.h"
+
+#include <math.h>
 #include <time.h>
 
 static struct tiny_text odd;
@@ -82,6 +85,112 @@ static void test_interruptions_end_one_call(void **state)
     gpt2_session_free(session);
 }
 
+/* A host that cancels the call when it is called for the n-th time. */
+struct cancelling_host {
+    gpt2_session *session;
+    int cancel_at;
+    int n_calls;
+    bool is_cancelled;
+    int n_parts_after; /* that taps saw after the cancel */
+    int n_nan;         /* values that were never written */
+};
+
+static void cancel_and_run(void *user, int32_t n_workers, void (*worker)(void *, int32_t),
+                           void *argument)
+{
+    struct cancelling_host *host = user;
+
+    if (host->n_calls++ == host->cancel_at) {
+        gpt2_session_cancel(host->session);
+        host->is_cancelled = true;
+    }
+    for (int32_t i = 0; i < n_workers; i++)
+        worker(argument, i);
+}
+
+static int32_t look_for_nan(void *user, const gpt2_tap *tap)
+{
+    struct cancelling_host *host = user;
+
+    host->n_parts_after += host->is_cancelled;
+    for (int32_t r = 0; r < tap->n_rows; r++) {
+        for (int32_t i = 0; i < tap->n_columns; i++)
+            host->n_nan += isnan(tap->data[(size_t)r * tap->row_stride + (size_t)i]) != 0;
+    }
+    return 0;
+}
+
+/* All that a forward pass writes becomes NaN. */
+static void forget_numbers(gpt2_session *session)
+{
+    const struct gpt2i_kvcache *kv = &session->kv;
+    size_t n_kv = 2 * kv->n_layer * kv->n_head * kv->n_pages * gpt2i_kv_page_bytes(kv);
+
+    memset(kv->bytes, 0xff, n_kv);
+    memset(session->act.residual, 0xff, 8 * gpt2i_row_stride(35) * sizeof(float));
+    memset(session->act.norm, 0xff, 8 * gpt2i_row_stride(35) * sizeof(float));
+    memset(session->act.qkv, 0xff, 8 * gpt2i_row_stride(3 * 35) * sizeof(float));
+    memset(session->logits, 0xff, (size_t)8 * 97 * sizeof(float));
+}
+
+/* Wherever a cancel drops tasks, no tap sees what they have left unwritten. */
+static void test_no_tap_after_a_cancel(void **state)
+{
+    struct cancelling_host host = {NULL, 0, 0, false, 0, 0};
+    gpt2_session_params params;
+    int32_t status = GPT2_ERR_CANCELLED;
+
+    (void)state;
+    assert_int_equal(gpt2_session_params_init(&params, sizeof params), GPT2_OK);
+    params.n_threads = 2;
+    params.n_batch = 8;
+    params.n_logit_rows = 8;
+    params.parallel_for = cancel_and_run;
+    params.parallel_for_user = &host;
+    assert_int_equal(gpt2_session_create(odd.model, &params, &host.session), GPT2_OK);
+    assert_int_equal(gpt2_session_set_tap(host.session, look_for_nan, &host, GPT2_TAP_ALL),
+                     GPT2_OK);
+    for (; status != GPT2_OK; host.cancel_at++) {
+        host.n_calls = 0;
+        host.is_cancelled = false;
+        assert_int_equal(gpt2_session_reset(host.session), GPT2_OK);
+        forget_numbers(host.session);
+        status = gpt2_forward(host.session, odd.ids, 8, 8);
+        assert_int_equal(status, host.is_cancelled ? GPT2_ERR_CANCELLED : GPT2_OK);
+        if (host.n_nan > 0 || host.n_parts_after > 0)
+            fail_msg("cancelled in run %d: then taps saw %d parts, with %d values unwritten",
+                     host.cancel_at, host.n_parts_after, host.n_nan);
+    }
+    assert_true(host.cancel_at > 10);
+    gpt2_session_free(host.session);
+}
+
+static int32_t cancel_and_count(void *user, const gpt2_tap *tap)
+{
+    struct cancelling_host *host = user;
+
+    (void)tap;
+    gpt2_session_cancel(host->session);
+    host->n_parts_after += host->is_cancelled;
+    host->is_cancelled = true;
+    return 0;
+}
+
+/* A cancel by a tap is seen before the next part of scores. */
+static void test_cancel_between_heads(void **state)
+{
+    struct cancelling_host host = {NULL, 0, 0, false, 0, 0};
+
+    (void)state;
+    host.session = tiny_session(odd.model, GPT2_CPU_ALL, 1, 8);
+    assert_int_equal(gpt2_session_set_tap(host.session, cancel_and_count, &host,
+                                          GPT2_TAP_BIT(GPT2_TAP_ATTN_SCORES)),
+                     GPT2_OK);
+    assert_int_equal(gpt2_forward(host.session, odd.ids, 8, 8), GPT2_ERR_CANCELLED);
+    assert_int_equal(host.n_parts_after, 0);
+    gpt2_session_free(host.session);
+}
+
 /* ---------------------------------------------------------------------------------- own calls -- */
 
 static int32_t record(void *user, const gpt2_tap *tap)
@@ -136,6 +245,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interruptions_end_one_call),
+        cmocka_unit_test(test_no_tap_after_a_cancel),
+        cmocka_unit_test(test_cancel_between_heads),
         cmocka_unit_test(test_calls_from_a_tap),
     };
 

@@ -61,7 +61,7 @@ static inline void relax(void)
 #endif
 }
 
-static bool stops(const struct gpt2i_pool *pool)
+bool gpt2i_pool_stops(const struct gpt2i_pool *pool)
 {
     return pool->stops != NULL && pool->stops(pool->stops_argument);
 }
@@ -79,7 +79,7 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
         /* on failure 'ticket' is what the ticket is now */
         if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1))
             continue;
-        if (!stops(pool))
+        if (!gpt2i_pool_stops(pool))
             task(argument, index, worker);
         if (atomic_fetch_sub(&pool->n_left, 1) == 1 && atomic_load(&pool->caller_asleep)) {
             pthread_mutex_lock(&pool->mutex); /* it waits, or has seen n_left */
@@ -283,7 +283,7 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
     uint64_t generation;
 
     if (pool->n_threads == 1 || n_tasks <= 1) {
-        for (size_t i = 0; i < n_tasks && !stops(pool); i++)
+        for (size_t i = 0; i < n_tasks && !gpt2i_pool_stops(pool); i++)
             task(argument, i, 0);
         return;
     }

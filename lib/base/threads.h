@@ -46,11 +46,14 @@ GPT2I_HIDDEN void gpt2i_pool_start_host(struct gpt2i_pool *pool, int32_t n_threa
                                         const struct gpt2i_host *host);
 
 /*
- * Before each task every thread asks stops(argument).  If it says true, the tasks that are left are dropped:
- * what they were to write is then undefined.
+ * Before each task every thread asks stops(argument).  If it says true, the tasks that are left are
+ * dropped, and what they write is undefined.
  */
 GPT2I_HIDDEN void gpt2i_pool_set_stop(struct gpt2i_pool *pool, bool (*stops)(void *argument),
                                       void *argument);
+
+/* What stops(argument) says; false if none is set. */
+GPT2I_HIDDEN bool gpt2i_pool_stops(const struct gpt2i_pool *pool);
 
 /* Ends the threads.  No run may be under way. */
 GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);

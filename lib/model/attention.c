@@ -225,8 +225,8 @@ int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const 
         gpt2i_pool_run(pool, attend_task, &job, n_tasks);
         return GPT2_OK;
     }
-    /* a callback runs on the calling thread: so do the tasks */
-    for (size_t task = 0; task < n_tasks && status == GPT2_OK; task++)
+    /* a callback runs on the calling thread: so do the tasks; none runs on keys that were not stored */
+    for (size_t task = 0; task < n_tasks && status == GPT2_OK && !gpt2i_pool_stops(pool); task++)
         status = run_task(&job, task, 0);
     return status;
 }

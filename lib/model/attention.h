@@ -26,7 +26,8 @@ struct gpt2i_attention {
  *   scale    what q k is multiplied by
  *   n_tiles  of all spans
  *
- * Returns GPT2_ERR_CANCELLED if a tap ends the call.
+ * Returns GPT2_ERR_CANCELLED if a tap ends the call.  If the pool drops tasks, it returns GPT2_OK, and
+ * ctx is undefined.
  */
 GPT2I_HIDDEN int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx,
                                   const float *qkv, int32_t layer, float scale,
