@@ -493,7 +493,7 @@ static void test_random_schedule(void **state)
                 params.n_threads = 1 + (int32_t)random_below(8);
                 params.n_batch = i == 0 ? 256 : 1 + (int32_t)random_below(90);
                 params.n_sequences = MAX_SEQUENCES;
-                params.n_pages = 60 + (int32_t)random_below(100);
+                params.n_pages = 20 + (int32_t)random_below(60);
                 params.n_logit_rows = schedule.n_logit_rows;
                 params.on_full = shifts ? GPT2_FULL_SHIFT : GPT2_FULL_STOP;
                 params.n_keep = schedule.n_keep;

@@ -4,6 +4,7 @@
 #include "api.h"
 #include "../model/batch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* Room for "item 65535: ". */
@@ -81,14 +82,14 @@ static int32_t check_twice(gpt2_session *session, size_t n_items, struct gpt2i_e
 static int32_t check_rows(const gpt2_session *session, size_t n_items, const char *function,
                           struct gpt2i_error *error)
 {
-    size_t n_rows = 0;
+    uint64_t n_rows = 0; /* items may share their tokens: a size_t of 32 bits could overflow */
 
     for (size_t i = 0; i < n_items; i++)
-        n_rows += session->items[i].n_kept; /* no overflow: tokens lie in memory */
-    if (n_rows > (size_t)session->n_logit_rows)
+        n_rows += session->items[i].n_kept;
+    if (n_rows > (uint64_t)session->n_logit_rows)
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                          "%s: n_logit_rows is %zu, the session was made for %d", function, n_rows,
-                          session->n_logit_rows);
+                          "%s: n_logit_rows is %" PRIu64 ", the session was made for %d", function,
+                          n_rows, session->n_logit_rows);
     return GPT2_OK;
 }
 

@@ -226,11 +226,11 @@ static void commit(gpt2_session *session, size_t i, size_t n_kept)
 static void roll_back(gpt2_session *session, const struct gpt2i_item *item, bool has_run)
 {
     struct gpt2i_sequence *sequence = item->sequence;
-    bool is_cut = item->window.n_cut != (size_t)sequence->n_cut;
+    bool is_cut = has_run && item->window.n_cut != (size_t)sequence->n_cut;
 
     if (sequence->is_running)
         gpt2i_sequence_rollback(&session->sequences, sequence,
-                                has_run && is_cut ? session->sequences.n_keep : sequence->n_cached);
+                                is_cut ? session->sequences.n_keep : sequence->n_cached);
 }
 
 /* A cancel and a deadline end one call.  They are used up even if something else has ended it. */

@@ -5,14 +5,12 @@
 #include "../kernels/cpu.h"
 #include "../kernels/dispatch.h"
 
-/* n_pages, or enough for every sequence; INT32_MAX if that is more than it holds. */
+/* n_pages, or enough for every sequence: at most 2^16 sequences of 2^14 pages. */
 static int32_t pages_of(const gpt2_session_params *params, int32_t max_pages)
 {
-    int64_t enough = (int64_t)params->n_sequences * max_pages;
+    int32_t enough = params->n_sequences * max_pages;
 
-    if (params->n_pages > 0 && params->n_pages < enough)
-        return params->n_pages;
-    return (int32_t)gpt2i_min((size_t)enough, INT32_MAX);
+    return params->n_pages > 0 && params->n_pages < enough ? params->n_pages : enough;
 }
 
 /* n_logit_rows, one for each sequence, or all that there can be. */
