@@ -645,7 +645,8 @@ GPT2_API int32_t gpt2_sequence_ids(gpt2_session *session, int32_t sequence, cons
 
 /*
  * Receives bytes of a state, in order; it borrows them for the call.  Non-zero ends the save with
- * GPT2_ERR_CANCELLED.  It must return, as a gpt2_tap_callback.
+ * GPT2_ERR_CANCELLED.  It must not call functions on its session.  It must return, as a
+ * gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
 
@@ -670,8 +671,8 @@ GPT2_API int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence,
 /*
  * gpt2_sequence_restore() makes an open sequence what was saved in bytes[n_bytes], which it borrows for
  * the call.  The sequence has no logits before its next token has run.
- * Errors: GPT2_ERR_STATE, _CONTEXT (it has more tokens than n_ctx), _PAGES.  The sequence stays as it
- * was.
+ * Errors: GPT2_ERR_STATE, _CONTEXT (it has more tokens than n_ctx), _PAGES, _UNSUPPORTED (a big-endian
+ * CPU).  The sequence stays as it was.
  */
 GPT2_API int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const void *bytes,
                                        size_t n_bytes);

@@ -15,8 +15,8 @@ passed_on="CC=${CC:-cc} BUILD=$build"
 mkdir -p "$build"
 unset ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS MAKEFLAGS MAKELEVEL MFLAGS
 all=$(printf '%s\n' tests/test_*.c | sed 's|.*/||; s|\.c$||')
-threads="test_fpstate test_load test_memory test_parallel_for test_sequences test_session"
-threads="$threads test_taps test_threads"
+threads="test_callbacks test_fpstate test_load test_memory test_parallel_for test_sequences"
+threads="$threads test_session test_taps test_threads"
 export GPT2_TEST_STEPS=25 # of each random schedule
 with_program=yes
 runner=
