@@ -753,7 +753,8 @@ typedef struct gpt2_tap {
     int32_t layer;        /* from 0; -1 for embed, ln_f and logits */
     int32_t head;         /* from 0 for scores and probs; else -1 */
     int32_t first_row;    /* the part's first token, counted in this call's tokens of the sequence;
-                               below 0 for tokens that run again after a cut */
+                               below 0 for one of an earlier call.  Tokens that run again after a
+                               cut are shown again */
     int32_t first_position; /* the same token's position in the text */
     int32_t n_rows;
     int32_t n_columns; /* for scores and probs: positions of the context up to the part's last

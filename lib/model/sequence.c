@@ -104,10 +104,10 @@ void gpt2i_sequence_close(struct gpt2i_sequences *sequences, struct gpt2i_sequen
     sequences->first_closed = sequence->number;
 }
 
-/* Where in the context a position of the text is. */
-static int32_t find_position(const struct gpt2i_sequences *sequences,
-                             const struct gpt2i_sequence *sequence, int32_t position,
-                             int32_t *in_context, struct gpt2i_error *error)
+/* Fails unless a position of the text is in the context, where it is n_cut less. */
+static int32_t check_position(const struct gpt2i_sequences *sequences,
+                              const struct gpt2i_sequence *sequence, int32_t position,
+                              struct gpt2i_error *error)
 {
     int32_t cut_end = sequence->n_cut > 0 ? sequence->n_cut + sequences->n_keep : 0;
     int32_t end = gpt2i_sequence_position(sequence);
@@ -119,7 +119,6 @@ static int32_t find_position(const struct gpt2i_sequences *sequences,
         return gpt2i_fail(error, GPT2_ERR_CONTEXT,
                           "position is %d, the tokens before %d of sequence %d were cut off",
                           position, cut_end, sequence->number);
-    *in_context = position - sequence->n_cut;
     return GPT2_OK;
 }
 
@@ -127,13 +126,14 @@ int32_t gpt2i_sequence_fork(struct gpt2i_sequences *sequences,
                             const struct gpt2i_sequence *sequence, int32_t position,
                             struct gpt2i_sequence **fork, struct gpt2i_error *error)
 {
+    int32_t status = check_position(sequences, sequence, position, error);
     int32_t n_ids;
-    int32_t status = find_position(sequences, sequence, position, &n_ids, error);
 
     if (status == GPT2_OK)
         status = gpt2i_sequence_open(sequences, fork, error);
     if (status != GPT2_OK)
         return status;
+    n_ids = position - sequence->n_cut;
     (*fork)->n_ids = n_ids;
     (*fork)->n_cached = (int32_t)gpt2i_min((size_t)n_ids, (size_t)sequence->n_cached);
     (*fork)->n_cut = sequence->n_cut;
@@ -149,13 +149,12 @@ int32_t gpt2i_sequence_fork(struct gpt2i_sequences *sequences,
 int32_t gpt2i_sequence_truncate(struct gpt2i_sequences *sequences, struct gpt2i_sequence *sequence,
                                 int32_t position, struct gpt2i_error *error)
 {
-    int32_t n_ids;
-    int32_t status = find_position(sequences, sequence, position, &n_ids, error);
+    int32_t status = check_position(sequences, sequence, position, error);
 
     if (status != GPT2_OK)
         return status;
-    sequence->n_ids = n_ids;
-    sequence->n_cached = (int32_t)gpt2i_min((size_t)n_ids, (size_t)sequence->n_cached);
+    sequence->n_ids = position - sequence->n_cut;
+    sequence->n_cached = (int32_t)gpt2i_min((size_t)sequence->n_ids, (size_t)sequence->n_cached);
     drop_pages(sequences, sequence, pages_for(sequence->n_cached));
     return GPT2_OK;
 }
