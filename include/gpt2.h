@@ -469,7 +469,9 @@ typedef struct gpt2_session_params {
  * For 'on_full'.  STOP refuses tokens that do not fit, with GPT2_ERR_CONTEXT.  SHIFT cuts the text: it
  * keeps the first n_keep tokens and the newest (n_ctx - n_keep) / 2, runs these again at the
  * positions from n_keep on, and goes on.  The logits are those of a fresh run on the tokens that are
- * left.  A text is cut at the same tokens however it was split into calls.
+ * left.  A text is cut at the same tokens however it was split into calls.  If a call fails after it
+ * has cut a text, the text stays as it was, but keys and values behind the first n_keep tokens are
+ * lost, and their pages are free.  The next call computes them again, for which it needs pages.
  */
 #define GPT2_FULL_STOP  0
 #define GPT2_FULL_SHIFT 1
@@ -607,10 +609,11 @@ GPT2_API int32_t gpt2_batch_logits(gpt2_session *session, size_t item, int32_t r
 /*
  * Sequences share the KV cache of their session.  It is cut into pages of 64 positions; a sequence
  * takes pages as it grows and gives them back when it is closed or truncated.  Forks share the
- * pages of their common beginning.  None of these calls copies a key or a value: the first write
- * to a page that several sequences share copies that page.
+ * pages of their common beginning.  Opening, closing, forking and truncating copy no key or value: the
+ * first write to a page that several sequences share copies that page.
  *
- * They keep the logits of the last forward call.  Each may return GPT2_ERR_SEQUENCE and _ARGUMENT.
+ * All these calls keep the logits of the last forward call.  Each may return GPT2_ERR_SEQUENCE and
+ * _ARGUMENT.
  */
 
 /* Opens an empty sequence and stores its number, which is below n_sequences. */
@@ -653,8 +656,9 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
 /*
  * A state is a sequence as bytes: its tokens, keys and values, with a checksum.  It can be restored
  * in another session, process or machine, with another n_ctx, n_batch, number of threads or
- * instruction set, and goes on with the same bits.  The model's numbers and kv_type must be the
- * same.  Equal sequences have equal states.
+ * instruction set, and goes on with the same bits, up to the end of a shorter context.  The model's
+ * numbers and kv_type must be the same, and n_keep if the text was cut.  Equal sequences have equal
+ * states.
  *
  * gpt2_sequence_save() writes a state to bytes[capacity].  '*n_bytes' receives its size, also if
  * GPT2_ERR_BUFFER says that 'capacity' is too small; bytes may be NULL if capacity is 0, to ask.
