@@ -662,6 +662,7 @@ if has_model "$demo"; then
     bad_line 'found the byte 0xff at byte 13, wanted UTF-8' 'not UTF-8' "$(printf '{"prompt": "\377"}')"
     bad_line "found 'x' at byte 14, wanted an escape" 'an unknown escape' '{"prompt": "\x41"}'
     bad_line "found '\"' at byte 19, wanted the second half" 'half a surrogate pair' '{"prompt": "\ud83d"}'
+    bad_line "found '\\' at byte 19, wanted the second half" 'two escapes that are no pair' '{"prompt": "\ud83d\u0041"}'
     bad_line "found '\\' at byte 13, wanted the first half" 'the second half alone' '{"prompt": "\ude00"}'
     bad_line "found 'g' at byte 18, wanted four hexadecimal digits" 'a bad \u' '{"prompt": "\u004g"}'
     bad_line "found '[' at byte 73, wanted fewer arrays" 'very deep' "{\"id\": $(printf '%0100d' 0 | tr 0 '[')"
