@@ -91,9 +91,6 @@ static int32_t attention(gpt2_session *session, const struct gpt2i_step *step, i
     gpt2i_linear_rows(compute, act->qkv, gpt2i_row_stride(3 * E), act->norm, &block->c_attn,
                       step->t);
     TAP(GPT2_TAP_ATTN_QKV, layer, 3 * E, act->qkv);
-    status = gpt2i_interrupted(session);
-    if (status != GPT2_OK)
-        return status;
     status = gpt2i_attend(&session->attention, act->ctx, act->qkv, layer,
                           score_scale(config, layer), step->spans, step->n_spans, step->n_tiles);
     if (status != GPT2_OK)
@@ -178,12 +175,12 @@ static int32_t head(gpt2_session *session, const struct gpt2i_step *step)
 
 int32_t gpt2i_interrupted(gpt2_session *session)
 {
+    if (!gpt2i_pool_stops(session->compute.pool))
+        return GPT2_OK;
     if (atomic_load(&session->cancelled))
         return gpt2i_fail(&session->taps.error, GPT2_ERR_CANCELLED,
                           "cancelled by gpt2_session_cancel()");
-    if (session->deadline_ns != 0 && gpt2i_monotonic_ns() >= session->deadline_ns)
-        return gpt2i_fail(&session->taps.error, GPT2_ERR_DEADLINE, "the deadline has passed");
-    return GPT2_OK;
+    return gpt2i_fail(&session->taps.error, GPT2_ERR_DEADLINE, "the deadline has passed");
 }
 
 int32_t gpt2i_run_step(gpt2_session *session, const struct gpt2i_step *step)
