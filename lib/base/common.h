@@ -48,12 +48,14 @@
 #if defined(__GNUC__)
 #define GPT2I_FORMAT(string_index, first_argument) \
     __attribute__((format(printf, string_index, first_argument)))
-#define GPT2I_INLINE         static inline __attribute__((always_inline))
-#define GPT2I_FETCH(address) __builtin_prefetch(address, 0, 2) /* to the second cache */
+#define GPT2I_INLINE              static inline __attribute__((always_inline))
+#define GPT2I_FETCH(address)      __builtin_prefetch(address, 0, 2) /* into the second cache */
+#define GPT2I_FETCH_SOON(address) __builtin_prefetch(address, 0, 3) /* into the first cache */
 #else
 #define GPT2I_FORMAT(string_index, first_argument)
-#define GPT2I_INLINE         static inline
-#define GPT2I_FETCH(address) ((void)(address))
+#define GPT2I_INLINE              static inline
+#define GPT2I_FETCH(address)      ((void)(address))
+#define GPT2I_FETCH_SOON(address) ((void)(address))
 #endif
 
 static inline size_t gpt2i_min(size_t a, size_t b)

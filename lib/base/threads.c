@@ -229,6 +229,11 @@ void gpt2i_pool_set_stop(struct gpt2i_pool *pool, bool (*stops)(void *argument),
     pool->stops_argument = argument;
 }
 
+size_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool)
+{
+    return (size_t)pool->n_threads;
+}
+
 void gpt2i_pool_stop(struct gpt2i_pool *pool)
 {
     if (pool->n_threads == 1 || pool->host.parallel_for != NULL)

@@ -55,6 +55,9 @@ GPT2I_HIDDEN void gpt2i_pool_set_stop(struct gpt2i_pool *pool, bool (*stops)(voi
 /* What stops(argument) says; false if none is set. */
 GPT2I_HIDDEN bool gpt2i_pool_stops(const struct gpt2i_pool *pool);
 
+/* The threads that share a run's tasks, the calling one included. */
+GPT2I_HIDDEN size_t gpt2i_pool_n_threads(const struct gpt2i_pool *pool);
+
 /* Ends the threads.  No run may be under way. */
 GPT2I_HIDDEN void gpt2i_pool_stop(struct gpt2i_pool *pool);
 

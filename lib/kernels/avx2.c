@@ -138,7 +138,7 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 #define TILE_MAX_SUMS   6
 #define TILE_MAX_GROUPS 4
 
-#define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
+#define MATMUL_ROWS    126 /* a multiple of 7 and 6 */
 #define ATTENTION_ROWS 28
 
 #define ADD_KERNELS  gpt2i_kernels_add_avx2

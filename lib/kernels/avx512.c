@@ -94,11 +94,11 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 }
 
 /* 32 registers: up to 28 sums, the weights of a step and a broadcast */
-#define TILES(ROW)      ROW(14, 2) ROW(7, 4) ROW(4, 4) ROW(2, 4) ROW(1, 4)
+#define TILES(ROW)      ROW(7, 4) ROW(4, 4) ROW(2, 4) ROW(1, 4)
 #define TILE_MAX_SUMS   28
 #define TILE_MAX_GROUPS 4
 
-#define MATMUL_ROWS    126 /* a multiple of 14 and 6 */
+#define MATMUL_ROWS    126 /* a multiple of 7 and 6 */
 #define ATTENTION_ROWS 28
 
 /*

@@ -24,6 +24,8 @@
  *
  * w(k, o) is w[k * w_stride + o]: a panel of a weight matrix, or a page of the KV cache.  A row of w
  * is read in groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
+ * 'next' has weights that the calling thread is likely to read after these, as many or more: the first
+ * of them are fetched into its cache.  NULL if there are none.
  * y must not overlap x or w.  Strides count elements.  Weights of F16 give the bits that the same
  * weights as floats give.
  */
@@ -34,6 +36,7 @@ struct gpt2i_matmul {
     size_t x_stride;
     const void *w; /* [n_k, n_outputs]: float, or uint16_t for F16 */
     size_t w_stride;
+    const void *next;
     int32_t w_type;    /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
     const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;

@@ -17,33 +17,55 @@
 #define K_TOGETHER 64 /* a multiple of GPT2I_K_BLOCK */
 
 /*
- * Cache lines of the weights that the next steps of k read.  They are fetched into the second cache while
- * the present ones are multiplied, so that no row waits for memory.
+ * With fewer rows than this, memory is slower than the FMA units.  The weights that a tile needs 8 steps
+ * later are then fetched from the second cache into the first, so that they do not queue behind lines
+ * that come from memory.
+ */
+#define FEW_ROWS 20
+
+/*
+ * Cache lines of the weights that come after the present ones.  They are fetched into the second cache
+ * evenly, 1, 2 or 4 lines a step, while the present weights are multiplied.  In bursts they would
+ * delay the loads of the present ones.
  */
 struct NAMED(fetch) {
     const char *lines;
-    size_t n_lines;
+    const char *end;
+    size_t lines_a_step;
 };
+
+TARGET_INLINE void NAMED(fetch_step)(struct NAMED(fetch) * fetch)
+{
+    if (fetch->lines >= fetch->end)
+        return;
+    GPT2I_FETCH(fetch->lines);
+    if (fetch->lines_a_step > 1) {
+        GPT2I_FETCH(fetch->lines + 64);
+        if (fetch->lines_a_step > 2) {
+            GPT2I_FETCH(fetch->lines + 128);
+            GPT2I_FETCH(fetch->lines + 192);
+        }
+    }
+    fetch->lines += fetch->lines_a_step * 64;
+}
 
 /*
  * One register tile: R rows by G groups from (row, group) on, k in [k, end); the last group keeps
- * n_last lanes.  R, G and FETCHES are constants where this is inlined.
+ * n_last lanes.  R, G, FETCHES and FEW (rows) are constants where this is inlined.
  */
 TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, size_t group,
                                       size_t k, size_t end, const size_t R, const size_t G,
-                                      size_t n_last, const bool FETCHES, struct NAMED(fetch) fetch)
+                                      size_t n_last, const bool FETCHES, const bool FEW,
+                                      struct NAMED(fetch) fetch)
 {
     const float *x = m->x + row * m->x_stride + k;
     const W_ELEMENT *w = (const W_ELEMENT *)m->w + group * GPT2I_LANES + k * m->w_stride;
     const size_t last = (G - 1) * GPT2I_LANES;
     float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
     bool from_zero = k == 0 && !m->adds;
-    const char *lines = fetch.lines;
-    size_t n_fetches = gpt2i_ceil_div(fetch.n_lines, G); /* steps that fetch G lines each */
 
     do {
         size_t n_steps = gpt2i_min(end - k, GPT2I_K_BLOCK);
-        size_t n_fetching = gpt2i_min(n_steps, n_fetches);
         v16 c[TILE_MAX_SUMS]; /* [R][G] */
 
         UNROLL
@@ -52,12 +74,13 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
         for (size_t step = 0; step < n_steps; step++) {
             v16 w_k[TILE_MAX_GROUPS];
 
-            if (FETCHES && step < n_fetching) {
+            if (FETCHES && FEW) {
                 UNROLL
-                for (size_t g = 0; g < G; g++)
-                    GPT2I_FETCH(lines + g * 64);
-                lines += G * 64;
+                for (size_t i = 0; i < G * GPT2I_LANES; i += 64 / sizeof(W_ELEMENT))
+                    GPT2I_FETCH_SOON(w + 8 * m->w_stride + i);
             }
+            if (FETCHES)
+                NAMED(fetch_step)(&fetch);
             UNROLL
             for (size_t g = 0; g < G; g++)
                 w_k[g] = W_LOAD(w + g * GPT2I_LANES);
@@ -82,7 +105,6 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
             add_to_total(y_r + last, n_last, from_zero, c[r * G + G - 1]);
         }
         from_zero = false;
-        n_fetches -= n_fetching;
         k += n_steps;
     } while (k < end);
     if (m->bias == NULL || end < m->n_k)
@@ -91,25 +113,36 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
         add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
 }
 
-/* The share of the next K_TOGETHER steps' weights that a tile fetches. */
+/*
+ * A tile's share of the weights of the next K_TOGETHER steps.  After the last step those are the first
+ * ones of m->next.
+ */
 TARGET_INLINE struct NAMED(fetch)
-    NAMED(share_of_next)(const struct gpt2i_matmul *m, size_t row, size_t group, size_t end,
-                         const size_t R, const size_t G)
+    NAMED(share_of_next)(const struct gpt2i_matmul *m, size_t row, size_t group, size_t k,
+                         size_t end, const size_t R, const size_t G)
 {
+    const bool at_end = end == m->n_k;
+    const W_ELEMENT *next = at_end ? m->next : (const W_ELEMENT *)m->w + end * m->w_stride;
+    size_t n_k = gpt2i_min(at_end ? m->n_k : m->n_k - end, K_TOGETHER);
+    size_t n_lines = n_k * m->w_stride * sizeof(W_ELEMENT) / 64;
     size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    size_t n_lines = gpt2i_min(m->n_k - end, K_TOGETHER) * m->w_stride * sizeof(W_ELEMENT) / 64;
     size_t first = n_lines * (row * n_groups + R * group) / (m->n_rows * n_groups);
     size_t past = n_lines * (row * n_groups + R * (group + G)) / (m->n_rows * n_groups);
-    const W_ELEMENT *next = (const W_ELEMENT *)m->w + end * m->w_stride;
-    struct NAMED(fetch) fetch = {(const char *)next + first * 64, past - first};
+    struct NAMED(fetch) fetch = {NULL, NULL, gpt2i_ceil_div(past - first, end - k)};
 
+    if (next == NULL)
+        return fetch;
+    fetch.lines = (const char *)next + first * 64;
+    fetch.end = (const char *)next + past * 64;
+    if (fetch.lines_a_step > 2)
+        fetch.lines_a_step = 4;
     return fetch;
 }
 
 /* All groups of R rows from 'row' on, G at a time, then one by one. */
 TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, size_t k,
                                       size_t end, const size_t R, const size_t G,
-                                      const bool FETCHES)
+                                      const bool FETCHES, const bool FEW)
 {
     size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
     size_t group = 0;
@@ -117,20 +150,25 @@ TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, 
     for (; group + G <= n_groups; group += G)
         NAMED(matmul_tile)
     (m, row, group, k, end, R, G,
-     gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES), FETCHES,
-     NAMED(share_of_next)(m, row, group, end, R, G));
+     gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES), FETCHES, FEW,
+     NAMED(share_of_next)(m, row, group, k, end, R, G));
     for (; G > 1 && group < n_groups; group++)
         NAMED(matmul_tile)
     (m, row, group, k, end, R, 1, gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES),
-     FETCHES, NAMED(share_of_next)(m, row, group, end, R, 1));
+     FETCHES, FEW, NAMED(share_of_next)(m, row, group, k, end, R, 1));
 }
 
-/* A function for each tile size, so that each has the registers to itself. */
+/* Functions for each tile size, so that each has the registers to itself. */
 #define DEFINE_MATMUL_ROWS(R, G)                                           \
     static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_rows)( \
         const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
     {                                                                      \
-        NAMED(matmul_rows)(m, row, k, end, R, G, true);                    \
+        NAMED(matmul_rows)(m, row, k, end, R, G, true, false);             \
+    }                                                                      \
+    static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_few)(  \
+        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
+    {                                                                      \
+        NAMED(matmul_rows)(m, row, k, end, R, G, true, true);              \
     }
 TILES(DEFINE_MATMUL_ROWS)
 
@@ -142,11 +180,14 @@ TARGET_INLINE void NAMED(matmul_all_rows)(const struct gpt2i_matmul *m, size_t k
     while (row < m->n_rows) {
         size_t n_left = m->n_rows - row;
 
-#define RUN_MATMUL_ROWS(R, G)                     \
-    if (n_left >= R) {                            \
-        NAMED(matmul_##R##_rows)(m, row, k, end); \
-        row += R;                                 \
-        continue;                                 \
+#define RUN_MATMUL_ROWS(R, G)                         \
+    if (n_left >= R) {                                \
+        if (m->n_rows < FEW_ROWS)                     \
+            NAMED(matmul_##R##_few)(m, row, k, end);  \
+        else                                          \
+            NAMED(matmul_##R##_rows)(m, row, k, end); \
+        row += R;                                     \
+        continue;                                     \
     }
         TILES(RUN_MATMUL_ROWS)
     }
@@ -169,7 +210,7 @@ static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
 /* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
 static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 {
-    NAMED(matmul_rows)(m, 0, 0, m->n_k, 1, TILE_MAX_GROUPS, false);
+    NAMED(matmul_rows)(m, 0, 0, m->n_k, 1, TILE_MAX_GROUPS, false, false);
 }
 #endif
 
@@ -177,6 +218,7 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef JOIN_VALUES
 #undef NAMED
 #undef K_TOGETHER
+#undef FEW_ROWS
 #undef DEFINE_MATMUL_ROWS
 #undef RUN_MATMUL_ROWS
 #undef W_TYPE

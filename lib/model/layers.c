@@ -33,9 +33,15 @@ static void linear_task(void *argument, size_t task, size_t worker)
         .x_stride = x_stride,
         .n_rows = row_group + 1 < job->n_row_groups ? kernels->matmul_rows : job->n_rows - row,
     };
+    /* threads take tasks in turns, so this is likely the next one of this thread */
+    size_t next_panel = (task + gpt2i_pool_n_threads(job->compute->pool)) / job->n_row_groups;
+    struct gpt2i_matmul next = {0};
     size_t first = gpt2i_matrix_panel(&linear->weight, task / job->n_row_groups, &matmul);
 
     (void)worker;
+    if (next_panel < gpt2i_matrix_n_panels(&linear->weight))
+        (void)gpt2i_matrix_panel(&linear->weight, next_panel, &next);
+    matmul.next = next.w_stride == matmul.w_stride ? next.w : NULL;
     matmul.y = job->y + row * job->y_stride + first;
     matmul.bias = linear->bias == NULL ? NULL : linear->bias + first;
     gpt2i_matmul(kernels, &matmul);
