@@ -1,7 +1,7 @@
 /*
  * attention.c: attention by tiles of queries against pages of keys.
  *
- * A task takes one head and up to attention_rows queries of one span: their scores against every page
+ * A task takes one head and up to attention_rows queries (a tile) of one span: their scores against every page
  * up to the last query's, a softmax for each query over the positions that it may see, and the sum
  * of values that the probabilities weigh.  Sums run in blocks of 64 absolute positions, as pages do, so
  * they do not depend on how a text was cut into calls.
@@ -36,20 +36,16 @@ static size_t page_of(const struct gpt2i_span *span, size_t position)
     return (size_t)span->sequence->running_pages[position / GPT2I_PAGE];
 }
 
-/* Task = (span, head), spans in order. */
-static void store_task(void *argument, size_t task, size_t worker)
+/* k and v of one head, of all rows of a span */
+static void store(const struct attention_job *job, const struct gpt2i_span *span, size_t head)
 {
-    const struct attention_job *job = argument;
     const struct gpt2i_kvcache *kv = job->attention->kv;
-    const struct gpt2i_span *span = &job->spans[task / kv->n_head];
-    size_t head = task % kv->n_head;
     size_t n_embd = kv->n_head * kv->head_dim;
     size_t stride = gpt2i_row_stride(3 * n_embd);
     const float *k = job->qkv + span->first_row * stride + n_embd + head * kv->head_dim;
     size_t position = span->first_position;
     size_t end = position + span->n_rows;
 
-    (void)worker;
     while (position < end) {
         size_t slot = position % GPT2I_PAGE;
         size_t n = gpt2i_min(end - position, GPT2I_PAGE - slot);
@@ -59,6 +55,23 @@ static void store_task(void *argument, size_t task, size_t worker)
         k += n * stride;
         position += n;
     }
+}
+
+static size_t tiles_of(const struct attention_job *job, const struct gpt2i_span *span)
+{
+    return gpt2i_ceil_div(span->n_rows, job->attention->compute->kernels.attention_rows);
+}
+
+/* Task = (span, head), spans in order.  A span of one tile is stored with it, by run_task(). */
+static void store_task(void *argument, size_t task, size_t worker)
+{
+    const struct attention_job *job = argument;
+    size_t n_head = job->attention->kv->n_head;
+    const struct gpt2i_span *span = &job->spans[task / n_head];
+
+    (void)worker;
+    if (tiles_of(job, span) > 1)
+        store(job, span, task % n_head);
 }
 
 /* scores = q K^T scale, for every position up to the last query's */
@@ -190,7 +203,7 @@ static int32_t run_task(const struct attention_job *job, size_t task, size_t wor
     const struct gpt2i_attention *attention = job->attention;
     size_t max_rows = attention->compute->kernels.attention_rows;
     const struct gpt2i_span *span = find_span(job, task / attention->kv->n_head);
-    size_t n_tiles = gpt2i_ceil_div(span->n_rows, max_rows);
+    size_t n_tiles = tiles_of(job, span);
     struct tile tile = {
         .span = span,
         .scores = attention->scores + worker * max_rows * attention->scores_stride,
@@ -202,6 +215,8 @@ static int32_t run_task(const struct attention_job *job, size_t task, size_t wor
     tile.first = task % n_tiles * max_rows;
     tile.n_rows = gpt2i_min(span->n_rows - tile.first, max_rows);
     tile.position = span->first_position + tile.first;
+    if (n_tiles == 1)
+        store(job, span, tile.head);
     return run_tile(job, &tile);
 }
 
@@ -219,7 +234,8 @@ int32_t gpt2i_attend(const struct gpt2i_attention *attention, float *ctx, const 
     size_t n_tasks = attention->kv->n_head * n_tiles;
     int32_t status = GPT2_OK;
 
-    gpt2i_pool_run(pool, store_task, &job, attention->kv->n_head * n_spans);
+    if (n_tiles > n_spans)
+        gpt2i_pool_run(pool, store_task, &job, attention->kv->n_head * n_spans);
     if (!gpt2i_tap_wants(attention->taps,
                          GPT2_TAP_BIT(GPT2_TAP_ATTN_SCORES) | GPT2_TAP_BIT(GPT2_TAP_ATTN_PROBS))) {
         gpt2i_pool_run(pool, attend_task, &job, n_tasks);
