@@ -430,8 +430,8 @@ typedef struct gpt2_session gpt2_session;
  *     for (int32_t i = 0; i < n_workers; i++)
  *         worker(argument, i);
  *
- * Each gpt2_forward() calls it many times, on the thread and in the floating-point state of the
- * caller of gpt2_forward().  Workers set the library's floating-point state and restore the one
+ * Each gpt2_forward() calls it many times, gpt2_sequence_save() and _restore() once or twice, on the
+ * thread and in the floating-point state of their caller.  Workers set the library's floating-point state and restore the one
  * before.  It must not call functions on its session except gpt2_session_cancel().  It must return,
  * as a gpt2_tap_callback must.
  */

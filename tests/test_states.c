@@ -302,6 +302,52 @@ static void test_other_sessions(void **state)
     free(saved.bytes);
 }
 
+/* Calls on the session are refused, and the worker with index 0 does all the work. */
+static void one_worker(void *user, int32_t n_workers, void (*worker)(void *argument, int32_t index),
+                       void *argument)
+{
+    gpt2_session **session = user;
+    int32_t position;
+
+    (void)n_workers;
+    if (*session != NULL)
+        assert_int_equal(gpt2_sequence_position(*session, 0, &position), GPT2_ERR_ARGUMENT);
+    worker(argument, 0);
+}
+
+/* A cancel and a deadline are for forward calls: saving and restoring run to their end. */
+static void test_not_cancelled(void **state)
+{
+    gpt2_session_params params = defaults();
+    gpt2_session *user = NULL;
+    gpt2_session *session = create(pages.model, &params);
+    struct saved wanted, found;
+
+    (void)state;
+    assert_int_equal(gpt2_forward(session, pages.ids, 70, 0), GPT2_OK);
+    wanted = save(session, 0);
+    gpt2_session_free(session);
+    params.n_threads = 3;
+    params.parallel_for = one_worker;
+    params.parallel_for_user = &user;
+    for (int on_host = 0; on_host < 2; on_host++) {
+        params.parallel_for = on_host ? one_worker : NULL;
+        session = create(pages.model, &params);
+        user = session;
+        gpt2_session_cancel(session);
+        assert_int_equal(gpt2_session_set_deadline(session, 1), GPT2_OK);
+        assert_int_equal(gpt2_sequence_restore(session, 0, wanted.bytes, wanted.n_bytes), GPT2_OK);
+        found = save(session, 0);
+        assert_int_equal(found.n_bytes, wanted.n_bytes);
+        assert_memory_equal(found.bytes, wanted.bytes, wanted.n_bytes);
+        free(found.bytes);
+        assert_int_equal(gpt2_forward(session, pages.ids + 70, 1, 0), GPT2_ERR_CANCELLED);
+        assert_int_equal(gpt2_forward(session, pages.ids + 70, 1, 0), GPT2_OK);
+        gpt2_session_free(session);
+    }
+    free(wanted.bytes);
+}
+
 /* A text that was cut keeps its place in the whole text. */
 static void test_cut_text(void **state)
 {
@@ -340,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_continues),      cmocka_unit_test(test_write),
         cmocka_unit_test(test_equal_bytes),    cmocka_unit_test(test_damage),
         cmocka_unit_test(test_other_sessions), cmocka_unit_test(test_cut_text),
+        cmocka_unit_test(test_not_cancelled),
     };
 
     return cmocka_run_group_tests(tests, load_models, free_models);

@@ -135,7 +135,8 @@ int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
         return gpt2i_fail(&error, GPT2_ERR_BUFFER,
                           "the state of sequence %d has %zu bytes, the buffer has room for %zu",
                           sequence, *n_bytes, capacity);
-    return gpt2i_state_save(session, found, bytes, NULL, NULL, &error);
+    gpt2i_state_save(session, found, bytes);
+    return GPT2_OK;
 }
 
 int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence, gpt2_write_callback write,
@@ -150,7 +151,7 @@ int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence, gpt2_write_
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_write: write is NULL");
     if (status == GPT2_OK)
         status = gpt2i_state_size(session, found, &n_bytes, &error);
-    return status == GPT2_OK ? gpt2i_state_save(session, found, NULL, write, user, &error) : status;
+    return status == GPT2_OK ? gpt2i_state_write(session, found, write, user, &error) : status;
 }
 
 int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const void *bytes,

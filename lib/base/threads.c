@@ -303,3 +303,12 @@ void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, si
     else
         run_by_workers(pool, n_tasks);
 }
+
+void gpt2i_pool_run_all(struct gpt2i_pool *pool, gpt2i_task task, void *argument, size_t n_tasks)
+{
+    bool (*stops)(void *) = pool->stops;
+
+    pool->stops = NULL;
+    gpt2i_pool_run(pool, task, argument, n_tasks);
+    pool->stops = stops;
+}

@@ -68,4 +68,8 @@ GPT2I_HIDDEN void gpt2i_pool_forget_threads(struct gpt2i_pool *pool);
 GPT2I_HIDDEN void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument,
                                  size_t n_tasks);
 
+/* The same, without the question of gpt2i_pool_set_stop(): every task runs. */
+GPT2I_HIDDEN void gpt2i_pool_run_all(struct gpt2i_pool *pool, gpt2i_task task, void *argument,
+                                     size_t n_tasks);
+
 #endif

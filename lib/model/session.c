@@ -101,6 +101,8 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     placed.kept = gpt2i_arena_take(arena, n_sequences, sizeof *placed.kept);
     placed.step_tokens = gpt2i_arena_take(arena, n_batch, sizeof *placed.step_tokens);
     placed.step_positions = gpt2i_arena_take(arena, n_batch, sizeof *placed.step_positions);
+    placed.head_checksums = gpt2i_arena_take(arena, (uint64_t)sizes->kv.n_layer * sizes->kv.n_head,
+                                             sizeof *placed.head_checksums);
     gpt2i_kvcache_layout(&placed.kv, arena);
     if (session == NULL)
         return NULL;

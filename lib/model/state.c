@@ -4,6 +4,7 @@
 #include "state.h"
 #include "fingerprint.h"
 #include "../base/checksum.h"
+#include "../base/fpstate.h"
 
 #define MAGIC          "gpt2-seq"
 #define VERSION        1
@@ -34,10 +35,7 @@ static uint64_t fingerprint_of(gpt2_session *session)
     return session->fingerprint;
 }
 
-/*
- * Where the bytes of a state come from, or go to.  A state is checksummed piece by piece: the header,
- * the ids, and what one page has of one head.
- */
+/* Where the bytes of one head come from, or go to, and their checksum. */
 struct stream {
     void (*take)(struct stream *stream, void *piece, size_t n_bytes);
     unsigned char *bytes; /* of the next piece, if the state is in memory */
@@ -54,11 +52,16 @@ static void to_memory(struct stream *stream, void *piece, size_t n_bytes)
     stream->bytes += n_bytes;
 }
 
+static void write_piece(struct stream *stream, const void *piece, size_t n_bytes)
+{
+    if (!stream->refused)
+        stream->refused = stream->write(stream->user, piece, n_bytes) != 0;
+}
+
 static void to_callback(struct stream *stream, void *piece, size_t n_bytes)
 {
     stream->checksum = gpt2i_checksum(stream->checksum, piece, n_bytes);
-    if (!stream->refused)
-        stream->refused = stream->write(stream->user, piece, n_bytes) != 0;
+    write_piece(stream, piece, n_bytes);
 }
 
 static void check_memory(struct stream *stream, void *piece, size_t n_bytes)
@@ -89,14 +92,11 @@ static void take_page(struct stream *stream, const struct gpt2i_kvcache *kv, voi
         stream->take(stream, row, n_slots * element_bytes);
 }
 
-/* All keys and values of n_ids positions. */
-static void take_cache(struct stream *stream, const struct gpt2i_kvcache *kv, const int32_t *pages,
-                       size_t n_ids)
+/* The keys of n_ids positions of one head, then their values. */
+static void take_head(struct stream *stream, const struct gpt2i_kvcache *kv, const int32_t *pages,
+                      size_t n_ids, size_t layer, size_t head)
 {
-    for (size_t i = 0; i < kv->n_layer * kv->n_head * 2; i++) {
-        size_t layer = i / 2 / kv->n_head, head = i / 2 % kv->n_head;
-        bool is_keys = i % 2 == 0;
-
+    for (int is_keys = 1; is_keys >= 0; is_keys--) {
         for (size_t first = 0; first < n_ids; first += GPT2I_PAGE) {
             size_t page = (size_t)pages[first / GPT2I_PAGE];
 
@@ -109,13 +109,62 @@ static void take_cache(struct stream *stream, const struct gpt2i_kvcache *kv, co
 }
 
 /* It fits into size_t: so much is in the cache. */
+static size_t head_bytes(const struct gpt2i_kvcache *kv, size_t n_ids)
+{
+    return n_ids * 2 * kv->head_dim * gpt2i_kv_element_bytes(kv);
+}
+
 static size_t state_bytes(const gpt2_session *session, size_t n_ids)
 {
     const struct gpt2i_kvcache *kv = &session->kv;
 
-    return HEADER_BYTES + CHECKSUM_BYTES +
-           n_ids * (sizeof(int32_t) +
-                    2 * kv->n_layer * kv->n_head * kv->head_dim * gpt2i_kv_element_bytes(kv));
+    return HEADER_BYTES + n_ids * sizeof(int32_t) +
+           kv->n_layer * kv->n_head * head_bytes(kv, n_ids) + CHECKSUM_BYTES;
+}
+
+/* Every head of a state in memory, shared out over threads. */
+struct heads_job {
+    gpt2_session *session;
+    const int32_t *pages;
+    size_t n_ids;
+    unsigned char *bytes; /* of the first head */
+    void (*take)(struct stream *stream, void *piece, size_t n_bytes);
+};
+
+static void head_task(void *argument, size_t task, size_t worker)
+{
+    const struct heads_job *job = argument;
+    const struct gpt2i_kvcache *kv = &job->session->kv;
+    struct stream stream = {.take = job->take,
+                            .bytes = job->bytes + task * head_bytes(kv, job->n_ids)};
+
+    (void)worker;
+    take_head(&stream, kv, job->pages, job->n_ids, task / kv->n_head, task % kv->n_head);
+    job->session->head_checksums[task] = stream.checksum;
+}
+
+static void run_heads(struct heads_job *job)
+{
+    gpt2_session *session = job->session;
+
+    session->host_state = gpt2i_fpstate_enter();
+    session->running = true; /* a host's parallel_for may not call functions on this session */
+    gpt2i_pool_run_all(session->compute.pool, head_task, job,
+                       session->kv.n_layer * session->kv.n_head);
+    session->running = false;
+    gpt2i_fpstate_leave(session->host_state);
+}
+
+/* The checksum of a state: of its header, its ids, and the checksums of its heads. */
+static uint64_t state_checksum(const gpt2_session *session, const void *header, const void *ids,
+                               size_t n_ids)
+{
+    uint64_t checksum = gpt2i_checksum(0, header, HEADER_BYTES);
+
+    checksum = gpt2i_checksum(checksum, ids, n_ids * sizeof(int32_t));
+    return gpt2i_checksum(checksum, session->head_checksums,
+                          session->kv.n_layer * session->kv.n_head *
+                              sizeof session->head_checksums[0]);
 }
 
 /* Numbers of several bytes are copied as they are in memory. */
@@ -147,30 +196,54 @@ int32_t gpt2i_state_size(gpt2_session *session, const struct gpt2i_sequence *seq
     return GPT2_OK;
 }
 
-int32_t gpt2i_state_save(gpt2_session *session, const struct gpt2i_sequence *sequence, void *bytes,
-                         gpt2_write_callback write, void *user, struct gpt2i_error *error)
+static void store_header(gpt2_session *session, const struct gpt2i_sequence *sequence,
+                         unsigned char *bytes)
 {
-    struct stream stream = {
-        .take = write == NULL ? to_memory : to_callback,
-        .bytes = bytes,
-        .write = write,
-        .user = user,
-    };
-    unsigned char header[HEADER_BYTES] = MAGIC;
+    memset(bytes, 0, HEADER_BYTES);
+    memcpy(bytes, MAGIC, 8);
+    store_le(bytes + 8, VERSION, 4);
+    store_le(bytes + 12, (uint64_t)session->kv.type, 4);
+    store_le(bytes + 16, fingerprint_of(session), 8);
+    store_le(bytes + 24, (uint64_t)sequence->n_ids, 4);
+    store_le(bytes + 28, (uint64_t)sequence->n_cut, 4);
+    store_le(bytes + 32, sequence->n_cut > 0 ? (uint64_t)session->sequences.n_keep : 0, 4);
+}
+
+void gpt2i_state_save(gpt2_session *session, const struct gpt2i_sequence *sequence,
+                      unsigned char *bytes)
+{
+    size_t n_ids = (size_t)sequence->n_ids;
+    unsigned char *ids = bytes + HEADER_BYTES;
+    struct heads_job job = {session, sequence->pages, n_ids, ids + n_ids * sizeof(int32_t),
+                            to_memory};
+
+    store_header(session, sequence, bytes);
+    memcpy(ids, sequence->ids, n_ids * sizeof(int32_t));
+    run_heads(&job);
+    store_le(bytes + state_bytes(session, n_ids) - CHECKSUM_BYTES,
+             state_checksum(session, bytes, ids, n_ids), CHECKSUM_BYTES);
+}
+
+int32_t gpt2i_state_write(gpt2_session *session, const struct gpt2i_sequence *sequence,
+                          gpt2_write_callback write, void *user, struct gpt2i_error *error)
+{
+    const struct gpt2i_kvcache *kv = &session->kv;
+    size_t n_ids = (size_t)sequence->n_ids;
+    struct stream stream = {.take = to_callback, .write = write, .user = user};
+    unsigned char header[HEADER_BYTES];
     unsigned char checksum[CHECKSUM_BYTES];
 
-    store_le(header + 8, VERSION, 4);
-    store_le(header + 12, (uint64_t)session->kv.type, 4);
-    store_le(header + 16, fingerprint_of(session), 8);
-    store_le(header + 24, (uint64_t)sequence->n_ids, 4);
-    store_le(header + 28, (uint64_t)sequence->n_cut, 4);
-    store_le(header + 32, sequence->n_cut > 0 ? (uint64_t)session->sequences.n_keep : 0, 4);
+    store_header(session, sequence, header);
     session->running = true; /* 'write' may not call functions on this session */
-    stream.take(&stream, header, sizeof header);
-    stream.take(&stream, sequence->ids, (size_t)sequence->n_ids * sizeof *sequence->ids);
-    take_cache(&stream, &session->kv, sequence->pages, (size_t)sequence->n_ids);
-    store_le(checksum, stream.checksum, sizeof checksum);
-    stream.take(&stream, checksum, sizeof checksum);
+    write_piece(&stream, header, sizeof header);
+    write_piece(&stream, sequence->ids, n_ids * sizeof(int32_t));
+    for (size_t i = 0; i < kv->n_layer * kv->n_head; i++) {
+        stream.checksum = 0;
+        take_head(&stream, kv, sequence->pages, n_ids, i / kv->n_head, i % kv->n_head);
+        session->head_checksums[i] = stream.checksum;
+    }
+    store_le(checksum, state_checksum(session, header, sequence->ids, n_ids), sizeof checksum);
+    write_piece(&stream, checksum, sizeof checksum);
     session->running = false;
     if (stream.refused)
         return gpt2i_fail(error, GPT2_ERR_CANCELLED, "cancelled by the write callback");
@@ -231,28 +304,28 @@ static bool ids_are_valid(const gpt2_session *session, const unsigned char *ids,
     return true;
 }
 
-/* Checks the sum, and what follows from nothing but the sum: a state is not trusted. */
-static int32_t check_body(const gpt2_session *session, const struct gpt2i_sequence *sequence,
-                          const struct header *header, unsigned char *bytes,
+/* Checks the checksum, and all else that a call relies on: a state is not trusted. */
+static int32_t check_body(const gpt2_session *session, const struct header *header,
+                          struct heads_job job, const unsigned char *bytes,
                           struct gpt2i_error *error)
 {
-    struct stream stream = {.take = check_memory, .bytes = bytes};
+    const unsigned char *ids = bytes + HEADER_BYTES;
+    const unsigned char *end = bytes + state_bytes(session, job.n_ids);
     bool is_cut_wrongly = header->n_cut > INT32_MAX - header->n_ids ||
                           (header->n_cut > 0 && header->n_ids < header->n_keep);
 
-    stream.take(&stream, NULL, HEADER_BYTES);
-    stream.take(&stream, NULL, header->n_ids * sizeof(int32_t));
-    take_cache(&stream, &session->kv, sequence->running_pages, header->n_ids);
-    if (stream.checksum != gpt2i_load_le64(stream.bytes) || is_cut_wrongly ||
-        header->reserved != 0 || !ids_are_valid(session, bytes + HEADER_BYTES, header->n_ids))
+    job.take = check_memory;
+    run_heads(&job);
+    if (state_checksum(session, bytes, ids, job.n_ids) != gpt2i_load_le64(end - CHECKSUM_BYTES) ||
+        is_cut_wrongly || header->reserved != 0 || !ids_are_valid(session, ids, job.n_ids))
         return gpt2i_fail(error, GPT2_ERR_STATE, "the state is damaged");
     return GPT2_OK;
 }
 
 int32_t gpt2i_state_restore(gpt2_session *session, struct gpt2i_sequence *sequence,
-                            const void *bytes, size_t n_bytes, struct gpt2i_error *error)
+                            const unsigned char *bytes, size_t n_bytes, struct gpt2i_error *error)
 {
-    struct stream stream = {.take = from_memory, .bytes = (unsigned char *)bytes};
+    struct heads_job job = {.session = session, .take = from_memory};
     struct header header;
     int32_t status = check_byte_order(error);
 
@@ -266,14 +339,16 @@ int32_t gpt2i_state_restore(gpt2_session *session, struct gpt2i_sequence *sequen
         status = gpt2i_sequence_reserve(&session->sequences, sequence, 0, header.n_ids, error);
     if (status != GPT2_OK)
         return status;
-    status = check_body(session, sequence, &header, stream.bytes, error);
+    job.pages = sequence->running_pages;
+    job.n_ids = header.n_ids;
+    job.bytes = (unsigned char *)bytes + HEADER_BYTES + header.n_ids * sizeof(int32_t);
+    status = check_body(session, &header, job, bytes, error);
     if (status != GPT2_OK) {
         gpt2i_sequence_rollback(&session->sequences, sequence, sequence->n_cached);
         return status;
     }
-    stream.bytes += HEADER_BYTES;
-    stream.take(&stream, sequence->ids, header.n_ids * sizeof(int32_t));
-    take_cache(&stream, &session->kv, sequence->running_pages, header.n_ids);
+    memcpy(sequence->ids, bytes + HEADER_BYTES, header.n_ids * sizeof(int32_t));
+    run_heads(&job);
     gpt2i_sequence_commit(&session->sequences, sequence, (int32_t)header.n_ids,
                           (int32_t)header.n_cut);
     return GPT2_OK;
