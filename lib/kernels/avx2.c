@@ -134,7 +134,8 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 }
 
 /* 16 registers, two for a group: 12 of sums, or 8 for one row, and the weights of a step */
-#define TILES(ROW)      ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define TILES(ROW) ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define EVEN_TILES(ROW)
 #define TILE_MAX_SUMS   6
 #define TILE_MAX_GROUPS 4
 

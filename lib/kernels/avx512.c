@@ -95,6 +95,7 @@ GPT2I_INLINE TARGET float v16_fold_max(v16 v)
 
 /* 32 registers: up to 28 sums, the weights of a step and a broadcast */
 #define TILES(ROW)      ROW(7, 4) ROW(4, 4) ROW(2, 4) ROW(1, 4)
+#define EVEN_TILES(ROW) ROW(8, 2)
 #define TILE_MAX_SUMS   28
 #define TILE_MAX_GROUPS 4
 

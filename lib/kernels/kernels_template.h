@@ -17,6 +17,7 @@
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
  *     TILES(ROW)                            the sizes of register tiles, largest rows first
+ *     EVEN_TILES(ROW)                       sizes that few rows prefer where no row is left over
  *     MATMUL_ROWS ATTENTION_ROWS            matmul_rows and attention_rows of the table
  *     KEEPS_MATMUL_ROW_F32                  if defined: the plainer set's matmul_row of F32 is faster
  *     ADD_KERNELS KERNELS_NAME              the function that fills the table, and the set's name

@@ -164,31 +164,42 @@ TARGET_INLINE void NAMED(matmul_rows)(const struct gpt2i_matmul *m, size_t row, 
         const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
     {                                                                      \
         NAMED(matmul_rows)(m, row, k, end, R, G, true, false);             \
-    }                                                                      \
-    static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_few)(  \
-        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)    \
-    {                                                                      \
-        NAMED(matmul_rows)(m, row, k, end, R, G, true, true);              \
+    }
+#define DEFINE_MATMUL_FEW(R, G)                                           \
+    static TARGET __attribute__((noinline)) void NAMED(matmul_##R##_few)( \
+        const struct gpt2i_matmul *m, size_t row, size_t k, size_t end)   \
+    {                                                                     \
+        NAMED(matmul_rows)(m, row, k, end, R, G, true, true);             \
     }
 TILES(DEFINE_MATMUL_ROWS)
+TILES(DEFINE_MATMUL_FEW)
+EVEN_TILES(DEFINE_MATMUL_FEW)
 
 /* All rows, with k in [k, end). */
 TARGET_INLINE void NAMED(matmul_all_rows)(const struct gpt2i_matmul *m, size_t k, size_t end)
 {
+    const bool few = m->n_rows < FEW_ROWS;
     size_t row = 0;
 
     while (row < m->n_rows) {
         size_t n_left = m->n_rows - row;
 
+#define RUN_EVEN_ROWS(R, G)                      \
+    if (few && n_left % R == 0) {                \
+        NAMED(matmul_##R##_few)(m, row, k, end); \
+        row += R;                                \
+        continue;                                \
+    }
 #define RUN_MATMUL_ROWS(R, G)                         \
     if (n_left >= R) {                                \
-        if (m->n_rows < FEW_ROWS)                     \
+        if (few)                                      \
             NAMED(matmul_##R##_few)(m, row, k, end);  \
         else                                          \
             NAMED(matmul_##R##_rows)(m, row, k, end); \
         row += R;                                     \
         continue;                                     \
     }
+        EVEN_TILES(RUN_EVEN_ROWS)
         TILES(RUN_MATMUL_ROWS)
     }
 }
@@ -220,7 +231,9 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef K_TOGETHER
 #undef FEW_ROWS
 #undef DEFINE_MATMUL_ROWS
+#undef DEFINE_MATMUL_FEW
 #undef RUN_MATMUL_ROWS
+#undef RUN_EVEN_ROWS
 #undef W_TYPE
 #undef W_ELEMENT
 #undef W_LOAD

@@ -152,7 +152,8 @@ GPT2I_INLINE float v16_fold_max(v16 v)
 }
 
 /* 32 registers: up to 24 of sums, the weights of a step and a broadcast */
-#define TILES(ROW)      ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define TILES(ROW) ROW(6, 1) ROW(3, 2) ROW(1, 4)
+#define EVEN_TILES(ROW)
 #define TILE_MAX_SUMS   6
 #define TILE_MAX_GROUPS 4
 

@@ -141,7 +141,8 @@ GPT2I_INLINE float v16_fold_max(v16 v)
     return v.lane[0];
 }
 
-#define TILES(ROW)      ROW(4, 1) ROW(1, 2)
+#define TILES(ROW) ROW(4, 1) ROW(1, 2)
+#define EVEN_TILES(ROW)
 #define TILE_MAX_SUMS   4
 #define TILE_MAX_GROUPS 2
 
