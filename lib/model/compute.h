@@ -10,6 +10,8 @@
 struct gpt2i_compute {
     struct gpt2i_kernels kernels;
     struct gpt2i_pool *pool;
+    float
+        *panels; /* [n_threads][GPT2I_PANEL_ROWS, GPT2I_PANEL]: workspace of gpt2i_linear_rows() */
 };
 
 /*

@@ -18,6 +18,24 @@ struct linear_job {
     size_t n_row_groups;
 };
 
+/*
+ * Rows of logits do not begin at cache lines.  A kernel adds to a row many times, so it does this in a
+ * workspace whose rows do, and the sums are copied.
+ */
+static void matmul_aside(const struct gpt2i_compute *compute, struct gpt2i_matmul *matmul,
+                         size_t worker)
+{
+    float *to = matmul->y;
+    size_t to_stride = matmul->y_stride;
+
+    matmul->y = compute->panels + worker * GPT2I_PANEL_ROWS * GPT2I_PANEL;
+    matmul->y_stride = GPT2I_PANEL;
+    gpt2i_matmul(&compute->kernels, matmul);
+    for (size_t r = 0; r < matmul->n_rows; r++)
+        memcpy(to + r * to_stride, matmul->y + r * matmul->y_stride,
+               matmul->n_outputs * sizeof *to);
+}
+
 /* One panel, and one group of rows.  Tasks are small, so that threads end together. */
 static void linear_task(void *argument, size_t task, size_t worker)
 {
@@ -38,13 +56,15 @@ static void linear_task(void *argument, size_t task, size_t worker)
     struct gpt2i_matmul next = {0};
     size_t first = gpt2i_matrix_panel(&linear->weight, task / job->n_row_groups, &matmul);
 
-    (void)worker;
     if (next_panel < gpt2i_matrix_n_panels(&linear->weight))
         (void)gpt2i_matrix_panel(&linear->weight, next_panel, &next);
     matmul.next = next.w_stride == matmul.w_stride ? next.w : NULL;
     matmul.y = job->y + row * job->y_stride + first;
     matmul.bias = linear->bias == NULL ? NULL : linear->bias + first;
-    gpt2i_matmul(kernels, &matmul);
+    if (matmul.n_rows == 1 || matmul.n_rows > GPT2I_PANEL_ROWS || job->y_stride % GPT2I_LANES == 0)
+        gpt2i_matmul(kernels, &matmul);
+    else
+        matmul_aside(job->compute, &matmul, worker);
 }
 
 void gpt2i_linear_rows(const struct gpt2i_compute *compute, float *y, size_t y_stride,

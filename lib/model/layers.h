@@ -9,6 +9,8 @@
 #include "compute.h"
 #include "model.h"
 
+#define GPT2I_PANEL_ROWS 64 /* max rows of outputs that are put together in a workspace */
+
 /*
  * y [n_rows, n_out] = x [n_rows, n_in] weight + bias.  Rows of y are y_stride floats apart; y and x
  * do not overlap.

@@ -48,7 +48,7 @@ struct gpt2_session {
     float *sample_weights;        /* [n_vocab] */
     int32_t *sample_order;        /* [n_vocab] */
 
-    uint64_t *head_checksums;     /* [n_layer, n_head] of the state that is saved or checked */
+    uint64_t *head_checksums; /* [n_layer, n_head] of the state that is saved or checked */
 
     uint64_t host_state; /* floating-point state of the caller, while threads run */
     bool running;        /* a forward runs: callbacks may not call functions on this session */
