@@ -116,6 +116,40 @@ static void test_params(void **state)
     }
 }
 
+/* A session that cuts needs room for a token that stays and for the next one. */
+static void test_shift_needs_positions(void **state)
+{
+    static const struct {
+        int32_t n_ctx, n_keep;
+        const char *line; /* "" if the session is created */
+    } cases[] = {
+        {1, 0, "gpt2_session_params.n_ctx is 1, wanted 2 or more: on_full is GPT2_FULL_SHIFT"},
+        {1, 7, "gpt2_session_params.n_ctx is 1, wanted 2 or more: on_full is GPT2_FULL_SHIFT"},
+        {2, 0, ""},
+        {2, 1, "gpt2_session_params.n_keep is 1, wanted 0 to 0: n_ctx is 2"},
+        {0, 7, "gpt2_session_params.n_keep is 7, wanted 0 to 6: n_ctx is 8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        gpt2_session_params params;
+        gpt2_session *session;
+        char line[256] = "before";
+        int32_t status;
+
+        assert_int_equal(gpt2_session_params_init(&params, sizeof params), GPT2_OK);
+        params.errbuf = line;
+        params.errbuf_size = sizeof line;
+        params.on_full = GPT2_FULL_SHIFT;
+        params.n_ctx = cases[i].n_ctx;
+        params.n_keep = cases[i].n_keep;
+        status = gpt2_session_create(odd.model, &params, &session);
+        assert_string_equal(line, cases[i].line);
+        assert_int_equal(status, cases[i].line[0] == '\0' ? GPT2_OK : GPT2_ERR_ARGUMENT);
+        gpt2_session_free(session);
+    }
+}
+
 /* ------------------------------------------------------------------------------------- misuse -- */
 
 /* Calls that must fail at position 4 of 8, in a session that keeps 3 rows. */
@@ -493,7 +527,7 @@ int main(void)
         cmocka_unit_test(test_params),       cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_interruption), cmocka_unit_test(test_fork),
         cmocka_unit_test(test_shared_model), cmocka_unit_test(test_same_bits),
-        cmocka_unit_test(test_wide_rows),
+        cmocka_unit_test(test_wide_rows),    cmocka_unit_test(test_shift_needs_positions),
     };
 
     return cmocka_run_group_tests_name("session", tests, set_up, tear_down);

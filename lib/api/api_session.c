@@ -56,11 +56,18 @@ static int32_t check_session_params(const gpt2_session_params *params, const gpt
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && status == GPT2_OK; i++)
         status =
             gpt2i_check_range(ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max, error);
-    if (status == GPT2_OK && params->on_full == GPT2_FULL_SHIFT && params->n_keep > n_ctx - 2)
-        status = gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                            "gpt2_session_params.n_keep is %d, wanted 0 to %d: n_ctx is %d",
-                            params->n_keep, n_ctx - 2, n_ctx);
-    return status;
+    if (status != GPT2_OK || params->on_full != GPT2_FULL_SHIFT)
+        return status;
+    if (n_ctx < 2)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_session_params.n_ctx is %d, wanted 2 or more: on_full is "
+                          "GPT2_FULL_SHIFT",
+                          n_ctx);
+    if (params->n_keep > n_ctx - 2)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_session_params.n_keep is %d, wanted 0 to %d: n_ctx is %d",
+                          params->n_keep, n_ctx - 2, n_ctx);
+    return GPT2_OK;
 }
 
 /*
