@@ -1,6 +1,6 @@
 /*
- * test_callbacks.c: what a tap may do to the session that calls it: cancel it, and nothing else; and
- * that a cancel or a deadline ends one call.
+ * test_callbacks.c: a tap may cancel the session that calls it, and nothing else; a write callback may
+ * call nothing; a cancel or a deadline ends one call.
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -200,11 +200,12 @@ static int32_t record(void *user, const gpt2_tap *tap)
     return 0;
 }
 
+static const char refused[] = "a call on this session still runs: its callback must return before "
+                              "the next call";
+
 /* Every call on the session that runs, but those that only look, is refused. */
 static int32_t call_everything(void *user, const gpt2_tap *tap)
 {
-    static const char line[] = "a gpt2_forward() runs on this session: its callbacks may call "
-                               "gpt2_session_cancel() alone";
     gpt2_session *session = user;
     const float *logits = (const float *)&session;
     int32_t id = 5;
@@ -212,7 +213,7 @@ static int32_t call_everything(void *user, const gpt2_tap *tap)
 
     (void)tap;
     assert_int_equal(gpt2_forward(session, ids, 2, 1), GPT2_ERR_ARGUMENT);
-    assert_string_equal(gpt2_session_error(session), line);
+    assert_string_equal(gpt2_session_error(session), refused);
     assert_int_equal(gpt2_session_reset(session), GPT2_ERR_ARGUMENT);
     assert_int_equal(gpt2_session_set_deadline(session, 1), GPT2_ERR_ARGUMENT);
     assert_int_equal(gpt2_session_set_tap(session, record, NULL, 1), GPT2_ERR_ARGUMENT);
@@ -241,6 +242,32 @@ static void test_calls_from_a_tap(void **state)
     }
 }
 
+static int32_t call_from_write(void *user, const void *bytes, size_t n_bytes)
+{
+    gpt2_session *session = user;
+    int32_t id = 1;
+
+    (void)bytes;
+    (void)n_bytes;
+    assert_int_equal(gpt2_forward(session, &id, 1, 1), GPT2_ERR_ARGUMENT);
+    assert_string_equal(gpt2_session_error(session), refused);
+    assert_int_equal(gpt2_sequence_write(session, 0, call_from_write, session), GPT2_ERR_ARGUMENT);
+    assert_string_equal(gpt2_session_error(session), refused);
+    return 0;
+}
+
+static void test_calls_from_a_write_callback(void **state)
+{
+    gpt2_session *session = tiny_session(odd.model, GPT2_CPU_ALL, 1, 8);
+
+    (void)state;
+    assert_int_equal(gpt2_forward(session, odd.ids, 5, 1), GPT2_OK);
+    assert_int_equal(gpt2_sequence_write(session, 0, call_from_write, session), GPT2_OK);
+    assert_string_equal(gpt2_session_error(session), "");
+    assert_int_equal(gpt2_session_position(session), 5);
+    gpt2_session_free(session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_no_tap_after_a_cancel),
         cmocka_unit_test(test_cancel_between_heads),
         cmocka_unit_test(test_calls_from_a_tap),
+        cmocka_unit_test(test_calls_from_a_write_callback),
     };
 
     return cmocka_run_group_tests_name("callbacks", tests, set_up, tear_down);

@@ -68,8 +68,8 @@ int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error)
     error->capacity = sizeof session->error;
     if (session->running)
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                          "a gpt2_forward() runs on this session: its callbacks may call "
-                          "gpt2_session_cancel() alone");
+                          "a call on this session still runs: its callback must return before "
+                          "the next call");
     gpt2i_error_clear(error);
     return GPT2_OK;
 }
