@@ -178,6 +178,18 @@ static enum outcome append(struct text *text, int32_t id)
     return OUTCOME_DONE;
 }
 
+/* Ends a text of --prompts whose logits cannot be sampled.  The others go on. */
+static void refuse_logits(struct many *many, struct text *text)
+{
+    char origin[ORIGIN_BYTES];
+
+    if (many->shown > 0)
+        progress_clear();
+    prompts_name_line(origin, many->options, text->prompt->number);
+    complain(OUTCOME_FAILED, "%s: %s", origin, gpt2_session_error(many->session));
+    end_text(many, text, STOP_ERROR);
+}
+
 /* Chooses the next token of a text from its logits in the last batch.  The text may end. */
 static enum outcome continue_text(struct many *many, struct slot *slot, size_t item)
 {
@@ -193,6 +205,10 @@ static enum outcome continue_text(struct many *many, struct slot *slot, size_t i
     if (slot->begins_uniform)
         sampling.position = 0;
     status = gpt2_batch_sample(many->session, item, GPT2_LAST_ROW, &sampling, &slot->last_id);
+    if (status == GPT2_ERR_NONFINITE && options->prompts != NULL) {
+        refuse_logits(many, text);
+        return OUTCOME_DONE;
+    }
     if (status == GPT2_OK && slot->begins_uniform)
         status = gpt2_sequence_truncate(many->session, slot->sequence, 0);
     if (status == GPT2_OK)

@@ -10,12 +10,8 @@
 
 #include "jsonlines.h"
 #include "messages.h"
-#include "setup.h"
 
-#define ORIGIN_BYTES (PATH_BYTES + 32)
-
-/* "FILE:3", the name of a line in error messages. */
-static void name_line(char origin[ORIGIN_BYTES], const struct options *options, size_t number)
+void prompts_name_line(char origin[ORIGIN_BYTES], const struct options *options, size_t number)
 {
     bool is_stdin = strcmp(options->prompts, "-") == 0;
 
@@ -110,7 +106,7 @@ enum outcome prompts_read(struct prompts *prompts, const struct options *options
         at += line->text.size + 1;
         if (options->jsonl && is_blank(&line->text))
             continue;
-        name_line(origin, options, number);
+        prompts_name_line(origin, options, number);
         if (options->jsonl)
             outcome = read_json(line, origin);
         prompts->count++;
@@ -125,7 +121,7 @@ void prompts_encode(struct prompts *prompts, const struct options *options,
         struct prompt_line *line = &prompts->lines[i];
         char origin[ORIGIN_BYTES];
 
-        name_line(origin, options, line->number);
+        prompts_name_line(origin, options, line->number);
         line->is_refused =
             ids_encode(&line->ids, tokenizer, line->text.data, line->text.size, options->special,
                        origin) != OUTCOME_DONE ||

@@ -12,6 +12,9 @@
 
 #include "input.h"
 #include "options.h"
+#include "setup.h"
+
+#define ORIGIN_BYTES (PATH_BYTES + 32)
 
 struct prompt_line {
     size_t number;     /* of the line, from 1 */
@@ -41,6 +44,9 @@ enum outcome prompts_read(struct prompts *prompts, const struct options *options
  */
 void prompts_encode(struct prompts *prompts, const struct options *options,
                     const gpt2_model_info *info, const gpt2_tokenizer *tokenizer);
+
+/* "FILE:3", the name of a line of --prompts in error messages. */
+void prompts_name_line(char origin[ORIGIN_BYTES], const struct options *options, size_t number);
 
 void prompts_free(struct prompts *prompts);
 

@@ -681,6 +681,36 @@ if has_model "$demo"; then
         fails 1 '--prompts' 'many: no tokenizer' generate -m "$sort_model" --prompts "$tmp/many"
     fi
     if has_python; then
+        mkdir "$tmp/nan"
+        cp "$demo"/*.json "$demo/merges.txt" "$tmp/nan"
+        # Position 5 gives NaN, so a text fails when its sixth token has run.
+        python3 - "$demo/model.safetensors" "$tmp/nan/model.safetensors" <<'PYTHON'
+import json, struct, sys
+data = bytearray(open(sys.argv[1], "rb").read())
+start = 8 + struct.unpack("<Q", data[:8])[0]
+tensor = json.loads(data[8:start])["transformer.wpe.weight"]
+begin, end = tensor["data_offsets"]
+row_bytes = (end - begin) // tensor["shape"][0]
+at = start + begin + 5 * row_bytes
+data[at:at + row_bytes] = b"\xff" * row_bytes
+open(sys.argv[2], "wb").write(data)
+PYTHON
+        printf '{"prompt": "a"}\n\n{"prompt": "It was a long way to the sea, and", "id": 7}\n{"prompt": "b"}\n' >"$tmp/lines"
+        for n in 1 3; do
+            fails 1 "gpt2: $tmp/lines:3: the logits hold NaN" "JSON lines: NaN, --parallel $n" \
+                generate -m "$tmp/nan" --prompts "$tmp/lines" -n 3 --jsonl --no-echo --ignore-eos --parallel $n
+            equal "JSON lines: NaN, --parallel $n: an object for each" "$(sed 's/, "text.*"n_tok/ - "n_tok/' "$tmp/out")" \
+                '{"index": 0 - "n_tokens": 3, "stop": "length"}
+{"index": 1, "id": 7 - "n_tokens": 0, "stop": "error"}
+{"index": 2 - "n_tokens": 3, "stop": "length"}'
+        done
+        printf 'a\nb\n' >"$tmp/lines"
+        run generate -m "$tmp/nan" --prompts "$tmp/lines" -n 9 --ignore-eos
+        equal 'many: NaN in the middle of each text' "$code, $(sed 's/: the logits.*//' "$tmp/err" | tr '\n' ' ')" \
+            "1, gpt2: $tmp/lines:1 gpt2: $tmp/lines:2 "
+        check 'many: NaN: the tokens before it are printed' grep -qE '^a.+' "$tmp/out"
+        fails 1 'gpt2: the logits hold NaN' 'choices: NaN' \
+            generate -m "$tmp/nan" -p a --n-choices 2 -n 9 --ignore-eos
         for what in values damage bytes; do
             check "JSON lines: $what as Python" python3 "$tmp/json_lines.py" "$program" "$demo" $what
         done
