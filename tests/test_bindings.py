@@ -70,7 +70,7 @@ def header_functions():
 CTYPES = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64,
           "size_t": ctypes.c_size_t, "void": None}
 RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "u64": "uint64_t", "usize": "size_t",
-              "": "void"}
+              "gpt2_write_callback": "pointer", "": "void"}
 
 
 def python_type(name):
@@ -418,6 +418,67 @@ class Sequences(Binding):
             with self.model.session(kv_type=kv_type, n_ctx=50) as session:
                 self.fails(gpt2.ERR_CONTEXT, "50 positions", session.first.restore, state)
 
+    def test_states_are_written(self):
+        for kv_type, ids in (("f32", self.ids * 8), ("f16", self.ids), ("f32", [])):
+            with self.model.session(kv_type=kv_type) as session, tempfile.TemporaryFile() as file:
+                if ids:
+                    session.forward(ids)
+                memory = io.BytesIO()
+                self.assertIsNone(session.first.write(memory))
+                self.assertEqual(memory.getvalue(), session.first.save())
+                session.first.write(file)
+                file.seek(0)
+                self.assertEqual(file.read(), memory.getvalue())
+                session.first.truncate(0)
+                session.first.restore(memory.getvalue())
+                self.assertEqual([bytes(session.forward([3]))],
+                                 self.alone(ids + [3], kv_type=kv_type))
+
+    def test_errors_of_a_write(self):
+        class Broken:
+            def __init__(self, end):
+                self.end, self.pieces = end, []
+
+            def write(self, piece):
+                self.pieces.append(piece)  # bytes of its own, good after the call
+                if len(self.pieces) > self.end[0]:
+                    return self.end[1](piece)
+
+        def fail(error):
+            def write(_):
+                raise error
+            return write
+
+        with self.model.session(n_sequences=2) as session:
+            bits = bytes(session.forward(self.ids))
+            state = session.first.save()
+            whole = Broken((1000000, None))
+            session.first.write(whole)
+            self.assertEqual(b"".join(whole.pieces), state)
+            for n in (0, 1, 5, len(whole.pieces) - 1):
+                for error in (OSError(28, "the disk is full"), KeyboardInterrupt("mine"),
+                              gpt2.Error(gpt2.ERR_FILE, "mine")):
+                    file = Broken((n, fail(error)))
+                    with self.assertRaises(type(error)) as caught:
+                        session.first.write(file)
+                    self.assertIs(caught.exception, error)
+                    self.assertEqual(file.pieces, whole.pieces[:n + 1])  # and no call after it
+                with self.assertRaisesRegex(OSError, r"write\(\) took 2 bytes of \d"):
+                    session.first.write(Broken((n, lambda _: 2)))
+                self.assertEqual((session.first.ids, session.position),
+                                 (self.ids, len(self.ids)))
+                self.assertEqual(bytes(session.logits()), bits)
+                self.assertEqual(session.first.save(), state)
+            self.assertRaises(TypeError, session.first.write, io.StringIO())
+            self.assertRaises(AttributeError, session.first.write, 5)
+            self.fails(gpt2.ERR_ARGUMENT, "still runs", session.first.write,
+                       Broken((2, lambda _: session.forward([1]))))
+            dropped = [session.sequence()]
+            session.first.write(Broken((0, lambda piece: dropped.clear() or session.n_free_pages
+                                        and len(piece))))
+            session.sequence()  # the one that was dropped is closed now
+            self.assertEqual([bytes(session.forward([3]))], self.alone(self.ids + [3]))
+
     def test_no_room(self):
         with self.model.session(n_sequences=2, n_pages=2) as session:
             a = session.sequence()
@@ -479,7 +540,7 @@ class Sequences(Binding):
         a.close()
         a.close()
         calls = (lambda s: s.position, lambda s: s.ids, lambda s: s.fork(), lambda s: s.truncate(0),
-                 lambda s: s.save(), lambda s: s.restore(b""),
+                 lambda s: s.save(), lambda s: s.restore(b""), lambda s: s.write(io.BytesIO()),
                  lambda s: session.forward_batch([(s, [1], 0)]))
         with session.sequence() as again:  # has the number of 'a'
             for call in calls:

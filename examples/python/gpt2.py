@@ -86,6 +86,7 @@ class Error(Exception):
 
 ReadCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_void_p, c_size_t, POINTER(c_size_t))
 ProgressCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+WriteCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
 
 
 class Source(ctypes.Structure):
@@ -174,6 +175,7 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_sequence_ids": (c_int32, c_void_p, c_int32, POINTER(POINTER(c_int32)),
                           POINTER(c_size_t)),
     "gpt2_sequence_save": (c_int32, c_void_p, c_int32, c_void_p, c_size_t, POINTER(c_size_t)),
+    "gpt2_sequence_write": (c_int32, c_void_p, c_int32, WriteCallback, c_void_p),
     "gpt2_sequence_restore": (c_int32, c_void_p, c_int32, c_void_p, c_size_t),
     "gpt2_sample_params_init": (c_int32, POINTER(SampleParams), c_size_t),
     "gpt2_batch_sample": (c_int32, c_void_p, c_size_t, c_int32, POINTER(SampleParams),
@@ -263,19 +265,16 @@ class _Buffer(ctypes.Structure):
                 ("suboffsets", c_void_p), ("internal", c_void_p)]
 
 
-class _Load:
-    """What one load borrows.  It raises the first exception of a callback at its end."""
+class _Callbacks:
+    """The callbacks of one call.  It raises the first exception of one of them at its end."""
 
     def __init__(self) -> None:
         self.error: Optional[BaseException] = None
-        self._buffers: List[_Buffer] = []
 
-    def __enter__(self) -> "_Load":
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(self, _: Any, error: Any, __: Any) -> None:
-        for buffer in self._buffers:
-            ctypes.pythonapi.PyBuffer_Release(byref(buffer))
         if self.error is not None and (error is None or isinstance(error, Error)):
             raise self.error from None
 
@@ -287,6 +286,27 @@ class _Load:
                 self.error = self.error or error
                 return 1
         return run
+
+    def writer(self, write: Callable[[bytes], Optional[int]]) -> Any:
+        def write_all(_: Any, address: int, n_bytes: int) -> bool:
+            n_written = write(ctypes.string_at(address, n_bytes))
+            if n_written is not None and n_written != n_bytes:
+                raise OSError(f"write() took {n_written} bytes of {n_bytes}")
+            return False
+        return WriteCallback(self._safe(write_all))
+
+
+class _Load(_Callbacks):
+    """What one load borrows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffers: List[_Buffer] = []
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        for buffer in self._buffers:
+            ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+        super().__exit__(kind, error, trace)
 
     def progress(self, progress: Progress) -> Any:
         return ProgressCallback(self._safe(lambda _, done, total: bool(progress(done, total))))
@@ -491,7 +511,10 @@ class Session:
         """The session, after it has closed the sequences that nothing refers to."""
         session = self._open()
         while self._dropped:
-            _lib.gpt2_sequence_close(session, self._dropped.pop())
+            number = self._dropped.pop()
+            if _lib.gpt2_sequence_close(session, number) != OK:  # file.write() of a save called
+                self._dropped.append(number)
+                break
         return session
 
     def _call(self, function: Any, *arguments: Any) -> None:
@@ -710,6 +733,15 @@ class Sequence:
         state = ctypes.create_string_buffer(n_bytes.value)
         self._call(_lib.gpt2_sequence_save, state, len(state), byref(n_bytes))
         return state.raw
+
+    def write(self, file: Any) -> None:
+        """Writes what save() returns to a file object, in pieces: file.write(bytes).
+
+        If it raises an exception, this ends with it.  The session stays as it was; the file has a
+        part of the state, which restore() refuses.  file.write() must not use the session.
+        """
+        with _Callbacks() as callbacks:
+            self._call(_lib.gpt2_sequence_write, callbacks.writer(file.write), None)
 
     def restore(self, state: Union[bytes, bytearray, memoryview]) -> None:
         """Makes it the sequence that was saved.  It has no logits before its next token has run."""
