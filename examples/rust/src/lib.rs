@@ -6,7 +6,7 @@
 use std::ffi::{c_char, CStr, CString};
 use std::marker::PhantomData;
 use std::mem::{size_of, MaybeUninit};
-use std::{fmt, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
+use std::{fmt, io, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
 
 pub use raw::gpt2_model_info as ModelInfo;
 pub use session::{BatchItem, KvType, OnFull, SampleParams, Sequence, Session, SessionParams};
@@ -30,6 +30,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        io::Error::other(error)
+    }
+}
 
 pub type Result<T> = std::result::Result<T, Error>;
 

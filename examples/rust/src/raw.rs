@@ -82,6 +82,9 @@ pub struct gpt2_encoder_params {
     pub errbuf_size: usize,
 }
 
+pub type gpt2_write_callback =
+    unsafe extern "C" fn(user: *mut c_void, bytes: *const c_void, n_bytes: usize) -> i32;
+
 pub type gpt2_worker = unsafe extern "C" fn(argument: *mut c_void, index: i32);
 
 pub type gpt2_parallel_for = unsafe extern "C" fn(
@@ -240,6 +243,12 @@ extern "C" {
         bytes: *mut c_void,
         capacity: usize,
         n_bytes: *mut usize,
+    ) -> i32;
+    pub fn gpt2_sequence_write(
+        session: *mut gpt2_session,
+        sequence: i32,
+        write: gpt2_write_callback,
+        user: *mut c_void,
     ) -> i32;
     pub fn gpt2_sequence_restore(
         session: *mut gpt2_session,

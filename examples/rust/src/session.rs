@@ -1,11 +1,12 @@
 //! Sessions and their sequences.
 use crate::{check, create, params, raw, Error, Model, Result};
-use std::ffi::CStr;
+use std::ffi::{c_void, CStr};
 use std::marker::PhantomData;
 use std::mem::size_of;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{ptr, ptr::NonNull};
+use std::{io, ptr, ptr::NonNull, slice, thread};
 
 pub use raw::gpt2_sample_params as SampleParams;
 
@@ -115,6 +116,24 @@ pub struct BatchItem<'a> {
     pub tokens: &'a [i32],
     /// Of how many last tokens the logits are kept; more than there are means all.
     pub n_logit_rows: usize,
+}
+
+/// A writer, and how its last call ended: with a result or a panic.
+struct Sink<W> {
+    writer: W,
+    ended: thread::Result<io::Result<()>>,
+}
+
+/// A gpt2_write_callback, whose `user` is a Sink.
+unsafe extern "C" fn write_piece<W: io::Write>(
+    user: *mut c_void,
+    bytes: *const c_void,
+    n_bytes: usize,
+) -> i32 {
+    let sink = unsafe { &mut *user.cast::<Sink<W>>() };
+    let piece = unsafe { slice::from_raw_parts(bytes.cast(), n_bytes) };
+    sink.ended = catch_unwind(AssertUnwindSafe(|| sink.writer.write_all(piece)));
+    i32::from(!matches!(sink.ended, Ok(Ok(()))))
 }
 
 /// Texts being read and written, by one thread at a time.
@@ -258,7 +277,7 @@ impl Session<'_> {
     fn logits(&self, item: usize, row: i32) -> Result<&[f32]> {
         let mut logits = ptr::null();
         self.check(unsafe { raw::gpt2_batch_logits(self.raw.as_ptr(), item, row, &mut logits) })?;
-        Ok(unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
+        Ok(unsafe { slice::from_raw_parts(logits, self.n_vocab) })
     }
 
     /// Draws the next token, and does not run it.
@@ -315,7 +334,7 @@ impl Session<'_> {
         let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
         let (mut ids, mut n_ids) = (ptr::null(), 0);
         self.check(unsafe { raw::gpt2_sequence_ids(session, number, &mut ids, &mut n_ids) })?;
-        Ok(unsafe { std::slice::from_raw_parts(ids, n_ids) })
+        Ok(unsafe { slice::from_raw_parts(ids, n_ids) })
     }
 
     /// The state of a sequence as bytes, for [`restore`](Session::restore) here or in another
@@ -331,6 +350,21 @@ impl Session<'_> {
                 unsafe { raw::gpt2_sequence_save(session, number, bytes, capacity, &mut n_bytes) };
         }
         self.check(status).map(|()| state)
+    }
+
+    /// Writes what [`save`](Session::save) returns, in pieces, and does not flush.  An error of the
+    /// writer comes back as it is; an [`Error`] of the library is inside the [`io::Error`].  If the
+    /// writer panics, the panic goes on here.  In each case the session stays as it was.
+    pub fn write<W: io::Write>(&mut self, sequence: &Sequence, writer: W) -> io::Result<()> {
+        let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
+        let mut sink = Sink {
+            writer,
+            ended: Ok(Ok(())),
+        };
+        let user = ptr::from_mut(&mut sink).cast();
+        let status = unsafe { raw::gpt2_sequence_write(session, number, write_piece::<W>, user) };
+        sink.ended.unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok(self.check(status)?)
     }
 
     /// Makes a sequence what was saved.  It has no logits before its next token has run.

@@ -382,6 +382,74 @@ fn states_are_restored() {
     assert_eq!(other.position_of(&a).unwrap() as usize, ids.len() + 1);
 }
 
+/// Takes `left` pieces, then ends as `end` says.
+struct Broken {
+    left: usize,
+    end: fn() -> std::io::Result<usize>,
+}
+
+impl Write for Broken {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        if self.left == 0 {
+            return (self.end)();
+        }
+        self.left -= 1;
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn states_are_written() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model).repeat(8);
+    let mut session = model.session(1).unwrap();
+    let first = session.first();
+    for ids in [&[], &ids[..]] {
+        if !ids.is_empty() {
+            session.forward(ids).unwrap();
+        }
+        let (state, mut written) = (session.save(&first).unwrap(), Vec::new());
+        session.write(&first, &mut written).unwrap();
+        assert!(written == state);
+        let mut short = vec![0; state.len() - 1]; // its last piece does not fit
+        let error = session.write(&first, &mut short[..]).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::WriteZero);
+        assert!(short == state[..state.len() - 1]);
+    }
+    session.truncate(&first, 5).unwrap();
+    let wanted = alone(&model, KvType::F32, &[&ids[..5], &[9]].concat());
+    assert!(run_one(&mut session, &first, &[9]) == wanted);
+}
+
+#[test]
+fn errors_of_a_writer_come_back() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let mut session = model.session(1).unwrap();
+    let first = session.first();
+    session.forward(&ids).unwrap();
+    let state = session.save(&first).unwrap();
+    for left in [0, 1, 5] {
+        let end = || Err(std::io::Error::from_raw_os_error(28));
+        let error = session.write(&first, Broken { left, end }).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(28));
+
+        let end = || panic!("the writer's");
+        let write = || session.write(&first, Broken { left, end });
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(write)).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"the writer's"));
+
+        assert_eq!(session.ids(&first).unwrap(), ids);
+        assert!(session.save(&first).unwrap() == state);
+    }
+    let wanted = alone(&model, KvType::F32, &[&ids[..], &[3]].concat());
+    assert!(bits(session.forward(&[3]).unwrap()) == wanted);
+}
+
 #[test]
 fn wrong_sequences_are_refused() {
     let model = Model::load(MODEL).unwrap();
@@ -390,12 +458,17 @@ fn wrong_sequences_are_refused() {
     let strangers = [other.first(), other.sequence().unwrap()];
     let (a, b) = (session.sequence().unwrap(), session.sequence().unwrap());
     session.forward(&[1]).unwrap();
+    let write_error = |session: &mut Session, sequence: &Sequence| {
+        let error = session.write(sequence, std::io::sink()).unwrap_err();
+        *error.into_inner().unwrap().downcast::<Error>().unwrap()
+    };
     let refused = |session: &mut Session, sequence: &Sequence| {
         for status in [
             session.ids(sequence).err().unwrap().status,
             session.position_of(sequence).err().unwrap().status,
             session.save(sequence).err().unwrap().status,
             session.restore(sequence, &[]).err().unwrap().status,
+            write_error(session, sequence).status,
             session.truncate(sequence, 0).err().unwrap().status,
             session.fork(sequence, 0).err().unwrap().status,
             session
