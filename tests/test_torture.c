@@ -328,7 +328,7 @@ static void test_refusals(void **state)
             n_calls += refuse_each(&scenarios[i], &kinds[k], hashes[i]);
         WANT(n_calls > 0);
         print_message("%s%d of %s%s", k % 4 == 0 ? "  each refused: " : "", n_calls, kinds[k].name,
-                      k % 4 == 3 ? "\n" : ", ");
+                      k % 4 == 3 || k + 1 == COUNT(kinds) ? "\n" : ", ");
     }
 }
 
@@ -374,8 +374,8 @@ static void test_clock(void **state)
         }
         n_calls += n_refused > 0;
     }
-    WANT(n_calls > 2);
-    print_message("  each refused: %d of %s\n", n_calls, no_clock.name);
+    WANT(n_calls > 2); /* how many there are depends on when the threads take their tasks */
+    print_message("  each of about %d calls of the clock refused in its turn\n", n_calls);
 }
 
 static int set_up(void **state)
