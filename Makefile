@@ -92,7 +92,7 @@ bench-threads: $(BUILD)/tests/bench/threads
 
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/*.c)))
 
-$(BUILD)/examples/%: examples/%.c $(BUILD)/libgpt2.a
+$(BUILD)/examples/%: examples/%.c examples/example.h $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)

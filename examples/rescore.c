@@ -3,11 +3,7 @@
  *
  *     cc rescore.c $(pkg-config --cflags --libs gpt2) -lm && ./a.out MODEL FILE
  */
-#include <gpt2.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "example.h"
 
 enum { MAX_SENTENCES = 256, MAX_BYTES = 1000 };
 
@@ -17,24 +13,9 @@ static struct sentence {
     size_t n_ids;
     double logp; /* the sum over all ids but the first */
 } all[MAX_SENTENCES + 1];
-static gpt2_encoder *encoder;
-static gpt2_session *session;
-static char line[GPT2_ERRBUF_BYTES]; /* why a load or create failed */
-
-static void fail(const char *what, const char *why)
-{
-    fprintf(stderr, "rescore: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void check(int32_t status)
-{
-    if (status != GPT2_OK)
-        fail(gpt2_strerror(status), *line ? line : gpt2_session_error(session));
-}
 
 /* Reads and encodes the lines that are not empty.  Returns how many. */
-static size_t read_sentences(const char *path, int32_t eot)
+static size_t read_sentences(const char *path)
 {
     FILE *file = fopen(path, "rb");
     size_t n = 0, size;
@@ -44,7 +25,7 @@ static size_t read_sentences(const char *path, int32_t eot)
         if (size > MAX_BYTES)
             break;
         all[n].text[size] = '\0';
-        all[n].ids[0] = eot;
+        all[n].ids[0] = info.eot_token;
         check(gpt2_encode(encoder, all[n].text, size, 0, all[n].ids + 1, MAX_BYTES, &all[n].n_ids));
         n += all[n].n_ids++ > 0;
     }
@@ -55,13 +36,13 @@ static size_t read_sentences(const char *path, int32_t eot)
 }
 
 /* The log-probability of an id is its logit less this. */
-static double log_sum(const float *logits, int32_t n_vocab)
+static double log_sum(const float *logits)
 {
     double max = logits[0], sum = 0;
 
-    for (int32_t id = 1; id < n_vocab; id++)
+    for (int32_t id = 1; id < info.n_vocab; id++)
         max = logits[id] > max ? logits[id] : max;
-    for (int32_t id = 0; id < n_vocab; id++)
+    for (int32_t id = 0; id < info.n_vocab; id++)
         sum += exp(logits[id] - max);
     return max + log(sum);
 }
@@ -77,26 +58,13 @@ int main(int argc, char **argv)
 {
     static gpt2_batch_item items[MAX_SENTENCES];
     size_t n, n_longest = 0, n_common, n_rest = 0, n_alone = 0, n_items = 0;
-    gpt2_model_params files;
-    gpt2_session_params params;
-    gpt2_model_info info;
-    gpt2_model *model;
     const float *logits;
     double norm;
 
     if (argc != 3)
         fail("usage", "rescore MODEL FILE");
-    gpt2_model_params_init(&files, sizeof files);
-    gpt2_session_params_init(&params, sizeof params);
-    gpt2_model_info_init(&info, sizeof info);
-    files.errbuf = params.errbuf = line;
-    files.errbuf_size = params.errbuf_size = sizeof line;
-    check(gpt2_model_load(argv[1], &files, &model));
-    check(gpt2_model_get_info(model, &info));
-    if (gpt2_model_tokenizer(model) == NULL || info.eot_token < 0)
-        fail(argv[1], "wanted a tokenizer with <|endoftext|>");
-    check(gpt2_encoder_create(gpt2_model_tokenizer(model), NULL, &encoder));
-    n = read_sentences(argv[2], info.eot_token);
+    load(argv[1]);
+    n = read_sentences(argv[2]);
     n_common = all[0].n_ids;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < n_common; j++)
@@ -113,16 +81,15 @@ int main(int argc, char **argv)
         items[n_items].n_tokens = items[n_items].n_logit_rows = all[i].n_ids - 1 - n_common;
         n_rest += items[n_items++].n_tokens;
     }
-    params.n_threads = 0; /* one for each CPU */
     params.n_sequences = 1 + (int32_t)n;
     params.n_ctx = (int32_t)n_longest;
     params.n_logit_rows = (int32_t)(n_rest > n_common ? n_rest : n_common);
-    check(gpt2_session_create(model, &params, &session));
+    start();
     /* Row r has the logits of the id behind it.  Behind the last common id the sentences differ. */
     check(gpt2_forward(session, all[0].ids, n_common, n_common));
     for (size_t row = 0; row < n_common; row++) {
         check(gpt2_session_logits(session, (int32_t)row, &logits));
-        norm = log_sum(logits, info.n_vocab);
+        norm = log_sum(logits);
         for (size_t i = 0; i < n; i++)
             if (row + 1 < all[i].n_ids)
                 all[i].logp += logits[all[i].ids[row + 1]] - norm;
@@ -134,7 +101,7 @@ int main(int argc, char **argv)
     for (size_t i = 0, item = 0; i < n; i++) {
         for (size_t row = 0; n_common + row + 1 < all[i].n_ids; row++) {
             check(gpt2_batch_logits(session, item, (int32_t)row, &logits));
-            all[i].logp += logits[all[i].ids[n_common + row + 1]] - log_sum(logits, info.n_vocab);
+            all[i].logp += logits[all[i].ids[n_common + row + 1]] - log_sum(logits);
         }
         item += all[i].n_ids - 1 > n_common; /* it was in the batch */
     }
@@ -142,8 +109,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n; i++)
         printf("%12.6f %10.6f  %s\n", all[i].logp, all[i].logp / (all[i].n_ids - 1), all[i].text);
     printf("%zu tokens run, %zu without sharing\n", n_common + n_rest, n_alone);
-    gpt2_session_free(session);
-    gpt2_encoder_free(encoder);
-    gpt2_model_free(model);
+    finish();
     return 0;
 }

@@ -74,6 +74,26 @@ check_keys() {
     check "$1: what is kept between keys changes nothing" diff "$scratch/alone" "$scratch/kept"
 }
 
+# check_runs NAME: after each key of the last check_keys, only the ids behind the longest common prefix with
+# the ids of the key before run.  The ids are those of <|endoftext|> and the text before its last word.  If
+# none is behind the prefix, and the old text was longer, the last one runs.
+check_runs() {
+    awk 'NR % 3 == 1' "$scratch/answers" |
+        LC_ALL=C sed "s/|\$//; s/ \{0,1\}[0-9A-Za-z'$(printf '\200-\377')]*\$//" |
+        while IFS= read -r before; do
+            printf '%s' "$before" | "$build/gpt2" tokenize -m $model
+        done | awk '{
+            n = split("eot " $0, ids, " ")
+            for (same = 0; same < n && same < n_old && ids[same + 1] == old[same + 1]; )
+                same++
+            same -= same == n && n < n_old
+            print n - same, n
+            n_old = split("eot " $0, old, " ")
+        }' >"$scratch/behind"
+    awk 'NR % 3 == 2 { print $2, $4 }' "$scratch/answers" >"$scratch/run"
+    check "$1: only the ids behind the common prefix run" diff "$scratch/behind" "$scratch/run"
+}
+
 # counts FILE: the ids that ran, the ids of all texts, the tokens and the steps behind them
 counts() {
     awk 'NR % 3 == 2 { run += $2; all += $4; n += $7; steps += $10 } END { print run, all, n, steps }' "$1"
@@ -81,8 +101,10 @@ counts() {
 
 check_keys "typing and deleting" \
     'It was a lo\b\b\b\bmost agreeable  day,\177 and\n"I don'"'"'t\b\b\b\b\bsaw Mr. Wick' 66
-check "only the ids behind a change run" test "$(counts "$scratch/answers")" = "19 271 1414 148"
+check_runs "typing and deleting"
+check "all counts" test "$(counts "$scratch/answers")" = "19 271 1414 148"
 check_keys "UTF-8, and deleting everything" 'caf\303\251\b\b\b\b\b\b\342\200\224\b\b\n\bI\177\200\b' 20
+check_runs "UTF-8, and deleting everything"
 check_keys "a word of more tokens than there are steps" 'The xxxxxxxxxxxx\177\177' 8
 check_keys "a text longer than the context" \
     "$(awk 'BEGIN { for (i = 0; i < 260; i++) printf "%c", 14 + i * i % 17 }') It was a l\\b\\b\\b" 20

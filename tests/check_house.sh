@@ -125,7 +125,7 @@ verdict ".data and .bss are empty" "$scratch/data"
 
 # ---- text
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
-    clang-format --dry-run include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c 2>&1 |
+    clang-format --dry-run include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.[ch] 2>&1 |
         grep -E 'warning|error' >"$scratch/format"
     verdict "clang-format" "$scratch/format"
 else
@@ -134,6 +134,10 @@ fi
 # A long file is a warning: a limit that fails makes files that are cut where they do not part.
 awk 'FNR == 1 { n = 0 } ++n == 501 { print "  long: " FILENAME " has more than 500 lines" }' \
     lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch]
+# An example is read as a whole, so its limit fails.
+wc -l examples/*.[ch] | awk '$2 != "total" && $1 >= 150 { print $2 " has " $1 " lines, wanted fewer than 150" }' \
+    >"$scratch/short"
+verdict "examples are short" "$scratch/short"
 grep -nE '[[:space:]]$|TODO|FIXME|\bXXX\b' include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] \
     tests/fuzz/*.[ch] docs/*.md README.md Makefile >"$scratch/blanks"
 verdict "no trailing blanks, nothing left to do" "$scratch/blanks"
