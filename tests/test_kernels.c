@@ -108,7 +108,7 @@ static void check_activation(const char *name, int32_t activation, double (*trut
     double worst_absolute = 0.0;
     size_t n_checked = 0;
 
-    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features());
+    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features(), false);
     for (uint64_t bits = 0; bits <= UINT32_MAX;) {
         float in[256];
         float out[256];
@@ -156,7 +156,7 @@ static void test_softmax_is_accurate(void **state)
     double worst = 0.0;
 
     (void)state;
-    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features());
+    gpt2i_kernels_choose(&kernels, gpt2i_cpu_features(), false);
     for (uint32_t bits = 0x80000000u; bits < 0xc2d00000u; bits += 499) { /* -0 to -104 */
         float x[2] = {0.0f, 0.0f};
         double wanted;
@@ -189,7 +189,7 @@ static void test_layer_norm_of_huge_values(void **state)
 
         if ((sets[s] & ~gpt2i_cpu_features()) != 0)
             continue;
-        gpt2i_kernels_choose(&kernels, sets[s]);
+        gpt2i_kernels_choose(&kernels, sets[s], false);
         x[3] = 1.8e19f;
         kernels.layer_norm(y, x, gain, bias, N, 1e-5f);
         for (size_t i = 0; i < N; i++)
@@ -273,7 +273,7 @@ static void test_to_f16_of_python(void **state)
 
         if ((sets[s] & ~gpt2i_cpu_features()) != 0)
             continue;
-        gpt2i_kernels_choose(&kernels, sets[s]);
+        gpt2i_kernels_choose(&kernels, sets[s], false);
         kernels.to_f16(halves, x, N);
         for (size_t i = 0; i < N; i++)
             assert_int_equal(halves[i], rows[i].half);

@@ -44,18 +44,27 @@ uint32_t gpt2i_cpu_features(void)
     return features;
 }
 
-#elif defined(__aarch64__)
-
-uint32_t gpt2i_cpu_features(void)
+bool gpt2i_cpu_row_fetches(void)
 {
-    return GPT2_CPU_NEON; /* part of every aarch64 */
+    uint32_t eax, ebx, ecx, edx;
+
+    return __get_cpuid(0, &eax, &ebx, &ecx, &edx) && ebx == signature_INTEL_ebx;
 }
 
 #else
 
 uint32_t gpt2i_cpu_features(void)
 {
+#if defined(__aarch64__)
+    return GPT2_CPU_NEON; /* part of every aarch64 */
+#else
     return 0;
+#endif
+}
+
+bool gpt2i_cpu_row_fetches(void)
+{
+    return false;
 }
 
 #endif

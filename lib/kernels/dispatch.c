@@ -4,19 +4,25 @@
  */
 #include "dispatch.h"
 
-void gpt2i_kernels_choose(struct gpt2i_kernels *kernels, uint32_t features)
+void gpt2i_kernels_choose(struct gpt2i_kernels *kernels, uint32_t features, bool row_fetches)
 {
     gpt2i_kernels_add_scalar(kernels);
 #if defined(__x86_64__)
     if ((features & GPT2_CPU_AVX2) == 0)
         return;
     gpt2i_kernels_add_avx2(kernels);
+    if (row_fetches) /* AVX-512 keeps AVX2's row of floats: avx512.c */
+        kernels->matmul_row[GPT2_TYPE_F32] = kernels->matmul_any[GPT2_TYPE_F32];
     if ((features & GPT2_CPU_AVX512) != 0)
         gpt2i_kernels_add_avx512(kernels);
+    if (row_fetches)
+        kernels->matmul_row[GPT2_TYPE_F16] = kernels->matmul_any[GPT2_TYPE_F16];
 #elif defined(__aarch64__)
     if ((features & GPT2_CPU_NEON) != 0)
         gpt2i_kernels_add_neon(kernels);
+    (void)row_fetches;
 #else
     (void)features;
+    (void)row_fetches;
 #endif
 }

@@ -218,7 +218,7 @@ static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
 }
 
 #ifndef W_WITHOUT_ROW
-/* One row reads the weights once: there is nothing to keep in a cache, and fetching slows it. */
+/* One row where fetching does not pay.  It reads the weights once: nothing is kept in a cache. */
 static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 {
     NAMED(matmul_rows)(m, 0, 0, m->n_k, 1, TILE_MAX_GROUPS, false, false);

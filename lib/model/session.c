@@ -55,7 +55,8 @@ static gpt2_session settings_of(const gpt2_model *model, const gpt2_session_para
     };
 
     sizes.kv.n_pages = (size_t)sizes.sequences.pages.n_pages;
-    gpt2i_kernels_choose(&sizes.compute.kernels, gpt2i_cpu_features() & params->cpu_mask);
+    gpt2i_kernels_choose(&sizes.compute.kernels, gpt2i_cpu_features() & params->cpu_mask,
+                         gpt2i_cpu_row_fetches());
     return sizes;
 }
 
