@@ -17,11 +17,12 @@
 #define K_TOGETHER 64 /* a multiple of GPT2I_K_BLOCK */
 
 /*
- * With fewer rows than this, memory is slower than the FMA units.  The weights that a tile needs 8 steps
- * later are then fetched from the second cache into the first, so that they do not queue behind lines
- * that come from memory.
+ * With fewer rows than this, memory is slower than the FMA units.  The weights that a tile needs
+ * FETCH_STEPS later, 2 KiB in a panel, are then fetched from the second cache into the first, so that
+ * they do not queue behind lines that come from memory.
  */
-#define FEW_ROWS 20
+#define FEW_ROWS    20
+#define FETCH_STEPS (32 / sizeof(W_ELEMENT))
 
 /*
  * Cache lines of the weights that come after the present ones.  They are fetched into the second cache
@@ -77,7 +78,7 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
             if (FETCHES && FEW) {
                 UNROLL
                 for (size_t i = 0; i < G * GPT2I_LANES; i += 64 / sizeof(W_ELEMENT))
-                    GPT2I_FETCH_SOON(w + 8 * m->w_stride + i);
+                    GPT2I_FETCH_SOON(w + FETCH_STEPS * m->w_stride + i);
             }
             if (FETCHES)
                 NAMED(fetch_step)(&fetch);
@@ -230,6 +231,7 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef NAMED
 #undef K_TOGETHER
 #undef FEW_ROWS
+#undef FETCH_STEPS
 #undef DEFINE_MATMUL_ROWS
 #undef DEFINE_MATMUL_FEW
 #undef RUN_MATMUL_ROWS
