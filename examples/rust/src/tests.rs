@@ -355,14 +355,20 @@ fn a_text_can_be_longer_than_the_context() {
     assert_eq!(session.forward(ids).unwrap_err().status, -3);
 }
 
+/// A session that has run these ids, its first sequence, and the state of that.
+fn saved<'a>(model: &'a Model, ids: &[i32]) -> (Session<'a>, Sequence, Vec<u8>) {
+    let mut session = model.session(1).unwrap();
+    let first = session.first();
+    session.forward(ids).unwrap();
+    let state = session.save(&first).unwrap();
+    (session, first, state)
+}
+
 #[test]
 fn states_are_restored() {
     let model = Model::load(MODEL).unwrap();
     let ids = prompt(&model);
-    let mut session = model.session(1).unwrap();
-    let first = session.first();
-    session.forward(&ids).unwrap();
-    let state = session.save(&first).unwrap();
+    let (mut session, first, state) = saved(&model, &ids);
     let wanted = bits(session.forward(&[3]).unwrap());
 
     let mut other = model.session_with(&many(2)).unwrap();
@@ -429,10 +435,7 @@ fn states_are_written() {
 fn errors_of_a_writer_come_back() {
     let model = Model::load(MODEL).unwrap();
     let ids = prompt(&model);
-    let mut session = model.session(1).unwrap();
-    let first = session.first();
-    session.forward(&ids).unwrap();
-    let state = session.save(&first).unwrap();
+    let (mut session, first, state) = saved(&model, &ids);
     for left in [0, 1, 5] {
         let end = || Err(std::io::Error::from_raw_os_error(28));
         let error = session.write(&first, Broken { left, end }).unwrap_err();
