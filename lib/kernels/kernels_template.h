@@ -64,17 +64,19 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
     store_upto(y, 0, n, v16_add(total, v));
 }
 
-#define W_TYPE    f32
-#define W_ELEMENT float
-#define W_LOAD(w) v16_load(w)
+#define W_TYPE        f32
+#define W_ELEMENT     float
+#define W_LOAD(w)     v16_load(w)
+#define W_FETCH_STEPS 4 /* 1 KiB in a panel */
 #ifdef KEEPS_MATMUL_ROW_F32
 #define W_WITHOUT_ROW
 #endif
 #include "matmul_template.h"
 
-#define W_TYPE    f16
-#define W_ELEMENT uint16_t
-#define W_LOAD(w) v16_load_f16(w)
+#define W_TYPE        f16
+#define W_ELEMENT     uint16_t
+#define W_LOAD(w)     v16_load_f16(w)
+#define W_FETCH_STEPS 16 /* 2 KiB */
 #include "matmul_template.h"
 
 /* -------------------------------------------------------------------------- element by element -- */

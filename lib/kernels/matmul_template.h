@@ -5,6 +5,7 @@
  *     W_TYPE           what the names of the functions end with
  *     W_ELEMENT        the C type of one weight in memory
  *     W_LOAD(w)        16 weights as floats, from 'const W_ELEMENT *w' at any alignment
+ *     W_FETCH_STEPS    how many steps of k ahead the weights are fetched into the first cache
  *     W_WITHOUT_ROW    if defined: matmul_row_TYPE() is not wanted
  *
  * It defines matmul_any_TYPE() and matmul_row_TYPE(), and undefines these again.
@@ -18,11 +19,10 @@
 
 /*
  * With fewer rows than this, memory is slower than the FMA units.  The weights that a tile needs
- * FETCH_STEPS later, 2 KiB in a panel, are then fetched from the second cache into the first, so that
- * they do not queue behind lines that come from memory.
+ * W_FETCH_STEPS later are then fetched from the second cache into the first, so that they do not queue
+ * behind lines that come from memory.
  */
-#define FEW_ROWS    20
-#define FETCH_STEPS (32 / sizeof(W_ELEMENT))
+#define FEW_ROWS 20
 
 /*
  * Cache lines of the weights that come after the present ones.  They are fetched into the second cache
@@ -78,7 +78,7 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
             if (FETCHES && FEW) {
                 UNROLL
                 for (size_t i = 0; i < G * GPT2I_LANES; i += 64 / sizeof(W_ELEMENT))
-                    GPT2I_FETCH_SOON(w + FETCH_STEPS * m->w_stride + i);
+                    GPT2I_FETCH_SOON(w + W_FETCH_STEPS * m->w_stride + i);
             }
             if (FETCHES)
                 NAMED(fetch_step)(&fetch);
@@ -231,7 +231,6 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef NAMED
 #undef K_TOGETHER
 #undef FEW_ROWS
-#undef FETCH_STEPS
 #undef DEFINE_MATMUL_ROWS
 #undef DEFINE_MATMUL_FEW
 #undef RUN_MATMUL_ROWS
@@ -239,4 +238,5 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef W_TYPE
 #undef W_ELEMENT
 #undef W_LOAD
+#undef W_FETCH_STEPS
 #undef W_WITHOUT_ROW
