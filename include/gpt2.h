@@ -683,6 +683,20 @@ GPT2_API int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, 
 
 /* ----------------------------------------------------------------------------------- sampling -- */
 
+/*
+ * Called with a row of logits [n_vocab] after all changes that the params ask for; it may change them.
+ * 'position' is that of the token to choose.  Non-zero ends the call with GPT2_ERR_CANCELLED.  It runs in
+ * the floating-point state of the caller, must not call functions on its session, and must return, as a
+ * gpt2_tap_callback.
+ */
+typedef int32_t (*gpt2_logits_callback)(void *user, int64_t position, float *logits,
+                                        int32_t n_vocab);
+
+/*
+ * How a token is chosen.  Everything applies in the order below: first the changes to the logits, then
+ * temperature, then the filters, which leave tokens out, then the draw.  A probability is always one among
+ * the tokens that the filters before have kept.  Arrays are borrowed for the call.
+ */
 typedef struct gpt2_sample_params {
     uint32_t struct_size; /* set by gpt2_sample_params_init() */
     float temperature; /* >= 0; default 1.  Below 1e-6: the largest logit, the lowest id on ties */
@@ -693,22 +707,53 @@ typedef struct gpt2_sample_params {
     uint64_t stream;   /* a second key, for several texts with one seed; default 0 */
     int64_t position;  /* index in the whole text of the token to draw; -1 (default): the position
                              of the row + 1, tokens that GPT2_FULL_SHIFT cut off included */
+
+    /* filters */
+    float top_n_sigma;     /* before top_k: keep logits at most so many standard deviations of all
+                              finite logits below the largest; 0 (default): all */
+    float min_p;           /* after top_p: keep what is at least min_p times as probable as the most
+                              probable token; 0 (default): all */
+    float typical_p;       /* after min_p: keep the tokens whose -log(probability) is nearest to the
+                              entropy, until their probabilities add up to typical_p; 1 (default): all */
+    float xtc_probability; /* after typical_p: how often XTC is applied; 0 (default): never */
+    float xtc_threshold;   /* XTC leaves out all tokens of at least this probability but the least
+                              probable one of them; default 0.1 */
+
+    /* changes to the logits: bias, then penalties, n-grams, banned and allowed tokens, callback */
+    const float *bias;        /* [n_vocab] added to the logits; or NULL */
+    const int32_t *bias_ids;  /* [n_biases] tokens whose logits get a bias */
+    const float *bias_values; /* [n_biases] and what is added to each */
+    size_t n_biases;          /* default 0 */
+    const int32_t *history; /* [n_history] the text so far, in order, for the penalties; or NULL */
+    size_t n_history;       /* the prompt counts if it is in 'history'.  Default 0 */
+    int32_t penalty_window; /* the last tokens of 'history' that penalties see; 0 (default): all */
+    float repetition_penalty; /* > 0; of tokens in the history a positive logit is divided by it, a
+                                  negative one multiplied; 1 (default): none */
+    float
+        frequency_penalty;  /* subtracted for each time that a token is in the history; default 0 */
+    float presence_penalty; /* subtracted if a token is in the history; default 0 */
+    int32_t no_repeat_ngram_size;  /* no run of so many tokens of the whole history appears again;
+                                     0 (default): off */
+    const int32_t *banned_ids;     /* [n_banned] tokens that are not chosen */
+    size_t n_banned;               /* default 0 */
+    const int32_t *allowed_ids;    /* [n_allowed] all others are not chosen */
+    size_t n_allowed;              /* 0 (default): all are allowed */
+    gpt2_logits_callback callback; /* optional */
+    void *callback_user;           /* what 'callback' gets */
 } gpt2_sample_params;
 
 /* As gpt2_model_params_init(). */
 GPT2_API int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t struct_size);
 
 /*
- * gpt2_sample() draws a token from softmax(logits / temperature) of one row, cut to top_k and then
- * to top_p, in the order and with the meaning of Hugging Face's generate().  'row' is as in
- * gpt2_session_logits().  The same (seed, stream, position) always draws the same number, so a text
- * can be reproduced from any point.
+ * gpt2_sample() chooses a token from one row of logits.  'row' is as in gpt2_session_logits().  The same
+ * (seed, stream, position) always draws the same number, so a text can be reproduced from any point.
  *
  *   params   NULL for the defaults
  *   id       receives the token
  *
  * It does not change the text: pass the id to gpt2_forward() for that.
- * Errors: GPT2_ERR_ROW, _NONFINITE, _ARGUMENT.
+ * Errors: GPT2_ERR_ROW, _NONFINITE, _TOKEN (an id in the params), _CANCELLED (by the callback), _ARGUMENT.
  */
 GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
                              int32_t *id);
@@ -716,6 +761,34 @@ GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_samp
 /* The same for a row of item 'item' of the last gpt2_forward_batch(); gpt2_sample() is item 0. */
 GPT2_API int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t row,
                                    const gpt2_sample_params *params, int32_t *id);
+
+/*
+ * The same for logits [n_vocab] of the caller, borrowed for the call; a position of -1 is n_history.  The
+ * session lends its workspace.  Errors: those of gpt2_sample() but GPT2_ERR_ROW.
+ */
+GPT2_API int32_t gpt2_sample_logits(gpt2_session *session, const float *logits,
+                                    const gpt2_sample_params *params, int32_t *id);
+
+/* A token and its probability.  This struct never changes. */
+typedef struct gpt2_candidate {
+    int32_t id;
+    float probability;
+} gpt2_candidate;
+
+/*
+ * gpt2_sample_candidates() tells what gpt2_sample_logits() would draw from: the tokens that are kept, the
+ * most probable first, of equal ones the lower id, with the probabilities of the draw.  A temperature
+ * below 1e-6 counts as 1.
+ *
+ *   candidates   receives up to 'capacity' of them; may be NULL if that is 0
+ *   n_kept       receives how many are kept, also if there are more than 'capacity'
+ *
+ * Errors: those of gpt2_sample_logits().
+ */
+GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logits,
+                                        const gpt2_sample_params *params,
+                                        gpt2_candidate *candidates, size_t capacity,
+                                        size_t *n_kept);
 
 /* --------------------------------------------------------------------------------------- taps -- */
 

@@ -1,156 +1,158 @@
 /*
- * sampler.c: temperature, top-k, top-p, and the draw.
- *
- * In the order and meaning of Hugging Face's generate(): logits / temperature; top-k keeps what is
- * not below the k-th largest, ties included; top-p keeps, from the likeliest on, each token before
- * which less than top_p has been kept.  Of equal logits the lower id counts as the likelier.
+ * sampler.c: from a row of logits to a token: processors, filters, the draw.
  */
 #include "sampler.h"
+#include "filters.h"
+#include "processors.h"
 #include "random.h"
 
 #include <math.h>
 
 #define GREEDY_BELOW 1e-6f /* temperatures that mean the largest logit */
 
-/* The largest logit's lowest id; -1 if there is a NaN or +infinity, or nothing but -infinity. */
-static int32_t argmax(const float *logits, size_t n_vocab)
+/* The lowest id of the largest logit. */
+static int32_t argmax(const struct gpt2i_candidates *row)
 {
-    int32_t best = 0;
+    const size_t n_together = 16 * GPT2I_VOCAB_BLOCK;
+    int32_t *ids = row->space.ids;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n_vocab; i++) {
-        if (!(logits[i] < INFINITY))
-            return -1;
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
-    }
-    return logits[best] > -INFINITY ? best : -1;
+    while (row->kernels->collect(ids, row->logits + i, row->largest,
+                                 gpt2i_min(n_together, row->n_vocab - i)) == 0)
+        i += n_together;
+    return (int32_t)i + ids[0];
 }
 
-/* Whether token a is likelier than token b. */
-static bool likelier(const float *weights, int32_t a, int32_t b)
+/* The row after its processors, with all its tokens. */
+static int32_t begin(struct gpt2i_candidates *row, const struct gpt2i_sampler *sampler,
+                     const float *logits, const gpt2_sample_params *params,
+                     struct gpt2i_error *error)
 {
-    return weights[a] > weights[b] || (weights[a] == weights[b] && a < b);
+    bool is_greedy = params->temperature < GREEDY_BELOW;
+    float scaled;
+
+    *row = (struct gpt2i_candidates){
+        .kernels = sampler->kernels,
+        .space = sampler->space,
+        .n_vocab = sampler->n_vocab,
+        .temperature = is_greedy ? 1.0f : params->temperature,
+    };
+    row->logits = gpt2i_processors_apply(logits, sampler->n_vocab, &sampler->space, params,
+                                         sampler->host_state);
+    if (row->logits == NULL)
+        return gpt2i_fail(error, GPT2_ERR_CANCELLED, "the callback of the sampling ended the call");
+    row->largest = row->kernels->largest(row->logits, row->n_vocab);
+    if (!(row->largest > -FLT_MAX ||
+          (row->largest == -FLT_MAX &&
+           row->kernels->collect(row->space.ids, row->logits, -FLT_MAX, row->n_vocab) > 0)))
+        return gpt2i_fail(error, GPT2_ERR_NONFINITE,
+                          "the logits hold NaN or +infinity, or nothing but -infinity");
+    scaled = row->largest / row->temperature;
+    if (!(scaled < INFINITY && scaled > -INFINITY))
+        return gpt2i_fail(error, GPT2_ERR_NONFINITE,
+                          "logits / temperature exceed the largest float");
+    return GPT2_OK;
 }
 
-/* Lets the token at 'parent' sink to its place in a heap of n whose top is the likeliest. */
-static void sink(const float *weights, int32_t *heap, size_t n, size_t parent)
+/* Puts the weights of the list at their ids, 0 elsewhere. */
+static void spread_weights(const struct gpt2i_candidates *row)
 {
-    int32_t token = heap[parent];
+    const struct gpt2i_candidate *list = row->space.candidates;
 
-    for (;;) {
-        size_t child = 2 * parent + 1;
-
-        if (child >= n)
-            break;
-        if (child + 1 < n && likelier(weights, heap[child + 1], heap[child]))
-            child++;
-        if (!likelier(weights, heap[child], token))
-            break;
-        heap[parent] = heap[child];
-        parent = child;
-    }
-    heap[parent] = token;
+    memset(row->space.weights, 0, row->n_vocab * sizeof row->space.weights[0]);
+    for (size_t i = 0; i < row->n; i++)
+        row->space.weights[list[i].id] = list[i].weight;
 }
 
-static size_t make_heap(const float *weights, int32_t *heap, size_t n)
+/*
+ * The lowest id of the block whose running sum exceeds 'wanted'.  The sum of the block exceeds it, but
+ * was rounded in another way: if no running sum does, the last id that has a weight.
+ */
+static size_t draw_in_block(const float *weights, size_t n, double wanted)
 {
-    for (size_t i = 0; i < n; i++)
-        heap[i] = (int32_t)i;
-    for (size_t i = n / 2; i-- > 0;)
-        sink(weights, heap, n, i);
-    return n;
-}
-
-/* Takes the likeliest token off a heap of '*n'. */
-static int32_t pop(const float *weights, int32_t *heap, size_t *n)
-{
-    int32_t top = heap[0];
-
-    heap[0] = heap[--*n];
-    if (*n > 0)
-        sink(weights, heap, *n, 0);
-    return top;
-}
-
-/* Logits below the k-th largest become -infinity. */
-static void keep_top_k(float *logits, int32_t *heap, size_t n_vocab, size_t k)
-{
-    size_t n = make_heap(logits, heap, n_vocab);
-    float least = 0.0f;
-
-    for (size_t i = 0; i < k; i++)
-        least = logits[pop(logits, heap, &n)];
-    for (size_t i = 0; i < n_vocab; i++) {
-        if (logits[i] < least)
-            logits[i] = -INFINITY;
-    }
-}
-
-/* Probabilities after the first of them that together reach top_p become 0; the first one stays. */
-static void keep_top_p(float *probs, int32_t *heap, size_t n_vocab, float top_p)
-{
-    size_t n = make_heap(probs, heap, n_vocab);
-    double kept = 0.0;
-
-    do
-        kept += (double)probs[pop(probs, heap, &n)];
-    while (n > 0 && kept < (double)top_p);
-    for (size_t i = 0; i < n; i++) /* those still in the heap */
-        probs[heap[i]] = 0.0f;
-}
-
-/* The lowest id whose running sum exceeds u times the sum of all. */
-static int32_t draw(const float *weights, size_t n_vocab, float u)
-{
-    double total = 0.0;
     double sum = 0.0;
-    size_t i;
+    size_t last = 0;
 
-    for (i = 0; i < n_vocab; i++)
-        total += (double)weights[i];
-    for (i = 0; i < n_vocab - 1; i++) {
+    for (size_t i = 0; i < n; i++) {
         sum += (double)weights[i];
-        if (sum > (double)u * total)
-            break;
+        if (sum > wanted)
+            return i;
+        if (weights[i] > 0.0f)
+            last = i;
     }
-    return (int32_t)i;
+    return last;
 }
 
-static void weigh(const struct gpt2i_sampler *sampler, const float *logits,
-                  const gpt2_sample_params *params)
+/* Draws from space.weights: the first block whose running sum exceeds u times the sum of all. */
+static int32_t draw(const struct gpt2i_candidates *row, float u)
 {
-    float *weights = sampler->weights;
-    size_t n_vocab = sampler->n_vocab;
+    const float *weights = row->space.weights;
+    const float *blocks = row->space.blocks;
+    size_t n_blocks = gpt2i_ceil_div(row->n_vocab, GPT2I_VOCAB_BLOCK);
+    double total = 0.0;
+    double before = 0.0;
+    size_t block = 0;
+    size_t first;
 
-    for (size_t i = 0; i < n_vocab; i++)
-        weights[i] = logits[i] / params->temperature;
-    if (params->top_k > 0 && (size_t)params->top_k < n_vocab)
-        keep_top_k(weights, sampler->order, n_vocab, (size_t)params->top_k);
-    sampler->kernels->softmax(weights, n_vocab);
-    if (params->top_p < 1.0f)
-        keep_top_p(weights, sampler->order, n_vocab, params->top_p);
+    row->kernels->block_sums(row->space.blocks, weights, row->n_vocab);
+    for (size_t i = 0; i < n_blocks; i++)
+        total += (double)blocks[i];
+    while (!(before + (double)blocks[block] > (double)u * total))
+        before += (double)blocks[block++];
+    first = block * GPT2I_VOCAB_BLOCK;
+    return (int32_t)(first + draw_in_block(weights + first,
+                                           gpt2i_min(GPT2I_VOCAB_BLOCK, row->n_vocab - first),
+                                           (double)u * total - before));
 }
 
 int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
                      const gpt2_sample_params *params, int32_t *id, struct gpt2i_error *error)
 {
-    int32_t best = argmax(logits, sampler->n_vocab);
+    struct gpt2i_candidates row;
     uint32_t words[4];
-    float scaled;
+    int32_t status = begin(&row, sampler, logits, params, error);
 
-    if (best < 0)
-        return gpt2i_fail(error, GPT2_ERR_NONFINITE,
-                          "the logits hold NaN or +infinity, or nothing but -infinity");
+    if (status != GPT2_OK)
+        return status;
     if (params->temperature < GREEDY_BELOW) {
-        *id = best;
+        *id = argmax(&row);
         return GPT2_OK;
     }
-    scaled = logits[best] / params->temperature;
-    if (!(scaled < INFINITY && scaled > -INFINITY))
-        return gpt2i_fail(error, GPT2_ERR_NONFINITE,
-                          "logits / temperature exceed the largest float");
-    weigh(sampler, logits, params);
     gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);
-    *id = draw(sampler->weights, sampler->n_vocab, gpt2i_uniform(words[0]));
+    gpt2i_filters_apply(&row, params, gpt2i_uniform(words[1]));
+    gpt2i_candidates_weigh(&row);
+    if (row.is_listed)
+        spread_weights(&row);
+    *id = draw(&row, gpt2i_uniform(words[0]));
+    return GPT2_OK;
+}
+
+int32_t gpt2i_sample_candidates(const struct gpt2i_sampler *sampler, const float *logits,
+                                const gpt2_sample_params *params, gpt2_candidate *candidates,
+                                size_t capacity, size_t *n_kept, struct gpt2i_error *error)
+{
+    struct gpt2i_candidate *heap = sampler->space.candidates;
+    struct gpt2i_candidates row;
+    uint32_t words[4];
+    size_t n_heap;
+    double total;
+    int32_t status = begin(&row, sampler, logits, params, error);
+
+    if (status != GPT2_OK)
+        return status;
+    gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);
+    gpt2i_filters_apply(&row, params, gpt2i_uniform(words[1]));
+    gpt2i_candidates_weigh(&row);
+    total = gpt2i_candidates_total(&row);
+    gpt2i_candidates_list(&row);
+    gpt2i_heap_make(heap, row.n);
+    n_heap = row.n;
+    for (size_t i = 0; i < gpt2i_min(capacity, row.n); i++) {
+        const struct gpt2i_candidate *next = gpt2i_heap_pop(heap, &n_heap);
+
+        candidates[i] =
+            (gpt2_candidate){.id = next->id, .probability = (float)((double)next->weight / total)};
+    }
+    *n_kept = row.n;
     return GPT2_OK;
 }

@@ -97,6 +97,14 @@ GPT2I_INLINE TARGET v16 v16_where_negative(v16 x, v16 a, v16 b)
     return PAIR(where_negative(x.low, a.low, b.low), where_negative(x.high, a.high, b.high));
 }
 
+GPT2I_INLINE TARGET uint32_t v16_not_below(v16 x, v16 y)
+{
+    int low = _mm256_movemask_ps(_mm256_cmp_ps(x.low, y.low, _CMP_GE_OQ));
+    int high = _mm256_movemask_ps(_mm256_cmp_ps(x.high, y.high, _CMP_GE_OQ));
+
+    return (uint32_t)low | (uint32_t)high << 8;
+}
+
 /* In two factors, of which the first is exact, so that the result is rounded once. */
 GPT2I_INLINE TARGET __m256 scale_pow2(__m256 x, __m256 n)
 {

@@ -14,6 +14,9 @@
 #define GPT2I_LANES   16 /* outputs that a kernel takes together, lanes of a tree sum */
 #define GPT2I_K_BLOCK 64 /* length of one chain of a matrix product; docs/numerics.md */
 
+/* Rows of logits are looked at in blocks of as many: their sums are the steps of a draw. */
+#define GPT2I_VOCAB_BLOCK 64
+
 /* The types that kernels read weights in: GPT2_TYPE_F32 and GPT2_TYPE_F16. */
 #define GPT2I_WEIGHT_TYPES 2
 
@@ -72,6 +75,21 @@ struct gpt2i_kernels {
 
     /* x = exp(x - max x) / sum of them over n >= 1 elements */
     void (*softmax)(float *x, size_t n);
+
+    /* The largest of n elements, -FLT_MAX if all are -infinity; NaN if one is NaN or +infinity. */
+    float (*largest)(const float *x, size_t n);
+
+    /* y[j] = the largest of block j of x, of n elements without NaN */
+    void (*block_max)(float *y, const float *x, size_t n);
+
+    /* y[j] = the sum of block j of x: 16 lanes, folded */
+    void (*block_sums)(float *y, const float *x, size_t n);
+
+    /* Stores the indices, ascending, of those of n elements that are not below 'least': how many. */
+    size_t (*collect)(int32_t *indices, const float *x, float least, size_t n);
+
+    /* y = exp(x / temperature - max) for n elements; y may be x */
+    void (*weigh)(float *y, const float *x, float temperature, float max, size_t n);
 
     /* x = activation(x) for n elements, by GPT2_ACT_* */
     void (*activation[5])(float *x, size_t n);

@@ -13,6 +13,7 @@
  *     v16_add _sub _mul _div _fma           lane by lane, each rounded once; fma(a, b, c) = a b + c
  *     v16_max v16_min                       a > b ? a : b, a < b ? a : b; so NaN in b stays
  *     v16_where_negative(x, a, b)           x < 0 ? a : b
+ *     v16_not_below(x, y)                   bit l is set where lane l has x >= y
  *     v16_scale_pow2(x, n)                  x 2^n, rounded once, for 0.5 < x < 2 and integral n in
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
@@ -253,6 +254,100 @@ static TARGET void softmax(float *x, size_t n)
         store_upto(x, i, n, v16_mul(load_upto(x, i, n), inverse));
 }
 
+/* ------------------------------------------------------------------------------ rows of logits -- */
+
+/* As x[i..], with 'missing' in the lanes from n on. */
+TARGET_INLINE v16 load_upto_or(const float *x, size_t i, size_t n, float missing)
+{
+    float tail[GPT2I_LANES];
+
+    if (n - i >= GPT2I_LANES)
+        return v16_load(x + i);
+    v16_store(tail, v16_set1(missing));
+    v16_store_n(tail, n - i, v16_load_n(x + i, n - i));
+    return v16_load(tail);
+}
+
+static TARGET float largest(const float *x, size_t n)
+{
+    const v16 least = v16_set1(-FLT_MAX);
+    v16 max[4];
+    v16 bad[4]; /* becomes NaN with NaN or infinity */
+    float found;
+
+    UNROLL
+    for (size_t j = 0; j < 4; j++) {
+        max[j] = least;
+        bad[j] = v16_set1(0.0f);
+    }
+    for (size_t i = 0; i < n; i += 4 * GPT2I_LANES) {
+        UNROLL
+        for (size_t j = 0; j < 4; j++) {
+            size_t first = gpt2i_min(i + j * GPT2I_LANES, n);
+            v16 v = v16_max(least, load_upto_or(x, first, n, -FLT_MAX));
+
+            max[j] = v16_max(max[j], v);
+            bad[j] = v16_fma(v, v16_set1(0.0f), bad[j]);
+        }
+    }
+    found = v16_fold_max(v16_max(v16_max(max[0], max[1]), v16_max(max[2], max[3])));
+    return found + v16_fold_add(v16_add(v16_add(bad[0], bad[1]), v16_add(bad[2], bad[3])));
+}
+
+static TARGET void block_max(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_VOCAB_BLOCK) {
+        size_t end = gpt2i_min(i + GPT2I_VOCAB_BLOCK, n);
+        v16 max = load_upto_or(x, i, end, -INFINITY);
+
+        for (size_t k = i + GPT2I_LANES; k < end; k += GPT2I_LANES)
+            max = v16_max(max, load_upto_or(x, k, end, -INFINITY));
+        y[i / GPT2I_VOCAB_BLOCK] = v16_fold_max(max);
+    }
+}
+
+static TARGET void block_sums(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_VOCAB_BLOCK) {
+        size_t end = gpt2i_min(i + GPT2I_VOCAB_BLOCK, n);
+        v16 lanes = v16_set1(0.0f);
+
+        for (size_t k = i; k < end; k += GPT2I_LANES)
+            lanes = v16_add(lanes, load_upto(x, k, end));
+        y[i / GPT2I_VOCAB_BLOCK] = v16_fold_add(lanes);
+    }
+}
+
+static TARGET size_t collect(int32_t *indices, const float *x, float least, size_t n)
+{
+    const v16 all_least = v16_set1(least);
+    size_t n_found = 0;
+    size_t i;
+
+    for (i = 0; i + GPT2I_LANES <= n; i += GPT2I_LANES) {
+        uint32_t found = v16_not_below(v16_load(x + i), all_least);
+
+        for (size_t l = i; found != 0; l++, found >>= 1) {
+            if (found & 1)
+                indices[n_found++] = (int32_t)l;
+        }
+    }
+    for (; i < n; i++) {
+        if (x[i] >= least)
+            indices[n_found++] = (int32_t)i;
+    }
+    return n_found;
+}
+
+static TARGET void weigh(float *y, const float *x, float temperature, float max, size_t n)
+{
+    for (size_t i = 0; i < n; i += GPT2I_LANES) {
+        v16 scaled = v16_div(load_upto(x, i, n), v16_set1(temperature));
+
+        store_upto(y, i, n, v16_exp(v16_sub(scaled, v16_set1(max))));
+    }
+}
+
 void ADD_KERNELS(struct gpt2i_kernels *kernels)
 {
     kernels->name = KERNELS_NAME;
@@ -269,6 +364,11 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->to_f16 = to_f16;
     kernels->layer_norm = layer_norm;
     kernels->softmax = softmax;
+    kernels->largest = largest;
+    kernels->block_max = block_max;
+    kernels->block_sums = block_sums;
+    kernels->collect = collect;
+    kernels->weigh = weigh;
     kernels->activation[GPT2_ACT_GELU_NEW] = gelu_tanh;
     kernels->activation[GPT2_ACT_GELU] = gelu_erf;
     kernels->activation[GPT2_ACT_GELU_FAST] = gelu_tanh;

@@ -133,6 +133,19 @@ GPT2I_INLINE v16 v16_where_negative(v16 x, v16 y, v16 z)
                 where_negative_4(x.c, y.c, z.c), where_negative_4(x.d, y.d, z.d));
 }
 
+GPT2I_INLINE uint32_t not_below_4(float32x4_t x, float32x4_t y)
+{
+    static const uint32_t bits[4] = {1, 2, 4, 8};
+
+    return vaddvq_u32(vandq_u32(vcgeq_f32(x, y), vld1q_u32(bits)));
+}
+
+GPT2I_INLINE uint32_t v16_not_below(v16 x, v16 y)
+{
+    return not_below_4(x.a, y.a) | not_below_4(x.b, y.b) << 4 | not_below_4(x.c, y.c) << 8 |
+           not_below_4(x.d, y.d) << 12;
+}
+
 GPT2I_INLINE float v16_fold_add(v16 v)
 {
     float32x4_t four = vaddq_f32(vaddq_f32(v.a, v.c), vaddq_f32(v.b, v.d));

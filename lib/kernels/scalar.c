@@ -101,6 +101,15 @@ GPT2I_INLINE v16 v16_where_negative(v16 x, v16 a, v16 b)
     return out;
 }
 
+GPT2I_INLINE uint32_t v16_not_below(v16 x, v16 y)
+{
+    uint32_t bits = 0;
+
+    FOR_LANES
+    bits |= (uint32_t)(x.lane[l] >= y.lane[l]) << l;
+    return bits;
+}
+
 /* 2^n as a float, for -126 <= n <= 127 */
 GPT2I_INLINE float pow2(int32_t n)
 {

@@ -80,6 +80,19 @@ static struct gpt2i_activations activations_layout(struct gpt2i_arena *arena,
     return act;
 }
 
+static struct gpt2i_workspace workspace_layout(struct gpt2i_arena *arena, uint64_t n_vocab)
+{
+    uint64_t n_blocks = gpt2i_ceil_div((size_t)n_vocab, GPT2I_VOCAB_BLOCK);
+    struct gpt2i_workspace space;
+
+    space.logits = gpt2i_arena_take(arena, n_vocab, sizeof(float));
+    space.weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
+    space.ids = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
+    space.candidates = gpt2i_arena_take(arena, n_vocab, sizeof *space.candidates);
+    space.blocks = gpt2i_arena_take(arena, n_blocks, sizeof(float));
+    return space;
+}
+
 /* Measures (arena over NULL) or places; the sizes come from 'sizes' either way. */
 static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes, int32_t n_threads)
 {
@@ -97,8 +110,7 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     placed.act = activations_layout(arena, sizes);
     placed.attention.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * scores, sizeof(float));
     placed.logits = gpt2i_arena_take(arena, (uint64_t)sizes->n_logit_rows * n_vocab, sizeof(float));
-    placed.sample_weights = gpt2i_arena_take(arena, n_vocab, sizeof(float));
-    placed.sample_order = gpt2i_arena_take(arena, n_vocab, sizeof(int32_t));
+    placed.sampling = workspace_layout(arena, n_vocab);
     gpt2i_sequences_layout(&placed.sequences, arena);
     placed.items = gpt2i_arena_take(arena, n_sequences, sizeof *placed.items);
     placed.spans = gpt2i_arena_take(arena, n_sequences, sizeof *placed.spans);

@@ -8,6 +8,7 @@
 #include "attention.h"
 #include "item.h"
 #include "model.h"
+#include "workspace.h"
 
 #include <stdatomic.h>
 
@@ -45,8 +46,7 @@ struct gpt2_session {
     struct gpt2i_kept_rows *kept; /* [n_sequences] of the last call */
     size_t n_items_kept;          /* 0: it failed */
     float *logits;                /* [n_logit_rows, n_vocab] */
-    float *sample_weights;        /* [n_vocab] */
-    int32_t *sample_order;        /* [n_vocab] */
+    struct gpt2i_workspace sampling;
 
     uint64_t *head_checksums; /* [n_layer, n_head] of the state that is saved or checked */
 

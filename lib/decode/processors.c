@@ -1,0 +1,140 @@
+/*
+ * processors.c: the changes to logits, in the order in which they apply.
+ *
+ * The order and the meaning are those of Hugging Face's generate(): bias, repetition penalty, no-repeat
+ * n-gram, banned ids, allowed ids.  Frequency and presence penalties, which it lacks, come right after
+ * the repetition penalty.
+ */
+#include "processors.h"
+#include "../base/fpstate.h"
+
+#include <math.h>
+
+static void add_bias(float *logits, size_t n_vocab, int32_t *counts,
+                     const gpt2_sample_params *params)
+{
+    (void)counts;
+    for (size_t i = 0; params->bias != NULL && i < n_vocab; i++)
+        logits[i] += params->bias[i];
+    for (size_t i = 0; i < params->n_biases; i++)
+        logits[params->bias_ids[i]] += params->bias_values[i];
+}
+
+/* The last tokens of the history that penalties look at. */
+static const int32_t *window_of(const gpt2_sample_params *params, size_t *n)
+{
+    size_t wanted = (size_t)params->penalty_window;
+
+    *n = wanted == 0 ? params->n_history : gpt2i_min(wanted, params->n_history);
+    return params->n_history == 0 ? NULL : params->history + (params->n_history - *n);
+}
+
+static float penalized(float logit, int32_t count, const gpt2_sample_params *params)
+{
+    logit = logit < 0.0f ? logit * params->repetition_penalty : logit / params->repetition_penalty;
+    return logit - ((float)count * params->frequency_penalty + params->presence_penalty);
+}
+
+/*
+ * Repetition penalty: Keskar et al., "CTRL" (2019).  Frequency and presence penalties: OpenAI's API
+ * reference, logit - count * frequency_penalty - presence_penalty.
+ */
+static void penalize(float *logits, size_t n_vocab, int32_t *counts,
+                     const gpt2_sample_params *params)
+{
+    size_t n;
+    const int32_t *window = window_of(params, &n);
+
+    (void)n_vocab;
+    for (size_t i = 0; i < n; i++)
+        counts[window[i]] = 0;
+    for (size_t i = 0; i < n; i++)
+        counts[window[i]]++;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = window[i];
+
+        if (counts[id] > 0)
+            logits[id] = penalized(logits[id], counts[id], params);
+        counts[id] = 0;
+    }
+}
+
+/* Bans the tokens that would make an n-gram of the history appear again. */
+static void ban_repeated_ngrams(float *logits, size_t n_vocab, int32_t *counts,
+                                const gpt2_sample_params *params)
+{
+    size_t n_before = (size_t)params->no_repeat_ngram_size - 1;
+    const int32_t *history = params->history;
+    size_t n = params->n_history;
+
+    (void)n_vocab;
+    (void)counts;
+    for (size_t i = 0; i + n_before < n; i++) {
+        if (memcmp(history + i, history + (n - n_before), n_before * sizeof history[0]) == 0)
+            logits[history[i + n_before]] = -INFINITY;
+    }
+}
+
+static void ban(float *logits, size_t n_vocab, int32_t *counts, const gpt2_sample_params *params)
+{
+    (void)n_vocab;
+    (void)counts;
+    for (size_t i = 0; i < params->n_banned; i++)
+        logits[params->banned_ids[i]] = -INFINITY;
+}
+
+static void allow(float *logits, size_t n_vocab, int32_t *counts, const gpt2_sample_params *params)
+{
+    memset(counts, 0, n_vocab * sizeof counts[0]);
+    for (size_t i = 0; i < params->n_allowed; i++)
+        counts[params->allowed_ids[i]] = 1;
+    for (size_t i = 0; i < n_vocab; i++) {
+        if (counts[i] == 0)
+            logits[i] = -INFINITY;
+    }
+}
+
+/* Whether the host's callback wants to go on. */
+static bool run_callback(float *logits, size_t n_vocab, const gpt2_sample_params *params,
+                         uint64_t host_state)
+{
+    int32_t result;
+
+    gpt2i_fpstate_leave(host_state);
+    result = params->callback(params->callback_user, params->position, logits, (int32_t)n_vocab);
+    (void)gpt2i_fpstate_enter();
+    return result == 0;
+}
+
+const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
+                                    const struct gpt2i_workspace *space,
+                                    const gpt2_sample_params *params, uint64_t host_state)
+{
+    const struct {
+        bool is_on;
+        void (*apply)(float *logits, size_t n_vocab, int32_t *counts,
+                      const gpt2_sample_params *params);
+    } processors[] = {
+        {params->bias != NULL || params->n_biases > 0, add_bias},
+        {params->repetition_penalty != 1.0f || params->frequency_penalty != 0.0f ||
+             params->presence_penalty != 0.0f,
+         penalize},
+        {params->no_repeat_ngram_size > 0, ban_repeated_ngrams},
+        {params->n_banned > 0, ban},
+        {params->n_allowed > 0, allow},
+    };
+    bool is_any_on = params->callback != NULL;
+
+    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++)
+        is_any_on |= processors[i].is_on;
+    if (!is_any_on)
+        return logits;
+    memcpy(space->logits, logits, n_vocab * sizeof logits[0]);
+    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
+        if (processors[i].is_on)
+            processors[i].apply(space->logits, n_vocab, space->ids, params);
+    }
+    if (params->callback != NULL && !run_callback(space->logits, n_vocab, params, host_state))
+        return NULL;
+    return space->logits;
+}
