@@ -116,6 +116,15 @@ else
     echo "== accuracy: skipped, no corpus/ in $shared"
     skipped=$((skipped + 1))
 fi
+check sampling check_sampling.py --library "$library" --text "$root/tests/data/alice.txt" --work "$work" \
+    "$root/examples/demo-model"
+if [ -d "$shared/models/novels" ]; then
+    check sampling-shared check_sampling.py --text-alone --library "$library" \
+        --text "$root/tests/data/alice.txt" --work "$work" "$shared/models/novels"
+else
+    echo "== sampling-shared: skipped, no models/novels in $shared"
+    skipped=$((skipped + 1))
+fi
 check tinygrad check_tinygrad.py --program "$program" --work "$work"
 check score check_score.py --program "$program" --root "$root" --work "$work"
 if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
