@@ -92,6 +92,10 @@ void check_layer_norm(const struct entry *entry);
 void check_softmax(const struct entry *entry);
 void check_activation(const struct entry *entry);
 void check_to_f16(const struct entry *entry);
+void check_largest(const struct entry *entry);
+void check_blocks(const struct entry *entry);
+void check_collect(const struct entry *entry);
+void check_weigh(const struct entry *entry);
 
 void bench_matmul(const struct entry *entry);
 void bench_add(const struct entry *entry);
@@ -100,6 +104,10 @@ void bench_layer_norm(const struct entry *entry);
 void bench_softmax(const struct entry *entry);
 void bench_activation(const struct entry *entry);
 void bench_to_f16(const struct entry *entry);
+void bench_largest(const struct entry *entry);
+void bench_blocks(const struct entry *entry);
+void bench_collect(const struct entry *entry);
+void bench_weigh(const struct entry *entry);
 
 /* What --bench times: 'run' by each table, after 'prepare' (may be NULL), which is not timed. */
 struct bench {
