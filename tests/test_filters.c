@@ -382,6 +382,25 @@ static void test_rank_is_by_logit(void **state)
     assert_int_equal(n_found, logits[700] / 3.0f == logits[300] / 3.0f ? 2 : 1);
 }
 
+/* A token whose weight is too small for a float is never drawn, though XTC ranks it last. */
+static void test_xtc_of_tiny_weights(void **state)
+{
+    gpt2_sample_params params = defaults;
+    int32_t id;
+
+    (void)state;
+    for (size_t i = 0; i < N_VOCAB; i++)
+        logits[i] = -300.0f;
+    logits[10] = 1.0f;
+    logits[20] = 0.5f;
+    params.xtc_probability = 1.0f;
+    params.xtc_threshold = 0.0f;
+    for (params.position = 0; params.position < 100; params.position++) {
+        assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+        assert_int_equal(id, 20);
+    }
+}
+
 /* ---------------------------------------------------------------------------- changes to logits -- */
 
 /* The logits that are drawn from, by a callback that sees them last. */
@@ -714,12 +733,19 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_filter),         cmocka_unit_test(test_filters_together),
-        cmocka_unit_test(test_rank_is_by_logit),    cmocka_unit_test(test_bias),
-        cmocka_unit_test(test_penalties),           cmocka_unit_test(test_ngrams),
-        cmocka_unit_test(test_banned_and_allowed),  cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_same_bits),           cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_rows_of_the_session), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_each_filter),
+        cmocka_unit_test(test_filters_together),
+        cmocka_unit_test(test_rank_is_by_logit),
+        cmocka_unit_test(test_xtc_of_tiny_weights),
+        cmocka_unit_test(test_bias),
+        cmocka_unit_test(test_penalties),
+        cmocka_unit_test(test_ngrams),
+        cmocka_unit_test(test_banned_and_allowed),
+        cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_rows_of_the_session),
+        cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests_name("filters", tests, set_up, tear_down);

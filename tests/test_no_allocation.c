@@ -281,6 +281,12 @@ static bool use(const struct host *host)
     (void)gpt2_sample_params_init(&params, sizeof params);
     params.top_k = 20;
     params.top_p = 0.9f;
+    params.min_p = 0.001f;
+    params.typical_p = 0.99f;
+    params.repetition_penalty = 1.1f;
+    params.no_repeat_ngram_size = 2;
+    params.history = ids;
+    params.n_history = 5;
     good &= gpt2_encode(host->encoder, "a b", 3, 0, ids, 8, &n_bytes) == GPT2_ERR_TOKEN;
     good &= gpt2_encode(host->encoder, text, 4, 0, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER;
     good &= gpt2_encode(host->encoder, text, sizeof text - 1, GPT2_ENCODE_SPECIAL, ids, sizeof text,
@@ -303,6 +309,8 @@ static bool use(const struct host *host)
         good &= gpt2_session_logits(session, 2, &logits) == GPT2_OK;
         good &= gpt2_sample(session, 2, NULL, &id) == GPT2_OK;
         good &= gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK;
+        good &= gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK;
+        good &= gpt2_sample_candidates(session, logits, &params, NULL, 0, &n_part) == GPT2_OK;
         good &= gpt2_forward(session, &id, 1, 1) == GPT2_OK;
         good &= gpt2_forward(session, ids, SIZE_MAX, 1) == GPT2_ERR_CONTEXT;
         good &= gpt2_session_error(session)[0] != '\0';

@@ -343,7 +343,10 @@ static void call_set_tap(void)
 
 static void call_sample(void)
 {
+    gpt2_candidate candidate;
     gpt2_sample_params params;
+    const float *logits;
+    size_t n_kept;
     int32_t id;
 
     (void)gpt2_sample_params_init(&params, sizeof params);
@@ -354,6 +357,18 @@ static void call_sample(void)
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
     params.top_k = 0;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.top_n_sigma = 1.0f;
+    params.min_p = 0.01f;
+    params.typical_p = 0.5f;
+    params.xtc_probability = 1.0f;
+    params.repetition_penalty = 1.5f;
+    params.history = &id;
+    params.n_history = 1;
+    params.no_repeat_ngram_size = 1;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    WANT(gpt2_session_logits(session, GPT2_LAST_ROW, &logits) == GPT2_OK);
+    WANT(gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK);
+    WANT(gpt2_sample_candidates(session, logits, &params, &candidate, 1, &n_kept) == GPT2_OK);
     params.top_p = 2;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_ERR_ARGUMENT);
     WANT(gpt2_batch_sample(session, 0, GPT2_LAST_ROW, NULL, &id) == GPT2_OK);
@@ -423,7 +438,7 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_forward_batch",
     "gpt2_sequence_open, _close, _fork ...",
     "gpt2_sequence_save, _write, _restore",
-    "gpt2_sample, gpt2_batch_sample",
+    "gpt2_sample, _batch_sample, _sample_logits ...",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
     "gpt2_decode, gpt2_decode_part",

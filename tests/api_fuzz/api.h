@@ -28,7 +28,7 @@
 /* Every public function, and the errors that the header gives it. */
 #define FUZZ_FUNCTIONS(X)                                                                  \
     X(gpt2_batch_logits, "ROW ARGUMENT")                                                   \
-    X(gpt2_batch_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                             \
+    X(gpt2_batch_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")             \
     X(gpt2_clock_ns, "")                                                                   \
     X(gpt2_cpu_features, "")                                                               \
     X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                                                \
@@ -50,7 +50,9 @@
     X(gpt2_model_load_sources, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT") \
     X(gpt2_model_params_init, "ARGUMENT")                                                  \
     X(gpt2_model_tokenizer, "")                                                            \
-    X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                                   \
+    X(gpt2_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                   \
+    X(gpt2_sample_logits, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                \
+    X(gpt2_sample_candidates, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")            \
     X(gpt2_sample_params_init, "ARGUMENT")                                                 \
     X(gpt2_sequence_close, "SEQUENCE ARGUMENT")                                            \
     X(gpt2_sequence_fork, "CONTEXT SEQUENCE ARGUMENT")                                     \
