@@ -75,6 +75,11 @@ GPT2I_INLINE TARGET v16 v16_where_negative(v16 x, v16 a, v16 b)
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a);
 }
 
+GPT2I_INLINE TARGET v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    return _mm512_maskz_mov_ps((__mmask16)bits, x);
+}
+
 GPT2I_INLINE TARGET float v16_fold_add(v16 v)
 {
     __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

@@ -45,6 +45,14 @@ struct gpt2i_matmul {
     bool adds;
 };
 
+/* What the score of a token needs of a row of logits x, with e = exp(x - max x).  docs/numerics.md */
+struct gpt2i_row_sums {
+    double e;        /* sum of e */
+    double weighted; /* sum of e (x - max x) */
+    double in_class; /* sum of e over the ids of a class */
+    double n_larger; /* logits that are larger than the token's */
+};
+
 typedef void gpt2i_matmul_kernel(const struct gpt2i_matmul *matmul);
 
 struct gpt2i_kernels {
@@ -72,6 +80,17 @@ struct gpt2i_kernels {
 
     /* x = exp(x - max x) / sum of them over n >= 1 elements */
     void (*softmax)(float *x, size_t n);
+
+    /* the largest of n >= 1 elements; if one is NaN, any of them */
+    float (*max)(const float *x, size_t n);
+
+    /*
+     * The sums over n >= 1 logits x, of which 'max' is the largest; sums->e is NaN if one of them, or
+     * max, is NaN or +infinity.  Bit i % 8 of class_mask[i / 8] says whether i is in the class;
+     * NULL: none is.
+     */
+    void (*row_sums)(struct gpt2i_row_sums *sums, const float *x, size_t n, float max, float logit,
+                     const uint8_t *class_mask);
 
     /* x = activation(x) for n elements, by GPT2_ACT_* */
     void (*activation[5])(float *x, size_t n);

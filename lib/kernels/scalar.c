@@ -101,6 +101,15 @@ GPT2I_INLINE v16 v16_where_negative(v16 x, v16 a, v16 b)
     return out;
 }
 
+GPT2I_INLINE v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = (bits >> l & 1) != 0 ? x.lane[l] : 0.0f;
+    return out;
+}
+
 /* 2^n as a float, for -126 <= n <= 127 */
 GPT2I_INLINE float pow2(int32_t n)
 {

@@ -29,6 +29,8 @@ static const struct entry entries[] = {
     {"to_f16", AT(to_f16), check_to_f16, bench_to_f16},
     {"layer_norm", AT(layer_norm), check_layer_norm, bench_layer_norm},
     {"softmax", AT(softmax), check_softmax, bench_softmax},
+    {"max", AT(max), check_max, bench_max},
+    {"row_sums", AT(row_sums), check_row_sums, bench_row_sums},
     {"gelu_new", AT(activation[GPT2_ACT_GELU_NEW]), check_activation, bench_activation},
     {"gelu", AT(activation[GPT2_ACT_GELU]), check_activation, bench_activation},
     {"gelu_fast", AT(activation[GPT2_ACT_GELU_FAST]), check_activation, bench_activation},

@@ -90,6 +90,8 @@ void check_add(const struct entry *entry);
 void check_scale(const struct entry *entry);
 void check_layer_norm(const struct entry *entry);
 void check_softmax(const struct entry *entry);
+void check_max(const struct entry *entry);
+void check_row_sums(const struct entry *entry);
 void check_activation(const struct entry *entry);
 void check_to_f16(const struct entry *entry);
 
@@ -98,6 +100,8 @@ void bench_add(const struct entry *entry);
 void bench_scale(const struct entry *entry);
 void bench_layer_norm(const struct entry *entry);
 void bench_softmax(const struct entry *entry);
+void bench_max(const struct entry *entry);
+void bench_row_sums(const struct entry *entry);
 void bench_activation(const struct entry *entry);
 void bench_to_f16(const struct entry *entry);
 
