@@ -138,7 +138,7 @@ static int32_t run_steps(gpt2_session *session, size_t n_items)
 
         fill_step(session, &step, &first, n_items);
         status = gpt2i_run_step(session, &step);
-        for (size_t i = 0; i < step.n_spans; i++)
+        for (size_t i = 0; i < step.n_spans && session->taker.take == NULL; i++)
             logits += step.spans[i].n_kept * (size_t)session->model->config.n_vocab;
     }
     return status == GPT2_OK ? gpt2i_interrupted(session) : status;
@@ -276,7 +276,7 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
         commit(session, i, n_kept);
         n_kept += session->items[i].n_kept;
     }
-    session->n_items_kept = n_items;
+    session->n_items_kept = session->taker.take == NULL ? n_items : 0;
     gpt2i_error_clear(&session->taps.error); /* calls from a tap may have failed */
     return GPT2_OK;
 }
@@ -293,7 +293,8 @@ int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t r
     rows = &session->kept[item];
     if (session->n_items_kept == 0 || rows->n_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
-                          "no logits are kept: the last forward asked for none, or it failed");
+                          "no logits are kept: the last forward asked for none, or it failed, or "
+                          "gpt2_score() ran");
     if (row == GPT2_LAST_ROW)
         row = rows->n_rows - 1;
     first_kept = rows->n_rows - rows->n_kept;
