@@ -327,58 +327,36 @@ TARGET_INLINE void add_logits(struct row_lanes *lanes, v16 x, v16 max, v16 logit
     }
 }
 
-TARGET_INLINE void end_chains(struct row_lanes *lanes, bool has_class)
+TARGET_INLINE void end_chains(struct row_lanes *lanes)
 {
     end_chain(&lanes->e);
     end_chain(&lanes->weighted);
-    if (has_class)
-        end_chain(&lanes->in_class);
-}
-
-/* The last logits, fewer than 16: the others count as -infinity. */
-TARGET_INLINE void add_last_logits(struct row_lanes *lanes, const float *x, size_t n, v16 max,
-                                   v16 logit, const uint8_t *class_bits)
-{
-    const uint8_t bits[2] = {class_bits == NULL ? 0 : class_bits[0],
-                             class_bits == NULL || n <= 8 ? 0 : class_bits[1]};
-    float tail[GPT2I_LANES];
-
-    v16_store(tail, v16_set1(-INFINITY));
-    memcpy(tail, x, n * sizeof tail[0]);
-    add_logits(lanes, v16_load(tail), max, logit, class_bits == NULL ? NULL : bits);
-}
-
-TARGET_INLINE void sum_row(struct row_lanes *sums, const float *x, size_t n, float max, float logit,
-                           const uint8_t *class_mask)
-{
-    const struct long_sum zero = {v16_set1(0.0f), v16_set1(0.0f), v16_set1(0.0f)};
-    struct row_lanes lanes = {zero, zero, zero, zero.total};
-    size_t i = 0;
-
-    while (i < n) {
-        size_t end = gpt2i_min(i + CHAIN * GPT2I_LANES, n);
-
-        for (; i + GPT2I_LANES <= end; i += GPT2I_LANES)
-            add_logits(&lanes, v16_load(x + i), v16_set1(max), v16_set1(logit),
-                       class_mask == NULL ? NULL : class_mask + i / 8);
-        if (i < end)
-            add_last_logits(&lanes, x + i, end - i, v16_set1(max), v16_set1(logit),
-                            class_mask == NULL ? NULL : class_mask + i / 8);
-        end_chains(&lanes, class_mask != NULL);
-        i = end;
-    }
-    *sums = lanes;
+    end_chain(&lanes->in_class);
 }
 
 static TARGET void row_sums(struct gpt2i_row_sums *sums, const float *x, size_t n, float max,
                             float logit, const uint8_t *class_mask)
 {
-    struct row_lanes lanes;
+    const struct long_sum zero = {v16_set1(0.0f), v16_set1(0.0f), v16_set1(0.0f)};
+    struct row_lanes lanes = {zero, zero, zero, zero.total};
+    float tail[GPT2I_LANES]; /* the last logits; those that are missing are -infinity */
+    uint8_t tail_bits[2] = {0, 0};
 
-    if (class_mask == NULL)
-        sum_row(&lanes, x, n, max, logit, NULL);
-    else
-        sum_row(&lanes, x, n, max, logit, class_mask);
+    for (size_t i = 0; i < n; i += GPT2I_LANES) {
+        const float *at = x + i;
+        const uint8_t *bits = class_mask == NULL ? NULL : class_mask + i / 8;
+
+        if (n - i < GPT2I_LANES) {
+            v16_store(tail, v16_set1(-INFINITY));
+            memcpy(tail, at, (n - i) * sizeof tail[0]);
+            at = tail;
+            if (bits != NULL)
+                bits = memcpy(tail_bits, bits, gpt2i_ceil_div(n - i, 8));
+        }
+        add_logits(&lanes, v16_load(at), v16_set1(max), v16_set1(logit), bits);
+        if (i / GPT2I_LANES % CHAIN == CHAIN - 1 || n - i <= GPT2I_LANES)
+            end_chains(&lanes);
+    }
     sums->e = fold_in_double(lanes.e.total, lanes.e.lost);
     sums->weighted = fold_in_double(lanes.weighted.total, lanes.weighted.lost);
     sums->in_class = fold_in_double(lanes.in_class.total, lanes.in_class.lost);
