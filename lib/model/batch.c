@@ -293,8 +293,7 @@ int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t r
     rows = &session->kept[item];
     if (session->n_items_kept == 0 || rows->n_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
-                          "no logits are kept: the last forward asked for none, or it failed, or "
-                          "gpt2_score() ran");
+                          "no logits are kept: the last forward asked for none, or it failed");
     if (row == GPT2_LAST_ROW)
         row = rows->n_rows - 1;
     first_kept = rows->n_rows - rows->n_kept;
