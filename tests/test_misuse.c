@@ -444,6 +444,8 @@ static void null_sequences(void)
 {
     gpt2_session *session = session_of(8, 1);
     gpt2_batch_item item = {0, 0, ids, 1, 1};
+    gpt2_token_score score;
+    gpt2_score_item scored = {0, 0, ids, 2, 1, &score, NULL};
     const int32_t *found = ids;
     const float *logits = (const float *)session;
     int32_t number = 5;
@@ -461,6 +463,12 @@ static void null_sequences(void)
     REFUSED("gpt2_batch_sample.session", gpt2_batch_sample(NULL, 0, 0, NULL, &number));
     NAMED(batch_sample, id, 0, 0, NULL, NULL);
     null("gpt2_batch_sample.params", gpt2_batch_sample(session, 0, 0, NULL, &number), GPT2_OK,
+         gpt2_session_error(session), "");
+    REFUSED("gpt2_score_params_init.params",
+            gpt2_score_params_init(NULL, sizeof(gpt2_score_params)));
+    REFUSED("gpt2_score.session", gpt2_score(NULL, &scored, 1, NULL));
+    NAMED(score, items, NULL, 1, NULL);
+    null("gpt2_score.params", gpt2_score(session, &scored, 1, NULL), GPT2_OK,
          gpt2_session_error(session), "");
     REFUSED("gpt2_sequence_open.session", gpt2_sequence_open(NULL, &number));
     NAMED(sequence_open, sequence, NULL);

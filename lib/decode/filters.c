@@ -20,6 +20,7 @@ static void keep_top_n_sigma(struct gpt2i_candidates *candidates, const gpt2_sam
     double squares = 0.0;
     size_t n = 0;
     double mean;
+    float deviation;
 
     for (size_t i = 0; i < candidates->n_vocab; i++) {
         sum += logits[i] > -INFINITY ? (double)logits[i] : 0.0;
@@ -31,9 +32,9 @@ static void keep_top_n_sigma(struct gpt2i_candidates *candidates, const gpt2_sam
 
         squares += logits[i] > -INFINITY ? d * d : 0.0;
     }
+    deviation = sqrtf((float)(squares / (double)n));
     gpt2i_candidates_collect(candidates, logits,
-                             (float)((double)candidates->largest -
-                                     (double)params->top_n_sigma * sqrt(squares / (double)n)));
+                             candidates->largest - params->top_n_sigma * deviation);
 }
 
 /*

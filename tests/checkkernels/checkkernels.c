@@ -34,6 +34,7 @@ static const struct entry entries[] = {
     {"block_sums", AT(block_sums), check_blocks, bench_blocks},
     {"collect", AT(collect), check_collect, bench_collect},
     {"weigh", AT(weigh), check_weigh, bench_weigh},
+    {"row_sums", AT(row_sums), check_row_sums, bench_row_sums},
     {"gelu_new", AT(activation[GPT2_ACT_GELU_NEW]), check_activation, bench_activation},
     {"gelu", AT(activation[GPT2_ACT_GELU]), check_activation, bench_activation},
     {"gelu_fast", AT(activation[GPT2_ACT_GELU_FAST]), check_activation, bench_activation},
