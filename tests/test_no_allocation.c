@@ -556,8 +556,7 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
     assert_int_equal(gpt2_session_reset(session) + gpt2_score(session, &item, 1, NULL), GPT2_OK);
     check_state(host_state);
     for (size_t i = 0; i < COUNT(scores); i++)
-        hash =
-            tiny_hash(hash, (const float[]){(float)scores[i].logprob, (float)scores[i].entropy}, 2);
+        hash = tiny_hash(hash, (const float *)&scores[i], sizeof scores[i] / sizeof(float));
     (void)gpt2_session_set_tap(session, put_nan, &nan_bits, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
     assert_int_equal(gpt2_session_reset(session) + gpt2_forward(session, ids, 1, 1), GPT2_OK);
     assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NONFINITE);
