@@ -178,7 +178,8 @@ static void keep_typical(struct gpt2i_candidates *candidates, const gpt2_sample_
 
 /*
  * XTC, "exclude top choices" (p-e-w, text-generation-webui, 2024): of those whose probability is
- * xtc_threshold or more only the last in rank stays; this happens with probability xtc_probability.
+ * xtc_threshold or more only the last in rank stays; this happens with probability xtc_probability.  A
+ * token that cannot be drawn is not one of them, even if the threshold is 0.
  */
 static void exclude_top_choices(struct gpt2i_candidates *candidates,
                                 const gpt2_sample_params *params)
@@ -195,7 +196,8 @@ static void exclude_top_choices(struct gpt2i_candidates *candidates,
     if (least < FLT_TRUE_MIN) /* what cannot be drawn at all is no choice */
         least = FLT_TRUE_MIN;
     for (size_t i = 0; i < candidates->n; i++) {
-        if ((double)list[i].weight >= least && (last == NULL || gpt2i_ranks_before(last, &list[i])))
+        if (list[i].weight > 0.0f && (double)list[i].weight >= least &&
+            (last == NULL || gpt2i_ranks_before(last, &list[i])))
             last = &list[i];
     }
     if (last == NULL)
