@@ -193,8 +193,6 @@ static void exclude_top_choices(struct gpt2i_candidates *candidates,
     gpt2i_candidates_weigh(candidates);
     gpt2i_candidates_list(candidates);
     least = (double)params->xtc_threshold * gpt2i_candidates_total(candidates);
-    if (least < FLT_TRUE_MIN) /* what cannot be drawn at all is no choice */
-        least = FLT_TRUE_MIN;
     for (size_t i = 0; i < candidates->n; i++) {
         if (list[i].weight > 0.0f && (double)list[i].weight >= least &&
             (last == NULL || gpt2i_ranks_before(last, &list[i])))
