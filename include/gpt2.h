@@ -91,8 +91,8 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_CANCELLED (-60) /* by gpt2_session_cancel() or by a tap */
 #define GPT2_ERR_DEADLINE  (-61) /* the deadline of gpt2_session_set_deadline() has passed */
 
-/* Sampling is not possible: some logit is NaN or +infinity, all are -infinity, or a logit divided by
-   the temperature is outside the range of float. */
+/* Sampling or scoring is not possible: some logit is NaN or +infinity, all are -infinity, or a logit
+   divided by the temperature is outside the range of float. */
 #define GPT2_ERR_NONFINITE (-80)
 
 /* A good size for an errbuf: only lines with very long paths are cut short. */
@@ -790,6 +790,77 @@ GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logi
                                         gpt2_candidate *candidates, size_t capacity,
                                         size_t *n_kept);
 
+/* ------------------------------------------------------------------------------------ scoring -- */
+
+typedef struct gpt2_score_params {
+    uint32_t struct_size;      /* set by gpt2_score_params_init() */
+    int32_t n_likeliest;       /* likeliest tokens to tell at each place, 0 (default) to n_vocab */
+    const uint8_t *class_mask; /* optional: a class of tokens, such as those that begin a word.  Bit
+                                  id % 8, from the lowest, of class_mask[id / 8] is 1 for those in
+                                  the class.  [n_vocab / 8] bytes, rounded up */
+} gpt2_score_params;
+
+/* As gpt2_model_params_init(). */
+GPT2_API int32_t gpt2_score_params_init(gpt2_score_params *params, size_t struct_size);
+
+/* What the model says about one token, given all tokens before it.  This struct never changes. */
+typedef struct gpt2_token_score {
+    int32_t id;        /* the token */
+    int32_t rank;      /* 1 + the number of tokens with larger logits */
+    double logprob;    /* natural logarithm of its probability; -infinity if its logit is that */
+    double entropy;    /* of the distribution that the token is from, in nats */
+    double class_prob; /* probability that the token is in class_mask's class; 0 without a class */
+} gpt2_token_score;
+
+/* A token and its log-probability.  This struct never changes. */
+typedef struct gpt2_token_logprob {
+    int32_t id;
+    float logprob;
+} gpt2_token_logprob;
+
+/*
+ * One sequence's part of a call.  The first n_prefix tokens are not scored.  scores[i] and
+ * likeliest[i] are about tokens[n_prefix + i]; there are n_tokens - n_prefix.  This struct never
+ * changes.
+ */
+typedef struct gpt2_score_item {
+    int32_t sequence;              /* an open one; each at most once in a call */
+    int32_t reserved;              /* 0 */
+    const int32_t *tokens;         /* borrowed for the call */
+    size_t n_tokens;               /* 2 or more */
+    size_t n_prefix;               /* 1 to n_tokens - 1: nothing predicts tokens[0] */
+    gpt2_token_score *scores;      /* receives [n_tokens - n_prefix] */
+    gpt2_token_logprob *likeliest; /* receives [n_tokens - n_prefix, n_likeliest], each row from
+                                       the likeliest on, the lower id first on ties; NULL if
+                                       n_likeliest is 0 */
+} gpt2_score_item;
+
+/*
+ * gpt2_score() scores given tokens: how likely the model finds each of them after those before it.
+ *
+ *   items    as of gpt2_forward_batch(): many sequences run together, each gets the bits that it gets
+ *            alone
+ *   params   NULL for the defaults
+ *
+ * It appends all tokens of an item but the last to its sequence: the last one is only predicted.  So
+ * a long text can be scored in several calls, each of which begins with the last token of the one
+ * before.  To go on after the text, run the last token with gpt2_forward().  A text of n_ctx + 1
+ * tokens fits into an empty sequence.
+ *
+ * To compare ways in which a text goes on, run the text without its last token, fork the sequence for
+ * each way, and score in one call items of that last token and the way's tokens, with n_prefix 1.
+ *
+ * Logits are not kept: after the call gpt2_session_logits() fails with GPT2_ERR_ROW.  They are computed
+ * and scored in chunks of as many rows as the session's n_logit_rows, at most 64.  Each chunk reads
+ * the weights of lm_head once, so a session that scores long texts should have 64.
+ *
+ * All or nothing: on failure every sequence is as before.  Then do not read 'scores' and 'likeliest'.
+ * GPT2_ERR_NONFINITE says that some logit is NaN or +infinity, or all of one row are -infinity.
+ * Errors: those of gpt2_forward_batch(), _NONFINITE.
+ */
+GPT2_API int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
+                            const gpt2_score_params *params);
+
 /* --------------------------------------------------------------------------------------- taps -- */
 
 /*
@@ -821,8 +892,8 @@ GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logi
 
 /*
  * One part of an activation.  Rows are tokens of one sequence.  A step shows one part of each; the
- * scores and probs of each head come in parts of at most 64 rows.  ln_f and logits are shown only for
- * the rows whose logits were asked for.
+ * scores and probs of each head come in parts of at most 64 rows, and so do the logits of
+ * gpt2_score().  ln_f and logits are shown only for the rows whose logits were asked for.
  */
 typedef struct gpt2_tap {
     uint32_t struct_size; /* as this library knows it; a newer library may have more fields */

@@ -1,5 +1,5 @@
 /*
- * test_kernels.c: the FMA, the accuracy of activations and softmax, half floats, packing.
+ * test_kernels.c: the FMA, the accuracy of activations, softmax and log, half floats, packing.
  * tests/checkkernels compares the instruction sets.
  */
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "kernels/cpu.h"
 #include "kernels/fma.h"
 #include "kernels/dispatch.h"
+#include "kernels/log.h"
 #include "kernels/widen.h"
 #include "model/matrix.h"
 
@@ -146,6 +147,32 @@ static void test_activations_are_accurate(void **state)
                      1e-10);
     check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -4.0f, 100.0f, 6.0, 4e-7);
     check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -100.0f, -4.0f, 11.0, 3.5e-11);
+}
+
+/* In units in the last place, against long double. */
+static double log_error(double x)
+{
+    double wanted = (double)logl((long double)x);
+    double unit = nextafter(wanted, INFINITY) - wanted;
+
+    return fabs((double)((long double)gpt2i_log(x) - logl((long double)x))) / unit;
+}
+
+/* What a row's sum of exponentials may be, from 1 on, and the ends of each power of 2. */
+static void test_log_is_accurate(void **state)
+{
+    double worst = 0.0;
+
+    (void)state;
+    assert_true(gpt2i_log(1.0) == 0.0);
+    for (double step = 0x1p-52; step < 1e6; step *= 1.5) {
+        for (int i = 1; i <= 20000; i++)
+            worst = fmax(worst, log_error(1.0 + i * step));
+    }
+    for (double power = 2.0; power < 1e300; power *= 2.0)
+        worst = fmax(worst, fmax(log_error(power), log_error(nextafter(power, 0.0))));
+    print_message("  log: at most %.2f ulp\n", worst);
+    assert_true(worst <= 3.0);
 }
 
 /* exp through softmax: of (0, x) the second is e^x / (1 + e^x), for x <= 0. */
@@ -321,13 +348,10 @@ static void test_pack_and_unpack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fma_is_exact),
-        cmocka_unit_test(test_activations_are_accurate),
-        cmocka_unit_test(test_softmax_is_accurate),
-        cmocka_unit_test(test_widen_is_exact),
-        cmocka_unit_test(test_to_f16_of_python),
-        cmocka_unit_test(test_pack_and_unpack),
-        cmocka_unit_test(test_layer_norm_of_huge_values),
+        cmocka_unit_test(test_fma_is_exact),    cmocka_unit_test(test_activations_are_accurate),
+        cmocka_unit_test(test_log_is_accurate), cmocka_unit_test(test_softmax_is_accurate),
+        cmocka_unit_test(test_widen_is_exact),  cmocka_unit_test(test_to_f16_of_python),
+        cmocka_unit_test(test_pack_and_unpack), cmocka_unit_test(test_layer_norm_of_huge_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

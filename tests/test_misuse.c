@@ -379,6 +379,35 @@ static int32_t fail_write(void *user, const void *bytes, size_t n_bytes)
     return user == NULL && n_bytes > 0;
 }
 
+/* A NULL that a function of a session names. */
+#define NAMED(function, argument, ...)                                           \
+    null("gpt2_" #function "." #argument, gpt2_##function(session, __VA_ARGS__), \
+         GPT2_ERR_ARGUMENT, gpt2_session_error(session),                         \
+         "gpt2_" #function ": " #argument " is NULL")
+
+static void null_sampling(gpt2_session *session)
+{
+    const char *line = gpt2_session_error(session);
+    const float *logits;
+    gpt2_candidate candidate;
+    size_t n_kept;
+    int32_t id;
+
+    assert_int_equal(gpt2_session_logits(session, 0, &logits), GPT2_OK);
+    REFUSED("gpt2_sample_logits.session", gpt2_sample_logits(NULL, logits, NULL, &id));
+    NAMED(sample_logits, logits, NULL, NULL, &id);
+    NAMED(sample_logits, id, logits, NULL, NULL);
+    null("gpt2_sample_logits.params", gpt2_sample_logits(session, logits, NULL, &id), GPT2_OK, line,
+         "");
+    REFUSED("gpt2_sample_candidates.session",
+            gpt2_sample_candidates(NULL, logits, NULL, &candidate, 1, &n_kept));
+    NAMED(sample_candidates, logits, NULL, NULL, &candidate, 1, &n_kept);
+    NAMED(sample_candidates, candidates, logits, NULL, NULL, 1, &n_kept);
+    NAMED(sample_candidates, n_kept, logits, NULL, &candidate, 1, NULL);
+    null("gpt2_sample_candidates.params",
+         gpt2_sample_candidates(session, logits, NULL, NULL, 0, &n_kept), GPT2_OK, line, "");
+}
+
 static void null_session(void)
 {
     gpt2_session *session = session_of(8, 1);
@@ -400,6 +429,7 @@ static void null_session(void)
     null("gpt2_sample.id", gpt2_sample(session, 0, NULL, NULL), GPT2_ERR_ARGUMENT, line,
          "gpt2_sample: id is NULL");
     null("gpt2_sample.params", gpt2_sample(session, 0, NULL, &id), GPT2_OK, line, "");
+    null_sampling(session);
     REFUSED("gpt2_session_set_tap.session", gpt2_session_set_tap(NULL, fail_call, ids, 1));
     null("gpt2_session_set_tap.user", gpt2_session_set_tap(session, fail_call, NULL, 1), GPT2_OK,
          line, "");
@@ -410,16 +440,12 @@ static void null_session(void)
     gpt2_session_free(session);
 }
 
-/* A NULL that a function of a session names. */
-#define NAMED(function, argument, ...)                                           \
-    null("gpt2_" #function "." #argument, gpt2_##function(session, __VA_ARGS__), \
-         GPT2_ERR_ARGUMENT, gpt2_session_error(session),                         \
-         "gpt2_" #function ": " #argument " is NULL")
-
 static void null_sequences(void)
 {
     gpt2_session *session = session_of(8, 1);
     gpt2_batch_item item = {0, 0, ids, 1, 1};
+    gpt2_token_score score;
+    gpt2_score_item scored = {0, 0, ids, 2, 1, &score, NULL};
     const int32_t *found = ids;
     const float *logits = (const float *)session;
     int32_t number = 5;
@@ -437,6 +463,12 @@ static void null_sequences(void)
     REFUSED("gpt2_batch_sample.session", gpt2_batch_sample(NULL, 0, 0, NULL, &number));
     NAMED(batch_sample, id, 0, 0, NULL, NULL);
     null("gpt2_batch_sample.params", gpt2_batch_sample(session, 0, 0, NULL, &number), GPT2_OK,
+         gpt2_session_error(session), "");
+    REFUSED("gpt2_score_params_init.params",
+            gpt2_score_params_init(NULL, sizeof(gpt2_score_params)));
+    REFUSED("gpt2_score.session", gpt2_score(NULL, &scored, 1, NULL));
+    NAMED(score, items, NULL, 1, NULL);
+    null("gpt2_score.params", gpt2_score(session, &scored, 1, NULL), GPT2_OK,
          gpt2_session_error(session), "");
     REFUSED("gpt2_sequence_open.session", gpt2_sequence_open(NULL, &number));
     NAMED(sequence_open, sequence, NULL);

@@ -263,6 +263,26 @@ static bool use_sequences(gpt2_session *session, const int32_t *ids)
     return good && gpt2_sequence_close(session, extra) == GPT2_OK;
 }
 
+/* Scores of one token and its likeliest, of sequence 0, which then is as before. */
+static bool use_scores(gpt2_session *session, const int32_t *ids)
+{
+    static const uint8_t class_mask[128] = {0x5a};
+    gpt2_token_score score;
+    gpt2_token_logprob likeliest[3];
+    gpt2_score_item item = {0, 0, ids, 2, 1, &score, likeliest};
+    gpt2_score_params params;
+    int32_t position = gpt2_session_position(session);
+    bool good = gpt2_score_params_init(&params, sizeof params) == GPT2_OK;
+
+    params.n_likeliest = 3;
+    params.class_mask = class_mask;
+    good &= gpt2_score(session, &item, 1, &params) == GPT2_OK && score.rank > 0;
+    good &= gpt2_score(session, &item, 1, NULL) == GPT2_OK;
+    item.n_prefix = 2;
+    good &= gpt2_score(session, &item, 1, NULL) == GPT2_ERR_ARGUMENT;
+    return good && gpt2_sequence_truncate(session, 0, position) == GPT2_OK;
+}
+
 /* Everything that is called between creation and the end, its failures too; true if all went well. */
 static bool use(const struct host *host)
 {
@@ -281,6 +301,12 @@ static bool use(const struct host *host)
     (void)gpt2_sample_params_init(&params, sizeof params);
     params.top_k = 20;
     params.top_p = 0.9f;
+    params.min_p = 0.001f;
+    params.typical_p = 0.99f;
+    params.repetition_penalty = 1.1f;
+    params.no_repeat_ngram_size = 2;
+    params.history = ids;
+    params.n_history = 5;
     good &= gpt2_encode(host->encoder, "a b", 3, 0, ids, 8, &n_bytes) == GPT2_ERR_TOKEN;
     good &= gpt2_encode(host->encoder, text, 4, 0, NULL, 0, &n_bytes) == GPT2_ERR_BUFFER;
     good &= gpt2_encode(host->encoder, text, sizeof text - 1, GPT2_ENCODE_SPECIAL, ids, sizeof text,
@@ -303,6 +329,9 @@ static bool use(const struct host *host)
         good &= gpt2_session_logits(session, 2, &logits) == GPT2_OK;
         good &= gpt2_sample(session, 2, NULL, &id) == GPT2_OK;
         good &= gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK;
+        good &= gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK;
+        good &= gpt2_sample_candidates(session, logits, &params, NULL, 0, &n_part) == GPT2_OK;
+        good &= use_scores(session, ids);
         good &= gpt2_forward(session, &id, 1, 1) == GPT2_OK;
         good &= gpt2_forward(session, ids, SIZE_MAX, 1) == GPT2_ERR_CONTEXT;
         good &= gpt2_session_error(session)[0] != '\0';
@@ -506,6 +535,8 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
     gpt2_session *session;
     gpt2_model *model;
     int32_t ids[200], id = 0;
+    gpt2_token_score scores[90];
+    gpt2_score_item item = {0, 0, ids, 100, 10, scores, NULL};
     uint64_t hash;
 
     (void)gpt2_sample_params_init(&params, sizeof params);
@@ -522,6 +553,10 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
         check_state(host_state);
         hash = hash * 31 + (uint64_t)id;
     }
+    assert_int_equal(gpt2_session_reset(session) + gpt2_score(session, &item, 1, NULL), GPT2_OK);
+    check_state(host_state);
+    for (size_t i = 0; i < COUNT(scores); i++)
+        hash = tiny_hash(hash, (const float *)&scores[i], sizeof scores[i] / sizeof(float));
     (void)gpt2_session_set_tap(session, put_nan, &nan_bits, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
     assert_int_equal(gpt2_session_reset(session) + gpt2_forward(session, ids, 1, 1), GPT2_OK);
     assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NONFINITE);

@@ -2,7 +2,8 @@
  * test_sampler.c: the random numbers and the choice of a token.
  *
  * Logits are put into a session by a tap, so it is gpt2_sample() that is tested.  The one look
- * inside is at the weights that it leaves behind: which tokens were kept.
+ * inside is at the weights that it leaves behind: which tokens were kept.  test_filters.c has the other
+ * filters, and the changes to logits.
  */
 #include "tiny_model.h"
 
@@ -235,14 +236,14 @@ static void reference(const float *logits, const gpt2_sample_params *params, dou
         p[i] /= total;
 }
 
-/* One draw: the kept set is the reference's, and the token the one whose share u falls into. */
+/* One draw: the kept set is the reference's, and u falls into the token's share, but for rounding. */
 static int check_draw(const float *logits, const gpt2_sample_params *params)
 {
-    const float *weights = session->sample_weights;
-    double p[N_VOCAB], total = 0.0, sum = 0.0;
+    const float *weights = session->sampling.weights;
+    double p[N_VOCAB], total = 0.0, before = 0.0, u;
     bool doubtful[N_VOCAB];
     uint32_t words[4];
-    int32_t id = sample(params), i = 0;
+    int32_t id = sample(params);
     int n_doubtful = 0;
 
     reference(logits, params, p, doubtful);
@@ -255,10 +256,11 @@ static int check_draw(const float *logits, const gpt2_sample_params *params)
         total += (double)weights[j];
     }
     gpt2i_philox(words, params->seed, (uint64_t)params->position, params->stream);
-    do
-        sum += (double)weights[i];
-    while (!(sum > (double)(words[0] >> 8) / 16777216.0 * total) && ++i < N_VOCAB);
-    assert_int_equal(id, i);
+    u = (double)(words[0] >> 8) / 16777216.0;
+    for (int32_t i = 0; i < id; i++)
+        before += (double)weights[i] / total;
+    assert_true(weights[id] > 0.0f && u >= before - 1e-6 &&
+                u <= before + (double)weights[id] / total + 1e-6);
     return n_doubtful;
 }
 
@@ -375,12 +377,12 @@ static void test_ranges(void **state)
         const char *words;
     } bad[] = {
         {-1e-30f, 0, 1.0f, -1, "temperature is negative"},
-        {NAN, 0, 1.0f, -1, "temperature is not finite"},
-        {INFINITY, 0, 1.0f, -1, "temperature is not finite"},
+        {NAN, 0, 1.0f, -1, "temperature is NaN, wanted 0 or more"},
+        {INFINITY, 0, 1.0f, -1, "temperature is infinite"},
         {1.0f, -1, 1.0f, -1, "top_k is -1, wanted 0 or more"},
-        {1.0f, 0, -0.1f, -1, "top_p is outside 0 to 1"},
-        {1.0f, 0, 1.0001f, -1, "top_p is outside 0 to 1"},
-        {1.0f, 0, NAN, -1, "top_p is outside 0 to 1"},
+        {1.0f, 0, -0.1f, -1, "top_p is negative, wanted 0 to 1"},
+        {1.0f, 0, 1.0001f, -1, "top_p is too large, wanted 0 to 1"},
+        {1.0f, 0, NAN, -1, "top_p is NaN, wanted 0 to 1"},
         {0.0f, 0, 1.0f, -2, "position is -2, wanted -1 or more"},
     };
     gpt2_sample_params params = defaults;

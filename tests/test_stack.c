@@ -343,7 +343,10 @@ static void call_set_tap(void)
 
 static void call_sample(void)
 {
+    gpt2_candidate candidate;
     gpt2_sample_params params;
+    const float *logits;
+    size_t n_kept;
     int32_t id;
 
     (void)gpt2_sample_params_init(&params, sizeof params);
@@ -354,9 +357,41 @@ static void call_sample(void)
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
     params.top_k = 0;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.top_n_sigma = 1.0f;
+    params.min_p = 0.01f;
+    params.typical_p = 0.5f;
+    params.xtc_probability = 1.0f;
+    params.repetition_penalty = 1.5f;
+    params.history = &id;
+    params.n_history = 1;
+    params.no_repeat_ngram_size = 1;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    WANT(gpt2_session_logits(session, GPT2_LAST_ROW, &logits) == GPT2_OK);
+    WANT(gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK);
+    WANT(gpt2_sample_candidates(session, logits, &params, &candidate, 1, &n_kept) == GPT2_OK);
     params.top_p = 2;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_ERR_ARGUMENT);
     WANT(gpt2_batch_sample(session, 0, GPT2_LAST_ROW, NULL, &id) == GPT2_OK);
+}
+
+/* The session is then as after call_forward(). */
+static void call_score(void)
+{
+    static gpt2_token_score scores[2][N_TOKENS];
+    static gpt2_token_logprob likeliest[2][N_TOKENS][9];
+    gpt2_score_item items[2] = {{0, 0, ids, N_TOKENS, 1, scores[0], likeliest[0][0]},
+                                {0, 0, ids, 20, 3, scores[1], likeliest[1][0]}};
+    gpt2_score_params params;
+
+    (void)gpt2_score_params_init(&params, sizeof params);
+    params.n_likeliest = 9;
+    params.class_mask = (const uint8_t *)memory;
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    WANT(gpt2_sequence_open(session, &items[1].sequence) == GPT2_OK);
+    WANT(gpt2_score(session, items, 2, &params) == GPT2_OK);
+    WANT(gpt2_score(session, items, 2, &params) == GPT2_ERR_CONTEXT);
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    WANT(gpt2_forward(session, ids, N_TOKENS, N_TOKENS) == GPT2_OK);
 }
 
 /* The others, which are small. */
@@ -405,6 +440,7 @@ enum function {
     SEQUENCES,
     STATES,
     SAMPLE,
+    SCORE,
     ENCODER_CREATE,
     ENCODE,
     DECODE,
@@ -423,7 +459,8 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_forward_batch",
     "gpt2_sequence_open, _close, _fork ...",
     "gpt2_sequence_save, _write, _restore",
-    "gpt2_sample, gpt2_batch_sample",
+    "gpt2_sample, _batch_sample, _sample_logits ...",
+    "gpt2_score",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
     "gpt2_decode, gpt2_decode_part",
@@ -509,6 +546,7 @@ static void measure_sessions(void)
             measure(STATES, call_states);
             measure(FORWARD, call_forward);
             measure(SAMPLE, call_sample);
+            measure(SCORE, call_score);
             measure(FORWARD, call_forward_in_vain);
             measure(OTHERS, call_set_tap);
             measure(FORWARD_BATCH, call_forward_batch);
@@ -553,6 +591,7 @@ static void *use_all(void *argument)
     call_states();
     call_forward();
     call_sample();
+    call_score();
     call_session_free();
     call_encoder_free();
     call_model_free();

@@ -26,4 +26,30 @@ GPT2I_HIDDEN int32_t gpt2i_check_sources(const char *function, const gpt2_source
  */
 GPT2I_HIDDEN int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error);
 
+/* What calls that run tokens check.  'function' is the one that was called. */
+
+/* The array of items and its length. */
+GPT2I_HIDDEN int32_t gpt2i_check_items(const gpt2_session *session, const void *items,
+                                       size_t n_items, const char *function,
+                                       struct gpt2i_error *error);
+
+#define GPT2I_LABEL_BYTES 32 /* room for "item 65535: " */
+
+/*
+ * Checks one item, and makes it item 'i' of the call that is about to run.  'label' names it in the
+ * line of an error: "item 3: ", or "" if there is only one.
+ */
+GPT2I_HIDDEN int32_t gpt2i_take_item(gpt2_session *session, const gpt2_batch_item *item, size_t i,
+                                     const char *function, const char *label,
+                                     struct gpt2i_error *error);
+
+/* Tokens [first, end) are in the vocabulary. */
+GPT2I_HIDDEN int32_t gpt2i_check_ids(const gpt2_session *session, const int32_t *tokens,
+                                     size_t first, size_t end, const char *label,
+                                     struct gpt2i_error *error);
+
+/* The items were taken: a sequence must not be in two of them, since their order would be unclear. */
+GPT2I_HIDDEN int32_t gpt2i_check_twice(gpt2_session *session, size_t n_items, const char *function,
+                                       struct gpt2i_error *error);
+
 #endif

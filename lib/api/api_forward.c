@@ -7,8 +7,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Room for "item 65535: ". */
-#define LABEL_BYTES 32
+int32_t gpt2i_check_ids(const gpt2_session *session, const int32_t *tokens, size_t first,
+                        size_t end, const char *label, struct gpt2i_error *error)
+{
+    int32_t n_vocab = session->model->config.n_vocab;
+
+    for (size_t i = first; i < end; i++) {
+        if (tokens[i] < 0 || tokens[i] >= n_vocab)
+            return gpt2i_fail(error, GPT2_ERR_TOKEN, "%stoken %zu is %d, wanted 0 to %d", label, i,
+                              tokens[i], n_vocab - 1);
+    }
+    return GPT2_OK;
+}
 
 static int32_t check_tokens(const gpt2_session *session, const gpt2_batch_item *item,
                             const char *label, struct gpt2i_error *error)
@@ -16,7 +26,6 @@ static int32_t check_tokens(const gpt2_session *session, const gpt2_batch_item *
     const struct gpt2i_sequences *sequences = &session->sequences;
     const struct gpt2i_sequence *sequence = &sequences->all[item->sequence];
     int32_t position = gpt2i_sequence_position(sequence);
-    int32_t n_vocab = session->model->config.n_vocab;
 
     if (!sequences->shifts && item->n_tokens > (size_t)(sequences->n_ctx - sequence->n_ids))
         return gpt2i_fail(error, GPT2_ERR_CONTEXT,
@@ -26,17 +35,11 @@ static int32_t check_tokens(const gpt2_session *session, const gpt2_batch_item *
         return gpt2i_fail(error, GPT2_ERR_CONTEXT,
                           "%s%zu tokens at position %d: a text has at most %d tokens", label,
                           item->n_tokens, position, INT32_MAX);
-    for (size_t i = 0; i < item->n_tokens; i++) {
-        if (item->tokens[i] < 0 || item->tokens[i] >= n_vocab)
-            return gpt2i_fail(error, GPT2_ERR_TOKEN, "%stoken %zu is %d, wanted 0 to %d", label, i,
-                              item->tokens[i], n_vocab - 1);
-    }
-    return GPT2_OK;
+    return gpt2i_check_ids(session, item->tokens, 0, item->n_tokens, label, error);
 }
 
-/* Checks one item, and makes it item 'i' of the call that is about to run. */
-static int32_t take_item(gpt2_session *session, const gpt2_batch_item *item, size_t i,
-                         const char *function, const char *label, struct gpt2i_error *error)
+int32_t gpt2i_take_item(gpt2_session *session, const gpt2_batch_item *item, size_t i,
+                        const char *function, const char *label, struct gpt2i_error *error)
 {
     struct gpt2i_item *taken = &session->items[i];
     int32_t status =
@@ -58,8 +61,8 @@ static int32_t take_item(gpt2_session *session, const gpt2_batch_item *item, siz
     return check_tokens(session, item, label, error);
 }
 
-/* The same sequence must not be in two items: their order would be unclear. */
-static int32_t check_twice(gpt2_session *session, size_t n_items, struct gpt2i_error *error)
+int32_t gpt2i_check_twice(gpt2_session *session, size_t n_items, const char *function,
+                          struct gpt2i_error *error)
 {
     size_t twice = SIZE_MAX;
 
@@ -75,8 +78,19 @@ static int32_t check_twice(gpt2_session *session, size_t n_items, struct gpt2i_e
     if (twice == SIZE_MAX)
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                      "gpt2_forward_batch: item %zu: sequence %d is in an earlier item, too", twice,
+                      "%s: item %zu: sequence %d is in an earlier item, too", function, twice,
                       session->items[twice].sequence->number);
+}
+
+int32_t gpt2i_check_items(const gpt2_session *session, const void *items, size_t n_items,
+                          const char *function, struct gpt2i_error *error)
+{
+    if (items == NULL)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: items is NULL", function);
+    if (n_items == 0 || n_items > (size_t)session->sequences.n_sequences)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: n_items is %zu, wanted 1 to %d", function,
+                          n_items, session->sequences.n_sequences);
+    return GPT2_OK;
 }
 
 static int32_t check_rows(const gpt2_session *session, size_t n_items, const char *function,
@@ -101,7 +115,7 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
     int32_t status = gpt2i_session_begin(session, &error);
 
     if (status == GPT2_OK)
-        status = take_item(session, &item, 0, "gpt2_forward", "", &error);
+        status = gpt2i_take_item(session, &item, 0, "gpt2_forward", "", &error);
     if (status == GPT2_OK)
         status = check_rows(session, 1, "gpt2_forward", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, 1) : status;
@@ -112,22 +126,16 @@ int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items, 
     struct gpt2i_error error;
     int32_t status = gpt2i_session_begin(session, &error);
 
-    if (status != GPT2_OK)
-        return status;
-    if (items == NULL)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_forward_batch: items is NULL");
-    if (n_items == 0 || n_items > (size_t)session->sequences.n_sequences)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
-                          "gpt2_forward_batch: n_items is %zu, wanted 1 to %d", n_items,
-                          session->sequences.n_sequences);
+    if (status == GPT2_OK)
+        status = gpt2i_check_items(session, items, n_items, "gpt2_forward_batch", &error);
     for (size_t i = 0; i < n_items && status == GPT2_OK; i++) {
-        char label[LABEL_BYTES];
+        char label[GPT2I_LABEL_BYTES];
 
         (void)snprintf(label, sizeof label, "item %zu: ", i);
-        status = take_item(session, &items[i], i, "gpt2_forward_batch", label, &error);
+        status = gpt2i_take_item(session, &items[i], i, "gpt2_forward_batch", label, &error);
     }
     if (status == GPT2_OK)
-        status = check_twice(session, n_items, &error);
+        status = gpt2i_check_twice(session, n_items, "gpt2_forward_batch", &error);
     if (status == GPT2_OK)
         status = check_rows(session, n_items, "gpt2_forward_batch", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, n_items) : status;

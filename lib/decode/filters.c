@@ -15,11 +15,14 @@
  */
 static void keep_top_n_sigma(struct gpt2i_candidates *candidates, const gpt2_sample_params *params)
 {
+    struct gpt2i_candidate *list = candidates->space.candidates;
     const float *logits = candidates->logits;
     double sum = 0.0;
     double squares = 0.0;
     size_t n = 0;
+    size_t n_kept = 0;
     double mean;
+    double reach; /* the square of how far below the largest logits may be */
 
     for (size_t i = 0; i < candidates->n_vocab; i++) {
         sum += logits[i] > -INFINITY ? (double)logits[i] : 0.0;
@@ -31,9 +34,15 @@ static void keep_top_n_sigma(struct gpt2i_candidates *candidates, const gpt2_sam
 
         squares += logits[i] > -INFINITY ? d * d : 0.0;
     }
-    gpt2i_candidates_collect(candidates, logits,
-                             (float)((double)candidates->largest -
-                                     (double)params->top_n_sigma * sqrt(squares / (double)n)));
+    reach = (double)params->top_n_sigma * (double)params->top_n_sigma * squares / (double)n;
+    gpt2i_candidates_list(candidates);
+    for (size_t i = 0; i < candidates->n; i++) {
+        double below = (double)candidates->largest - (double)list[i].key;
+
+        if (below * below <= reach)
+            list[n_kept++] = list[i];
+    }
+    candidates->n = n_kept;
 }
 
 /*

@@ -97,7 +97,7 @@ static int32_t draw(const struct gpt2i_candidates *row, float u)
     row->kernels->block_sums(row->space.blocks, weights, row->n_vocab);
     for (size_t i = 0; i < n_blocks; i++)
         total += (double)blocks[i];
-    while (!(before + (double)blocks[block] > (double)u * total))
+    while (block + 1 < n_blocks && !(before + (double)blocks[block] > (double)u * total))
         before += (double)blocks[block++];
     first = block * GPT2I_VOCAB_BLOCK;
     return (int32_t)(first + draw_in_block(weights + first,

@@ -105,6 +105,19 @@ GPT2I_INLINE TARGET uint32_t v16_not_below(v16 x, v16 y)
     return (uint32_t)low | (uint32_t)high << 8;
 }
 
+GPT2I_INLINE TARGET v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    const __m256i low = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i high = _mm256_slli_epi32(low, 8);
+    __m256i all = _mm256_set1_epi32((int32_t)bits);
+
+    return PAIR(
+        _mm256_and_ps(x.low,
+                      _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, low), low))),
+        _mm256_and_ps(x.high,
+                      _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, high), high))));
+}
+
 /* In two factors, of which the first is exact, so that the result is rounded once. */
 GPT2I_INLINE TARGET __m256 scale_pow2(__m256 x, __m256 n)
 {

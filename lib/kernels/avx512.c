@@ -80,6 +80,11 @@ GPT2I_INLINE TARGET uint32_t v16_not_below(v16 x, v16 y)
     return _mm512_cmp_ps_mask(x, y, _CMP_GE_OQ);
 }
 
+GPT2I_INLINE TARGET v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    return _mm512_maskz_mov_ps((__mmask16)bits, x);
+}
+
 GPT2I_INLINE TARGET float v16_fold_add(v16 v)
 {
     __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));

@@ -48,6 +48,14 @@ struct gpt2i_matmul {
     bool adds;
 };
 
+/* What the score of a token needs of a row of logits x, with e = exp(x - max x).  docs/numerics.md */
+struct gpt2i_row_sums {
+    double e;        /* sum of e */
+    double weighted; /* sum of e (x - max x) */
+    double in_class; /* sum of e over the ids of a class */
+    double n_larger; /* logits that are larger than the token's */
+};
+
 typedef void gpt2i_matmul_kernel(const struct gpt2i_matmul *matmul);
 
 struct gpt2i_kernels {
@@ -90,6 +98,14 @@ struct gpt2i_kernels {
 
     /* y = exp(x / temperature - max) for n elements; y may be x */
     void (*weigh)(float *y, const float *x, float temperature, float max, size_t n);
+
+    /*
+     * The sums over n >= 1 logits x, of which 'max' is what largest() gives; sums->e is NaN if one of them, or
+     * max, is NaN or +infinity.  Bit i % 8 of class_mask[i / 8] says whether i is in the class;
+     * NULL: none is.
+     */
+    void (*row_sums)(struct gpt2i_row_sums *sums, const float *x, size_t n, float max, float logit,
+                     const uint8_t *class_mask);
 
     /* x = activation(x) for n elements, by GPT2_ACT_* */
     void (*activation[5])(float *x, size_t n);

@@ -14,6 +14,7 @@
  *     v16_max v16_min                       a > b ? a : b, a < b ? a : b; so NaN in b stays
  *     v16_where_negative(x, a, b)           x < 0 ? a : b
  *     v16_not_below(x, y)                   bit l is set where lane l has x >= y
+ *     v16_where_bits(bits, x)               x where the lane's bit of 16 is 1, else 0
  *     v16_scale_pow2(x, n)                  x 2^n, rounded once, for 0.5 < x < 2 and integral n in
  *                                           [-152, 128] (n is a float)
  *     v16_fold_add v16_fold_max             16 -> 8 -> 4 -> 2 -> 1, lane l with l + 8, l + 4, ...
@@ -103,17 +104,16 @@ static TARGET void to_f16(uint16_t *y, const float *x, size_t n)
 }
 
 /*
- * exp(x), at most 1.1 units in the last place off, denormal results included; 0 below -104,
- * infinity above 88.73.
+ * exp(x) for x in [-104, 89], at most 1.1 units in the last place off, denormal results included; 0 at
+ * -104, infinity above 88.73.
  * x = n ln 2 + r with |r| <= ln(2) / 2; exp(r) = 1 + r + r^2 q(r), q of least relative error
  * (3e-9) by tests/fit_polynomials.py.
  */
-TARGET_INLINE v16 v16_exp(v16 x)
+TARGET_INLINE v16 v16_exp_in_range(v16 x)
 {
     const v16 round = v16_set1(0x1.8p23f); /* adding it rounds to an integer */
     v16 n, r, q;
 
-    x = v16_min(v16_set1(89.0f), v16_max(v16_set1(-104.0f), x));
     n = v16_sub(v16_fma(x, v16_set1(0x1.715476p+0f), round), round); /* log2(e) */
     r = v16_fma(n, v16_set1(-0x1.62e4p-1f), x);                      /* ln 2, its upper bits */
     r = v16_fma(n, v16_set1(-0x1.7f7d1cp-20f), r);                   /* ln 2, its lower bits */
@@ -124,6 +124,12 @@ TARGET_INLINE v16 v16_exp(v16 x)
     q = v16_fma(q, r, v16_set1(0x1.fffffcp-2f));
     q = v16_fma(v16_mul(q, r), r, r);
     return v16_scale_pow2(v16_add(q, v16_set1(1.0f)), n);
+}
+
+/* The same for every x: 0 below -104. */
+TARGET_INLINE v16 v16_exp(v16 x)
+{
+    return v16_exp_in_range(v16_min(v16_set1(89.0f), v16_max(v16_set1(-104.0f), x)));
 }
 
 /* 0.5 x (1 + tanh(u)) with u = sqrt(2/pi) (x + 0.044715 x^3), which is x / (1 + exp(-2 u)). */
@@ -348,6 +354,105 @@ static TARGET void weigh(float *y, const float *x, float temperature, float max,
     }
 }
 
+/* ------------------------------------------------------------------------------ long sums -- */
+
+#define CHAIN 8 /* elements of a lane that are added before the total changes */
+
+/* In each lane a sum of many numbers: chains, their total, and what rounding took from the total. */
+struct long_sum {
+    v16 chain;
+    v16 total;
+    v16 lost;
+};
+
+TARGET_INLINE void end_chain(struct long_sum *sum)
+{
+    v16 total = v16_add(sum->total, sum->chain);
+    v16 added = v16_sub(total, sum->total);
+    v16 lost = v16_add(v16_sub(sum->total, v16_sub(total, added)), v16_sub(sum->chain, added));
+
+    sum->lost = v16_add(sum->lost, lost);
+    sum->total = total;
+    sum->chain = v16_set1(0.0f);
+}
+
+static TARGET double fold_in_double(v16 total, v16 lost)
+{
+    float totals[GPT2I_LANES];
+    float losts[GPT2I_LANES];
+    double lanes[GPT2I_LANES];
+
+    v16_store(totals, total);
+    v16_store(losts, lost);
+    for (size_t l = 0; l < GPT2I_LANES; l++)
+        lanes[l] = (double)totals[l] + (double)losts[l];
+    for (size_t half = GPT2I_LANES / 2; half > 0; half /= 2) {
+        for (size_t l = 0; l < half; l++)
+            lanes[l] += lanes[l + half];
+    }
+    return lanes[0];
+}
+
+struct row_lanes {
+    struct long_sum e, weighted, in_class;
+    v16 n_larger; /* integers, exact up to 2^24 */
+};
+
+/* The next 16 logits. */
+TARGET_INLINE void add_logits(struct row_lanes *lanes, v16 x, v16 max, v16 logit,
+                              const uint8_t *class_bits)
+{
+    /* exp(-104) is 0; beside a NaN, which the sums keep, max may not be the largest */
+    v16 d = v16_min(v16_set1(0.0f), v16_max(v16_set1(-104.0f), v16_sub(x, max)));
+    v16 e = v16_exp_in_range(d);
+    v16 is_larger = v16_where_negative(v16_sub(logit, x), v16_set1(1.0f), v16_set1(0.0f));
+
+    lanes->e.chain = v16_add(lanes->e.chain, e);
+    lanes->weighted.chain = v16_fma(e, d, lanes->weighted.chain);
+    lanes->n_larger = v16_add(lanes->n_larger, is_larger);
+    if (class_bits != NULL) {
+        uint32_t bits = class_bits[0] | (uint32_t)class_bits[1] << 8;
+
+        lanes->in_class.chain = v16_add(lanes->in_class.chain, v16_where_bits(bits, e));
+    }
+}
+
+TARGET_INLINE void end_chains(struct row_lanes *lanes)
+{
+    end_chain(&lanes->e);
+    end_chain(&lanes->weighted);
+    end_chain(&lanes->in_class);
+}
+
+static TARGET void row_sums(struct gpt2i_row_sums *sums, const float *x, size_t n, float max,
+                            float logit, const uint8_t *class_mask)
+{
+    const struct long_sum zero = {v16_set1(0.0f), v16_set1(0.0f), v16_set1(0.0f)};
+    struct row_lanes lanes = {zero, zero, zero, zero.total};
+    float tail[GPT2I_LANES]; /* the last logits; those that are missing are -infinity */
+    uint8_t tail_bits[2] = {0, 0};
+
+    for (size_t i = 0; i < n; i += GPT2I_LANES) {
+        const float *at = x + i;
+        const uint8_t *bits = class_mask == NULL ? NULL : class_mask + i / 8;
+
+        if (n - i < GPT2I_LANES) {
+            v16_store(tail, v16_set1(-INFINITY));
+            memcpy(tail, at, (n - i) * sizeof tail[0]);
+            at = tail;
+            if (bits != NULL)
+                bits = memcpy(tail_bits, bits, gpt2i_ceil_div(n - i, 8));
+        }
+        add_logits(&lanes, v16_load(at), v16_set1(max), v16_set1(logit), bits);
+        if (i / GPT2I_LANES % CHAIN == CHAIN - 1 || n - i <= GPT2I_LANES)
+            end_chains(&lanes);
+    }
+    sums->e = fold_in_double(lanes.e.total, lanes.e.lost);
+    sums->weighted = fold_in_double(lanes.weighted.total, lanes.weighted.lost);
+    sums->in_class = fold_in_double(lanes.in_class.total, lanes.in_class.lost);
+    sums->n_larger = fold_in_double(lanes.n_larger, v16_set1(0.0f));
+}
+
 void ADD_KERNELS(struct gpt2i_kernels *kernels)
 {
     kernels->name = KERNELS_NAME;
@@ -369,6 +474,7 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->block_sums = block_sums;
     kernels->collect = collect;
     kernels->weigh = weigh;
+    kernels->row_sums = row_sums;
     kernels->activation[GPT2_ACT_GELU_NEW] = gelu_tanh;
     kernels->activation[GPT2_ACT_GELU] = gelu_erf;
     kernels->activation[GPT2_ACT_GELU_FAST] = gelu_tanh;

@@ -116,6 +116,21 @@ DEFINE_LANEWISE(v16_max, max_4)
 DEFINE_LANEWISE(v16_min, min_4)
 DEFINE_LANEWISE(v16_scale_pow2, scale_pow2_4)
 
+/* Lanes of four bits, from bit 'first' of 16 on. */
+GPT2I_INLINE float32x4_t where_bits_4(uint32_t bits, uint32_t first, float32x4_t x)
+{
+    const uint32x4_t lane = {1, 2, 4, 8};
+    uint32x4_t is_set = vtstq_u32(vdupq_n_u32(bits >> first), lane);
+
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), is_set));
+}
+
+GPT2I_INLINE v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    return FOUR(where_bits_4(bits, 0, x.a), where_bits_4(bits, 4, x.b), where_bits_4(bits, 8, x.c),
+                where_bits_4(bits, 12, x.d));
+}
+
 GPT2I_INLINE v16 v16_fma(v16 x, v16 y, v16 z)
 {
     return FOUR(vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),

@@ -110,6 +110,15 @@ GPT2I_INLINE uint32_t v16_not_below(v16 x, v16 y)
     return bits;
 }
 
+GPT2I_INLINE v16 v16_where_bits(uint32_t bits, v16 x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = (bits >> l & 1) != 0 ? x.lane[l] : 0.0f;
+    return out;
+}
+
 /* 2^n as a float, for -126 <= n <= 127 */
 GPT2I_INLINE float pow2(int32_t n)
 {

@@ -138,7 +138,7 @@ static int32_t run_steps(gpt2_session *session, size_t n_items)
 
         fill_step(session, &step, &first, n_items);
         status = gpt2i_run_step(session, &step);
-        for (size_t i = 0; i < step.n_spans; i++)
+        for (size_t i = 0; i < step.n_spans && session->taker.take == NULL; i++)
             logits += step.spans[i].n_kept * (size_t)session->model->config.n_vocab;
     }
     return status == GPT2_OK ? gpt2i_interrupted(session) : status;
@@ -276,7 +276,7 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
         commit(session, i, n_kept);
         n_kept += session->items[i].n_kept;
     }
-    session->n_items_kept = n_items;
+    session->n_items_kept = session->taker.take == NULL ? n_items : 0;
     gpt2i_error_clear(&session->taps.error); /* calls from a tap may have failed */
     return GPT2_OK;
 }

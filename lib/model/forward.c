@@ -127,20 +127,48 @@ static int32_t mlp(gpt2_session *session, const struct gpt2i_step *step, int32_t
     return GPT2_OK;
 }
 
-/* Shows ln_f or the logits, whose rows are the kept rows of all spans. */
+/* Rows of the step's kept rows, which are those of all spans. */
+struct kept_rows {
+    size_t first;
+    size_t n_rows;
+};
+
+/* Shows ln_f or the logits of kept rows; 'data' begins with the first of them. */
 static int32_t tap_kept(gpt2_session *session, const struct gpt2i_step *step, int32_t kind,
-                        size_t n_columns, size_t stride, float *data)
+                        struct kept_rows kept, size_t n_columns, size_t stride, float *data)
 {
     int32_t status = gpt2i_interrupted(session);
+    size_t n_before = 0; /* kept rows of the spans before */
 
     for (size_t i = 0; i < step->n_spans && status == GPT2_OK; i++) {
         const struct gpt2i_span *span = &step->spans[i];
-        struct gpt2i_tap_rows rows = {span, span->n_rows - span->n_kept, span->n_kept};
+        size_t first = gpt2i_max(n_before, kept.first);
+        size_t end = gpt2i_min(n_before + span->n_kept, kept.first + kept.n_rows);
 
-        if (span->n_kept > 0)
-            status = gpt2i_tap_show(&session->taps, kind, -1, -1, &rows, n_columns, stride, data);
-        data += span->n_kept * stride;
+        if (first < end) {
+            size_t n_skipped = span->n_rows - span->n_kept + first - n_before;
+            struct gpt2i_tap_rows rows = {span, n_skipped, end - first};
+
+            status = gpt2i_tap_show(&session->taps, kind, -1, -1, &rows, n_columns, stride,
+                                    data + (first - kept.first) * stride);
+        }
+        n_before += span->n_kept;
     }
+    return status;
+}
+
+/* logits [rows, V] = norm lm_head^T, for some of the kept rows */
+static int32_t logits_of(gpt2_session *session, const struct gpt2i_step *step,
+                         struct kept_rows rows, const float *norm)
+{
+    const gpt2_model *model = session->model;
+    size_t V = (size_t)model->config.n_vocab;
+    int32_t status;
+
+    gpt2i_linear_rows(&session->compute, step->logits, V, norm, &model->lm_head, rows.n_rows);
+    status = tap_kept(session, step, GPT2_TAP_LOGITS, rows, V, V, step->logits);
+    if (status == GPT2_OK && session->taker.take != NULL)
+        status = session->taker.take(session->taker.argument, step->logits, rows.n_rows);
     return status;
 }
 
@@ -149,10 +177,10 @@ static int32_t head(gpt2_session *session, const struct gpt2i_step *step)
 {
     const gpt2_model *model = session->model;
     size_t E = (size_t)model->config.n_embd;
-    size_t V = (size_t)model->config.n_vocab;
     size_t stride = gpt2i_row_stride(E);
     float *norm = session->act.norm; /* [kept rows, E] */
     size_t n_kept = 0;
+    size_t n_chunk;
     int32_t status;
 
     for (size_t i = 0; i < step->n_spans; i++) {
@@ -166,11 +194,16 @@ static int32_t head(gpt2_session *session, const struct gpt2i_step *step)
     }
     if (n_kept == 0)
         return GPT2_OK;
-    status = tap_kept(session, step, GPT2_TAP_LN_F, E, stride, norm);
-    if (status != GPT2_OK)
-        return status;
-    gpt2i_linear_rows(&session->compute, step->logits, V, norm, &model->lm_head, n_kept);
-    return tap_kept(session, step, GPT2_TAP_LOGITS, V, V, step->logits);
+    status = tap_kept(session, step, GPT2_TAP_LN_F, (struct kept_rows){0, n_kept}, E, stride, norm);
+    n_chunk = session->taker.take == NULL
+                  ? n_kept
+                  : gpt2i_min((size_t)session->n_logit_rows, GPT2I_TAKEN_ROWS);
+    for (size_t first = 0; first < n_kept && status == GPT2_OK; first += n_chunk) {
+        struct kept_rows rows = {first, gpt2i_min(n_chunk, n_kept - first)};
+
+        status = logits_of(session, step, rows, norm + first * stride);
+    }
+    return status;
 }
 
 int32_t gpt2i_interrupted(gpt2_session *session)

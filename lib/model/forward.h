@@ -14,7 +14,7 @@ struct gpt2i_step {
     const struct gpt2i_span *spans;
     size_t n_spans;
     size_t n_tiles; /* of attention, for each head */
-    float *logits;  /* receives [kept rows of all spans, n_vocab] */
+    float *logits;  /* receives [kept rows of all spans, n_vocab], or a chunk for the taker */
 };
 
 /*

@@ -27,6 +27,19 @@ struct gpt2i_activations {
     float *fc;       /* [t, I]: the inside of the MLP, in qkv's memory */
 };
 
+/*
+ * Takes the wanted rows of logits of a call, in the order of the items, instead of having them kept:
+ * a chunk of up to n_logit_rows and GPT2I_TAKEN_ROWS of them as soon as it is computed.  A status
+ * other than GPT2_OK ends the call.
+ */
+struct gpt2i_taker {
+    int32_t (*take)(void *argument, const float *logits, size_t n_rows);
+    void *argument;
+};
+
+/* More rows at a time would read the weights of lm_head less often, but leave the caches. */
+#define GPT2I_TAKEN_ROWS 64
+
 struct gpt2_session {
     const gpt2_model *model;
     struct gpt2i_compute compute;
@@ -44,7 +57,8 @@ struct gpt2_session {
     int32_t *step_tokens;         /* [n_batch] */
     int32_t *step_positions;      /* [n_batch] */
     struct gpt2i_kept_rows *kept; /* [n_sequences] of the last call */
-    size_t n_items_kept;          /* 0: it failed */
+    size_t n_items_kept;          /* 0: it failed, or its rows were taken */
+    struct gpt2i_taker taker;     /* 'take' is NULL unless the call that runs has one */
     float *logits;                /* [n_logit_rows, n_vocab] */
     struct gpt2i_workspace sampling;
 

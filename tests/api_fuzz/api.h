@@ -28,7 +28,7 @@
 /* Every public function, and the errors that the header gives it. */
 #define FUZZ_FUNCTIONS(X)                                                                  \
     X(gpt2_batch_logits, "ROW ARGUMENT")                                                   \
-    X(gpt2_batch_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                             \
+    X(gpt2_batch_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")             \
     X(gpt2_clock_ns, "")                                                                   \
     X(gpt2_cpu_features, "")                                                               \
     X(gpt2_decode, "BUFFER TOKEN ARGUMENT")                                                \
@@ -50,8 +50,13 @@
     X(gpt2_model_load_sources, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT") \
     X(gpt2_model_params_init, "ARGUMENT")                                                  \
     X(gpt2_model_tokenizer, "")                                                            \
-    X(gpt2_sample, "ROW NONFINITE ARGUMENT UNSUPPORTED")                                   \
+    X(gpt2_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                   \
+    X(gpt2_sample_logits, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                \
+    X(gpt2_sample_candidates, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")            \
     X(gpt2_sample_params_init, "ARGUMENT")                                                 \
+    X(gpt2_score,                                                                          \
+      "TOKEN CONTEXT PAGES SEQUENCE ARGUMENT CANCELLED DEADLINE NONFINITE UNSUPPORTED")    \
+    X(gpt2_score_params_init, "ARGUMENT")                                                  \
     X(gpt2_sequence_close, "SEQUENCE ARGUMENT")                                            \
     X(gpt2_sequence_fork, "CONTEXT SEQUENCE ARGUMENT")                                     \
     X(gpt2_sequence_ids, "SEQUENCE ARGUMENT")                                              \
@@ -166,7 +171,7 @@ struct fuzz_kind {
 };
 
 extern const struct fuzz_kind fuzz_model_info, fuzz_model_params, fuzz_tokenizer_params,
-    fuzz_encoder_params, fuzz_session_params, fuzz_sample_params;
+    fuzz_encoder_params, fuzz_session_params, fuzz_sample_params, fuzz_score_params;
 
 /* Makes one for the call that has begun, and says with fuzz_may() what is wrong with it. */
 struct fuzz_params fuzz_params_make(const struct fuzz_kind *kind);

@@ -74,8 +74,9 @@ static size_t n_kept_of(const gpt2_batch_item *item)
     return item->n_logit_rows < item->n_tokens ? item->n_logit_rows : item->n_tokens;
 }
 
-/* What the items together may break, if each one alone is right. */
-static void check_items(const struct fuzz_session *session, const gpt2_batch_item *items, size_t n)
+/* What the items together may break, if each one alone is right; 'keeps': as they keep logits. */
+static void check_items(const struct fuzz_session *session, const gpt2_batch_item *items, size_t n,
+                        bool keeps)
 {
     size_t n_kept = 0;
     int32_t n_pages = 0;
@@ -90,7 +91,7 @@ static void check_items(const struct fuzz_session *session, const gpt2_batch_ite
         if (is_text && items[i].n_tokens > 0)
             n_pages += fuzz_pages_to_run(session, items[i].sequence, items[i].n_tokens);
     }
-    fuzz_may(n_kept > (size_t)session->n_logit_rows, GPT2_ERR_ARGUMENT);
+    fuzz_may(keeps && n_kept > (size_t)session->n_logit_rows, GPT2_ERR_ARGUMENT);
     fuzz_may(n_pages > fuzz_n_free_pages(session), GPT2_ERR_PAGES);
 }
 
@@ -143,7 +144,7 @@ static void forget_cached(struct fuzz_session *session, const gpt2_batch_item *i
  */
 static void keep(struct fuzz_session *session, int32_t status)
 {
-    if (status != GPT2_ERR_CANCELLED && status != GPT2_ERR_DEADLINE)
+    if (status != GPT2_ERR_CANCELLED && status != GPT2_ERR_DEADLINE && status != GPT2_ERR_NONFINITE)
         return;
     if (session->handle->n_items_kept == 0) {
         session->n_items = 0;
@@ -170,12 +171,14 @@ static void begin_anew(struct fuzz_session *session)
     fuzz_reset(session);
 }
 
-static void finish(struct fuzz_session *session, int32_t status)
+static void finish(struct fuzz_session *session, int32_t status, bool keeps)
 {
     fuzz_may(session->stopped || session->cancelled_by_tap, GPT2_ERR_CANCELLED);
     if (fuzz_result(status)) {
         fuzz_check_rows_seen(session);
         append(session);
+        if (!keeps)
+            session->n_items = 0;
         fuzz_session_settle(session, true, true);
     } else {
         keep(session, status);
@@ -205,10 +208,11 @@ static void do_forward(void)
         (void)fuzz_result(gpt2_forward(NULL, item.tokens, item.n_tokens, item.n_logit_rows));
         return;
     }
-    check_items(session, &item, 1);
+    check_items(session, &item, 1, true);
     begin(session, &item, 1);
     may_be_ended(session);
-    finish(session, gpt2_forward(session->handle, item.tokens, item.n_tokens, item.n_logit_rows));
+    finish(session, gpt2_forward(session->handle, item.tokens, item.n_tokens, item.n_logit_rows),
+           true);
 }
 
 static void do_forward_batch(void)
@@ -243,10 +247,123 @@ static void do_forward_batch(void)
         return;
     }
     if (items != NULL)
-        check_items(session, items, n_items);
+        check_items(session, items, n_items, true);
     begin(session, items, items == NULL ? 0 : n_items);
     may_be_ended(session);
-    finish(session, gpt2_forward_batch(session->handle, items, n_said));
+    finish(session, gpt2_forward_batch(session->handle, items, n_said), true);
+}
+
+/* -------------------------------------------------------------------------------------- score -- */
+
+/* A call whose items run as those of a batch do, with one token more that is only predicted. */
+static gpt2_score_item make_scored(const struct fuzz_session *session, gpt2_batch_item *run,
+                                   int32_t n_likeliest)
+{
+    size_t n_real = run->n_tokens < MAX_ITEM_TOKENS ? run->n_tokens : MAX_ITEM_TOKENS;
+    gpt2_score_item item = {.sequence = run->sequence, .n_tokens = run->n_tokens + 1};
+    size_t n_scores;
+
+    item.n_prefix = 1 + (n_real > 0 ? fuzz_below(n_real) : 0);
+    n_scores = n_real + 1 > item.n_prefix ? n_real + 1 - item.n_prefix : 1;
+    run->n_logit_rows = item.n_tokens - item.n_prefix;
+    item.scores = fuzz_temp(n_scores * sizeof *item.scores);
+    if (n_likeliest > 0)
+        item.likeliest = fuzz_temp(n_scores * (size_t)n_likeliest * sizeof *item.likeliest);
+    if (run->tokens != NULL) {
+        int32_t n_vocab = session == NULL ? 3 : session->model->n_vocab;
+        int32_t *tokens = fuzz_temp((n_real + 1) * sizeof *tokens);
+
+        memcpy(tokens, run->tokens, n_real * sizeof *tokens);
+        tokens[n_real] = fuzz_chance(24) ? n_vocab : (int32_t)fuzz_below((size_t)n_vocab);
+        fuzz_may(tokens[n_real] == n_vocab, GPT2_ERR_TOKEN);
+        item.tokens = tokens;
+    }
+    if (fuzz_chance(48))
+        item.n_prefix = fuzz_chance(2) ? 0 : item.n_tokens;
+    if (fuzz_chance(48))
+        item.scores = NULL;
+    item.reserved = fuzz_chance(64);
+    fuzz_may(item.n_tokens < 2 || item.n_prefix == 0 || item.n_prefix >= item.n_tokens ||
+                 item.scores == NULL || item.reserved != 0,
+             GPT2_ERR_ARGUMENT);
+    return item;
+}
+
+static void check_scores(const gpt2_score_item *item, int32_t n_likeliest, int32_t n_vocab)
+{
+    for (size_t i = 0; i < item->n_tokens - item->n_prefix; i++) {
+        const gpt2_token_score *score = &item->scores[i];
+
+        REQUIRE(score->id == item->tokens[item->n_prefix + i] && score->rank >= 1 &&
+                    score->rank <= n_vocab && score->logprob <= 0.0f && score->entropy >= 0.0f &&
+                    score->class_prob >= 0.0f && score->class_prob <= 1.0f,
+                "found id %d, rank %d, logprob %g, entropy %g, class %g", (int)score->id,
+                (int)score->rank, (double)score->logprob, (double)score->entropy,
+                (double)score->class_prob);
+        for (int32_t k = 0; k < n_likeliest; k++) {
+            const gpt2_token_logprob *found = &item->likeliest[i * (size_t)n_likeliest + (size_t)k];
+
+            REQUIRE(k == 0 || found[-1].logprob >= found->logprob, "found likeliest out of order");
+            REQUIRE(found->id != score->id || found->logprob == (float)score->logprob,
+                    "found two log-probabilities of id %d", (int)score->id);
+        }
+    }
+}
+
+static void do_score(void)
+{
+    struct fuzz_session *session = fuzz_chance(24) ? NULL : fuzz_pick_session();
+    size_t max_items = session == NULL ? 2 : (size_t)session->n_sequences;
+    int32_t n_vocab = session == NULL ? 3 : session->model->n_vocab;
+    size_t n_items = 1 + fuzz_below(max_items);
+    int32_t n_likeliest = 0;
+    struct fuzz_params params;
+    gpt2_batch_item *runs;
+    gpt2_score_item *items;
+    int32_t status;
+
+    fuzz_call(FUZZ_gpt2_score, " ");
+    params = fuzz_params_make(&fuzz_score_params);
+    if (params.at != NULL && params.writable) {
+        gpt2_score_params *known = params.at;
+        size_t n_mask = ((size_t)n_vocab + 7) / 8;
+        uint8_t *class_mask = fuzz_temp(n_mask);
+
+        for (size_t i = 0; i < n_mask; i++)
+            class_mask[i] = (uint8_t)fuzz_random();
+        known->class_mask = fuzz_chance(3) ? NULL : class_mask;
+        known->n_likeliest = n_likeliest =
+            (int32_t)fuzz_below(fuzz_chance(8) ? (size_t)n_vocab + 1 : 4);
+        if (fuzz_chance(32))
+            known->n_likeliest = fuzz_chance(2) ? -1 : n_vocab + 1;
+        fuzz_may(known->n_likeliest != n_likeliest, GPT2_ERR_ARGUMENT);
+    }
+    runs = fuzz_temp(n_items * sizeof *runs);
+    items = fuzz_temp(n_items * sizeof *items);
+    for (size_t i = 0; i < n_items; i++) {
+        int32_t sequence = (int32_t)i;
+
+        if (session != NULL && (fuzz_chance(48) || !session->texts[sequence].is_open))
+            sequence = fuzz_pick_sequence(session);
+        runs[i] = make_item(session, sequence);
+        items[i] = make_scored(session, &runs[i], n_likeliest);
+    }
+    fuzz_say("%s, n_items %zu, the first with sequence %d, n_tokens %zu, n_prefix %zu, "
+             "n_likeliest %d",
+             fuzz_name(session), n_items, (int)items[0].sequence, items[0].n_tokens,
+             items[0].n_prefix, (int)n_likeliest);
+    if (session == NULL) {
+        (void)fuzz_result(gpt2_score(NULL, items, n_items, params.at));
+        return;
+    }
+    check_items(session, runs, n_items, false);
+    begin(session, runs, n_items);
+    may_be_ended(session);
+    status = gpt2_score(session->handle, items, n_items, params.at);
+    fuzz_may(status == GPT2_ERR_NONFINITE, GPT2_ERR_NONFINITE);
+    for (size_t i = 0; i < n_items && status == GPT2_OK; i++)
+        check_scores(&items[i], n_likeliest, n_vocab);
+    finish(session, status, false);
 }
 
 /* --------------------------------------------------------------------------- races and forks -- */
@@ -309,7 +426,7 @@ static void do_race(void)
               by_thread ? "a thread" : "a deadline");
     n_items = make_long_items(session, items);
     fuzz_is_race();
-    check_items(session, items, n_items);
+    check_items(session, items, n_items, true);
     fuzz_may(n_items == 0, GPT2_ERR_ARGUMENT);
     fuzz_may(true, GPT2_OK);
     fuzz_may(true, GPT2_ERR_CANCELLED);
@@ -392,5 +509,6 @@ static void do_after_fork(void)
 }
 
 const struct fuzz_action fuzz_forward_actions[] = {
-    {do_forward, 120}, {do_forward_batch, 90}, {do_race, 1}, {do_after_fork, 2}, {NULL, 0},
+    {do_forward, 120}, {do_forward_batch, 90}, {do_score, 60},
+    {do_race, 1},      {do_after_fork, 2},     {NULL, 0},
 };

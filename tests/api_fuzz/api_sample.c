@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#define MAX_VOCAB 130 /* of the models */
+
 /* Of a call for logits or a token: the last forward call's item and row, and the kept row that it is. */
 struct row {
     struct fuzz_session *session;
@@ -32,7 +34,8 @@ static void find_row(struct row *row)
     row->next = rows->position - (rows->n_rows - 1 - index);
 }
 
-static struct row random_row(bool of_batch)
+/* 'missing' is the status that the call gives if there is no such row. */
+static struct row random_row(bool of_batch, int32_t missing)
 {
     static const int32_t odd[] = {-2, INT32_MIN, INT32_MAX, 0};
     static const size_t odd_items[] = {FUZZ_MAX_TEXTS - 1, FUZZ_MAX_TEXTS, 65536, SIZE_MAX};
@@ -54,7 +57,7 @@ static struct row random_row(bool of_batch)
                       : (int32_t)fuzz_below((size_t)row.session->rows[row.item].n_rows + 2);
     if (row.item < FUZZ_MAX_TEXTS)
         find_row(&row);
-    fuzz_may(row.logits == NULL, GPT2_ERR_ROW);
+    fuzz_may(row.logits == NULL, missing);
     return row;
 }
 
@@ -66,7 +69,7 @@ static void do_logits(void)
     int32_t status;
 
     fuzz_call(of_batch ? FUZZ_gpt2_batch_logits : FUZZ_gpt2_session_logits, " ");
-    row = random_row(of_batch);
+    row = random_row(of_batch, GPT2_ERR_ROW);
     fuzz_may(out == NULL, GPT2_ERR_ARGUMENT);
     fuzz_say("%s, item %zu, row %d, out %s", fuzz_name(row.session), row.item, (int)row.row,
              out == NULL ? "NULL" : "given");
@@ -81,10 +84,97 @@ static void do_logits(void)
         fuzz_session_settle(row.session, ok, false);
 }
 
+static bool is_share(float value)
+{
+    return value >= 0.0f && value <= 1.0f;
+}
+
 static bool params_are_right(const gpt2_sample_params *known)
 {
     return known->temperature >= 0.0f && !isinf(known->temperature) && known->top_k >= 0 &&
-           known->top_p >= 0.0f && known->top_p <= 1.0f && known->position >= -1;
+           is_share(known->top_p) && known->position >= -1 && known->top_n_sigma >= 0.0f &&
+           !isinf(known->top_n_sigma) && is_share(known->min_p) && is_share(known->typical_p) &&
+           is_share(known->xtc_probability) && is_share(known->xtc_threshold) &&
+           known->repetition_penalty > 0.0f && !isinf(known->repetition_penalty) &&
+           isfinite(known->frequency_penalty) && isfinite(known->presence_penalty) &&
+           known->penalty_window >= 0 && known->no_repeat_ngram_size >= 0 &&
+           (known->n_history == 0 || known->history != NULL) &&
+           (known->n_banned == 0 || known->banned_ids != NULL) &&
+           (known->n_allowed == 0 || known->allowed_ids != NULL) &&
+           (known->n_biases == 0 || (known->bias_ids != NULL && known->bias_values != NULL));
+}
+
+/* Whether a list has an id outside the vocabulary. */
+static bool has_wrong_id(const gpt2_sample_params *known, int32_t n_vocab)
+{
+    const int32_t *const lists[] = {known->history, known->banned_ids, known->allowed_ids,
+                                    known->bias_ids};
+    const size_t sizes[] = {known->n_history, known->n_banned, known->n_allowed, known->n_biases};
+    bool wrong = false;
+
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t j = 0; lists[i] != NULL && j < sizes[i]; j++)
+            wrong |= lists[i][j] < 0 || lists[i][j] >= n_vocab;
+    }
+    return wrong;
+}
+
+/* A logits callback that ends the call if its user says so. */
+static int32_t look_at_logits(void *user, int64_t position, float *logits, int32_t n_vocab)
+{
+    (void)position;
+    for (int32_t i = 0; i < n_vocab; i++)
+        logits[i] = logits[i] > 1e30f ? 1e30f : logits[i];
+    return user != NULL;
+}
+
+/* Filters and changes: some of them, sometimes with a value that is wrong. */
+static void fill_changes(gpt2_sample_params *known)
+{
+    static const float shares[] = {0.0f, 0.3f, 0.9f, 1.0f, 1.5f};
+    static const float numbers[] = {0.0f, 0.5f, 1.0f, 1.3f, -1.0f, NAN, INFINITY};
+    static const int32_t small_ids[] = {0, 1, 2, 1, 0, 1, 2};
+    static const int32_t wrong_ids[] = {0, INT32_MAX, -1};
+    static const float values[] = {0.5f, -3.0f, -INFINITY, 1.0f, 0.0f, 2.0f, 0.0f};
+    const int32_t *ids = fuzz_chance(24) ? wrong_ids : small_ids;
+    size_t n_ids = ids == wrong_ids ? COUNT(wrong_ids) : COUNT(small_ids);
+
+    if (fuzz_chance(3))
+        known->min_p = shares[fuzz_below(fuzz_chance(24) ? COUNT(shares) : 4)];
+    if (fuzz_chance(3))
+        known->typical_p = shares[fuzz_below(fuzz_chance(24) ? COUNT(shares) : 4)];
+    if (fuzz_chance(3))
+        known->top_n_sigma = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 4)];
+    if (fuzz_chance(3)) {
+        known->xtc_probability = shares[fuzz_below(fuzz_chance(24) ? COUNT(shares) : 4)];
+        known->xtc_threshold = shares[fuzz_below(fuzz_chance(24) ? COUNT(shares) : 4)];
+    }
+    if (fuzz_chance(2))
+        return;
+    known->repetition_penalty = numbers[1 + fuzz_below(fuzz_chance(24) ? COUNT(numbers) - 1 : 3)];
+    known->frequency_penalty = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 5)];
+    known->presence_penalty = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 5)];
+    known->penalty_window = fuzz_chance(24) ? -1 : (int32_t)fuzz_below(9);
+    known->no_repeat_ngram_size = fuzz_chance(24) ? INT32_MIN : (int32_t)fuzz_below(4);
+    known->history = fuzz_chance(24) ? NULL : ids;
+    known->n_history = fuzz_below(n_ids + 1);
+    if (fuzz_chance(3)) {
+        known->bias_ids = fuzz_chance(24) ? NULL : ids;
+        known->bias_values = fuzz_chance(24) ? NULL : values;
+        known->n_biases = fuzz_below(n_ids + 1);
+    }
+    if (fuzz_chance(3)) {
+        known->banned_ids = fuzz_chance(24) ? NULL : ids;
+        known->n_banned = fuzz_below(n_ids + 1);
+    }
+    if (fuzz_chance(3)) {
+        known->allowed_ids = fuzz_chance(24) ? NULL : ids;
+        known->n_allowed = fuzz_below(n_ids + 1);
+    }
+    if (fuzz_chance(3)) {
+        known->callback = look_at_logits;
+        known->callback_user = fuzz_chance(8) ? known : NULL;
+    }
 }
 
 static void fill_sample(gpt2_sample_params *known)
@@ -119,6 +209,47 @@ static void fill_sample(gpt2_sample_params *known)
     }
 }
 
+/* What 'known', which is right, makes of a row. */
+static void change_logits(float *x, int32_t n, const gpt2_sample_params *known)
+{
+    size_t n_history = known->n_history, window = (size_t)known->penalty_window;
+    size_t first = window > 0 && window < n_history ? n_history - window : 0;
+    size_t before = (size_t)known->no_repeat_ngram_size - 1;
+
+    for (size_t i = 0; i < known->n_biases; i++)
+        x[known->bias_ids[i]] += known->bias_values[i];
+    for (int32_t id = 0; id < n; id++) {
+        int32_t count = 0;
+
+        for (size_t i = first; i < n_history; i++)
+            count += known->history[i] == id;
+        if (count == 0)
+            continue;
+        x[id] =
+            x[id] < 0.0f ? x[id] * known->repetition_penalty : x[id] / known->repetition_penalty;
+        x[id] -= (float)count * known->frequency_penalty + known->presence_penalty;
+    }
+    for (size_t end = before; known->no_repeat_ngram_size > 0 && end < n_history; end++) {
+        bool same = true;
+
+        for (size_t i = 0; i < before; i++)
+            same &= known->history[end - 1 - i] == known->history[n_history - 1 - i];
+        if (same)
+            x[known->history[end]] = -INFINITY;
+    }
+    for (size_t i = 0; i < known->n_banned; i++)
+        x[known->banned_ids[i]] = -INFINITY;
+    for (int32_t id = 0; id < n && known->n_allowed > 0; id++) {
+        bool allowed = false;
+
+        for (size_t i = 0; i < known->n_allowed; i++)
+            allowed |= known->allowed_ids[i] == id;
+        x[id] = allowed ? x[id] : -INFINITY;
+    }
+    if (known->callback != NULL)
+        (void)known->callback(NULL, 0, x, n);
+}
+
 /* The rule of GPT2_ERR_NONFINITE; the largest logit's lowest id if there is one. */
 static bool can_sample(const float *logits, int32_t n, float temperature, int32_t *best)
 {
@@ -145,60 +276,106 @@ static int32_t n_above(const float *logits, int32_t n, float temperature, int32_
     return above;
 }
 
-static int32_t sample(const struct row *row, const gpt2_sample_params *params, int32_t *id)
+/* How a token is asked for. */
+enum way { BY_ROW, BY_ITEM, BY_LOGITS, AS_CANDIDATES, N_WAYS };
+
+static int32_t sample(enum way way, const struct row *row, const gpt2_sample_params *params,
+                      int32_t *id)
 {
-    return row->of_batch ? gpt2_batch_sample(row->handle, row->item, row->row, params, id)
-                         : gpt2_sample(row->handle, row->row, params, id);
+    gpt2_candidate candidate = {77, 0.0f};
+    size_t n_kept = 77;
+    int32_t status;
+
+    switch (way) {
+    case BY_ROW:
+        return gpt2_sample(row->handle, row->row, params, id);
+    case BY_ITEM:
+        return gpt2_batch_sample(row->handle, row->item, row->row, params, id);
+    case BY_LOGITS:
+        return gpt2_sample_logits(row->handle, row->logits, params, id);
+    default:
+        break;
+    }
+    status = gpt2_sample_candidates(row->handle, row->logits, params, &candidate, 1,
+                                    id == NULL ? NULL : &n_kept);
+    REQUIRE(status == GPT2_OK ? n_kept > 0 : id == NULL || n_kept == 0, "found %zu kept", n_kept);
+    if (id != NULL)
+        *id = status == GPT2_OK ? candidate.id : 0;
+    return status;
 }
 
-/* Of a token that was drawn by these params. */
-static void check_id(const struct row *row, gpt2_sample_params known, int32_t best, int32_t id)
+/* Of a token that was drawn by these params from 'logits', with the changes that they ask for. */
+static void check_id(enum way way, const struct row *row, const float *logits,
+                     gpt2_sample_params known, int32_t best, int32_t id)
 {
     int32_t n_vocab = row->session->model->n_vocab, again = 0;
 
-    REQUIRE(id >= 0 && id < n_vocab && !isinf(row->logits[id]), "found id %d", (int)id);
-    REQUIRE(known.temperature >= 1e-6f || id == best, "found id %d, expected %d", (int)id,
-            (int)best);
+    REQUIRE(id >= 0 && id < n_vocab && !isinf(logits[id]), "found id %d", (int)id);
+    REQUIRE(way == AS_CANDIDATES || known.temperature >= 1e-6f || id == best,
+            "found id %d, expected %d", (int)id, (int)best);
     REQUIRE(known.temperature < 1e-6f || known.top_k == 0 ||
-                n_above(row->logits, n_vocab, known.temperature, id) < known.top_k,
+                n_above(logits, n_vocab, known.temperature, id) < known.top_k,
             "found id %d, which top_k cuts", (int)id);
     known.struct_size = sizeof known;
     if (known.position == -1)
-        known.position = row->next;
-    REQUIRE(sample(row, &known, &again) == GPT2_OK && again == id,
+        known.position = way == BY_ROW || way == BY_ITEM ? row->next : (int64_t)known.n_history;
+    REQUIRE(sample(way, row, &known, &again) == GPT2_OK && again == id,
             "found id %d, then %d from the same numbers", (int)id, (int)again);
 }
 
 static void do_sample(void)
 {
+    static const enum fuzz_function functions[] = {FUZZ_gpt2_sample, FUZZ_gpt2_batch_sample,
+                                                   FUZZ_gpt2_sample_logits,
+                                                   FUZZ_gpt2_sample_candidates};
+    enum way way = (enum way)fuzz_below(N_WAYS);
     int32_t best = 0, id = 77, *out = fuzz_chance(16) ? NULL : &id;
+    float changed[MAX_VOCAB];
     gpt2_sample_params known;
-    bool of_batch = fuzz_chance(2), ok;
+    bool ok, right = true;
     struct fuzz_params params;
     struct row row;
 
-    fuzz_call(of_batch ? FUZZ_gpt2_batch_sample : FUZZ_gpt2_sample, " ");
-    row = random_row(of_batch);
+    fuzz_call(functions[way], " ");
+    row = random_row(way == BY_ITEM, way >= BY_LOGITS ? GPT2_ERR_ARGUMENT : GPT2_ERR_ROW);
     params = fuzz_params_make(&fuzz_sample_params);
     (void)gpt2_sample_params_init(&known, sizeof known);
     if (params.writable) {
         memcpy(&known, params.at, sizeof known);
         fill_sample(&known);
+        fill_changes(&known);
         memcpy(params.at, &known, sizeof known);
-        fuzz_may(!params_are_right(&known), GPT2_ERR_ARGUMENT);
+        right = params_are_right(&known);
+        fuzz_may(!right, GPT2_ERR_ARGUMENT);
     }
     fuzz_may(out == NULL, GPT2_ERR_ARGUMENT);
-    fuzz_may(row.logits != NULL &&
-                 !can_sample(row.logits, row.session->model->n_vocab, known.temperature, &best),
-             GPT2_ERR_NONFINITE);
+    if (row.logits != NULL) {
+        int32_t n_vocab = row.session->model->n_vocab;
+        bool has_ids = !has_wrong_id(&known, n_vocab);
+
+        fuzz_may(!has_ids, GPT2_ERR_TOKEN);
+        memcpy(changed, row.logits, (size_t)n_vocab * sizeof changed[0]);
+        if (right && has_ids) {
+            change_logits(changed, n_vocab, &known);
+            fuzz_may(known.callback != NULL && known.callback_user != NULL, GPT2_ERR_CANCELLED);
+            fuzz_may(!can_sample(changed, n_vocab,
+                                 way == AS_CANDIDATES && known.temperature < 1e-6f
+                                     ? 1.0f
+                                     : known.temperature,
+                                 &best),
+                     GPT2_ERR_NONFINITE);
+        }
+    } else if (row.session != NULL) {
+        fuzz_may(has_wrong_id(&known, row.session->model->n_vocab), GPT2_ERR_TOKEN);
+    }
     fuzz_say("%s, item %zu, row %d, params %s, temperature %g, top_k %d, top_p %g, position %lld, "
              "id %s",
              fuzz_name(row.session), row.item, (int)row.row, params.at == NULL ? "NULL" : "given",
              (double)known.temperature, (int)known.top_k, (double)known.top_p,
              (long long)known.position, out == NULL ? "NULL" : "given");
-    ok = fuzz_result(sample(&row, params.at, out));
+    ok = fuzz_result(sample(way, &row, params.at, out));
     if (ok)
-        check_id(&row, known, best, id);
+        check_id(way, &row, changed, known, best, id);
     else
         REQUIRE(out == NULL || id == 0, "found id %d after a failure, expected 0", (int)id);
     if (row.session != NULL)

@@ -106,6 +106,8 @@ void fuzz_check_refused(const struct fuzz_session *session)
 {
     gpt2_session *handle = session->handle;
     gpt2_batch_item item = {0, 0, (const int32_t[]){0}, 1, 1};
+    gpt2_token_score score;
+    gpt2_score_item scored = {0, 0, (const int32_t[]){0, 0}, 2, 1, &score, NULL};
     const float *logits = (const float *)handle;
     const int32_t *ids = (const int32_t *)handle;
     int32_t id = 77;
@@ -117,6 +119,7 @@ void fuzz_check_refused(const struct fuzz_session *session)
     REFUSED(gpt2_batch_logits, 0, 0, &logits);
     REFUSED(gpt2_sample, 0, NULL, &id);
     REFUSED(gpt2_batch_sample, 0, 0, NULL, &id);
+    REFUSED(gpt2_score, &scored, 1, NULL);
     REFUSED(gpt2_sequence_open, &id);
     REFUSED(gpt2_sequence_close, 0);
     REFUSED(gpt2_sequence_fork, 0, 0, &id);

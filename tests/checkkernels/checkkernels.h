@@ -90,16 +90,26 @@ void check_add(const struct entry *entry);
 void check_scale(const struct entry *entry);
 void check_layer_norm(const struct entry *entry);
 void check_softmax(const struct entry *entry);
+void check_row_sums(const struct entry *entry);
 void check_activation(const struct entry *entry);
 void check_to_f16(const struct entry *entry);
+void check_largest(const struct entry *entry);
+void check_blocks(const struct entry *entry);
+void check_collect(const struct entry *entry);
+void check_weigh(const struct entry *entry);
 
 void bench_matmul(const struct entry *entry);
 void bench_add(const struct entry *entry);
 void bench_scale(const struct entry *entry);
 void bench_layer_norm(const struct entry *entry);
 void bench_softmax(const struct entry *entry);
+void bench_row_sums(const struct entry *entry);
 void bench_activation(const struct entry *entry);
 void bench_to_f16(const struct entry *entry);
+void bench_largest(const struct entry *entry);
+void bench_blocks(const struct entry *entry);
+void bench_collect(const struct entry *entry);
+void bench_weigh(const struct entry *entry);
 
 /* What --bench times: 'run' by each table, after 'prepare' (may be NULL), which is not timed. */
 struct bench {
