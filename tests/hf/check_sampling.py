@@ -81,8 +81,8 @@ SETTINGS = [""] + [name for name in VALUES if not name.startswith(("xtc", "penal
     "temperature top_p", "top_k top_p", "temperature top_k top_p min_p", "top_k typical_p",
     "top_n_sigma temperature top_p", "top_p typical_p", "top_p xtc_probability xtc_threshold",
     "temperature top_n_sigma top_k top_p min_p typical_p xtc_probability xtc_threshold",
-    "biases repetition_penalty no_repeat_ngram_size banned allowed", " ".join(set(VALUES) - {"dense"})]
-SETTINGS[-1] = " ".join(name for name in VALUES if name != "dense")
+    "biases repetition_penalty no_repeat_ngram_size banned allowed",
+    " ".join(name for name in VALUES if name != "dense")]
 
 
 def make_row(rng, n, kind):
@@ -417,7 +417,8 @@ def check_draws(report, sampler, n_draws, live, record):
         worst = max(worst, abs(z))
         report.check(abs(z) < 4.5, f"draws, {name or '(none)'}: chi-square is {z:.1f} sigma off")
     if live:
-        say(f"{n_draws:,} draws for each of {len(SETTINGS)} settings: chi-square is {worst:.1f} sigma off at most")
+        say(f"{n_draws:,} draws for each of {len(SETTINGS)} settings: chi-square is {worst:.1f} sigma"
+            " off at most")
 
 
 def check_text(report, library, model_dir, text, live, record):
@@ -464,10 +465,13 @@ def check_text(report, library, model_dir, text, live, record):
             wanted = model.generate(given, attention_mask=torch.ones_like(given), do_sample=False,
                                     max_new_tokens=N_NEW, pad_token_id=0, **theirs)[:, N_PROMPT:].tolist()
         n_changed += new != plain
-        report.check(new == wanted, f"{model_dir.name}: greedy text differs with {', '.join(theirs) or 'no change'}")
+        report.check(new == wanted, f"{model_dir.name}: greedy text differs with"
+                     f" {', '.join(theirs) or 'no change'}")
     if live:
-        report.check(n_changed == len(cases) - 1, f"{model_dir.name}: a change to logits left all texts as they were")
-        say(f"{model_dir.name}: {len(cases)} settings, {N_PROMPTS} prompts, {N_NEW} greedy ids: compared with generate()")
+        report.check(n_changed == len(cases) - 1,
+                     f"{model_dir.name}: a change to logits left all texts as they were")
+        say(f"{model_dir.name}: {len(cases)} settings, {N_PROMPTS} prompts, {N_NEW} greedy ids:"
+            " compared with generate()")
     sampler.close()
 
 
