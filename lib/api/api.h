@@ -26,4 +26,24 @@ GPT2I_HIDDEN int32_t gpt2i_check_sources(const char *function, const gpt2_source
  */
 GPT2I_HIDDEN int32_t gpt2i_session_begin(gpt2_session *session, struct gpt2i_error *error);
 
+/* Room for "item 65535: " and the like. */
+#define GPT2I_LABEL_BYTES 40
+
+/*
+ * Checks one item of a call, and makes it item 'i' of session->items.  Errors: as
+ * gpt2_forward_batch(), but what the items together break.
+ */
+GPT2I_HIDDEN int32_t gpt2i_item_take(gpt2_session *session, const gpt2_batch_item *item, size_t i,
+                                     const char *function, const char *label,
+                                     struct gpt2i_error *error);
+
+/* Checks the first n_items of session->items together: sequences and kept rows. */
+GPT2I_HIDDEN int32_t gpt2i_items_check(gpt2_session *session, size_t n_items, const char *function,
+                                       struct gpt2i_error *error);
+
+/* Copies and checks the params of sampling, in our floating-point state. */
+GPT2I_HIDDEN int32_t gpt2i_sample_params_take(gpt2_sample_params *known,
+                                              const gpt2_sample_params *params,
+                                              struct gpt2i_error *error);
+
 #endif

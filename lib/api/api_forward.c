@@ -7,9 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Room for "item 65535: ". */
-#define LABEL_BYTES 32
-
 static int32_t check_tokens(const gpt2_session *session, const gpt2_batch_item *item,
                             const char *label, struct gpt2i_error *error)
 {
@@ -34,9 +31,8 @@ static int32_t check_tokens(const gpt2_session *session, const gpt2_batch_item *
     return GPT2_OK;
 }
 
-/* Checks one item, and makes it item 'i' of the call that is about to run. */
-static int32_t take_item(gpt2_session *session, const gpt2_batch_item *item, size_t i,
-                         const char *function, const char *label, struct gpt2i_error *error)
+int32_t gpt2i_item_take(gpt2_session *session, const gpt2_batch_item *item, size_t i,
+                        const char *function, const char *label, struct gpt2i_error *error)
 {
     struct gpt2i_item *taken = &session->items[i];
     int32_t status =
@@ -59,7 +55,8 @@ static int32_t take_item(gpt2_session *session, const gpt2_batch_item *item, siz
 }
 
 /* The same sequence must not be in two items: their order would be unclear. */
-static int32_t check_twice(gpt2_session *session, size_t n_items, struct gpt2i_error *error)
+static int32_t check_twice(gpt2_session *session, size_t n_items, const char *function,
+                           struct gpt2i_error *error)
 {
     size_t twice = SIZE_MAX;
 
@@ -75,7 +72,7 @@ static int32_t check_twice(gpt2_session *session, size_t n_items, struct gpt2i_e
     if (twice == SIZE_MAX)
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                      "gpt2_forward_batch: item %zu: sequence %d is in an earlier item, too", twice,
+                      "%s: item %zu: sequence %d is in an earlier item, too", function, twice,
                       session->items[twice].sequence->number);
 }
 
@@ -93,6 +90,14 @@ static int32_t check_rows(const gpt2_session *session, size_t n_items, const cha
     return GPT2_OK;
 }
 
+int32_t gpt2i_items_check(gpt2_session *session, size_t n_items, const char *function,
+                          struct gpt2i_error *error)
+{
+    int32_t status = check_twice(session, n_items, function, error);
+
+    return status == GPT2_OK ? check_rows(session, n_items, function, error) : status;
+}
+
 int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_tokens,
                      size_t n_logit_rows)
 {
@@ -101,9 +106,9 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
     int32_t status = gpt2i_session_begin(session, &error);
 
     if (status == GPT2_OK)
-        status = take_item(session, &item, 0, "gpt2_forward", "", &error);
+        status = gpt2i_item_take(session, &item, 0, "gpt2_forward", "", &error);
     if (status == GPT2_OK)
-        status = check_rows(session, 1, "gpt2_forward", &error);
+        status = gpt2i_items_check(session, 1, "gpt2_forward", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, 1) : status;
 }
 
@@ -121,15 +126,13 @@ int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items, 
                           "gpt2_forward_batch: n_items is %zu, wanted 1 to %d", n_items,
                           session->sequences.n_sequences);
     for (size_t i = 0; i < n_items && status == GPT2_OK; i++) {
-        char label[LABEL_BYTES];
+        char label[GPT2I_LABEL_BYTES];
 
         (void)snprintf(label, sizeof label, "item %zu: ", i);
-        status = take_item(session, &items[i], i, "gpt2_forward_batch", label, &error);
+        status = gpt2i_item_take(session, &items[i], i, "gpt2_forward_batch", label, &error);
     }
     if (status == GPT2_OK)
-        status = check_twice(session, n_items, &error);
-    if (status == GPT2_OK)
-        status = check_rows(session, n_items, "gpt2_forward_batch", &error);
+        status = gpt2i_items_check(session, n_items, "gpt2_forward_batch", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, n_items) : status;
 }
 

@@ -44,6 +44,15 @@ static int32_t check_sample_params(const gpt2_sample_params *params, struct gpt2
     return GPT2_OK;
 }
 
+int32_t gpt2i_sample_params_take(gpt2_sample_params *known, const gpt2_sample_params *params,
+                                 struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_params_take(known, params, &sample_params, error);
+
+    known->struct_size = sizeof *known;
+    return status == GPT2_OK ? check_sample_params(known, error) : status;
+}
+
 static int32_t sample(gpt2_session *session, size_t item, int32_t row,
                       const gpt2_sample_params *params, int32_t *id, const char *function,
                       struct gpt2i_error *error)
@@ -57,12 +66,10 @@ static int32_t sample(gpt2_session *session, size_t item, int32_t row,
     gpt2_sample_params known;
     size_t kept;
     int32_t position;
-    int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
+    int32_t status = gpt2i_sample_params_take(&known, params, error);
 
     if (status == GPT2_OK && id == NULL)
         status = gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: id is NULL", function);
-    if (status == GPT2_OK)
-        status = check_sample_params(&known, error);
     if (status == GPT2_OK)
         status = gpt2i_batch_find_row(session, item, row, &kept, &position, error);
     if (status != GPT2_OK)
