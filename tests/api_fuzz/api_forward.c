@@ -96,8 +96,7 @@ static void check_items(const struct fuzz_session *session, const gpt2_batch_ite
 
 /* ------------------------------------------------------------------------------------ outcome -- */
 
-/* Before a call: taps and the outcome will look at its items. */
-static void begin(struct fuzz_session *session, const gpt2_batch_item *items, size_t n_items)
+void fuzz_forward_begin(struct fuzz_session *session, const gpt2_batch_item *items, size_t n_items)
 {
     session->items = items;
     session->n_running = n_items;
@@ -106,8 +105,7 @@ static void begin(struct fuzz_session *session, const gpt2_batch_item *items, si
     memset(session->rows_seen, 0, sizeof session->rows_seen);
 }
 
-/* The record after a call that was right. */
-static void append(struct fuzz_session *session)
+void fuzz_forward_append(struct fuzz_session *session)
 {
     for (size_t i = 0; i < session->n_running; i++) {
         const gpt2_batch_item *item = &session->items[i];
@@ -137,11 +135,7 @@ static void forget_cached(struct fuzz_session *session, const gpt2_batch_item *i
     session->hashes.kv[item->sequence] = fuzz_hash_kv(session->handle, item->sequence, n_left);
 }
 
-/*
- * After a call that failed.  One that was ended may have taken the logits with it, and a cancel and a
- * deadline that were pending are used up.
- */
-static void keep(struct fuzz_session *session, int32_t status)
+void fuzz_forward_keep(struct fuzz_session *session, int32_t status)
 {
     if (status != GPT2_ERR_CANCELLED && status != GPT2_ERR_DEADLINE)
         return;
@@ -175,10 +169,10 @@ static void finish(struct fuzz_session *session, int32_t status)
     fuzz_may(session->stopped || session->cancelled_by_tap, GPT2_ERR_CANCELLED);
     if (fuzz_result(status)) {
         fuzz_check_rows_seen(session);
-        append(session);
+        fuzz_forward_append(session);
         fuzz_session_settle(session, true, true);
     } else {
-        keep(session, status);
+        fuzz_forward_keep(session, status);
         fuzz_session_settle(session, false, false);
     }
     begin_anew(session);
@@ -206,7 +200,7 @@ static void do_forward(void)
         return;
     }
     check_items(session, &item, 1);
-    begin(session, &item, 1);
+    fuzz_forward_begin(session, &item, 1);
     may_be_ended(session);
     finish(session, gpt2_forward(session->handle, item.tokens, item.n_tokens, item.n_logit_rows));
 }
@@ -244,7 +238,7 @@ static void do_forward_batch(void)
     }
     if (items != NULL)
         check_items(session, items, n_items);
-    begin(session, items, items == NULL ? 0 : n_items);
+    fuzz_forward_begin(session, items, items == NULL ? 0 : n_items);
     may_be_ended(session);
     finish(session, gpt2_forward_batch(session->handle, items, n_said));
 }
@@ -314,7 +308,7 @@ static void do_race(void)
     fuzz_may(true, GPT2_OK);
     fuzz_may(true, GPT2_ERR_CANCELLED);
     fuzz_may(true, GPT2_ERR_DEADLINE);
-    begin(session, items, n_items);
+    fuzz_forward_begin(session, items, n_items);
     canceller.session = session->handle;
     if (by_thread)
         REQUIRE(pthread_create(&thread, NULL, cancel_later, &canceller) == 0, "no thread");
@@ -326,7 +320,7 @@ static void do_race(void)
     session->deadline_ns = session->handle->deadline_ns;
     session->cancelled = session->handle->cancelled;
     if (ok)
-        append(session);
+        fuzz_forward_append(session);
     else if (session->handle->n_items_kept == 0)
         session->n_items = 0;
     session->hashes.logits = session->n_items == 0 ? 0 : session->hashes.logits;
@@ -357,9 +351,9 @@ static void run_child(struct fuzz_session *session)
     session->deadline_ns = 0;
     while (session->texts[0].n_ids < session->n_ctx && session->texts[0].n_ids < 4) {
         fuzz_call(FUZZ_gpt2_forward, "%s, in a child", fuzz_name(session));
-        begin(session, &item, 1);
+        fuzz_forward_begin(session, &item, 1);
         (void)fuzz_result(gpt2_forward(session->handle, &token, 1, 1));
-        append(session);
+        fuzz_forward_append(session);
         fuzz_session_settle(session, true, true);
     }
     fuzz_replay(session);
