@@ -708,32 +708,51 @@ typedef struct gpt2_sample_params {
     int64_t position;  /* index in the whole text of the token to draw; -1 (default): the position
                              of the row + 1, tokens that GPT2_FULL_SHIFT cut off included */
 
-    /* filters */
-    float top_n_sigma;     /* before top_k: keep logits at most so many standard deviations of all
-                              finite logits below the largest; 0 (default): all */
-    float min_p;           /* after top_p: keep what is at least min_p times as probable as the most
-                              probable token; 0 (default): all */
-    float typical_p;       /* after min_p: keep the tokens whose -log(probability) is nearest to the
-                              entropy, until their probabilities add up to typical_p; 1 (default): all */
-    float xtc_probability; /* after typical_p: how often XTC is applied; 0 (default): never */
+    /* filters, in the order in which they apply: top_n_sigma, top_k, top_p, then the others as here */
+    float top_n_sigma; /* keep logits at most so many standard deviations of all finite logits
+                              below the largest; 0 (default): all */
+    float min_p;       /* keep what is at least min_p times as probable as the most probable
+                              token; 0 (default): all */
+    float typical_p;   /* keep the tokens whose -log(probability) is nearest to the entropy, until
+                              their probabilities add up to typical_p; 1 (default): all */
+    float xtc_probability; /* how often XTC is applied; 0 (default): never */
     float xtc_threshold;   /* XTC leaves out all tokens of at least this probability but the least
                               probable one of them; default 0.1 */
+    float mirostat_tau;    /* mirostat 2: the surprise of a token, in bits, that it aims at; 0
+                              (default): off */
+    float mirostat_eta;    /* how fast mirostat learns; default 0.1 */
 
-    /* changes to the logits: bias, then penalties, n-grams, banned and allowed tokens, callback */
+    /*
+     * changes to the logits before the filters, in this order: bias, repetition penalty, frequency and
+     * presence penalty, DRY, n-grams, banned and allowed tokens, callback
+     */
+    int32_t penalty_window; /* the last tokens of the history that penalties and DRY see; 0
+                                   (default): all */
+    int32_t ignores_prompt; /* in a generator, 1: they and n-grams do not see what was there before
+                                   its first token; default 0 */
+    float repetition_penalty; /* > 0; of tokens in the history a positive logit is divided by it, a
+                                   negative one multiplied; 1 (default): none */
+    float frequency_penalty;  /* subtracted for each time that a token is there; default 0 */
+    float presence_penalty;   /* subtracted if a token is there; default 0 */
+    float dry_multiplier; /* DRY: a token that would repeat, for n tokens, what has been there gets
+                                   dry_multiplier dry_base^(n - dry_allowed_length) subtracted, from
+                                   n = dry_allowed_length on.  n counts up to 50.  0 (default): off */
+    float dry_base;       /* >= 1; default 1.75 */
+    int32_t dry_allowed_length;   /* 0 or more; default 2 */
+    int32_t no_repeat_ngram_size; /* no run of so many tokens of the whole history appears again;
+                                     0 (default): off */
+
+    float *mirostat_mu;       /* mirostat's state: 2 mirostat_tau before the first draw; each draw
+                                   changes it.  NULL in a generator: one of its own */
     const float *bias;        /* [n_vocab] added to the logits; or NULL */
     const int32_t *bias_ids;  /* [n_biases] tokens whose logits get a bias */
     const float *bias_values; /* [n_biases] and what is added to each */
     size_t n_biases;          /* default 0 */
-    const int32_t *history; /* [n_history] the text so far, in order, for the penalties; or NULL */
-    size_t n_history;       /* the prompt counts if it is in 'history'.  Default 0 */
-    int32_t penalty_window; /* the last tokens of 'history' that penalties see; 0 (default): all */
-    float repetition_penalty; /* > 0; of tokens in the history a positive logit is divided by it, a
-                                  negative one multiplied; 1 (default): none */
-    float
-        frequency_penalty;  /* subtracted for each time that a token is in the history; default 0 */
-    float presence_penalty; /* subtracted if a token is in the history; default 0 */
-    int32_t no_repeat_ngram_size;  /* no run of so many tokens of the whole history appears again;
-                                     0 (default): off */
+    const int32_t *history; /* [n_history] the text so far, in order; or NULL.  The prompt counts if
+                                   it is in there.  A generator takes it from its sequence: NULL */
+    size_t n_history;       /* default 0 */
+    const int32_t *dry_breakers;   /* [n_dry_breakers] tokens over which DRY sees no repetition */
+    size_t n_dry_breakers;         /* default 0 */
     const int32_t *banned_ids;     /* [n_banned] tokens that are not chosen */
     size_t n_banned;               /* default 0 */
     const int32_t *allowed_ids;    /* [n_allowed] all others are not chosen */
@@ -789,6 +808,129 @@ GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logi
                                         const gpt2_sample_params *params,
                                         gpt2_candidate *candidates, size_t capacity,
                                         size_t *n_kept);
+
+/* ---------------------------------------------------------------------------------- generator -- */
+
+/*
+ * What continues a text: it runs the tokens, draws the next one, turns it into text, and finds where
+ * the text ends.
+ *
+ *     gpt2_generator_create(session, NULL, &generator);
+ *     gpt2_generator_start(generator, 0, ids, n_ids, max_tokens, NULL);
+ *     do {
+ *         gpt2_generator_step(&generator, 1, &result);
+ *         fwrite(result.text, 1, result.n_bytes, stdout);
+ *     } while (result.finish == GPT2_FINISH_NOT_YET);
+ *
+ * A generator belongs to its session, and to the thread that has the session.
+ */
+typedef struct gpt2_generator gpt2_generator;
+
+typedef struct gpt2_generator_params {
+    uint32_t struct_size;    /* set by gpt2_generator_params_init() */
+    int32_t ignore_eot;      /* 1: <|endoftext|> does not end a text; default 0 */
+    const int32_t *stop_ids; /* [n_stop_ids] tokens that end a text; copied */
+    size_t n_stop_ids;
+    const char *const
+        *stop_strings; /* [n_stop_strings], each with a NUL at its end and not empty: a
+                                        text ends before the first that is complete in it; copied.
+                                        They need a tokenizer */
+    size_t n_stop_strings;
+    char *errbuf;       /* optional: receives one line of detail on failure */
+    size_t errbuf_size; /* bytes in errbuf */
+} gpt2_generator_params;
+
+/* As gpt2_model_params_init(). */
+GPT2_API int32_t gpt2_generator_params_init(gpt2_generator_params *params, size_t struct_size);
+
+/*
+ * gpt2_generator_create() makes a generator over 'session', which must outlive it.
+ * The caller frees it with gpt2_generator_free().  Errors: GPT2_ERR_MEMORY, _TOKEN (a stop id outside
+ * the vocabulary), _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_generator_create(gpt2_session *session, const gpt2_generator_params *params,
+                                       gpt2_generator **generator);
+
+/*
+ * The same in the caller's memory, as gpt2_encoder_size() and gpt2_encoder_init().
+ * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
+ * _TOKEN, _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_generator_size(const gpt2_session *session,
+                                     const gpt2_generator_params *params, size_t *n_bytes);
+GPT2_API int32_t gpt2_generator_init(gpt2_session *session, const gpt2_generator_params *params,
+                                     void *memory, size_t memory_bytes, gpt2_generator **generator);
+
+/* NULL is ignored.  The sequence stays as it is. */
+GPT2_API void gpt2_generator_free(gpt2_generator *generator);
+
+/*
+ * gpt2_generator_start() begins to continue a sequence.  It runs nothing yet.  A generator that has
+ * not finished leaves its text as it is.
+ *
+ *   sequence     an open one, empty or not; no other generator should continue it at the same time
+ *   ids          the prompt, as the tokens of gpt2_forward(): the first step runs it behind what the
+ *                sequence has.  Borrowed until that step has returned
+ *   n_ids        1 or more
+ *   max_tokens   how many tokens to draw; -1: no limit
+ *   sampling     copied, but what it points to must stay until the text has ended; NULL for the
+ *                defaults.  A 'position' other than -1 is that of the first token that is drawn; each
+ *                later token has the next one
+ *
+ * Errors: GPT2_ERR_TOKEN, _CONTEXT, _SEQUENCE, _ARGUMENT; the line is in gpt2_session_error().  The
+ * generator stays as it was.
+ */
+GPT2_API int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence,
+                                      const int32_t *ids, size_t n_ids, int64_t max_tokens,
+                                      const gpt2_sample_params *sampling);
+
+/* Why a text has ended. */
+#define GPT2_FINISH_NOT_YET   0
+#define GPT2_FINISH_TOKEN     1 /* <|endoftext|> or a stop id, which gives no text */
+#define GPT2_FINISH_STRING    2 /* before a stop string */
+#define GPT2_FINISH_LENGTH    3 /* max_tokens have been drawn */
+#define GPT2_FINISH_CONTEXT   4 /* the context is full */
+#define GPT2_FINISH_PAGES     5 /* the KV cache has too few free pages */
+#define GPT2_FINISH_CANCELLED 6 /* by gpt2_session_cancel() or by a tap */
+#define GPT2_FINISH_DEADLINE  7 /* the deadline of gpt2_session_set_deadline() has passed */
+#define GPT2_FINISH_ERROR     8 /* no token can be drawn, as when gpt2_sample() fails */
+
+/* What a step gives for one generator.  This struct never changes. */
+typedef struct gpt2_generated {
+    int32_t id;     /* the token that was drawn; -1: none */
+    int32_t finish; /* GPT2_FINISH_* */
+    const char
+        *text;      /* what became certain: whole UTF-8 characters, no part of a stop string; at the
+                         end of the text all that is left.  No NUL; valid until the next step or start
+                         of the generator, or until it is freed */
+    size_t n_bytes; /* 0 without a tokenizer */
+} gpt2_generated;
+
+/*
+ * gpt2_generator_step() draws the next token of 'n' generators of one session.  It runs all their
+ * tokens in one batch, as gpt2_forward_batch(): their prompts, and the tokens of the step before.  So a
+ * token that ends a text is not in its sequence.  Each text is the one that its generator gives alone.
+ *
+ *   generators   of different sequences; those that have finished give no token and no text
+ *   results      receives [n]
+ *
+ * A generator that cannot go on finishes, and the others go on.  If pages are short, the first that does
+ * not fit finishes, then the next, until the others fit.  A cancel or a deadline finishes all that run:
+ * their sequences are as before the step.  A text can be resumed: start again with the tokens that are
+ * not in its sequence, the prompt or the last id.
+ *
+ * After a step, item i of gpt2_batch_logits() is the i-th of the generators whose tokens have run.
+ * Errors: GPT2_ERR_SEQUENCE (closed since the start), _TOKEN (the ids of a prompt have changed),
+ * _ARGUMENT; the line is in gpt2_session_error().  All generators stay as they were.
+ */
+GPT2_API int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n,
+                                     gpt2_generated *results);
+
+/*
+ * One line of detail if the generator has finished with GPT2_FINISH_CONTEXT and no id, or with a number
+ * above it; else "".  Valid until the next step or start of the generator.
+ */
+GPT2_API const char *gpt2_generator_error(const gpt2_generator *generator);
 
 /* ------------------------------------------------------------------------------------ scoring -- */
 

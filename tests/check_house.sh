@@ -97,6 +97,7 @@ status vsnprintf
 names snprintf
 tap snprintf
 api_forward snprintf
+api_generator snprintf
 api_score snprintf
 scalar sqrtf
 avx2 sqrtf

@@ -495,6 +495,53 @@ static void null_sequences(void)
     gpt2_session_free(session);
 }
 
+static void null_generator(void)
+{
+    gpt2_session *session = session_of(8, 1);
+    const char *line = gpt2_session_error(session);
+    gpt2_generator *generator = (gpt2_generator *)session;
+    gpt2_generator_params make;
+    gpt2_generated result;
+    char made[256] = "", memory[4096];
+    size_t n = 7;
+
+    (void)gpt2_generator_params_init(&make, sizeof make);
+    make.errbuf = made;
+    make.errbuf_size = sizeof made;
+    REFUSED("gpt2_generator_params_init.params",
+            gpt2_generator_params_init(NULL, sizeof(gpt2_generator_params)));
+    IGNORED("gpt2_generator_free.generator", gpt2_generator_free(NULL));
+    null("gpt2_generator_error.generator", 0, 0, gpt2_generator_error(NULL), "");
+#define MAKE_GENERATOR(function, argument, ...)                                             \
+    null("gpt2_generator_" #function "." #argument, gpt2_generator_##function(__VA_ARGS__), \
+         GPT2_ERR_ARGUMENT, made, "gpt2_generator_" #function ": " #argument " is NULL")
+    MAKE_GENERATOR(size, session, NULL, &make, &n);
+    assert_int_equal(n, 0);
+    MAKE_GENERATOR(size, n_bytes, session, &make, NULL);
+    MAKE_GENERATOR(create, session, NULL, &make, &generator);
+    assert_null(generator);
+    MAKE_GENERATOR(create, generator, session, &make, NULL);
+    MAKE_GENERATOR(init, session, NULL, &make, memory, sizeof memory, &generator);
+    MAKE_GENERATOR(init, memory, session, &make, NULL, sizeof memory, &generator);
+    MAKE_GENERATOR(init, generator, session, &make, memory, sizeof memory, NULL);
+    null("gpt2_generator_size.params", gpt2_generator_size(session, NULL, &n), 0, "", "");
+    assert_true(n <= sizeof memory);
+    null("gpt2_generator_init.params", gpt2_generator_init(session, NULL, memory, n, &generator), 0,
+         "", "");
+    null("gpt2_generator_create.params", gpt2_generator_create(session, NULL, &generator), 0, "",
+         "");
+    REFUSED("gpt2_generator_start.generator", gpt2_generator_start(NULL, 0, ids, 1, -1, NULL));
+    null("gpt2_generator_start.ids", gpt2_generator_start(generator, 0, NULL, 1, -1, NULL),
+         GPT2_ERR_ARGUMENT, line, "gpt2_generator_start: tokens is NULL");
+    null("gpt2_generator_start.sampling", gpt2_generator_start(generator, 0, ids, 1, -1, NULL), 0,
+         line, "");
+    REFUSED("gpt2_generator_step.generators", gpt2_generator_step(NULL, 1, &result));
+    null("gpt2_generator_step.results", gpt2_generator_step(&generator, 1, NULL), GPT2_ERR_ARGUMENT,
+         line, "gpt2_generator_step: results is NULL");
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
 /* The pointers of one declaration of gpt2.h, "GPT2_API ... name(parameters);".  Returns how many. */
 static int check_covered(char *declaration)
 {
@@ -537,6 +584,7 @@ static void test_null(void **state)
     null_text();
     null_session();
     null_sequences();
+    null_generator();
     for (const char *c = covered; *c != '\0'; c++)
         n_covered += *c == ' ';
     (void)strcat(covered, " ");

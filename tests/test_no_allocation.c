@@ -156,6 +156,7 @@ struct host {
     gpt2_model *model;
     gpt2_encoder *encoder;
     gpt2_session *session;
+    gpt2_generator *generator;
 };
 
 /* A host's pool without threads. */
@@ -165,6 +166,20 @@ static void in_order(void *user, int32_t n_workers, void (*worker)(void *argumen
     (void)user;
     for (int32_t i = 0; i < n_workers; i++)
         worker(argument, i);
+}
+
+static int32_t create_generator(struct host *host)
+{
+    static const char *const strings[] = {"the end", "]]"};
+    static const int32_t stop_id = 3;
+    gpt2_generator_params params;
+
+    (void)gpt2_generator_params_init(&params, sizeof params);
+    params.stop_ids = &stop_id;
+    params.n_stop_ids = 1;
+    params.stop_strings = strings;
+    params.n_stop_strings = 2;
+    return gpt2_generator_create(host->session, &params, &host->generator);
 }
 
 static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for parallel_for)
@@ -187,6 +202,8 @@ static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for pa
     params.on_full = GPT2_FULL_SHIFT;
     params.n_keep = 1;
     status = gpt2_session_create(host->model, &params, &host->session);
+    if (status == GPT2_OK)
+        status = create_generator(host);
     return status == GPT2_OK
                ? gpt2_encoder_create(gpt2_model_tokenizer(host->model), NULL, &host->encoder)
                : status;
@@ -194,6 +211,7 @@ static int32_t create(struct host *host, int32_t n_threads, gpt2_parallel_for pa
 
 static void destroy(struct host *host)
 {
+    gpt2_generator_free(host->generator);
     gpt2_session_free(host->session);
     gpt2_encoder_free(host->encoder);
     gpt2_model_free(host->model);
@@ -283,6 +301,26 @@ static bool use_scores(gpt2_session *session, const int32_t *ids)
     return good && gpt2_sequence_truncate(session, 0, position) == GPT2_OK;
 }
 
+/* Texts up to their end, and steps that are refused or cancelled. */
+static bool use_generator(const struct host *host, const int32_t *ids)
+{
+    gpt2_generator *generator = host->generator;
+    gpt2_generated result = {0};
+    bool good = true;
+
+    good &= gpt2_generator_start(generator, 7, ids, 4, -1, NULL) == GPT2_ERR_SEQUENCE;
+    good &= gpt2_generator_start(generator, 0, ids, 4, 30, NULL) == GPT2_OK;
+    for (int i = 0; i < 30 && result.finish == GPT2_FINISH_NOT_YET; i++)
+        good &= gpt2_generator_step(&generator, 1, &result) == GPT2_OK;
+    good &= result.finish != GPT2_FINISH_NOT_YET;
+    good &= gpt2_generator_step(&generator, 1, NULL) == GPT2_ERR_ARGUMENT;
+    good &= gpt2_generator_start(generator, 0, ids, 4, 30, NULL) == GPT2_OK;
+    gpt2_session_cancel(host->session);
+    good &= gpt2_generator_step(&generator, 1, &result) == GPT2_OK;
+    good &= result.finish == GPT2_FINISH_CANCELLED && gpt2_generator_error(generator)[0] != '\0';
+    return good;
+}
+
 /* Everything that is called between creation and the end, its failures too; true if all went well. */
 static bool use(const struct host *host)
 {
@@ -339,6 +377,7 @@ static bool use(const struct host *host)
         good &= gpt2_forward(session, ids, 1, 1) == GPT2_ERR_CANCELLED;
         good &= gpt2_session_reset(session) == GPT2_OK;
         good &= use_sequences(session, ids);
+        good &= use_generator(host, ids);
         good &= gpt2_session_reset(session) == GPT2_OK;
     }
     good &= gpt2_session_set_tap(session, NULL, NULL, 0) == GPT2_OK;
@@ -357,7 +396,7 @@ static int set_up(void **state)
 
 static void test_calls(void **state)
 {
-    struct host host = {NULL, NULL, NULL};
+    struct host host = {NULL, NULL, NULL, NULL};
 
     (void)state;
     forget();
@@ -389,7 +428,7 @@ static void test_calls(void **state)
 /* One block for each handle, two for a model, and nothing else that lasts. */
 static void test_blocks(void **state)
 {
-    struct host host = {NULL, NULL, NULL};
+    struct host host = {NULL, NULL, NULL, NULL};
 
     (void)state;
     forget();
@@ -399,12 +438,13 @@ static void test_blocks(void **state)
     assert_int_equal(gpt2_session_create(host.model, NULL, &host.session), GPT2_OK);
     assert_int_equal(gpt2_encoder_create(gpt2_model_tokenizer(host.model), NULL, &host.encoder),
                      GPT2_OK);
-    assert_int_equal(count_of(CALL_mmap), 2);
+    assert_int_equal(create_generator(&host), GPT2_OK);
+    assert_int_equal(count_of(CALL_mmap), 3);
     check_none(CALL_mmap);
     assert_int_equal(count_of(CALL_munmap) + count_of(CALL_open), 0);
     forget();
     destroy(&host);
-    assert_int_equal(count_of(CALL_munmap), 5);
+    assert_int_equal(count_of(CALL_munmap), 6);
 }
 
 /* ------------------------------------------------------------------------------- system calls -- */
@@ -464,7 +504,7 @@ static int run_confined(int32_t n_threads, gpt2_parallel_for parallel_for)
 
     assert_true(child >= 0);
     if (child == 0) {
-        struct host host = {NULL, NULL, NULL};
+        struct host host = {NULL, NULL, NULL, NULL};
         bool good = create(&host, n_threads > 0 ? n_threads : 1, parallel_for) == GPT2_OK;
 
         (void)usleep(n_threads > 1 ? THREAD_START : 0);

@@ -394,6 +394,35 @@ static void call_score(void)
     WANT(gpt2_forward(session, ids, N_TOKENS, N_TOKENS) == GPT2_OK);
 }
 
+/* Two generators: one in its own memory, one in 'memory'. */
+static void call_generator(void)
+{
+    static const char *const strings[] = {"the end", "]]"};
+    gpt2_generator_params params;
+    gpt2_generated results[2];
+    gpt2_generator *generators[2];
+    size_t n_bytes;
+
+    WANT(gpt2_generator_params_init(&params, sizeof params) == GPT2_OK);
+    params.stop_strings = strings;
+    params.n_stop_strings = 2;
+    WANT(gpt2_generator_create(session, &params, &generators[0]) == GPT2_OK);
+    WANT(gpt2_generator_size(session, &params, &n_bytes) == GPT2_OK && n_bytes <= sizeof memory);
+    WANT(gpt2_generator_init(session, &params, memory, n_bytes, &generators[1]) == GPT2_OK);
+    WANT(gpt2_session_reset(session) == GPT2_OK);
+    WANT(gpt2_generator_start(generators[0], 0, ids, 100, 20, NULL) == GPT2_OK);
+    WANT(gpt2_generator_start(generators[1], 1, ids, 30, 20, NULL) == GPT2_ERR_SEQUENCE);
+    WANT(gpt2_sequence_fork(session, 0, 0, &(int32_t){0}) == GPT2_OK);
+    WANT(gpt2_generator_start(generators[1], 1, ids, 30, 20, NULL) == GPT2_OK);
+    for (int i = 0; i < 21; i++)
+        WANT(gpt2_generator_step(generators, 2, results) == GPT2_OK);
+    WANT(results[0].finish != GPT2_FINISH_NOT_YET && results[1].finish != GPT2_FINISH_NOT_YET);
+    WANT(gpt2_generator_error(generators[0])[0] == '\0');
+    WANT(gpt2_generator_step(generators, 2, NULL) == GPT2_ERR_ARGUMENT);
+    gpt2_generator_free(generators[0]);
+    gpt2_generator_free(generators[1]);
+}
+
 /* The others, which are small. */
 static void call_others(void)
 {
@@ -441,6 +470,7 @@ enum function {
     STATES,
     SAMPLE,
     SCORE,
+    GENERATOR,
     ENCODER_CREATE,
     ENCODE,
     DECODE,
@@ -461,6 +491,7 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_sequence_save, _write, _restore",
     "gpt2_sample, _batch_sample, _sample_logits ...",
     "gpt2_score",
+    "gpt2_generator_create, _start, _step ...",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
     "gpt2_decode, gpt2_decode_part",
@@ -544,6 +575,7 @@ static void measure_sessions(void)
             measure(FORWARD_BATCH, call_forward_batch);
             measure(SEQUENCES, call_sequences);
             measure(STATES, call_states);
+            measure(GENERATOR, call_generator);
             measure(FORWARD, call_forward);
             measure(SAMPLE, call_sample);
             measure(SCORE, call_score);
@@ -567,7 +599,7 @@ static void test_each_call(void **state)
     measure_texts();
     measure_sessions();
     for (size_t i = 0; i < N_FUNCTIONS; i++)
-        print_message("  stack: %-36s %4.1f KB\n", names[i], (double)max_bytes[i] / 1024);
+        print_message("  stack: %-40s %4.1f KB\n", names[i], (double)max_bytes[i] / 1024);
     for (size_t i = 0; i < N_FUNCTIONS; i++) {
         if (max_bytes[i] >= LIMIT_BYTES)
             fail_msg("%s needs %zu bytes of stack, wanted fewer than %d", names[i], max_bytes[i],
@@ -589,6 +621,7 @@ static void *use_all(void *argument)
     call_forward_batch();
     call_sequences();
     call_states();
+    call_generator();
     call_forward();
     call_sample();
     call_score();

@@ -33,7 +33,7 @@ GPT2I_HIDDEN int32_t gpt2i_check_items(const gpt2_session *session, const void *
                                        size_t n_items, const char *function,
                                        struct gpt2i_error *error);
 
-#define GPT2I_LABEL_BYTES 32 /* room for "item 65535: " */
+#define GPT2I_LABEL_BYTES 40 /* room for "generators[65535]: " */
 
 /*
  * Checks one item, and makes it item 'i' of the call that is about to run.  'label' names it in the
@@ -51,5 +51,14 @@ GPT2I_HIDDEN int32_t gpt2i_check_ids(const gpt2_session *session, const int32_t 
 /* The items were taken: a sequence must not be in two of them, since their order would be unclear. */
 GPT2I_HIDDEN int32_t gpt2i_check_twice(gpt2_session *session, size_t n_items, const char *function,
                                        struct gpt2i_error *error);
+
+/* The items were taken: the session has room for their rows of logits. */
+GPT2I_HIDDEN int32_t gpt2i_check_rows(const gpt2_session *session, size_t n_items,
+                                      const char *function, struct gpt2i_error *error);
+
+/* Copies and checks the params of sampling, in our floating-point state. */
+GPT2I_HIDDEN int32_t gpt2i_sample_params_take(gpt2_sample_params *known,
+                                              const gpt2_sample_params *params, int32_t n_vocab,
+                                              struct gpt2i_error *error);
 
 #endif

@@ -93,8 +93,8 @@ int32_t gpt2i_check_items(const gpt2_session *session, const void *items, size_t
     return GPT2_OK;
 }
 
-static int32_t check_rows(const gpt2_session *session, size_t n_items, const char *function,
-                          struct gpt2i_error *error)
+int32_t gpt2i_check_rows(const gpt2_session *session, size_t n_items, const char *function,
+                         struct gpt2i_error *error)
 {
     uint64_t n_rows = 0; /* items may share their tokens: a size_t of 32 bits could overflow */
 
@@ -117,7 +117,7 @@ int32_t gpt2_forward(gpt2_session *session, const int32_t *tokens, size_t n_toke
     if (status == GPT2_OK)
         status = gpt2i_take_item(session, &item, 0, "gpt2_forward", "", &error);
     if (status == GPT2_OK)
-        status = check_rows(session, 1, "gpt2_forward", &error);
+        status = gpt2i_check_rows(session, 1, "gpt2_forward", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, 1) : status;
 }
 
@@ -137,7 +137,7 @@ int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items, 
     if (status == GPT2_OK)
         status = gpt2i_check_twice(session, n_items, "gpt2_forward_batch", &error);
     if (status == GPT2_OK)
-        status = check_rows(session, n_items, "gpt2_forward_batch", &error);
+        status = gpt2i_check_rows(session, n_items, "gpt2_forward_batch", &error);
     return status == GPT2_OK ? gpt2i_batch_run(session, n_items) : status;
 }
 

@@ -6,6 +6,8 @@
 #include "../decode/sampler.h"
 #include "../model/batch.h"
 
+#include <math.h>
+
 static const gpt2_sample_params sample_defaults = {
     .struct_size = sizeof(gpt2_sample_params),
     .temperature = 1.0f,
@@ -13,7 +15,10 @@ static const gpt2_sample_params sample_defaults = {
     .position = -1,
     .typical_p = 1.0f,
     .xtc_threshold = 0.1f,
+    .mirostat_eta = 0.1f,
     .repetition_penalty = 1.0f,
+    .dry_base = 1.75f,
+    .dry_allowed_length = 2,
 };
 
 static const struct gpt2i_params_kind sample_params = {
@@ -52,9 +57,13 @@ static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_erro
         {"typical_p", params->typical_p, 0.0f, 1.0f, "0 to 1"},
         {"xtc_probability", params->xtc_probability, 0.0f, 1.0f, "0 to 1"},
         {"xtc_threshold", params->xtc_threshold, 0.0f, 1.0f, "0 to 1"},
+        {"mirostat_tau", params->mirostat_tau, 0.0f, FLT_MAX, "0 or more"},
+        {"mirostat_eta", params->mirostat_eta, 0.0f, FLT_MAX, "0 or more"},
         {"repetition_penalty", params->repetition_penalty, FLT_TRUE_MIN, FLT_MAX, "more than 0"},
         {"frequency_penalty", params->frequency_penalty, -FLT_MAX, FLT_MAX, "a finite number"},
         {"presence_penalty", params->presence_penalty, -FLT_MAX, FLT_MAX, "a finite number"},
+        {"dry_multiplier", params->dry_multiplier, 0.0f, FLT_MAX, "0 or more"},
+        {"dry_base", params->dry_base, 1.0f, FLT_MAX, "1 or more"},
     };
     const struct {
         const char *name;
@@ -63,6 +72,7 @@ static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_erro
         {"top_k", params->top_k, 0},
         {"position", params->position, -1},
         {"penalty_window", params->penalty_window, 0},
+        {"dry_allowed_length", params->dry_allowed_length, 0},
         {"no_repeat_ngram_size", params->no_repeat_ngram_size, 0},
     };
 
@@ -77,7 +87,8 @@ static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_erro
                               "gpt2_sample_params.%s is %lld, wanted %lld or more", counts[i].name,
                               (long long)counts[i].value, (long long)counts[i].min);
     }
-    return GPT2_OK;
+    return gpt2i_check_range("gpt2_sample_params.ignores_prompt", params->ignores_prompt, 0, 1,
+                             error);
 }
 
 static int32_t check_ids(const gpt2_sample_params *params, int32_t n_vocab,
@@ -90,6 +101,7 @@ static int32_t check_ids(const gpt2_sample_params *params, int32_t n_vocab,
     } lists[] = {
         {"bias_ids", params->bias_ids, params->n_biases},
         {"history", params->history, params->n_history},
+        {"dry_breakers", params->dry_breakers, params->n_dry_breakers},
         {"banned_ids", params->banned_ids, params->n_banned},
         {"allowed_ids", params->allowed_ids, params->n_allowed},
     };
@@ -111,6 +123,17 @@ static int32_t check_ids(const gpt2_sample_params *params, int32_t n_vocab,
         }
     }
     return GPT2_OK;
+}
+
+int32_t gpt2i_sample_params_take(gpt2_sample_params *known, const gpt2_sample_params *params,
+                                 int32_t n_vocab, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_params_take(known, params, &sample_params, error);
+
+    known->struct_size = sizeof *known;
+    if (status == GPT2_OK)
+        status = check_numbers(known, error);
+    return status == GPT2_OK ? check_ids(known, n_vocab, error) : status;
 }
 
 /* What a call asks for. */
@@ -140,6 +163,21 @@ static int32_t check_request(const struct request *request, struct gpt2i_error *
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", request->function, missing);
 }
 
+/* That of gpt2_sample_params; a generator has put its own there. */
+static int32_t check_mirostat(const gpt2_sample_params *params, struct gpt2i_error *error)
+{
+    if (params->mirostat_tau == 0.0f)
+        return GPT2_OK;
+    if (params->mirostat_mu == NULL)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_sample_params.mirostat_mu is NULL, but mirostat_tau is not 0");
+    if (!(fabsf(*params->mirostat_mu) <= FLT_MAX))
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_sample_params.mirostat_mu holds %s, wanted a finite number",
+                          found(*params->mirostat_mu));
+    return GPT2_OK;
+}
+
 static int32_t answer(gpt2_session *session, const struct request *request,
                       const gpt2_sample_params *params, uint64_t host_state,
                       struct gpt2i_error *error)
@@ -153,14 +191,12 @@ static int32_t answer(gpt2_session *session, const struct request *request,
     const float *logits = request->logits;
     gpt2_sample_params known;
     int64_t position;
-    int32_t status = gpt2i_params_take(&known, params, &sample_params, error);
+    int32_t status = gpt2i_sample_params_take(&known, params, (int32_t)sampler.n_vocab, error);
 
     if (status == GPT2_OK)
         status = check_request(request, error);
     if (status == GPT2_OK)
-        status = check_numbers(&known, error);
-    if (status == GPT2_OK)
-        status = check_ids(&known, (int32_t)sampler.n_vocab, error);
+        status = check_mirostat(&known, error);
     position = (int64_t)known.n_history;
     if (status == GPT2_OK && request->is_of_row) {
         size_t kept = 0;

@@ -2,10 +2,11 @@
  * filters.c: the filters, in the order in which they apply.
  *
  * Those of Hugging Face's generate() have its order and its meaning: top-k, top-p, min-p, typical.
- * Top-n-sigma comes before them, as in llama.cpp, and XTC after them.  A probability is always one among
+ * Top-n-sigma comes before them, as in llama.cpp, XTC and mirostat after them.  A probability is always one among
  * the candidates that the filters before have kept.
  */
 #include "filters.h"
+#include "../kernels/log.h"
 
 #include <math.h>
 
@@ -208,6 +209,52 @@ static void exclude_top_choices(struct gpt2i_candidates *candidates,
     candidates->n = n;
 }
 
+/* -log2 of the probability of token 'id'; the weights of all add up to 'total'. */
+static double surprise_of(const struct gpt2i_candidates *candidates, int32_t id, double total)
+{
+    const double log2_e = 0x1.71547652b82fep+0;
+    float scaled = candidates->logits[id] / candidates->temperature;
+
+    return (gpt2i_log(total) - (double)(scaled - candidates->largest / candidates->temperature)) *
+           log2_e;
+}
+
+/*
+ * Mirostat 2 (Basu et al., "Mirostat: a neural text decoding algorithm that directly controls
+ * perplexity", 2020): keeps what surprises by at most mu bits, at least the first in rank.
+ */
+static void keep_mirostat(struct gpt2i_candidates *candidates, const gpt2_sample_params *params)
+{
+    struct gpt2i_candidate *list = candidates->space.candidates;
+    double mu = (double)*params->mirostat_mu;
+    struct gpt2i_candidate first;
+    size_t n = 0;
+    double total;
+
+    gpt2i_candidates_weigh(candidates);
+    gpt2i_candidates_list(candidates);
+    total = gpt2i_candidates_total(candidates);
+    first = list[0];
+    for (size_t i = 0; i < candidates->n; i++) {
+        if (gpt2i_ranks_before(&list[i], &first))
+            first = list[i];
+        if (list[i].weight > 0.0f && surprise_of(candidates, list[i].id, total) <= mu)
+            list[n++] = list[i];
+    }
+    if (n == 0)
+        list[n++] = first;
+    candidates->n = n;
+}
+
+float gpt2i_mirostat_next(const struct gpt2i_candidates *candidates,
+                          const gpt2_sample_params *params, int32_t id)
+{
+    double surprise = surprise_of(candidates, id, gpt2i_candidates_total(candidates));
+
+    return (float)((double)*params->mirostat_mu -
+                   (double)params->mirostat_eta * (surprise - (double)params->mirostat_tau));
+}
+
 void gpt2i_filters_apply(struct gpt2i_candidates *candidates, const gpt2_sample_params *params,
                          float u)
 {
@@ -221,6 +268,7 @@ void gpt2i_filters_apply(struct gpt2i_candidates *candidates, const gpt2_sample_
         {params->min_p > 0.0f, keep_min_p},
         {params->typical_p < 1.0f, keep_typical},
         {u < params->xtc_probability, exclude_top_choices},
+        {params->mirostat_tau > 0.0f, keep_mirostat},
     };
 
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {

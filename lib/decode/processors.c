@@ -2,13 +2,15 @@
  * processors.c: the changes to logits, in the order in which they apply.
  *
  * The order and the meaning are those of Hugging Face's generate(): bias, repetition penalty, no-repeat
- * n-gram, banned ids, allowed ids.  Frequency and presence penalties, which it lacks, come right after
- * the repetition penalty.
+ * n-gram, banned ids, allowed ids.  Frequency and presence penalties and DRY, which it lacks, come right
+ * after the repetition penalty.
  */
 #include "processors.h"
 #include "../base/fpstate.h"
 
 #include <math.h>
+
+#define DRY_MAX_LENGTH 50 /* of a repetition: longer ones count as this one */
 
 static void add_bias(float *logits, size_t n_vocab, int32_t *counts,
                      const gpt2_sample_params *params)
@@ -56,6 +58,62 @@ static void penalize(float *logits, size_t n_vocab, int32_t *counts,
         if (counts[id] > 0)
             logits[id] = penalized(logits[id], counts[id], params);
         counts[id] = 0;
+    }
+}
+
+/*
+ * How many tokens before index 'end' of the window are those at its end, in order: at least 1, if the
+ * last is, at most DRY_MAX_LENGTH.  Tokens that are marked with -1 are not among them.
+ */
+static size_t length_of_repetition(const int32_t *window, size_t n, size_t end,
+                                   const int32_t *marks)
+{
+    size_t length = 0;
+
+    while (length < DRY_MAX_LENGTH && length < end &&
+           window[end - 1 - length] == window[n - 1 - length] &&
+           marks[window[n - 1 - length]] != -1)
+        length++;
+    return length;
+}
+
+/* dry_base^(length - dry_allowed_length), multiplied in this order. */
+static float dry_penalty(size_t length, const gpt2_sample_params *params)
+{
+    float penalty = params->dry_multiplier;
+
+    for (size_t i = (size_t)params->dry_allowed_length; i < length; i++)
+        penalty *= params->dry_base;
+    return penalty;
+}
+
+/*
+ * DRY, "don't repeat yourself" (p-e-w, text-generation-webui, 2024): a token that would prolong a
+ * repetition is penalized by the longest that it would prolong.
+ */
+static void penalize_repetitions(float *logits, size_t n_vocab, int32_t *lengths,
+                                 const gpt2_sample_params *params)
+{
+    size_t n;
+    const int32_t *window = window_of(params, &n);
+
+    (void)n_vocab;
+    for (size_t i = 0; i < n; i++)
+        lengths[window[i]] = 0;
+    for (size_t i = 0; i < params->n_dry_breakers; i++)
+        lengths[params->dry_breakers[i]] = -1;
+    for (size_t i = 1; i < n; i++) {
+        int32_t length = (int32_t)length_of_repetition(window, n, i, lengths);
+
+        if (lengths[window[i]] != -1)
+            lengths[window[i]] = gpt2i_max(lengths[window[i]], length);
+    }
+    for (size_t i = 1; i < n; i++) {
+        int32_t id = window[i];
+
+        if (lengths[id] > 0 && lengths[id] >= params->dry_allowed_length)
+            logits[id] -= dry_penalty((size_t)lengths[id], params);
+        lengths[id] = 0;
     }
 }
 
@@ -119,6 +177,7 @@ const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
         {params->repetition_penalty != 1.0f || params->frequency_penalty != 0.0f ||
              params->presence_penalty != 0.0f,
          penalize},
+        {params->dry_multiplier > 0.0f, penalize_repetitions},
         {params->no_repeat_ngram_size > 0, ban_repeated_ngrams},
         {params->n_banned > 0, ban},
         {params->n_allowed > 0, allow},

@@ -124,6 +124,8 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
     if (row.is_listed)
         spread_weights(&row);
     *id = draw(&row, gpt2i_uniform(words[0]));
+    if (params->mirostat_tau > 0.0f)
+        *params->mirostat_mu = gpt2i_mirostat_next(&row, params, *id);
     return GPT2_OK;
 }
 

@@ -6,7 +6,7 @@
 
 #include "../base/common.h"
 
-/* ln(x) for a finite x >= 1, at most 3 units in the last place off. */
+/* ln(x) for a finite and normal x > 0, at most 3 units in the last place off. */
 GPT2I_HIDDEN double gpt2i_log(double x);
 
 #endif

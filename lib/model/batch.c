@@ -184,6 +184,7 @@ static int32_t reserve(gpt2_session *session, size_t n_items)
         first = is_cut ? gpt2i_min(item->next, (size_t)sequences->n_keep) : item->next;
         status = gpt2i_sequence_reserve(sequences, item->sequence, first,
                                         is_cut ? n_ctx : window_end(&window), &session->taps.error);
+        item->is_short = status != GPT2_OK;
     }
     return status;
 }

@@ -25,6 +25,7 @@ struct gpt2i_item {
     size_t n_kept;              /* the last of them, whose logits are kept */
     struct gpt2i_window window; /* which runs now */
     size_t next;                /* position in the context of its next row */
+    bool is_short;              /* there were too few free pages for it */
 };
 
 /* What is remembered of an item: where its rows of logits are. */

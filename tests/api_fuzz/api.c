@@ -267,7 +267,7 @@ static void check_map(void)
 static const struct fuzz_action *const parts[] = {
     fuzz_plain_actions,    fuzz_model_actions,   fuzz_source_actions,  fuzz_tokenizer_actions,
     fuzz_encoder_actions,  fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions,
-    fuzz_sequence_actions, fuzz_state_actions,   fuzz_tap_actions};
+    fuzz_sequence_actions, fuzz_state_actions,   fuzz_tap_actions,     fuzz_generator_actions};
 
 static size_t all_weights(void)
 {

@@ -43,6 +43,14 @@
     X(gpt2_encoder_size, "MEMORY ARGUMENT UNSUPPORTED")                                    \
     X(gpt2_forward, "TOKEN CONTEXT PAGES ARGUMENT CANCELLED DEADLINE")                     \
     X(gpt2_forward_batch, "TOKEN CONTEXT PAGES SEQUENCE ARGUMENT CANCELLED DEADLINE")      \
+    X(gpt2_generator_create, "MEMORY TOKEN ARGUMENT UNSUPPORTED")                          \
+    X(gpt2_generator_error, "")                                                            \
+    X(gpt2_generator_free, "")                                                             \
+    X(gpt2_generator_init, "BUFFER MEMORY TOKEN ARGUMENT UNSUPPORTED")                     \
+    X(gpt2_generator_params_init, "ARGUMENT")                                              \
+    X(gpt2_generator_size, "MEMORY TOKEN ARGUMENT UNSUPPORTED")                            \
+    X(gpt2_generator_start, "TOKEN CONTEXT SEQUENCE ARGUMENT UNSUPPORTED")                 \
+    X(gpt2_generator_step, "SEQUENCE TOKEN ARGUMENT")                                      \
     X(gpt2_model_free, "")                                                                 \
     X(gpt2_model_get_info, "ARGUMENT")                                                     \
     X(gpt2_model_info_init, "ARGUMENT")                                                    \
@@ -171,7 +179,8 @@ struct fuzz_kind {
 };
 
 extern const struct fuzz_kind fuzz_model_info, fuzz_model_params, fuzz_tokenizer_params,
-    fuzz_encoder_params, fuzz_session_params, fuzz_sample_params, fuzz_score_params;
+    fuzz_encoder_params, fuzz_session_params, fuzz_sample_params, fuzz_score_params,
+    fuzz_generator_params;
 
 /* Makes one for the call that has begun, and says with fuzz_may() what is wrong with it. */
 struct fuzz_params fuzz_params_make(const struct fuzz_kind *kind);
@@ -189,8 +198,8 @@ struct fuzz_action {
 
 extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[], fuzz_source_actions[],
     fuzz_tokenizer_actions[], fuzz_encoder_actions[], fuzz_session_actions[],
-    fuzz_forward_actions[], fuzz_sample_actions[], fuzz_sequence_actions[], fuzz_state_actions[],
-    fuzz_tap_actions[]; /* each ends with weight 0 */
+    fuzz_forward_actions[], fuzz_sample_actions[], fuzz_generator_actions[],
+    fuzz_sequence_actions[], fuzz_state_actions[], fuzz_tap_actions[]; /* each ends with weight 0 */
 
 /* A model as its file has it. */
 struct fuzz_model {

@@ -97,8 +97,7 @@ static void check_items(const struct fuzz_session *session, const gpt2_batch_ite
 
 /* ------------------------------------------------------------------------------------ outcome -- */
 
-/* Before a call: taps and the outcome will look at its items. */
-static void begin(struct fuzz_session *session, const gpt2_batch_item *items, size_t n_items)
+void fuzz_forward_begin(struct fuzz_session *session, const gpt2_batch_item *items, size_t n_items)
 {
     session->items = items;
     session->n_running = n_items;
@@ -107,8 +106,7 @@ static void begin(struct fuzz_session *session, const gpt2_batch_item *items, si
     memset(session->rows_seen, 0, sizeof session->rows_seen);
 }
 
-/* The record after a call that was right. */
-static void append(struct fuzz_session *session)
+void fuzz_forward_append(struct fuzz_session *session)
 {
     for (size_t i = 0; i < session->n_running; i++) {
         const gpt2_batch_item *item = &session->items[i];
@@ -138,11 +136,7 @@ static void forget_cached(struct fuzz_session *session, const gpt2_batch_item *i
     session->hashes.kv[item->sequence] = fuzz_hash_kv(session->handle, item->sequence, n_left);
 }
 
-/*
- * After a call that failed.  One that was ended may have taken the logits with it, and a cancel and a
- * deadline that were pending are used up.
- */
-static void keep(struct fuzz_session *session, int32_t status)
+void fuzz_forward_keep(struct fuzz_session *session, int32_t status)
 {
     if (status != GPT2_ERR_CANCELLED && status != GPT2_ERR_DEADLINE && status != GPT2_ERR_NONFINITE)
         return;
@@ -176,12 +170,12 @@ static void finish(struct fuzz_session *session, int32_t status, bool keeps)
     fuzz_may(session->stopped || session->cancelled_by_tap, GPT2_ERR_CANCELLED);
     if (fuzz_result(status)) {
         fuzz_check_rows_seen(session);
-        append(session);
+        fuzz_forward_append(session);
         if (!keeps)
             session->n_items = 0;
         fuzz_session_settle(session, true, true);
     } else {
-        keep(session, status);
+        fuzz_forward_keep(session, status);
         fuzz_session_settle(session, false, false);
     }
     begin_anew(session);
@@ -209,7 +203,7 @@ static void do_forward(void)
         return;
     }
     check_items(session, &item, 1, true);
-    begin(session, &item, 1);
+    fuzz_forward_begin(session, &item, 1);
     may_be_ended(session);
     finish(session, gpt2_forward(session->handle, item.tokens, item.n_tokens, item.n_logit_rows),
            true);
@@ -248,7 +242,7 @@ static void do_forward_batch(void)
     }
     if (items != NULL)
         check_items(session, items, n_items, true);
-    begin(session, items, items == NULL ? 0 : n_items);
+    fuzz_forward_begin(session, items, items == NULL ? 0 : n_items);
     may_be_ended(session);
     finish(session, gpt2_forward_batch(session->handle, items, n_said), true);
 }
@@ -357,7 +351,7 @@ static void do_score(void)
         return;
     }
     check_items(session, runs, n_items, false);
-    begin(session, runs, n_items);
+    fuzz_forward_begin(session, runs, n_items);
     may_be_ended(session);
     status = gpt2_score(session->handle, items, n_items, params.at);
     fuzz_may(status == GPT2_ERR_NONFINITE, GPT2_ERR_NONFINITE);
@@ -431,7 +425,7 @@ static void do_race(void)
     fuzz_may(true, GPT2_OK);
     fuzz_may(true, GPT2_ERR_CANCELLED);
     fuzz_may(true, GPT2_ERR_DEADLINE);
-    begin(session, items, n_items);
+    fuzz_forward_begin(session, items, n_items);
     canceller.session = session->handle;
     if (by_thread)
         REQUIRE(pthread_create(&thread, NULL, cancel_later, &canceller) == 0, "no thread");
@@ -443,7 +437,7 @@ static void do_race(void)
     session->deadline_ns = session->handle->deadline_ns;
     session->cancelled = session->handle->cancelled;
     if (ok)
-        append(session);
+        fuzz_forward_append(session);
     else if (session->handle->n_items_kept == 0)
         session->n_items = 0;
     session->hashes.logits = session->n_items == 0 ? 0 : session->hashes.logits;
@@ -474,9 +468,9 @@ static void run_child(struct fuzz_session *session)
     session->deadline_ns = 0;
     while (session->texts[0].n_ids < session->n_ctx && session->texts[0].n_ids < 4) {
         fuzz_call(FUZZ_gpt2_forward, "%s, in a child", fuzz_name(session));
-        begin(session, &item, 1);
+        fuzz_forward_begin(session, &item, 1);
         (void)fuzz_result(gpt2_forward(session->handle, &token, 1, 1));
-        append(session);
+        fuzz_forward_append(session);
         fuzz_session_settle(session, true, true);
     }
     fuzz_replay(session);

@@ -93,6 +93,18 @@ static void score_defaults(const void *at)
             "found wrong defaults in gpt2_score_params");
 }
 
+static void generator_defaults(const void *at)
+{
+    const gpt2_generator_params *params = at;
+
+    DEFAULT(ignore_eot, 0);
+    DEFAULT(n_stop_ids, 0);
+    DEFAULT(n_stop_strings, 0);
+    DEFAULT(errbuf_size, 0);
+    REQUIRE(params->stop_ids == NULL && params->stop_strings == NULL && params->errbuf == NULL,
+            "found a pointer by default");
+}
+
 static int32_t model_init(void *params, size_t size)
 {
     return gpt2_model_params_init(params, size);
@@ -128,6 +140,11 @@ static int32_t score_init(void *params, size_t size)
     return gpt2_score_params_init(params, size);
 }
 
+static int32_t generator_init(void *params, size_t size)
+{
+    return gpt2_generator_params_init(params, size);
+}
+
 #define KIND(what, last, errbuf_at)                 \
     const struct fuzz_kind fuzz_##what##_params = { \
         "gpt2_" #what "_params",                    \
@@ -155,6 +172,7 @@ KIND(encoder, errbuf_size, offsetof(gpt2_encoder_params, errbuf));
 KIND(session, errbuf_size, offsetof(gpt2_session_params, errbuf));
 KIND(sample, position, 0);
 KIND(score, class_mask, 0);
+KIND(generator, errbuf_size, offsetof(gpt2_generator_params, errbuf));
 
 static size_t random_struct_size(const struct fuzz_kind *kind)
 {
@@ -235,7 +253,7 @@ static void do_params_init(void)
 {
     static const struct fuzz_kind *const kinds[] = {
         &fuzz_model_info,     &fuzz_model_params,  &fuzz_tokenizer_params, &fuzz_encoder_params,
-        &fuzz_session_params, &fuzz_sample_params, &fuzz_score_params};
+        &fuzz_session_params, &fuzz_sample_params, &fuzz_score_params,     &fuzz_generator_params};
     const struct fuzz_kind *kind = PICK(kinds);
     size_t size = fuzz_chance(16) ? (size_t)fuzz_random() : random_struct_size(kind);
     unsigned char *bytes = NULL;

@@ -26,6 +26,7 @@ static void free_session(struct fuzz_session *session)
 {
     if (fuzz_chance(2))
         fuzz_replay(session);
+    fuzz_generators_free(session);
     fuzz_call(FUZZ_gpt2_session_free, "%s", fuzz_name(session));
     gpt2_session_free(session->handle);
     free(session->block);

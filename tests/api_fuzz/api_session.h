@@ -101,6 +101,24 @@ void fuzz_reset(struct fuzz_session *session);
 /* From a callback: every function on the session that returns a status refuses the call. */
 void fuzz_check_refused(const struct fuzz_session *session);
 
+/* Before a forward call: taps and the outcome will look at its items. */
+void fuzz_forward_begin(struct fuzz_session *session, const gpt2_batch_item *items, size_t n_items);
+
+/* The record after a call that was right. */
+void fuzz_forward_append(struct fuzz_session *session);
+
+/*
+ * After a call that failed.  One that was ended may have taken the logits with it, and a cancel and a
+ * deadline that were pending are used up.
+ */
+void fuzz_forward_keep(struct fuzz_session *session, int32_t status);
+
+/* Frees the generators of a session. */
+void fuzz_generators_free(const struct fuzz_session *session);
+
+/* From a callback: generators of the session refuse to start and to step. */
+void fuzz_generators_check_refused(const struct fuzz_session *session);
+
 /* ---------------------------------------------------------------------------------- the texts -- */
 
 static inline int32_t fuzz_min(int32_t a, int32_t b)

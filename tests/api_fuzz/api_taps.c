@@ -136,6 +136,7 @@ void fuzz_check_refused(const struct fuzz_session *session)
             "found a call accepted in a callback");
     REQUIRE(logits == NULL && ids == NULL && id == 0 && n == 0,
             "found something stored by a call that was refused");
+    fuzz_generators_check_refused(session);
     fuzz_check_line(gpt2_session_error(handle), false);
 }
 

@@ -36,6 +36,7 @@ search() {
     fuzz_json) runs=200000 max_len=512 ;;
     fuzz_encode) runs=60000 max_len=400 ;;
     fuzz_decode) runs=150000 max_len=400 ;;
+    fuzz_stop) runs=150000 max_len=300 ;;
     fuzz_vocab) runs=80000 max_len=1000 ;;
     *) runs=100000 max_len=4000 ;;
     esac

@@ -1,0 +1,69 @@
+/*
+ * generator.h: what continues one text: the tokens that must run next, and what becomes of a token that
+ * was drawn: an end, or text.
+ *
+ *     text: [ given out by the last step | kept back | room for the bytes of a token ]
+ *           0                            n_given     n_text
+ *
+ * What is kept back may be a part of a stop string, or begins a UTF-8 character.
+ */
+#ifndef GPT2I_GENERATOR_H
+#define GPT2I_GENERATOR_H
+
+#include "stop.h"
+#include "../model/session.h"
+
+struct gpt2_generator {
+    gpt2_session *session;
+    const gpt2_tokenizer *tokenizer; /* NULL: there is no text */
+    size_t block_bytes;              /* 0: in the caller's memory */
+
+    const int32_t *stop_ids; /* [n_stop_ids] */
+    size_t n_stop_ids;
+    struct gpt2i_stops stops;
+    int32_t eot; /* the token that ends every text; -1: none */
+
+    bool is_started;
+    int32_t finish; /* GPT2_FINISH_* */
+    int32_t sequence;
+    const int32_t *pending; /* [n_pending] tokens to run: the prompt, or last_id */
+    size_t n_pending;
+    int32_t last_id;
+    int64_t n_left;              /* tokens to draw; -1: no limit */
+    int64_t first_position;      /* in the text, of the first token that is drawn */
+    gpt2_sample_params sampling; /* for the next token */
+    float mirostat_mu;           /* unless the host has one */
+
+    char *text;
+    size_t n_given;
+    size_t n_text;
+    char error[GPT2I_ERROR_BYTES];
+};
+
+/*
+ * Places a generator in the arena; over a NULL arena it only measures, and returns NULL.  'params' are
+ * complete and in range.
+ */
+GPT2I_HIDDEN gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena,
+                                                    const gpt2_session *session,
+                                                    const gpt2_generator_params *params);
+
+/* As gpt2_generator_start(), whose arguments have been checked. */
+GPT2I_HIDDEN void gpt2i_generator_begin(gpt2_generator *generator,
+                                        const struct gpt2i_sequence *sequence, const int32_t *ids,
+                                        size_t n_ids, int64_t max_tokens,
+                                        const gpt2_sample_params *sampling);
+
+/* The history that the next draw sees: the tokens of the context. */
+GPT2I_HIDDEN void gpt2i_generator_look_back(gpt2_generator *generator,
+                                            const struct gpt2i_sequence *sequence);
+
+/* Takes the token that was drawn.  'is_full': it cannot run, because the context is full. */
+GPT2I_HIDDEN void gpt2i_generator_take(gpt2_generator *generator, int32_t id, bool is_full,
+                                       gpt2_generated *result);
+
+/* Ends the text without a token; the error line is set.  One that has ended stays as it is. */
+GPT2I_HIDDEN void gpt2i_generator_end(gpt2_generator *generator, int32_t finish,
+                                      gpt2_generated *result);
+
+#endif
