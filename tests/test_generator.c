@@ -725,7 +725,7 @@ static void test_start_refused(void **state)
           GPT2_ERR_ARGUMENT,
           "gpt2_generator_start: max_tokens is -2, wanted -1 to 9223372036854775807");
     check(pair.session, gpt2_generator_start(pair.generators[0], 0, prompt, 3, -1, &sampling),
-          GPT2_ERR_ARGUMENT, "gpt2_sample_params.temperature is not finite, wanted 0 or more");
+          GPT2_ERR_ARGUMENT, "gpt2_sample_params.temperature is NaN, wanted 0 or more");
     step_pair(&pair); /* with the prompt of the start that was right */
     assert_int_equal(position_of(&pair, 0), 8);
     end_pair(&pair);

@@ -130,7 +130,21 @@ class BatchItem(ctypes.Structure):
 
 class SampleParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("temperature", c_float), ("top_k", c_int32),
-                ("top_p", c_float), ("seed", c_uint64), ("stream", c_uint64), ("position", c_int64)]
+                ("top_p", c_float), ("seed", c_uint64), ("stream", c_uint64), ("position", c_int64),
+                ("top_n_sigma", c_float), ("min_p", c_float), ("typical_p", c_float),
+                ("xtc_probability", c_float), ("xtc_threshold", c_float),
+                ("mirostat_tau", c_float), ("mirostat_eta", c_float),
+                ("penalty_window", c_int32), ("ignores_prompt", c_int32),
+                ("repetition_penalty", c_float), ("frequency_penalty", c_float),
+                ("presence_penalty", c_float), ("dry_multiplier", c_float), ("dry_base", c_float),
+                ("dry_allowed_length", c_int32), ("no_repeat_ngram_size", c_int32),
+                ("mirostat_mu", POINTER(c_float)), ("bias", POINTER(c_float)),
+                ("bias_ids", POINTER(c_int32)), ("bias_values", POINTER(c_float)),
+                ("n_biases", c_size_t), ("history", POINTER(c_int32)), ("n_history", c_size_t),
+                ("dry_breakers", POINTER(c_int32)), ("n_dry_breakers", c_size_t),
+                ("banned_ids", POINTER(c_int32)), ("n_banned", c_size_t),
+                ("allowed_ids", POINTER(c_int32)), ("n_allowed", c_size_t),
+                ("callback", c_void_p), ("callback_user", c_void_p)]
 
 
 FUNCTIONS = {  # name: result, parameters

@@ -9,9 +9,11 @@ use std::mem::{size_of, MaybeUninit};
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
 
 pub use raw::gpt2_model_info as ModelInfo;
-pub use session::{BatchItem, KvType, OnFull, SampleParams, Sequence, Session, SessionParams};
+pub use sampling::SampleParams;
+pub use session::{BatchItem, KvType, OnFull, Sequence, Session, SessionParams};
 
 mod raw;
+mod sampling;
 mod session;
 #[cfg(test)]
 mod tests;

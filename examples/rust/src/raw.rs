@@ -85,6 +85,13 @@ pub struct gpt2_encoder_params {
 pub type gpt2_write_callback =
     unsafe extern "C" fn(user: *mut c_void, bytes: *const c_void, n_bytes: usize) -> i32;
 
+pub type gpt2_logits_callback = unsafe extern "C" fn(
+    user: *mut c_void,
+    position: i64,
+    logits: *mut f32,
+    n_vocab: i32,
+) -> i32;
+
 pub type gpt2_worker = unsafe extern "C" fn(argument: *mut c_void, index: i32);
 
 pub type gpt2_parallel_for = unsafe extern "C" fn(
@@ -134,6 +141,37 @@ pub struct gpt2_sample_params {
     pub seed: u64,
     pub stream: u64,
     pub position: i64,
+    pub top_n_sigma: f32,
+    pub min_p: f32,
+    pub typical_p: f32,
+    pub xtc_probability: f32,
+    pub xtc_threshold: f32,
+    pub mirostat_tau: f32,
+    pub mirostat_eta: f32,
+    pub penalty_window: i32,
+    pub ignores_prompt: i32,
+    pub repetition_penalty: f32,
+    pub frequency_penalty: f32,
+    pub presence_penalty: f32,
+    pub dry_multiplier: f32,
+    pub dry_base: f32,
+    pub dry_allowed_length: i32,
+    pub no_repeat_ngram_size: i32,
+    pub mirostat_mu: *mut f32,
+    pub bias: *const f32,
+    pub bias_ids: *const i32,
+    pub bias_values: *const f32,
+    pub n_biases: usize,
+    pub history: *const i32,
+    pub n_history: usize,
+    pub dry_breakers: *const i32,
+    pub n_dry_breakers: usize,
+    pub banned_ids: *const i32,
+    pub n_banned: usize,
+    pub allowed_ids: *const i32,
+    pub n_allowed: usize,
+    pub callback: Option<gpt2_logits_callback>,
+    pub callback_user: *mut c_void,
 }
 
 extern "C" {

@@ -1,5 +1,5 @@
 //! Sessions and their sequences.
-use crate::{check, create, params, raw, Error, Model, Result};
+use crate::{check, create, params, raw, Error, Model, Result, SampleParams};
 use std::ffi::{c_void, CStr};
 use std::marker::PhantomData;
 use std::mem::size_of;
@@ -7,8 +7,6 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{io, ptr, ptr::NonNull, slice, thread};
-
-pub use raw::gpt2_sample_params as SampleParams;
 
 impl Model {
     /// A session for one text, run on `threads` threads; 0: one for each CPU.
@@ -287,10 +285,7 @@ impl Session<'_> {
 
     /// Draws the next token of an item of the last [`forward_batch`](Session::forward_batch).
     pub fn sample_item(&mut self, item: usize, params: &SampleParams) -> Result<i32> {
-        let params = SampleParams {
-            struct_size: size_of::<SampleParams>() as u32, // not one that reaches behind its end
-            ..params.clone()
-        };
+        let params = params.raw(self.n_vocab);
         let (session, row, mut id) = (self.raw.as_ptr(), raw::LAST_ROW, 0);
         let status = unsafe { raw::gpt2_batch_sample(session, item, row, &params, &mut id) };
         self.check(status).map(|()| id)
@@ -403,11 +398,5 @@ impl Session<'_> {
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         unsafe { raw::gpt2_session_free(self.raw.as_ptr()) }
-    }
-}
-
-impl Default for SampleParams {
-    fn default() -> Self {
-        params(raw::gpt2_sample_params_init)
     }
 }

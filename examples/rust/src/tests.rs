@@ -73,7 +73,12 @@ fn structs_are_the_headers() {
             errbuf errbuf_size parallel_for parallel_for_user n_sequences n_pages kv_type on_full
             n_keep reserved }
         gpt2_batch_item { sequence reserved tokens n_tokens n_logit_rows }
-        gpt2_sample_params { struct_size temperature top_k top_p seed stream position }
+        gpt2_sample_params { struct_size temperature top_k top_p seed stream position
+            top_n_sigma min_p typical_p xtc_probability xtc_threshold mirostat_tau mirostat_eta
+            penalty_window ignores_prompt repetition_penalty frequency_penalty presence_penalty
+            dry_multiplier dry_base dry_allowed_length no_repeat_ngram_size mirostat_mu
+            bias bias_ids bias_values n_biases history n_history dry_breakers n_dry_breakers
+            banned_ids n_banned allowed_ids n_allowed callback callback_user }
     };
     let cc = env::var("CC").unwrap_or_else(|_| "cc".into());
     let mut cc = Command::new(cc)
@@ -535,17 +540,49 @@ fn dropped_sequences_are_closed() {
 }
 
 #[test]
-fn sample_params_have_one_size() {
+fn params_reach_the_draw() {
     let model = Model::load(MODEL).unwrap();
     let mut session = model.session(1).unwrap();
     session.forward(&[1]).unwrap();
-    let wanted = session.sample(&SampleParams::default()).unwrap();
-    for struct_size in [0, 4096] {
-        let params = SampleParams {
-            struct_size, // the library must not read behind the end
+    let greedy = SampleParams {
+        temperature: 0.0,
+        ..Default::default()
+    };
+    let first = session.sample(&greedy).unwrap();
+    let banned = SampleParams {
+        banned_ids: vec![first],
+        ..greedy.clone()
+    };
+    let second = session.sample(&banned).unwrap();
+    assert_ne!(first, second);
+    let mut bias = vec![0.0; model.info().n_vocab as usize];
+    bias[second as usize] = 100.0;
+    for params in [
+        SampleParams {
+            allowed_ids: vec![second],
             ..Default::default()
-        };
-        assert_eq!(session.sample(&params).unwrap(), wanted);
+        },
+        SampleParams {
+            bias,
+            ..Default::default()
+        },
+        SampleParams {
+            bias_ids: vec![second],
+            bias_values: vec![100.0],
+            ..Default::default()
+        },
+        SampleParams {
+            history: vec![first],
+            no_repeat_ngram_size: 1,
+            ..greedy.clone()
+        },
+        SampleParams {
+            history: vec![first],
+            presence_penalty: 100.0,
+            ..greedy.clone()
+        },
+    ] {
+        assert_eq!(session.sample(&params).unwrap(), second);
     }
 }
 
