@@ -43,10 +43,13 @@ class Params(ctypes.Structure):     # gpt2_sample_params
         ("uint32", "struct_size"), ("float", "temperature"), ("int32", "top_k"), ("float", "top_p"),
         ("uint64", "seed stream"), ("int64", "position"),
         ("float", "top_n_sigma min_p typical_p xtc_probability xtc_threshold"),
-        ("void_p", "bias bias_ids bias_values"), ("size_t", "n_biases"), ("void_p", "history"),
-        ("size_t", "n_history"), ("int32", "penalty_window"),
-        ("float", "repetition_penalty frequency_penalty presence_penalty"),
-        ("int32", "no_repeat_ngram_size"), ("void_p", "banned_ids"), ("size_t", "n_banned"),
+        ("float", "mirostat_tau mirostat_eta"), ("int32", "penalty_window ignores_prompt"),
+        ("float", "repetition_penalty frequency_penalty presence_penalty dry_multiplier dry_base"),
+        ("int32", "dry_allowed_length no_repeat_ngram_size"),
+        ("void_p", "mirostat_mu bias bias_ids bias_values"), ("size_t", "n_biases"),
+        ("void_p", "history"), ("size_t", "n_history"),
+        ("void_p", "dry_breakers"), ("size_t", "n_dry_breakers"),
+        ("void_p", "banned_ids"), ("size_t", "n_banned"),
         ("void_p", "allowed_ids"), ("size_t", "n_allowed"), ("void_p", "callback callback_user")]
         for name in names.split()]
 

@@ -112,9 +112,11 @@ check transformers check_models.py --program "$program" --work "$work"
 if [ -d "$shared/corpus" ]; then
     check accuracy check_accuracy.py --library "$library" --corpus "$shared/corpus" \
         --also "$root/examples/demo-model" "$shared/models/slm4096" "$shared/models/novels"
+    check token-scores check_token_scores.py --library "$library" --corpus "$shared/corpus" \
+        "$root/examples/demo-model" "$shared/models/slm4096" "$shared/models/novels"
 else
-    echo "== accuracy: skipped, no corpus/ in $shared"
-    skipped=$((skipped + 1))
+    echo "== accuracy, token-scores: skipped, no corpus/ in $shared"
+    skipped=$((skipped + 2))
 fi
 check sampling check_sampling.py --library "$library" --text "$root/tests/data/alice.txt" --work "$work" \
     "$root/examples/demo-model"
