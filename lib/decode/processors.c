@@ -105,8 +105,8 @@ static void penalize_repetitions(float *logits, size_t n_vocab, int32_t *lengths
     for (size_t i = 1; i < n; i++) {
         int32_t length = (int32_t)length_of_repetition(window, n, i, lengths);
 
-        if (lengths[window[i]] != -1)
-            lengths[window[i]] = gpt2i_max(lengths[window[i]], length);
+        if (lengths[window[i]] != -1 && lengths[window[i]] < length)
+            lengths[window[i]] = length;
     }
     for (size_t i = 1; i < n; i++) {
         int32_t id = window[i];
