@@ -128,10 +128,16 @@ static bool has_wrong_id(const gpt2_sample_params *known, int32_t n_vocab)
     return wrong;
 }
 
+static float foretold[MAX_VOCAB]; /* what a callback should see */
+
 /* A logits callback that ends the call if its user says so. */
 static int32_t look_at_logits(void *user, int64_t position, float *logits, int32_t n_vocab)
 {
     (void)position;
+    for (int32_t i = 0; i < n_vocab; i++)
+        REQUIRE(logits[i] == foretold[i] || (isnan(logits[i]) && isnan(foretold[i])),
+                "found logit %d changed to %g, expected %g", (int)i, (double)logits[i],
+                (double)foretold[i]);
     for (int32_t i = 0; i < n_vocab; i++)
         logits[i] = logits[i] > 1e30f ? 1e30f : logits[i];
     return user != NULL;
@@ -311,6 +317,7 @@ static void change_logits(float *x, int32_t n, const gpt2_sample_params *known)
             allowed |= known->allowed_ids[i] == id;
         x[id] = allowed ? x[id] : -INFINITY;
     }
+    memcpy(foretold, x, (size_t)n * sizeof x[0]);
     if (known->callback != NULL)
         (void)known->callback(NULL, 0, x, n);
 }
