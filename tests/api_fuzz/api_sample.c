@@ -161,7 +161,7 @@ static void fill_newer(gpt2_sample_params *known, const int32_t *ids, size_t n_i
     known->dry_base = bases[fuzz_below(fuzz_chance(24) ? COUNT(bases) : 3)];
     known->dry_allowed_length = fuzz_chance(24) ? -1 : (int32_t)fuzz_below(4);
     known->dry_breakers = fuzz_chance(24) ? NULL : ids;
-    known->n_dry_breakers = fuzz_chance(2) ? 0 : fuzz_below(n_ids + 1);
+    known->n_dry_breakers = fuzz_chance(2) ? 0 : fuzz_below(fuzz_chance(4) ? n_ids + 1 : 2);
 }
 
 /* Filters and changes: some of them, sometimes with a value that is wrong. */
