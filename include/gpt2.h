@@ -330,6 +330,29 @@ GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_s
                                   size_t capacity, size_t *n_bytes, char *errbuf,
                                   size_t errbuf_size);
 
+/*
+ * Where a token is in the text, in bytes and in characters.  Characters are code points.  A byte at which
+ * no well-formed UTF-8 begins is a character by itself.  This struct never changes.
+ */
+typedef struct gpt2_offsets {
+    size_t first_byte;
+    size_t end_byte;   /* of the byte behind it */
+    size_t first_char; /* a token that has only a part of a character still counts that character */
+    size_t end_char;
+} gpt2_offsets;
+
+/*
+ * gpt2_token_offsets() tells where each token is in the text that gpt2_encode() got, or that
+ * gpt2_decode() gives.  For a text that was encoded in parts, pass the ids of all parts together.
+ *
+ *   ids       [n_ids] all ids of the text, from its beginning
+ *   offsets   receives [n_ids]; do not read it if the call fails
+ *
+ * Errors: GPT2_ERR_TOKEN (ids are valid as for gpt2_tokenizer_token_bytes()), _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_token_offsets(const gpt2_tokenizer *tokenizer, const int32_t *ids,
+                                    size_t n_ids, gpt2_offsets *offsets);
+
 /* The workspace of encoding: one for each thread that encodes; they may share a tokenizer. */
 typedef struct gpt2_encoder gpt2_encoder;
 
