@@ -337,6 +337,7 @@ static bool use(const struct host *host)
     const char *bytes;
     size_t n_ids = 0, n_part = 0, n_bytes, n_looks = 0;
     gpt2_decode_state held = {0};
+    gpt2_offsets offsets[sizeof text];
     char decoded[sizeof text];
     int32_t ids[sizeof text], id = -1;
     bool good = true;
@@ -363,6 +364,8 @@ static bool use(const struct host *host)
     good &=
         gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes, NULL, 0) == GPT2_OK;
     good &= n_bytes == sizeof text - 1 && memcmp(decoded, text, n_bytes) == 0;
+    good &= gpt2_token_offsets(tokenizer, ids, n_ids, offsets) == GPT2_OK;
+    good &= offsets[n_ids - 1].end_char == sizeof text - 1;
     good &= gpt2_encode(host->encoder, text, 5, GPT2_ENCODE_MORE, ids, 8, &n_part) == GPT2_OK;
     good &= gpt2_encode(host->encoder, text + 5, sizeof text - 6, GPT2_ENCODE_SPECIAL, ids + n_part,
                         sizeof text - n_part, &n_bytes) == GPT2_OK;

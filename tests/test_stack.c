@@ -208,9 +208,11 @@ static void call_encode_in_vain(void)
 
 static void call_decode(void)
 {
+    static gpt2_offsets offsets[90];
     gpt2_decode_state state = {0};
     size_t n_bytes;
 
+    WANT(gpt2_token_offsets(gpt2_model_tokenizer(model), ids, 90, offsets) == GPT2_OK);
     WANT(gpt2_decode(gpt2_model_tokenizer(model), ids, 90, text, sizeof text, &n_bytes, line,
                      sizeof line) == GPT2_OK);
     WANT(gpt2_decode_part(gpt2_model_tokenizer(model), &state, ids, 90, 0, text, sizeof text,
@@ -504,7 +506,7 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_generator_create, _start, _step ...",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
-    "gpt2_decode, gpt2_decode_part",
+    "gpt2_decode, gpt2_decode_part, gpt2_token_offsets",
     "gpt2_*_free",
     "the others",
 };
