@@ -7,6 +7,7 @@
 
 #include "text/unicode.h"
 
+#include <float.h>
 #include <math.h>
 
 #define DIRECTORY    TINY_DIRECTORY "/generator"
@@ -456,6 +457,8 @@ static void test_many(void **state)
     gpt2_session_free(session);
 }
 
+static const int32_t prompt[100] = {0, 1, 2, 3, 4, 5, 6, 7};
+
 /* ------------------------------------------------------------------------------------- history -- */
 
 /* Texts that are cut several times, also behind tokens that were drawn, or in front of them. */
@@ -546,9 +549,31 @@ static void test_history_of_changed_text(void **state)
     gpt2_session_free(session);
 }
 
-/* ------------------------------------------------------------------------------------- finishes -- */
+/* Twice the largest tau is no float: mirostat begins with the largest float. */
+static void test_mirostat_of_the_largest_tau(void **state)
+{
+    gpt2_session *session = session_of(model, 1, 0, 0, GPT2_FULL_STOP);
+    gpt2_sample_params sampling;
+    gpt2_generator_params params;
+    gpt2_generator *generator;
+    gpt2_generated result;
 
-static const int32_t prompt[100] = {0, 1, 2, 3, 4, 5, 6, 7};
+    (void)state;
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.ignore_eot = 1;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_OK);
+    assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
+    sampling.mirostat_tau = FLT_MAX;
+    assert_int_equal(gpt2_generator_start(generator, 0, prompt, 3, 5, &sampling), GPT2_OK);
+    for (int step = 0; step < 5; step++) {
+        assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+        assert_true(result.id >= 0);
+    }
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
+/* ------------------------------------------------------------------------------------- finishes -- */
 
 /* Two generators that never end by themselves, over sequences 0 and 1 of a session. */
 struct pair {
@@ -1043,6 +1068,7 @@ int main(void)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_history_of_cuts),
         cmocka_unit_test(test_history_of_changed_text),
+        cmocka_unit_test(test_mirostat_of_the_largest_tau),
     };
 
     return cmocka_run_group_tests_name("generator", tests, set_up, tear_down);
