@@ -330,6 +330,29 @@ GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_s
                                   size_t capacity, size_t *n_bytes, char *errbuf,
                                   size_t errbuf_size);
 
+/*
+ * Where a token is in the text, in bytes and in characters.  Characters are code points.  A byte at which
+ * no well-formed UTF-8 begins is a character by itself.  This struct never changes.
+ */
+typedef struct gpt2_offsets {
+    size_t first_byte;
+    size_t end_byte;   /* of the byte behind it */
+    size_t first_char; /* a token that has only a part of a character still counts that character */
+    size_t end_char;
+} gpt2_offsets;
+
+/*
+ * gpt2_token_offsets() tells where each token is in the text that gpt2_encode() got, or that
+ * gpt2_decode() gives.  For a text that was encoded in parts, pass the ids of all parts together.
+ *
+ *   ids       [n_ids] all ids of the text, from its beginning
+ *   offsets   receives [n_ids]; do not read it if the call fails
+ *
+ * Errors: GPT2_ERR_TOKEN (ids are valid as for gpt2_tokenizer_token_bytes()), _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_token_offsets(const gpt2_tokenizer *tokenizer, const int32_t *ids,
+                                    size_t n_ids, gpt2_offsets *offsets);
+
 /* The workspace of encoding: one for each thread that encodes; they may share a tokenizer. */
 typedef struct gpt2_encoder gpt2_encoder;
 
@@ -718,9 +741,11 @@ typedef struct gpt2_sample_params {
     float xtc_probability; /* how often XTC is applied; 0 (default): never */
     float xtc_threshold;   /* XTC leaves out all tokens of at least this probability but the least
                               probable one of them; default 0.1 */
-    float mirostat_tau;    /* mirostat 2: the surprise of a token, in bits, that it aims at; 0
-                              (default): off */
-    float mirostat_eta;    /* how fast mirostat learns; default 0.1 */
+    float mirostat_tau;    /* mirostat 2: keep tokens whose surprise, -log2(probability), is at
+                              most *mirostat_mu, or else the first in rank.  tau is the surprise
+                              that it aims at; 0 (default): off */
+    float mirostat_eta;    /* each draw subtracts mirostat_eta (its surprise among the kept tokens
+                              - mirostat_tau) from *mirostat_mu; default 0.1 */
 
     /*
      * changes to the logits before the filters, in this order: bias, repetition penalty, frequency and
@@ -734,24 +759,28 @@ typedef struct gpt2_sample_params {
                                    negative one multiplied; 1 (default): none */
     float frequency_penalty;  /* subtracted for each time that a token is there; default 0 */
     float presence_penalty;   /* subtracted if a token is there; default 0 */
-    float dry_multiplier; /* DRY: a token that would repeat, for n tokens, what has been there gets
-                                   dry_multiplier dry_base^(n - dry_allowed_length) subtracted, from
-                                   n = dry_allowed_length on.  n counts up to 50.  0 (default): off */
+    float dry_multiplier; /* DRY: if the last n tokens were there before, the token that followed
+                                   them gets dry_multiplier dry_base^(n - dry_allowed_length)
+                                   subtracted, if n is not below dry_allowed_length.  n is as large
+                                   as it can be, up to 50.  0 (default): off */
     float dry_base;       /* >= 1; default 1.75 */
     int32_t dry_allowed_length;   /* 0 or more; default 2 */
     int32_t no_repeat_ngram_size; /* no run of so many tokens of the whole history appears again;
                                      0 (default): off */
 
-    float *mirostat_mu;       /* mirostat's state: 2 mirostat_tau before the first draw; each draw
-                                   changes it.  NULL in a generator: one of its own */
+    float *mirostat_mu;       /* mirostat's state: 2 mirostat_tau before the first draw.  Each draw
+                                   changes it, unless the temperature is below 1e-6.  It stays
+                                   finite.  NULL in a generator: one of its own */
     const float *bias;        /* [n_vocab] added to the logits; or NULL */
     const int32_t *bias_ids;  /* [n_biases] tokens whose logits get a bias */
     const float *bias_values; /* [n_biases] and what is added to each */
     size_t n_biases;          /* default 0 */
     const int32_t *history; /* [n_history] the text so far, in order; or NULL.  The prompt counts if
-                                   it is in there.  A generator takes it from its sequence: NULL */
+                                   it is in there.  NULL in a generator: it takes the tokens of
+                                   gpt2_sequence_ids() */
     size_t n_history;       /* default 0 */
-    const int32_t *dry_breakers;   /* [n_dry_breakers] tokens over which DRY sees no repetition */
+    const int32_t *dry_breakers;   /* [n_dry_breakers] tokens that are never part of what DRY finds
+                                   repeated, and that it does not penalize */
     size_t n_dry_breakers;         /* default 0 */
     const int32_t *banned_ids;     /* [n_banned] tokens that are not chosen */
     size_t n_banned;               /* default 0 */

@@ -221,6 +221,26 @@ static void define_xtc(struct row *row, const gpt2_sample_params *params)
         drop(row, (size_t)order[i]);
 }
 
+static void define_mirostat(struct row *row, const gpt2_sample_params *params)
+{
+    double mu = (double)*params->mirostat_mu, most = 0.0;
+    int32_t order[N_VOCAB];
+
+    sort(order, row->x);
+    for (size_t i = 0; i < N_VOCAB; i++)
+        most = fmax(most, row->p[i]);
+    for (size_t i = 0; i < N_VOCAB; i++) {
+        double surprise = -log2(row->p[i]);
+
+        row->doubtful[i] |= fabs(surprise - mu) < 1e-5;
+        row->doubtful[i] |= fabs(row->p[i] / most / 0x1p-150 - 1.0) < 1e-3;
+        if (row->p[i] < 0x1p-150 * most) /* as a float its weight is 0 */
+            drop(row, i);
+        if (surprise > mu && !(-log2(most) > mu && (int32_t)i == order[0]))
+            drop(row, i);
+    }
+}
+
 static void define(struct row *row, const gpt2_sample_params *params)
 {
     const struct {
@@ -233,6 +253,7 @@ static void define(struct row *row, const gpt2_sample_params *params)
         {params->min_p > 0.0f, define_min_p},
         {params->typical_p < 1.0f, define_typical},
         {params->xtc_probability > 0.0f, define_xtc},
+        {params->mirostat_tau > 0.0f, define_mirostat},
     };
 
     memset(row->doubtful, 0, sizeof row->doubtful);
@@ -276,6 +297,17 @@ static bool check_found(const struct row *row)
     return true;
 }
 
+/* Whether a drawn token is one that is kept; false if rounding decides about one. */
+static bool check_kept_id(const struct row *row, int32_t id)
+{
+    for (size_t i = 0; i < N_VOCAB; i++) {
+        if (row->doubtful[i])
+            return false;
+    }
+    assert_true(row->p[id] > 0.0);
+    return true;
+}
+
 static int n_checked, n_undecided;
 
 static void check_rows(gpt2_sample_params params)
@@ -298,6 +330,7 @@ static void test_each_filter(void **state)
     static const int32_t top_ks[] = {1, 2, 15, 16, 17, 40, 500, 999, 1000, 5000};
     static const float sigmas[] = {0.01f, 0.5f, 1.0f, 2.0f, 5.0f};
     static const float temperatures[] = {0.5f, 1.0f, 1.7f};
+    static float mus[] = {-3.0f, 0.0f, 0.3f, 2.0f, 5.5f, 8.0f, 11.0f, 30.0f, 1e30f};
 
     (void)state;
     n_checked = n_undecided = 0;
@@ -318,6 +351,13 @@ static void test_each_filter(void **state)
             params.top_n_sigma = sigmas[i];
             check_rows(params);
         }
+        for (size_t i = 0; i < COUNT(mus); i++) {
+            gpt2_sample_params params = base;
+
+            params.mirostat_tau = 5.0f;
+            params.mirostat_mu = &mus[i];
+            check_rows(params);
+        }
         for (size_t i = 0; i < COUNT(shares); i++) {
             gpt2_sample_params top_p = base, min_p = base, typical = base, xtc = base;
 
@@ -335,9 +375,11 @@ static void test_each_filter(void **state)
 
 static void test_filters_together(void **state)
 {
+    static float mu = 3.0f;
+
     (void)state;
     n_checked = n_undecided = 0;
-    for (uint32_t mask = 0; mask < 64; mask++) {
+    for (uint32_t mask = 0; mask < 128; mask++) {
         gpt2_sample_params params = defaults;
 
         params.temperature = 0.8f;
@@ -348,7 +390,10 @@ static void test_filters_together(void **state)
         params.typical_p = mask & 16 ? 0.8f : 1.0f;
         params.xtc_probability = mask & 32 ? 0.7f : 0.0f;
         params.xtc_threshold = 0.05f;
+        params.mirostat_tau = mask & 64 ? 2.0f : 0.0f;
+        params.mirostat_mu = &mu;
         check_rows(params);
+        assert_true(mu == 3.0f); /* candidates are not a draw */
     }
     print_message("  %d rows, %d of them undecided\n", n_checked, n_undecided);
     assert_in_range(n_undecided, 0, n_checked / 10);
@@ -399,6 +444,78 @@ static void test_xtc_of_tiny_weights(void **state)
         assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
         assert_int_equal(id, 20);
     }
+}
+
+/* After each draw, mu is that of the rule, from the probability of the token among those kept. */
+static void test_mirostat_learns(void **state)
+{
+    static struct row row;
+    gpt2_sample_params params = defaults;
+    float mu = 2.0f * 3.0f;
+    int n_moved = 0;
+
+    (void)state;
+    params.mirostat_tau = 3.0f;
+    params.mirostat_mu = &mu;
+    for (uint64_t step = 0; step < 600; step++) {
+        float before = mu;
+        double wanted;
+        int32_t id;
+
+        fill(step % 40);
+        params.position = (int64_t)step;
+        params.temperature = step % 3 == 0 ? 1.0f : 1.6f;
+        params.mirostat_eta = step % 7 == 0 ? 0.0f : 0.3f;
+        params.top_k = step % 4 == 0 ? 50 : 0;
+        params.xtc_probability = step % 5 == 0 ? 1.0f : 0.0f;
+        define(&row, &params);
+        assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+        if (check_kept_id(&row, id)) {
+            wanted = (double)before - (double)params.mirostat_eta * (-log2(row.p[id]) - 3.0);
+            if (fabs((double)mu - wanted) > 1e-5)
+                fail_msg("step %d: mu is %.7g, wanted %.7g", (int)step, (double)mu, wanted);
+            n_moved += mu != before;
+        }
+    }
+    assert_true(n_moved > 300);
+}
+
+/* What must leave mu alone, and the ends of its range. */
+static void test_mirostat_mu(void **state)
+{
+    gpt2_sample_params params = defaults;
+    float mu = 2.5f;
+    int32_t id, best = 0;
+
+    (void)state;
+    fill(0);
+    for (int32_t i = 1; i < N_VOCAB; i++)
+        best = logits[i] > logits[best] ? i : best;
+    params.mirostat_mu = &mu;
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK); /* off */
+    assert_true(mu == 2.5f);
+    params.mirostat_tau = 1.0f;
+    params.temperature = 9e-7f;
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+    assert_true(mu == 2.5f && id == best);
+    params.temperature = 1.0f;
+    params.bias_ids = &best;
+    params.bias_values = &(float){INFINITY};
+    params.n_biases = 1;
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_ERR_NONFINITE);
+    assert_true(mu == 2.5f);
+    params.n_biases = 0;
+    params.mirostat_eta = FLT_MAX; /* a surprise of 0: mu - eta (0 - tau) is beyond a float */
+    params.top_k = 1;
+    params.mirostat_tau = 2.0f;
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+    assert_true(mu == FLT_MAX);
+    params.top_k = 0;
+    params.mirostat_tau = 1e-3f;
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+    assert_true(mu == -FLT_MAX);
+    assert_int_equal(gpt2_sample_logits(session, logits, &params, &id), GPT2_OK);
+    assert_int_equal(id, best);
 }
 
 /* ---------------------------------------------------------------------------- changes to logits -- */
@@ -502,6 +619,161 @@ static void test_penalties(void **state)
     params.n_history = 0;
     wanted[5] = 2.0f;
     check_changes(params, wanted);
+}
+
+/* How many tokens right before window[end] are also the last of the window, breakers left out. */
+static int32_t repeated_before(const int32_t *window, int32_t n, int32_t end,
+                               const gpt2_sample_params *params)
+{
+    int32_t longest = 0;
+
+    for (int32_t length = 1; length <= 50 && length <= end; length++) {
+        bool is_broken = false;
+
+        for (int32_t i = n - length; i < n; i++)
+            for (size_t j = 0; j < params->n_dry_breakers; j++)
+                is_broken |= window[i] == params->dry_breakers[j];
+        if (!is_broken && memcmp(window + end - length, window + n - length,
+                                 (size_t)length * sizeof window[0]) == 0)
+            longest = length;
+    }
+    return longest;
+}
+
+/* DRY's rule, plainly: what it subtracts from the logit of 'id'. */
+static double define_dry(int32_t id, const gpt2_sample_params *params)
+{
+    int32_t n = (int32_t)params->n_history, longest = 0;
+    const int32_t *window = params->history;
+
+    if (params->penalty_window > 0 && params->penalty_window < n) {
+        window += n - params->penalty_window;
+        n = params->penalty_window;
+    }
+    for (size_t j = 0; j < params->n_dry_breakers; j++) {
+        if (params->dry_breakers[j] == id)
+            return 0.0;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        int32_t length = window[i] == id ? repeated_before(window, n, i, params) : 0;
+
+        longest = length > longest ? length : longest;
+    }
+    if (longest == 0 || longest < params->dry_allowed_length)
+        return 0.0;
+    return (double)params->dry_multiplier *
+           pow((double)params->dry_base, longest - params->dry_allowed_length);
+}
+
+/* Histories of few tokens, with parts of them again, some longer than 50. */
+static void test_dry(void **state)
+{
+    static const float bases[] = {1.0f, 1.1f, 1.75f};
+    static int32_t text[300], breakers[2];
+    gpt2_sample_params params = defaults;
+    int n_penalized = 0, n_broken = 0, n_longest = 0;
+
+    (void)state;
+    params.callback = see;
+    params.callback_user = seen;
+    callback_result = 0;
+    for (uint64_t round = 0; round < 3000; round++) {
+        uint32_t words[4];
+        size_t n, n_again;
+        int32_t id;
+
+        gpt2i_philox(words, round, 0, 7);
+        n = words[0] % 4 == 0 ? words[0] / 4 % 4 : words[0] / 4 % 200;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t more[4];
+
+            gpt2i_philox(more, round, i, 8);
+            text[i] = (int32_t)(more[0] % (2 + words[1] % 4)) * 200;
+        }
+        n_again = n == 0 ? 0 : words[1] / 8 % (n + 1) % 90;
+        memmove(text + n, text + words[2] % (n - n_again + 1), n_again * sizeof text[0]);
+        n += n_again;
+        breakers[0] = (int32_t)(words[2] / 512 % 5) * 200;
+        breakers[1] = 999;
+        params.history = text;
+        params.n_history = n;
+        params.dry_breakers = breakers;
+        params.n_dry_breakers = words[3] % 3;
+        params.dry_multiplier = words[3] / 4 % 2 ? 0.8f : 2.0f;
+        params.dry_base = bases[words[3] / 8 % 3];
+        params.dry_allowed_length = (int32_t)(words[3] / 32 % 5);
+        params.penalty_window = words[3] / 256 % 3 == 0 ? (int32_t)(words[3] / 1024 % 120) : 0;
+        fill(0);
+        if (gpt2_sample_logits(session, logits, &params, &id) != GPT2_OK)
+            fail_msg("%s", gpt2_session_error(session));
+        for (int32_t i = 0; i < N_VOCAB; i++) {
+            double less = i % 200 == 0 ? define_dry(i, &params) : 0.0;
+            double wanted = (double)logits[i] - less;
+
+            n_penalized += less > 0.0;
+            n_longest += less > 0.9 * 2.0 * pow(1.75, 46.0);
+            if (less == 0.0)
+                assert_true(seen[i] == logits[i]);
+            else if (fabs((double)seen[i] - wanted) > 1e-5 * fmax(1.0, fabs(wanted)))
+                fail_msg("round %d: logit %d is %g, wanted %g", (int)round, (int)i, (double)seen[i],
+                         wanted);
+        }
+        n_broken += params.n_dry_breakers > 0;
+    }
+    print_message("  %d logits penalized, %d of them for 50 tokens\n", n_penalized, n_longest);
+    assert_true(n_penalized > 1000 && n_broken > 1000 && n_longest > 5);
+}
+
+/* By hand; its place is after the penalties, and before the n-grams. */
+static void test_dry_by_hand(void **state)
+{
+    static const int32_t breaker[] = {9};
+    gpt2_sample_params params = defaults;
+    float wanted[N_VOCAB];
+
+    (void)state;
+    fill(0);
+    logits[5] = 2.0f;
+    logits[9] = -2.0f;
+    params.history = history; /* 5 9 5 3 5 9 5: after "5 9 5" came 3, after "5" came 9 */
+    params.n_history = COUNT(history);
+    params.dry_multiplier = 0.5f;
+    params.dry_base = 3.0f;
+    memcpy(wanted, logits, sizeof wanted);
+    wanted[3] -= 0.5f * 3.0f;
+    check_changes(params, wanted);
+    params.dry_allowed_length = 1;
+    wanted[3] = logits[3] - 0.5f * 3.0f * 3.0f;
+    wanted[9] = logits[9] - 0.5f;
+    check_changes(params, wanted);
+    params.repetition_penalty = 1.25f;
+    params.penalty_window = 4; /* 3 5 9 5 */
+    wanted[3] = logits[3] < 0.0f ? logits[3] * 1.25f : logits[3] / 1.25f;
+    wanted[5] = 2.0f / 1.25f;
+    wanted[9] = -2.0f * 1.25f - 0.5f;
+    check_changes(params, wanted);
+    params.no_repeat_ngram_size = 3; /* of the whole history */
+    wanted[3] = -INFINITY;
+    check_changes(params, wanted);
+    params = defaults;
+    params.history = history;
+    params.n_history = COUNT(history);
+    params.dry_multiplier = 0.5f;
+    params.dry_allowed_length = 1;
+    params.dry_breakers = breaker;
+    params.n_dry_breakers = 1;
+    memcpy(wanted, logits, sizeof wanted);
+    wanted[3] -= 0.5f;
+    check_changes(params, wanted);
+    params.n_dry_breakers = 0;
+    params.dry_base = 3e38f; /* 3: 0.5 times its square is beyond a float */
+    wanted[3] = -INFINITY;
+    wanted[9] -= 0.5f;
+    check_changes(params, wanted);
+    params.n_history = 1;
+    check_changes(params, logits);
+    params.n_history = 0;
+    check_changes(params, logits);
 }
 
 static void test_ngrams(void **state)
@@ -688,6 +960,7 @@ static void test_errors(void **state)
 {
     static const int32_t outside[] = {0, 1000}, below[] = {-1}, good[] = {4};
     static const float bad_bias[] = {NAN};
+    static float bad_mus[] = {NAN, INFINITY, -INFINITY};
     gpt2_sample_params params = defaults;
 
     (void)state;
@@ -703,6 +976,37 @@ static void test_errors(void **state)
     CHECK_FIELD(presence_penalty, NAN, GPT2_ERR_ARGUMENT, "presence_penalty is NaN");
     CHECK_FIELD(penalty_window, -1, GPT2_ERR_ARGUMENT, "penalty_window is -1, wanted 0 or more");
     CHECK_FIELD(no_repeat_ngram_size, -2, GPT2_ERR_ARGUMENT, "no_repeat_ngram_size is -2");
+    CHECK_FIELD(mirostat_tau, -1.0f, GPT2_ERR_ARGUMENT, "mirostat_tau is negative");
+    CHECK_FIELD(mirostat_eta, INFINITY, GPT2_ERR_ARGUMENT, "mirostat_eta is infinite");
+    CHECK_FIELD(mirostat_tau, 3.0f, GPT2_ERR_ARGUMENT,
+                "mirostat_mu is NULL, but mirostat_tau is not 0");
+    CHECK_FIELD(dry_multiplier, NAN, GPT2_ERR_ARGUMENT, "dry_multiplier is NaN, wanted 0 or more");
+    CHECK_FIELD(dry_base, 0.99f, GPT2_ERR_ARGUMENT, "dry_base is too small, wanted 1 or more");
+    CHECK_FIELD(dry_base, -2.0f, GPT2_ERR_ARGUMENT, "dry_base is negative, wanted 1 or more");
+    CHECK_FIELD(dry_base, 0.0f, GPT2_ERR_ARGUMENT, "dry_base is 0, wanted 1 or more");
+    CHECK_FIELD(dry_allowed_length, -1, GPT2_ERR_ARGUMENT,
+                "dry_allowed_length is -1, wanted 0 or more");
+    CHECK_FIELD(ignores_prompt, 2, GPT2_ERR_ARGUMENT, "ignores_prompt is 2, wanted 0 to 1");
+    CHECK_FIELD(n_dry_breakers, 2, GPT2_ERR_ARGUMENT, "dry_breakers is NULL, but has 2 ids");
+    for (size_t i = 0; i < COUNT(bad_mus); i++) {
+        params = defaults;
+        params.mirostat_mu = &bad_mus[i];
+        params.mirostat_tau = 1.0f;
+        check_fails(&params, GPT2_ERR_ARGUMENT,
+                    isnan(bad_mus[i])
+                        ? "mirostat_mu points to a number that is NaN, wanted a finite"
+                        : "mirostat_mu points to a number that is infinite");
+    }
+    params = defaults;
+    params.dry_breakers = outside;
+    params.n_dry_breakers = 2;
+    check_fails(&params, GPT2_ERR_TOKEN, "dry_breakers[1] is 1000, wanted 0 to 999");
+    params = defaults;
+    params.bias_ids = below;
+    params.bias_values = bad_bias;
+    params.n_biases = 1;
+    check_fails(&params, GPT2_ERR_TOKEN, "bias_ids[0] is -1, wanted 0 to 999");
+    params = defaults;
     CHECK_FIELD(n_history, 3, GPT2_ERR_ARGUMENT, "history is NULL, but has 3 ids");
     CHECK_FIELD(n_banned, 1, GPT2_ERR_ARGUMENT, "banned_ids is NULL, but has 1 ids");
     CHECK_FIELD(n_allowed, 1, GPT2_ERR_ARGUMENT, "allowed_ids is NULL, but has 1 ids");
@@ -737,8 +1041,12 @@ int main(void)
         cmocka_unit_test(test_filters_together),
         cmocka_unit_test(test_rank_is_by_logit),
         cmocka_unit_test(test_xtc_of_tiny_weights),
+        cmocka_unit_test(test_mirostat_learns),
+        cmocka_unit_test(test_mirostat_mu),
         cmocka_unit_test(test_bias),
         cmocka_unit_test(test_penalties),
+        cmocka_unit_test(test_dry),
+        cmocka_unit_test(test_dry_by_hand),
         cmocka_unit_test(test_ngrams),
         cmocka_unit_test(test_banned_and_allowed),
         cmocka_unit_test(test_greedy),

@@ -7,6 +7,7 @@
 
 #include "text/unicode.h"
 
+#include <float.h>
 #include <math.h>
 
 #define DIRECTORY    TINY_DIRECTORY "/generator"
@@ -62,6 +63,20 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* A session for one text, which is cut at the end of its context. */
+static gpt2_session *shifting_session(int32_t n_ctx, int32_t n_keep)
+{
+    gpt2_session_params params;
+    gpt2_session *session;
+
+    assert_int_equal(gpt2_session_params_init(&params, sizeof params), GPT2_OK);
+    params.n_ctx = n_ctx;
+    params.n_keep = n_keep;
+    params.on_full = GPT2_FULL_SHIFT;
+    assert_int_equal(gpt2_session_create(model, &params, &session), GPT2_OK);
+    return session;
+}
+
 static gpt2_session *session_of(const gpt2_model *of, int32_t n_sequences, int32_t n_ctx,
                                 int32_t n_pages, int32_t on_full)
 {
@@ -91,6 +106,9 @@ struct task {
     size_t n_prompt;
     int64_t max_tokens;
     gpt2_sample_params sampling;
+    int32_t breakers[2];
+    bool has_mu; /* mirostat's state is the host's */
+    float mu;
     gpt2_generator_params params;
     int32_t stop_ids[2];
     char strings[3][8];
@@ -104,7 +122,29 @@ struct made {
     char text[MAX_TOKENS * 16];
     size_t n_text;
     int32_t finish;
+    float mu;
 };
+
+/* Samplers that look back, and mirostat. */
+static void fill_history(struct task *task)
+{
+    gpt2_sample_params *sampling = &task->sampling;
+
+    sampling->ignores_prompt = below(2) == 0;
+    sampling->penalty_window = below(3) == 0 ? (int32_t)below(20) : 0;
+    sampling->repetition_penalty = below(3) == 0 ? 1.3f : 1.0f;
+    sampling->frequency_penalty = below(3) == 0 ? 0.2f : 0.0f;
+    sampling->presence_penalty = below(3) == 0 ? -0.3f : 0.0f;
+    sampling->no_repeat_ngram_size = below(3) == 0 ? 2 + (int32_t)below(2) : 0;
+    sampling->dry_multiplier = below(2) == 0 ? 0.9f : 0.0f;
+    sampling->dry_allowed_length = 1 + (int32_t)below(2);
+    sampling->n_dry_breakers = below(3);
+    task->breakers[0] = (int32_t)below(N_VOCAB);
+    task->breakers[1] = (int32_t)below(N_VOCAB);
+    sampling->mirostat_tau = below(2) == 0 ? 1.5f : 0.0f;
+    sampling->mirostat_eta = 0.4f;
+    task->has_mu = below(2) == 0;
+}
 
 static void random_task(struct task *task)
 {
@@ -122,6 +162,8 @@ static void random_task(struct task *task)
     task->sampling.seed = below(1000);
     task->sampling.stream = below(3);
     task->sampling.position = below(4) == 0 ? (int64_t)below(100) : -1;
+    if (below(2) == 0)
+        fill_history(task);
     task->params.ignore_eot = below(4) != 0;
     task->params.n_stop_ids = below(8) == 0;
     task->stop_ids[0] = (int32_t)below(N_VOCAB);
@@ -140,6 +182,15 @@ static const gpt2_generator_params *params_of(struct task *task)
     task->params.stop_ids = task->stop_ids;
     task->params.stop_strings = task->pointers;
     return &task->params;
+}
+
+/* The same for what its sampling points to, and mirostat's state before the first token. */
+static const gpt2_sample_params *sampling_of(struct task *task)
+{
+    task->mu = 2.0f * task->sampling.mirostat_tau;
+    task->sampling.mirostat_mu = task->has_mu ? &task->mu : NULL;
+    task->sampling.dry_breakers = task->breakers;
+    return &task->sampling;
 }
 
 /* ------------------------------------------------------------------------------ the plain loop -- */
@@ -162,18 +213,51 @@ static size_t plain_begin(const char *text, size_t n_text, const struct task *ta
     return SIZE_MAX;
 }
 
-static void run_plain(struct task *task, bool shifts, struct made *made)
+/* Sets the history of the next draw: the context, or of the tokens that were drawn those in it. */
+static void look_back(gpt2_session *session, int32_t n_keep, const struct task *task,
+                      const struct made *made, gpt2_sample_params *sampling)
 {
-    gpt2_session *session = session_of(model, 1, 0, 0, shifts ? GPT2_FULL_SHIFT : GPT2_FULL_STOP);
-    gpt2_sample_params sampling = task->sampling;
+    static int32_t seen[MAX_TOKENS];
+    size_t n_context, n_cut, n_seen = 0;
+    const int32_t *context;
+
+    assert_int_equal(gpt2_sequence_ids(session, 0, &context, &n_context), GPT2_OK);
+    sampling->history = context;
+    sampling->n_history = n_context;
+    if (sampling->ignores_prompt == 0)
+        return;
+    n_cut = (size_t)gpt2_session_position(session) - n_context;
+    for (size_t i = 0; i < made->n_ids; i++) {
+        size_t position = task->n_prompt + i;
+
+        if (position < (size_t)n_keep || position >= (size_t)n_keep + n_cut)
+            seen[n_seen++] = made->ids[i];
+    }
+    sampling->history = seen;
+    sampling->n_history = n_seen;
+}
+
+/* In a session that has no tokens. */
+static void run_plain_in(gpt2_session *session, bool shifts, int32_t n_keep, struct task *task,
+                         struct made *made)
+{
+    gpt2_sample_params sampling = *sampling_of(task);
 
     memset(made, 0, sizeof *made);
+    made->mu = task->mu;
+    sampling.mirostat_mu = &made->mu;
     assert_int_equal(gpt2_forward(session, task->prompt, task->n_prompt, 1), GPT2_OK);
     while (made->finish == GPT2_FINISH_NOT_YET) {
-        int32_t id;
+        int32_t id, status;
         size_t begin;
 
-        assert_int_equal(gpt2_sample(session, GPT2_LAST_ROW, &sampling, &id), GPT2_OK);
+        look_back(session, n_keep, task, made, &sampling);
+        status = gpt2_sample(session, GPT2_LAST_ROW, &sampling, &id);
+        if (status == GPT2_ERR_NONFINITE) { /* all are banned */
+            made->finish = GPT2_FINISH_ERROR;
+            break;
+        }
+        assert_int_equal(status, GPT2_OK);
         sampling.position += sampling.position >= 0;
         made->ids[made->n_ids] = id;
         if ((id == EOT && task->params.ignore_eot == 0) ||
@@ -199,6 +283,13 @@ static void run_plain(struct task *task, bool shifts, struct made *made)
             assert_int_equal(gpt2_forward(session, &id, 1, 1), GPT2_OK);
         }
     }
+}
+
+static void run_plain(struct task *task, bool shifts, struct made *made)
+{
+    gpt2_session *session = session_of(model, 1, 0, 0, shifts ? GPT2_FULL_SHIFT : GPT2_FULL_STOP);
+
+    run_plain_in(session, shifts, 0, task, made);
     gpt2_session_free(session);
 }
 
@@ -276,16 +367,19 @@ static void test_alone(void **state)
             memset(&found, 0, sizeof found);
             assert_int_equal(gpt2_session_reset(session), GPT2_OK);
             assert_int_equal(gpt2_generator_start(generator, 0, task.prompt, task.n_prompt,
-                                                  task.max_tokens, &task.sampling),
+                                                  task.max_tokens, sampling_of(&task)),
                              GPT2_OK);
             while (found.finish == GPT2_FINISH_NOT_YET) {
                 check(session, gpt2_generator_step(&generator, 1, &result), GPT2_OK, "");
                 take(&found, &result, &task);
             }
             check_same(&found, &wanted);
-            assert_string_equal(gpt2_generator_error(generator), "");
+            assert_true(!task.has_mu || task.mu == wanted.mu);
+            assert_int_equal(gpt2_generator_error(generator)[0] != '\0',
+                             wanted.finish == GPT2_FINISH_ERROR);
             /* the last token has not run */
-            assert_int_equal(gpt2_session_position(session), task.n_prompt + wanted.n_ids - 1);
+            assert_int_equal(gpt2_session_position(session),
+                             task.n_prompt + wanted.n_ids - (wanted.finish != GPT2_FINISH_ERROR));
         }
         n_finished[found.finish]++;
         gpt2_generator_free(generator);
@@ -331,7 +425,7 @@ static void test_many(void **state)
                     GPT2_OK);
                 assert_int_equal(gpt2_generator_start(generators[slot], slot, tasks[slot].prompt,
                                                       tasks[slot].n_prompt, tasks[slot].max_tokens,
-                                                      &tasks[slot].sampling),
+                                                      sampling_of(&tasks[slot])),
                                  GPT2_OK);
             }
             if (generators[slot] != NULL && below(5) > 0) { /* now and then one waits */
@@ -363,9 +457,123 @@ static void test_many(void **state)
     gpt2_session_free(session);
 }
 
-/* ------------------------------------------------------------------------------------- finishes -- */
-
 static const int32_t prompt[100] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+/* ------------------------------------------------------------------------------------- history -- */
+
+/* Texts that are cut several times, also behind tokens that were drawn, or in front of them. */
+static void test_history_of_cuts(void **state)
+{
+    static struct made found, wanted;
+    size_t n_cut_drawn = 0;
+
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        int32_t n_ctx = 10 + (int32_t)below(30), n_keep = (int32_t)below((size_t)n_ctx - 3);
+        gpt2_session *session = shifting_session(n_ctx, n_keep);
+        gpt2_generator_params params;
+        gpt2_generator *generator;
+        gpt2_generated result;
+        struct task task;
+
+        random_task(&task);
+        fill_history(&task);
+        task.max_tokens = 1 + (int64_t)below(140);
+        assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+        params.ignore_eot = 1;
+        task.params = params;
+        run_plain_in(session, true, n_keep, &task, &wanted);
+        n_cut_drawn += gpt2_session_position(session) > n_ctx && task.sampling.ignores_prompt != 0;
+        assert_int_equal(gpt2_session_reset(session), GPT2_OK);
+        assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_OK);
+        assert_int_equal(gpt2_generator_start(generator, 0, task.prompt, task.n_prompt,
+                                              task.max_tokens, sampling_of(&task)),
+                         GPT2_OK);
+        memset(&found, 0, sizeof found);
+        while (found.finish == GPT2_FINISH_NOT_YET) {
+            check(session, gpt2_generator_step(&generator, 1, &result), GPT2_OK, "");
+            take(&found, &result, &task);
+        }
+        check_same(&found, &wanted);
+        assert_true(!task.has_mu || task.mu == wanted.mu);
+        gpt2_generator_free(generator);
+        gpt2_session_free(session);
+    }
+    assert_true(n_cut_drawn > 50);
+}
+
+/* The text is what it is when a step runs, whatever the host has done to the sequence since. */
+static void test_history_of_changed_text(void **state)
+{
+    static const int32_t text[] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 3};
+    gpt2_session *session = session_of(model, 1, 0, 0, GPT2_FULL_STOP);
+    gpt2_generator *generator;
+    gpt2_generated result;
+
+    (void)state;
+    assert_int_equal(gpt2_generator_create(session, NULL, &generator), GPT2_OK);
+    for (int ignores = 0; ignores < 2; ignores++) {
+        for (int32_t n_left = 0; n_left < 9; n_left++) {
+            gpt2_sample_params sampling, plain;
+            const int32_t *ids;
+            size_t n_ids, n_before;
+            int32_t id;
+
+            assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
+            sampling.repetition_penalty = 0.01f; /* what is there is drawn again */
+            sampling.ignores_prompt = ignores;
+            assert_int_equal(gpt2_session_reset(session), GPT2_OK);
+            assert_int_equal(gpt2_forward(session, text, 9, 0), GPT2_OK);
+            assert_int_equal(gpt2_generator_start(generator, 0, &text[9], 1, -1, &sampling),
+                             GPT2_OK);
+            for (int step = 0; step < 4; step++) {
+                if (step % 2 == 0) /* takes back text of before, and later what was drawn */
+                    assert_int_equal(
+                        gpt2_sequence_truncate(session, 0, step == 0 ? n_left : n_left / 2),
+                        GPT2_OK);
+                assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+                if (result.finish == GPT2_FINISH_TOKEN)
+                    break;
+                assert_int_equal(result.finish, GPT2_FINISH_NOT_YET);
+                plain = sampling;
+                assert_int_equal(gpt2_sequence_ids(session, 0, &ids, &n_ids), GPT2_OK);
+                n_before = ignores == 0 ? 0 : (size_t)n_left + 1; /* the first draw's position */
+                plain.n_history = n_ids > n_before ? n_ids - n_before : 0;
+                plain.history = ids + n_ids - plain.n_history;
+                assert_int_equal(gpt2_sample(session, GPT2_LAST_ROW, &plain, &id), GPT2_OK);
+                assert_int_equal(result.id, id);
+            }
+        }
+    }
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
+/* Twice the largest tau is no float: mirostat begins with the largest float. */
+static void test_mirostat_of_the_largest_tau(void **state)
+{
+    gpt2_session *session = session_of(model, 1, 0, 0, GPT2_FULL_STOP);
+    gpt2_sample_params sampling;
+    gpt2_generator_params params;
+    gpt2_generator *generator;
+    gpt2_generated result;
+
+    (void)state;
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.ignore_eot = 1;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_OK);
+    assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
+    sampling.mirostat_tau = FLT_MAX;
+    assert_int_equal(gpt2_generator_start(generator, 0, prompt, 3, 5, &sampling), GPT2_OK);
+    for (int step = 0; step < 5; step++) {
+        assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+        assert_true(result.id >= 0);
+    }
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
+/* ------------------------------------------------------------------------------------- finishes -- */
 
 /* Two generators that never end by themselves, over sequences 0 and 1 of a session. */
 struct pair {
@@ -704,13 +912,30 @@ static void test_create_refused(void **state)
 static void test_start_refused(void **state)
 {
     const int32_t wrong[] = {1, 9};
-    gpt2_sample_params sampling;
+    gpt2_sample_params sampling, looking;
     struct pair pair;
 
     (void)state;
     begin_pair(&pair, 0, 8, 20);
     assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
     sampling.temperature = NAN;
+    assert_int_equal(gpt2_sample_params_init(&looking, sizeof looking), GPT2_OK);
+    looking.history = prompt;
+    looking.n_history = 3;
+    check(pair.session, gpt2_generator_start(pair.generators[0], 0, prompt, 3, -1, &looking),
+          GPT2_ERR_ARGUMENT,
+          "gpt2_generator_start: gpt2_sample_params.history has 3 tokens, wanted NULL: a generator "
+          "takes it from its sequence");
+    looking.n_history = 0;
+    check(pair.session, gpt2_generator_start(pair.generators[0], 0, prompt, 3, -1, &looking),
+          GPT2_ERR_ARGUMENT,
+          "gpt2_generator_start: gpt2_sample_params.history has 0 tokens, wanted NULL: a generator "
+          "takes it from its sequence");
+    looking.history = NULL;
+    looking.dry_breakers = wrong;
+    looking.n_dry_breakers = 2;
+    check(pair.session, gpt2_generator_start(pair.generators[0], 0, prompt, 3, -1, &looking),
+          GPT2_ERR_TOKEN, "gpt2_sample_params.dry_breakers[1] is 9, wanted 0 to 8");
     check(pair.session, gpt2_generator_start(pair.generators[0], 0, wrong, 2, -1, NULL),
           GPT2_ERR_TOKEN, "token 1 is 9, wanted 0 to 8");
     check(pair.session, gpt2_generator_start(pair.generators[0], 0, wrong, 0, -1, NULL),
@@ -828,13 +1053,22 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone),         cmocka_unit_test(test_many),
-        cmocka_unit_test(test_pages),         cmocka_unit_test(test_context),
-        cmocka_unit_test(test_rest),          cmocka_unit_test(test_interrupted),
-        cmocka_unit_test(test_not_finite),    cmocka_unit_test(test_no_tokens),
-        cmocka_unit_test(test_bare),          cmocka_unit_test(test_create_refused),
-        cmocka_unit_test(test_start_refused), cmocka_unit_test(test_step_refused),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_context),
+        cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_no_tokens),
+        cmocka_unit_test(test_bare),
+        cmocka_unit_test(test_create_refused),
+        cmocka_unit_test(test_start_refused),
+        cmocka_unit_test(test_step_refused),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_history_of_cuts),
+        cmocka_unit_test(test_history_of_changed_text),
+        cmocka_unit_test(test_mirostat_of_the_largest_tau),
     };
 
     return cmocka_run_group_tests_name("generator", tests, set_up, tear_down);

@@ -158,7 +158,10 @@ static double log_error(double x)
     return fabs((double)((long double)gpt2i_log(x) - logl((long double)x))) / unit;
 }
 
-/* What a row's sum of exponentials may be, from 1 on, and the ends of each power of 2. */
+/*
+ * What a row's sum of exponentials may be: from 1 on, and less where the largest logit was left out.  And
+ * the ends of each power of 2.
+ */
 static void test_log_is_accurate(void **state)
 {
     double worst = 0.0;
@@ -169,8 +172,18 @@ static void test_log_is_accurate(void **state)
         for (int i = 1; i <= 20000; i++)
             worst = fmax(worst, log_error(1.0 + i * step));
     }
-    for (double power = 2.0; power < 1e300; power *= 2.0)
-        worst = fmax(worst, fmax(log_error(power), log_error(nextafter(power, 0.0))));
+    for (double step = 0x1p-53; step < 1.0; step *= 1.25) {
+        for (int i = 1; i <= 20000; i++)
+            worst = fmax(worst, log_error(1.0 - step / i));
+    }
+    for (double x = 1e-300; x < 1.0; x *= 1.001)
+        worst = fmax(worst, log_error(x));
+    for (double power = 0x1p-1022; power < 1e300; power *= 2.0) {
+        if (power != 1.0)
+            worst = fmax(worst, log_error(power));
+        worst = fmax(worst, log_error(nextafter(power, INFINITY)));
+        worst = fmax(worst, power > 0x1p-1022 ? log_error(nextafter(power, 0.0)) : 0.0);
+    }
     print_message("  log: at most %.2f ulp\n", worst);
     assert_true(worst <= 3.0);
 }

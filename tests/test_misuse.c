@@ -320,6 +320,7 @@ static void null_text(void)
     gpt2_decode_state state = {0};
     gpt2_encoder *encoder;
     int32_t some[4] = {0};
+    gpt2_offsets offsets;
     char text[8];
     size_t n = 7;
 
@@ -329,6 +330,9 @@ static void null_text(void)
     REFUSED("gpt2_tokenizer_token_bytes.bytes", gpt2_tokenizer_token_bytes(tokenizer, 0, NULL, &n));
     REFUSED("gpt2_tokenizer_token_bytes.n_bytes",
             gpt2_tokenizer_token_bytes(tokenizer, 0, &bytes, NULL));
+    REFUSED("gpt2_token_offsets.tokenizer", gpt2_token_offsets(NULL, some, 1, &offsets));
+    REFUSED("gpt2_token_offsets.ids", gpt2_token_offsets(tokenizer, NULL, 1, &offsets));
+    REFUSED("gpt2_token_offsets.offsets", gpt2_token_offsets(tokenizer, some, 1, NULL));
     n = 7;
     REFUSED("gpt2_decode.tokenizer", gpt2_decode(NULL, some, 1, text, sizeof text, &n, NULL, 0));
     assert_int_equal(n, 0);

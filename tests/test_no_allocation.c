@@ -306,10 +306,14 @@ static bool use_generator(const struct host *host, const int32_t *ids)
 {
     gpt2_generator *generator = host->generator;
     gpt2_generated result = {0};
-    bool good = true;
+    gpt2_sample_params sampling;
+    bool good = gpt2_sample_params_init(&sampling, sizeof sampling) == GPT2_OK;
 
+    sampling.ignores_prompt = 1;
+    sampling.dry_multiplier = 0.5f;
+    sampling.mirostat_tau = 4.0f;
     good &= gpt2_generator_start(generator, 7, ids, 4, -1, NULL) == GPT2_ERR_SEQUENCE;
-    good &= gpt2_generator_start(generator, 0, ids, 4, 30, NULL) == GPT2_OK;
+    good &= gpt2_generator_start(generator, 0, ids, 4, 30, &sampling) == GPT2_OK;
     for (int i = 0; i < 30 && result.finish == GPT2_FINISH_NOT_YET; i++)
         good &= gpt2_generator_step(&generator, 1, &result) == GPT2_OK;
     good &= result.finish != GPT2_FINISH_NOT_YET;
@@ -329,9 +333,11 @@ static bool use(const struct host *host)
     gpt2_session *session = host->session;
     gpt2_sample_params params;
     const float *logits;
+    float mu = 8.0f;
     const char *bytes;
     size_t n_ids = 0, n_part = 0, n_bytes, n_looks = 0;
     gpt2_decode_state held = {0};
+    gpt2_offsets offsets[sizeof text];
     char decoded[sizeof text];
     int32_t ids[sizeof text], id = -1;
     bool good = true;
@@ -343,6 +349,12 @@ static bool use(const struct host *host)
     params.typical_p = 0.99f;
     params.repetition_penalty = 1.1f;
     params.no_repeat_ngram_size = 2;
+    params.dry_multiplier = 0.5f;
+    params.dry_allowed_length = 1;
+    params.dry_breakers = ids;
+    params.n_dry_breakers = 1;
+    params.mirostat_tau = 4.0f;
+    params.mirostat_mu = &mu;
     params.history = ids;
     params.n_history = 5;
     good &= gpt2_encode(host->encoder, "a b", 3, 0, ids, 8, &n_bytes) == GPT2_ERR_TOKEN;
@@ -352,6 +364,8 @@ static bool use(const struct host *host)
     good &=
         gpt2_decode(tokenizer, ids, n_ids, decoded, sizeof decoded, &n_bytes, NULL, 0) == GPT2_OK;
     good &= n_bytes == sizeof text - 1 && memcmp(decoded, text, n_bytes) == 0;
+    good &= gpt2_token_offsets(tokenizer, ids, n_ids, offsets) == GPT2_OK;
+    good &= offsets[n_ids - 1].end_char == sizeof text - 1;
     good &= gpt2_encode(host->encoder, text, 5, GPT2_ENCODE_MORE, ids, 8, &n_part) == GPT2_OK;
     good &= gpt2_encode(host->encoder, text + 5, sizeof text - 6, GPT2_ENCODE_SPECIAL, ids + n_part,
                         sizeof text - n_part, &n_bytes) == GPT2_OK;
@@ -381,7 +395,7 @@ static bool use(const struct host *host)
         good &= gpt2_session_reset(session) == GPT2_OK;
     }
     good &= gpt2_session_set_tap(session, NULL, NULL, 0) == GPT2_OK;
-    return good && n_looks > 100;
+    return good && n_looks > 100 && mu < 8.0f;
 }
 
 static int set_up(void **state)
@@ -577,6 +591,9 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
     int32_t ids[200], id = 0;
     gpt2_token_score scores[90];
     gpt2_score_item item = {0, 0, ids, 100, 10, scores, NULL};
+    const uint32_t denormal_bits = 0x00012345;
+    gpt2_generator *generator;
+    gpt2_generated result;
     uint64_t hash;
 
     (void)gpt2_sample_params_init(&params, sizeof params);
@@ -597,6 +614,18 @@ static uint64_t run_under(uint32_t host_state, const char *directory)
     check_state(host_state);
     for (size_t i = 0; i < COUNT(scores); i++)
         hash = tiny_hash(hash, (const float *)&scores[i], sizeof scores[i] / sizeof(float));
+    memcpy(&params.mirostat_tau, &denormal_bits, sizeof denormal_bits);
+    params.position = -1;
+    assert_int_equal(gpt2_session_reset(session), GPT2_OK);
+    assert_int_equal(gpt2_generator_create(session, NULL, &generator), GPT2_OK);
+    assert_int_equal(gpt2_generator_start(generator, 0, ids, 5, 20, &params), GPT2_OK);
+    check_state(host_state);
+    do {
+        assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+        check_state(host_state);
+        hash = hash * 31 + (uint64_t)result.id;
+    } while (result.finish == GPT2_FINISH_NOT_YET);
+    gpt2_generator_free(generator);
     (void)gpt2_session_set_tap(session, put_nan, &nan_bits, GPT2_TAP_BIT(GPT2_TAP_LOGITS));
     assert_int_equal(gpt2_session_reset(session) + gpt2_forward(session, ids, 1, 1), GPT2_OK);
     assert_int_equal(gpt2_sample(session, 0, NULL, &id), GPT2_ERR_NONFINITE);

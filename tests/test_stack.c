@@ -208,9 +208,11 @@ static void call_encode_in_vain(void)
 
 static void call_decode(void)
 {
+    static gpt2_offsets offsets[90];
     gpt2_decode_state state = {0};
     size_t n_bytes;
 
+    WANT(gpt2_token_offsets(gpt2_model_tokenizer(model), ids, 90, offsets) == GPT2_OK);
     WANT(gpt2_decode(gpt2_model_tokenizer(model), ids, 90, text, sizeof text, &n_bytes, line,
                      sizeof line) == GPT2_OK);
     WANT(gpt2_decode_part(gpt2_model_tokenizer(model), &state, ids, 90, 0, text, sizeof text,
@@ -347,6 +349,7 @@ static void call_sample(void)
     gpt2_sample_params params;
     const float *logits;
     size_t n_kept;
+    float mu = 6.0f;
     int32_t id;
 
     (void)gpt2_sample_params_init(&params, sizeof params);
@@ -366,6 +369,15 @@ static void call_sample(void)
     params.n_history = 1;
     params.no_repeat_ngram_size = 1;
     WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK);
+    params.history = ids;
+    params.n_history = 100;
+    params.dry_multiplier = 1.0f;
+    params.dry_allowed_length = 1;
+    params.dry_breakers = &id;
+    params.n_dry_breakers = 1;
+    params.mirostat_tau = 3.0f;
+    params.mirostat_mu = &mu;
+    WANT(gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK && mu != 6.0f);
     WANT(gpt2_session_logits(session, GPT2_LAST_ROW, &logits) == GPT2_OK);
     WANT(gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK);
     WANT(gpt2_sample_candidates(session, logits, &params, &candidate, 1, &n_kept) == GPT2_OK);
@@ -494,7 +506,7 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_generator_create, _start, _step ...",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",
-    "gpt2_decode, gpt2_decode_part",
+    "gpt2_decode, gpt2_decode_part, gpt2_token_offsets",
     "gpt2_*_free",
     "the others",
 };

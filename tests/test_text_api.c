@@ -52,6 +52,78 @@ static void test_buffers(void **state)
     close_pair(pair);
 }
 
+/* By hand: whole characters, parts of them, ill-formed bytes; ids in any order, or without bytes. */
+static void test_offsets(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n_bytes;
+        int32_t ids[8];
+        size_t n_ids;
+        gpt2_offsets wanted[8];
+    } cases[] = {
+        {"a\xe2\x82\xac"
+         "b",
+         5,
+         {0, 2, 3, 4, 1},
+         5,
+         {{0, 1, 0, 1}, {1, 2, 1, 2}, {2, 3, 1, 2}, {3, 4, 1, 2}, {4, 5, 2, 3}}},
+        {"a\xe2\x82\xac"
+         "b",
+         5,
+         {5, 6},
+         2,
+         {{0, 3, 0, 2}, {3, 5, 1, 3}}},
+        {"a\xe2\x82"
+         "a\xe2\x82",
+         6,
+         {5, 5},
+         2,
+         {{0, 3, 0, 3}, {3, 6, 3, 6}}},
+        {"\xe2\x82", 2, {2, 3}, 2, {{0, 1, 0, 1}, {1, 2, 1, 2}}},
+        {"\xe2\xac\x82\xac"
+         "b",
+         5,
+         {2, 4, 3, 6},
+         4,
+         {{0, 1, 0, 1}, {1, 2, 0, 1}, {2, 3, 0, 1}, {3, 5, 1, 3}}},
+        {"\xe2\x82\xac",
+         3,
+         {2, 8, 3, 8, 4, 8},
+         6,
+         {{0, 1, 0, 1}, {1, 1, 0, 0}, {1, 2, 0, 1}, {2, 2, 0, 0}, {2, 3, 0, 1}, {3, 3, 1, 1}}},
+        {EOT "b" EOT, 27, {7, 1, 7}, 3, {{0, 13, 0, 13}, {13, 14, 13, 14}, {14, 27, 14, 27}}},
+        {"", 0, {8}, 1, {{0, 0, 0, 0}}},
+        {"", 0, {0}, 0, {{0, 0, 0, 0}}},
+    };
+    gpt2_offsets found[8];
+    gpt2_tokenizer *tokenizer;
+    int32_t ids[] = {0, 1, 10, 2};
+
+    (void)state;
+    put_vocabulary("{\"a\": 0, \"b\": 1, \"\\u00e2\": 2, \"\\u0124\": 3, \"\\u00ac\": 4,"
+                   " \"a\\u00e2\\u0124\": 5, \"\\u00acb\": 6, \"" EOT "\": 7, "
+                   " \"\\u00e2\\u0124\": 9}",
+                   "#version: 0.2\n\xc3\xa2 \xc4\xa4\n"
+                   "a \xc3\xa2\xc4\xa4\n\xc2\xac"
+                   " b\n");
+    if (load(DIRECTORY, &tokenizer) != GPT2_OK)
+        fail_msg("%s", line);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        memset(found, 0xff, sizeof found);
+        assert_int_equal(gpt2_token_offsets(tokenizer, cases[i].ids, cases[i].n_ids, found),
+                         GPT2_OK);
+        assert_memory_equal(found, cases[i].wanted, cases[i].n_ids * sizeof found[0]);
+        check_offsets(tokenizer, cases[i].text, cases[i].n_bytes, cases[i].ids, cases[i].n_ids);
+    }
+    assert_int_equal(gpt2_token_offsets(tokenizer, NULL, 0, NULL), GPT2_OK);
+    assert_int_equal(gpt2_token_offsets(tokenizer, ids, 4, found), GPT2_ERR_TOKEN);
+    ids[2] = -1;
+    assert_int_equal(gpt2_token_offsets(tokenizer, ids, 4, found), GPT2_ERR_TOKEN);
+    assert_int_equal(gpt2_token_offsets(tokenizer, ids, 2, found), GPT2_OK);
+    gpt2_tokenizer_free(tokenizer);
+}
+
 static void test_piece(void **state)
 {
     struct pair pair = open_pair(DEMO);
@@ -212,8 +284,11 @@ static void test_encoder_params(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buffers),        cmocka_unit_test(test_piece),
-        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_tokenizer_params),
+        cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_piece),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_tokenizer_params),
         cmocka_unit_test(test_encoder_params),
     };
 

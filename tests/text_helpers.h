@@ -144,8 +144,63 @@ static inline void close_pair(struct pair pair)
     gpt2_tokenizer_free(pair.tokenizer);
 }
 
-/* Encodes, checks that decoding gives the same bytes, and returns the ids, to be freed.  Buffers
-   have just the size they need, so that a sanitizer sees a step outside. */
+/* The length of the character at the beginning of text[n_bytes]: Unicode, table 3-7; else 1. */
+static inline size_t plain_length(const unsigned char *text, size_t n_bytes)
+{
+    unsigned char lead = text[0];
+    unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    size_t length = lead < 0xc2 || lead > 0xf4 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+    if (length > n_bytes)
+        return 1;
+    for (size_t i = 1; i < length; i++) {
+        if (text[i] < (i == 1 ? low : 0x80) || text[i] > (i == 1 ? high : 0xbf))
+            return 1;
+    }
+    return length;
+}
+
+/* That the tokens of a text are where its own bytes and characters say. */
+static inline void check_offsets(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                                 const int32_t *ids, size_t n_ids)
+{
+    gpt2_offsets *offsets = malloc((n_ids + (n_ids == 0)) * sizeof *offsets);
+    size_t *character_of = malloc((n_bytes + 1) * sizeof *character_of); /* of each byte */
+    size_t at = 0, n_characters = 0;
+
+    assert_non_null(offsets);
+    assert_non_null(character_of);
+    for (size_t i = 0; i < n_bytes; n_characters++) {
+        size_t end = i + plain_length((const unsigned char *)text + i, n_bytes - i);
+
+        while (i < end)
+            character_of[i++] = n_characters;
+    }
+    character_of[n_bytes] = n_characters;
+    assert_int_equal(gpt2_token_offsets(tokenizer, ids, n_ids, offsets), GPT2_OK);
+    for (size_t i = 0; i < n_ids; i++) {
+        const gpt2_offsets *found = &offsets[i];
+        const char *bytes;
+        size_t n;
+
+        assert_int_equal(gpt2_tokenizer_token_bytes(tokenizer, ids[i], &bytes, &n), GPT2_OK);
+        assert_int_equal(found->first_byte, at);
+        assert_int_equal(found->end_byte, at + n);
+        assert_memory_equal(text + at, bytes, n);
+        assert_int_equal(found->first_char, character_of[at]);
+        assert_int_equal(found->end_char,
+                         n == 0 ? found->first_char : character_of[at + n - 1] + 1);
+        at += n;
+    }
+    assert_int_equal(at, n_bytes);
+    free(character_of);
+    free(offsets);
+}
+
+/* Encodes, checks that decoding gives the same bytes and the tokens' offsets are right, and returns
+   the ids, to be freed.  Buffers have just the size they need, so that a sanitizer sees a step
+   outside. */
 static inline int32_t *encode(struct pair pair, const char *text, size_t n_bytes, uint32_t flags,
                               size_t *n_ids)
 {
@@ -171,6 +226,7 @@ static inline int32_t *encode(struct pair pair, const char *text, size_t n_bytes
                      GPT2_OK);
     assert_int_equal(n_back, n_bytes);
     assert_memory_equal(back, text, n_bytes);
+    check_offsets(pair.tokenizer, text, n_bytes, ids, *n_ids);
     free(back);
     free(copy);
     return ids;

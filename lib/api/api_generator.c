@@ -212,7 +212,6 @@ int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence, const 
     host_state = gpt2i_fpstate_enter(); /* params may hold NaN, which traps in some hosts' state */
     status = gpt2i_sample_params_take(&known, sampling, generator->session->model->config.n_vocab,
                                       &error);
-    gpt2i_fpstate_leave(host_state);
     if (status == GPT2_OK && (known.history != NULL || known.n_history > 0))
         status =
             gpt2i_fail(&error, GPT2_ERR_ARGUMENT,
@@ -225,8 +224,8 @@ int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence, const 
     if (status == GPT2_OK)
         status = gpt2i_take_item(generator->session, &item, 0, "gpt2_generator_start", "", &error);
     if (status == GPT2_OK)
-        gpt2i_generator_begin(generator, generator->session->items[0].sequence, ids, n_ids,
-                              max_tokens, &known);
+        gpt2i_generator_begin(generator, sequence, ids, n_ids, max_tokens, &known);
+    gpt2i_fpstate_leave(host_state);
     return status;
 }
 

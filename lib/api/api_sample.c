@@ -34,13 +34,16 @@ int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t struct_size)
     return gpt2i_params_init(params, struct_size, &sample_params);
 }
 
-static const char *found(float value)
+/* A word for a value that is not in the range from 'min' on. */
+static const char *found(float value, float min)
 {
     if (value != value)
         return "NaN";
     if (value > FLT_MAX || value < -FLT_MAX)
         return "infinite";
-    return value < 0.0f ? "negative" : value > 0.0f ? "too large" : "0";
+    if (value < 0.0f || value == 0.0f)
+        return value < 0.0f ? "negative" : "0";
+    return value < min ? "too small" : "too large";
 }
 
 static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_error *error)
@@ -79,7 +82,8 @@ static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_erro
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (!(numbers[i].value >= numbers[i].min && numbers[i].value <= numbers[i].max))
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "gpt2_sample_params.%s is %s, wanted %s",
-                              numbers[i].name, found(numbers[i].value), numbers[i].wanted);
+                              numbers[i].name, found(numbers[i].value, numbers[i].min),
+                              numbers[i].wanted);
     }
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (counts[i].value < counts[i].min)
@@ -163,7 +167,7 @@ static int32_t check_request(const struct request *request, struct gpt2i_error *
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: %s is NULL", request->function, missing);
 }
 
-/* That of gpt2_sample_params; a generator has put its own there. */
+/* What params->mirostat_mu points to; a generator has put its own there. */
 static int32_t check_mirostat(const gpt2_sample_params *params, struct gpt2i_error *error)
 {
     if (params->mirostat_tau == 0.0f)
@@ -173,8 +177,9 @@ static int32_t check_mirostat(const gpt2_sample_params *params, struct gpt2i_err
                           "gpt2_sample_params.mirostat_mu is NULL, but mirostat_tau is not 0");
     if (!(fabsf(*params->mirostat_mu) <= FLT_MAX))
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                          "gpt2_sample_params.mirostat_mu holds %s, wanted a finite number",
-                          found(*params->mirostat_mu));
+                          "gpt2_sample_params.mirostat_mu points to a number that is %s, wanted a "
+                          "finite one",
+                          *params->mirostat_mu != *params->mirostat_mu ? "NaN" : "infinite");
     return GPT2_OK;
 }
 

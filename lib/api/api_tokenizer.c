@@ -4,6 +4,7 @@
  */
 #include "api.h"
 #include "../text/decoder.h"
+#include "../text/offsets.h"
 #include "../text/tokenizer_load.h"
 
 static const gpt2_tokenizer_params tokenizer_defaults = {.struct_size =
@@ -164,4 +165,12 @@ int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *sta
                           "gpt2_decode_part: state->n_held is %u, wanted 0 to 3",
                           (unsigned)state->n_held);
     return gpt2i_decode(tokenizer, state, ids, n_ids, flags, text, capacity, n_bytes, &error);
+}
+
+int32_t gpt2_token_offsets(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                           gpt2_offsets *offsets)
+{
+    if (tokenizer == NULL || (n_ids > 0 && (ids == NULL || offsets == NULL)))
+        return GPT2_ERR_ARGUMENT;
+    return gpt2i_token_offsets(tokenizer, ids, n_ids, offsets);
 }

@@ -2,8 +2,8 @@
  * filters.c: the filters, in the order in which they apply.
  *
  * Those of Hugging Face's generate() have its order and its meaning: top-k, top-p, min-p, typical.
- * Top-n-sigma comes before them, as in llama.cpp, XTC and mirostat after them.  A probability is always one among
- * the candidates that the filters before have kept.
+ * Top-n-sigma comes before them, as in llama.cpp, XTC and mirostat after them.  A probability is
+ * always one among the candidates that the filters before have kept.
  */
 #include "filters.h"
 #include "../kernels/log.h"
@@ -209,19 +209,19 @@ static void exclude_top_choices(struct gpt2i_candidates *candidates,
     candidates->n = n;
 }
 
-/* -log2 of the probability of token 'id'; the weights of all add up to 'total'. */
-static double surprise_of(const struct gpt2i_candidates *candidates, int32_t id, double total)
+/* -log2 of the probability of token 'id'; 'log_total' is the logarithm of the sum of all weights. */
+static double surprise_of(const struct gpt2i_candidates *candidates, int32_t id, double log_total)
 {
     const double log2_e = 0x1.71547652b82fep+0;
     float scaled = candidates->logits[id] / candidates->temperature;
 
-    return (gpt2i_log(total) - (double)(scaled - candidates->largest / candidates->temperature)) *
-           log2_e;
+    return (log_total - (double)(scaled - candidates->largest / candidates->temperature)) * log2_e;
 }
 
 /*
  * Mirostat 2 (Basu et al., "Mirostat: a neural text decoding algorithm that directly controls
- * perplexity", 2020): keeps what surprises by at most mu bits, at least the first in rank.
+ * perplexity", 2020): keeps tokens whose surprise, -log2 of the probability, is at most mu bits; if
+ * there is none, the first in rank.
  */
 static void keep_mirostat(struct gpt2i_candidates *candidates, const gpt2_sample_params *params)
 {
@@ -229,16 +229,16 @@ static void keep_mirostat(struct gpt2i_candidates *candidates, const gpt2_sample
     double mu = (double)*params->mirostat_mu;
     struct gpt2i_candidate first;
     size_t n = 0;
-    double total;
+    double log_total;
 
     gpt2i_candidates_weigh(candidates);
     gpt2i_candidates_list(candidates);
-    total = gpt2i_candidates_total(candidates);
+    log_total = gpt2i_log(gpt2i_candidates_total(candidates));
     first = list[0];
     for (size_t i = 0; i < candidates->n; i++) {
         if (gpt2i_ranks_before(&list[i], &first))
             first = list[i];
-        if (list[i].weight > 0.0f && surprise_of(candidates, list[i].id, total) <= mu)
+        if (list[i].weight > 0.0f && surprise_of(candidates, list[i].id, log_total) <= mu)
             list[n++] = list[i];
     }
     if (n == 0)
@@ -249,10 +249,13 @@ static void keep_mirostat(struct gpt2i_candidates *candidates, const gpt2_sample
 float gpt2i_mirostat_next(const struct gpt2i_candidates *candidates,
                           const gpt2_sample_params *params, int32_t id)
 {
-    double surprise = surprise_of(candidates, id, gpt2i_candidates_total(candidates));
+    double surprise = surprise_of(candidates, id, gpt2i_log(gpt2i_candidates_total(candidates)));
+    double next = (double)*params->mirostat_mu -
+                  (double)params->mirostat_eta * (surprise - (double)params->mirostat_tau);
 
-    return (float)((double)*params->mirostat_mu -
-                   (double)params->mirostat_eta * (surprise - (double)params->mirostat_tau));
+    if (next > (double)FLT_MAX)
+        return FLT_MAX;
+    return next < -(double)FLT_MAX ? -FLT_MAX : (float)next;
 }
 
 void gpt2i_filters_apply(struct gpt2i_candidates *candidates, const gpt2_sample_params *params,

@@ -13,7 +13,7 @@
 GPT2I_HIDDEN void gpt2i_filters_apply(struct gpt2i_candidates *candidates,
                                       const gpt2_sample_params *params, float u);
 
-/* Mirostat's next mu after a draw of 'id' from the candidates. */
+/* Mirostat's next mu after a draw of 'id' from the candidates; it is finite. */
 GPT2I_HIDDEN float gpt2i_mirostat_next(const struct gpt2i_candidates *candidates,
                                        const gpt2_sample_params *params, int32_t id);
 

@@ -62,19 +62,19 @@ gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena, const gpt2_ses
 
 /* --------------------------------------------------------------------------------------- text -- */
 
-void gpt2i_generator_begin(gpt2_generator *generator, const struct gpt2i_sequence *sequence,
-                           const int32_t *ids, size_t n_ids, int64_t max_tokens,
-                           const gpt2_sample_params *sampling)
+void gpt2i_generator_begin(gpt2_generator *generator, int32_t sequence, const int32_t *ids,
+                           size_t n_ids, int64_t max_tokens, const gpt2_sample_params *sampling)
 {
     generator->is_started = true;
     generator->finish = GPT2_FINISH_NOT_YET;
-    generator->sequence = sequence->number;
-    generator->first_position = (int64_t)gpt2i_sequence_position(sequence) + (int64_t)n_ids;
+    generator->sequence = sequence;
+    generator->first_position = -1;
     generator->pending = ids;
     generator->n_pending = n_ids;
     generator->n_left = max_tokens;
     generator->sampling = *sampling;
-    generator->mirostat_mu = 2.0f * sampling->mirostat_tau;
+    generator->mirostat_mu =
+        sampling->mirostat_tau < FLT_MAX / 2.0f ? 2.0f * sampling->mirostat_tau : FLT_MAX;
     if (sampling->mirostat_mu == NULL)
         generator->sampling.mirostat_mu = &generator->mirostat_mu;
     generator->n_given = 0;
@@ -85,14 +85,19 @@ void gpt2i_generator_begin(gpt2_generator *generator, const struct gpt2i_sequenc
 
 void gpt2i_generator_look_back(gpt2_generator *generator, const struct gpt2i_sequence *sequence)
 {
-    int64_t n_keep = generator->session->sequences.n_keep;
-    int64_t first = 0; /* in the context */
+    int32_t n_keep = generator->session->sequences.n_keep;
+    int32_t first = 0; /* in the context, of the tokens that the draw sees */
 
+    if (generator->first_position < 0)
+        generator->first_position = gpt2i_sequence_position(sequence);
     if (generator->sampling.ignores_prompt != 0)
         first = generator->first_position;
-    if (first > n_keep)
-        first = gpt2i_max(first - sequence->n_cut, n_keep);
-    first = gpt2i_min(first, sequence->n_ids);
+    if (first > n_keep && first < n_keep + sequence->n_cut)
+        first = n_keep; /* it was cut off */
+    else if (first > n_keep)
+        first -= sequence->n_cut;
+    if (first > sequence->n_ids)
+        first = sequence->n_ids; /* the host has truncated the text */
     generator->sampling.history = sequence->ids + first;
     generator->sampling.n_history = (size_t)(sequence->n_ids - first);
 }

@@ -29,8 +29,8 @@ struct gpt2_generator {
     const int32_t *pending; /* [n_pending] tokens to run: the prompt, or last_id */
     size_t n_pending;
     int32_t last_id;
-    int64_t n_left;              /* tokens to draw; -1: no limit */
-    int64_t first_position;      /* in the text, of the first token that is drawn */
+    int64_t n_left;         /* tokens to draw; -1: no limit */
+    int32_t first_position; /* in the text, of the first token that is drawn; -1: none is yet */
     gpt2_sample_params sampling; /* for the next token */
     float mirostat_mu;           /* unless the host has one */
 
@@ -49,12 +49,11 @@ GPT2I_HIDDEN gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena,
                                                     const gpt2_generator_params *params);
 
 /* As gpt2_generator_start(), whose arguments have been checked. */
-GPT2I_HIDDEN void gpt2i_generator_begin(gpt2_generator *generator,
-                                        const struct gpt2i_sequence *sequence, const int32_t *ids,
-                                        size_t n_ids, int64_t max_tokens,
+GPT2I_HIDDEN void gpt2i_generator_begin(gpt2_generator *generator, int32_t sequence,
+                                        const int32_t *ids, size_t n_ids, int64_t max_tokens,
                                         const gpt2_sample_params *sampling);
 
-/* The history that the next draw sees: the tokens of the context. */
+/* The history that the next draw sees: the tokens of the context, or those that were drawn. */
 GPT2I_HIDDEN void gpt2i_generator_look_back(gpt2_generator *generator,
                                             const struct gpt2i_sequence *sequence);
 

@@ -62,8 +62,8 @@ static void penalize(float *logits, size_t n_vocab, int32_t *counts,
 }
 
 /*
- * How many tokens before index 'end' of the window are those at its end, in order: at least 1, if the
- * last is, at most DRY_MAX_LENGTH.  Tokens that are marked with -1 are not among them.
+ * How many tokens right before index 'end' of the window equal those at its end, counted backwards; at
+ * most DRY_MAX_LENGTH.  A token that 'marks' marks with -1 ends the count.
  */
 static size_t length_of_repetition(const int32_t *window, size_t n, size_t end,
                                    const int32_t *marks)
@@ -77,7 +77,7 @@ static size_t length_of_repetition(const int32_t *window, size_t n, size_t end,
     return length;
 }
 
-/* dry_base^(length - dry_allowed_length), multiplied in this order. */
+/* dry_multiplier dry_base^(length - dry_allowed_length), multiplied from left to right. */
 static float dry_penalty(size_t length, const gpt2_sample_params *params)
 {
     float penalty = params->dry_multiplier;
@@ -105,8 +105,8 @@ static void penalize_repetitions(float *logits, size_t n_vocab, int32_t *lengths
     for (size_t i = 1; i < n; i++) {
         int32_t length = (int32_t)length_of_repetition(window, n, i, lengths);
 
-        if (lengths[window[i]] != -1)
-            lengths[window[i]] = gpt2i_max(lengths[window[i]], length);
+        if (lengths[window[i]] != -1 && lengths[window[i]] < length)
+            lengths[window[i]] = length;
     }
     for (size_t i = 1; i < n; i++) {
         int32_t id = window[i];

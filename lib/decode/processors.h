@@ -8,8 +8,8 @@
 
 /*
  * A row as 'params', whose ids are in range, change it: 'logits' itself if they change nothing, else
- * space->logits.  The callback is called last, in the floating-point state 'host_state'; The result is NULL
- * if it ends the call.
+ * space->logits.  The callback is called last, in the floating-point state 'host_state'.  The result is
+ * NULL if it ends the call.
  */
 GPT2I_HIDDEN const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
                                                  const struct gpt2i_workspace *space,

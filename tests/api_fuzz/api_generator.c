@@ -27,6 +27,10 @@ static struct generator {
     size_t which, n_prompt;
     int64_t max_tokens;
     gpt2_sample_params sampling;
+    float host_mus[2]; /* mirostat's state, as the prompts; if has_host_mu */
+    bool has_host_mu;
+    float mu;               /* the same, as it should be */
+    int32_t first_position; /* of the first token that was drawn */
     int32_t drawn[MAX_DRAWN + 1];
     size_t n_drawn;
     size_t n_given; /* bytes */
@@ -235,12 +239,28 @@ static void fill_sampling(gpt2_sample_params *known)
 {
     static const float temperatures[] = {1.0f, 0.0f, 0.5f, 5.0f};
     static const int64_t positions[] = {-1, -1, 0, 7, INT64_MAX};
+    static const int32_t breakers[] = {1, 0};
 
     known->temperature = PICK(temperatures);
     known->top_k = (int32_t)fuzz_below(5);
     known->seed = fuzz_random();
     known->stream = fuzz_below(3);
     known->position = PICK(positions);
+    known->ignores_prompt = fuzz_chance(2);
+    known->penalty_window = (int32_t)fuzz_below(6);
+    known->repetition_penalty = fuzz_chance(3) ? 1.4f : 1.0f;
+    known->presence_penalty = fuzz_chance(3) ? 0.5f : 0.0f;
+    known->no_repeat_ngram_size = fuzz_chance(3) ? 1 + (int32_t)fuzz_below(3) : 0;
+    known->dry_multiplier = fuzz_chance(3) ? 0.7f : 0.0f;
+    known->dry_allowed_length = (int32_t)fuzz_below(3);
+    known->dry_breakers = breakers;
+    known->n_dry_breakers = fuzz_below(COUNT(breakers) + 1);
+    known->mirostat_tau = fuzz_chance(3) ? 2.0f : 0.0f;
+    if (fuzz_chance(48)) {
+        known->history = breakers;
+        known->n_history = fuzz_below(COUNT(breakers) + 1);
+        fuzz_may(true, GPT2_ERR_ARGUMENT);
+    }
     if (fuzz_chance(16)) {
         known->temperature = -1.0f;
         fuzz_may(true, GPT2_ERR_ARGUMENT);
@@ -286,9 +306,14 @@ static void start(struct generator *generator)
     }
     params = fuzz_params_make(&fuzz_sample_params);
     (void)gpt2_sample_params_init(&next.sampling, sizeof next.sampling);
+    next.has_host_mu = false;
+    next.mu = 4.0f;
+    next.host_mus[next.which] = generator->host_mus[next.which] = next.mu;
     if (params.writable) {
         memcpy(&next.sampling, params.at, sizeof next.sampling);
         fill_sampling(&next.sampling);
+        next.has_host_mu = fuzz_chance(2);
+        next.sampling.mirostat_mu = next.has_host_mu ? &generator->host_mus[next.which] : NULL;
         memcpy(params.at, &next.sampling, sizeof next.sampling);
         next.sampling.struct_size = sizeof next.sampling;
     }
@@ -514,17 +539,41 @@ static void check_text(struct generator *generator, const gpt2_generated *result
     generator->n_given = n_wanted;
 }
 
+/* The history that the next draw should see: of the record's text. */
+static void look_back(struct generator *generator, const struct fuzz_session *session,
+                      gpt2_sample_params *sampling)
+{
+    const struct fuzz_text *text = &session->texts[generator->sequence];
+    int32_t first = 0; /* in the context */
+
+    if (generator->is_first)
+        generator->first_position = text->n_ids + text->n_cut;
+    if (sampling->ignores_prompt != 0) {
+        while (first < text->n_ids &&
+               first + (first < session->n_keep ? 0 : text->n_cut) < generator->first_position)
+            first++;
+    }
+    sampling->history = text->ids + first;
+    sampling->n_history = (size_t)(text->n_ids - first);
+    sampling->mirostat_mu = &generator->mu;
+}
+
 /* Of a generator whose tokens have run as item 'item'. */
 static void check_drawn(struct step *step, size_t i, size_t item)
 {
     const struct fuzz_session *session = step->session;
     struct generator *generator = step->listed[i];
     const gpt2_generated *result = &step->results[i];
+    gpt2_sample_params sampling = generator->sampling;
     int32_t id = 77, wanted = GPT2_FINISH_NOT_YET;
-    int32_t status =
-        gpt2_batch_sample(session->handle, item, GPT2_LAST_ROW, &generator->sampling, &id);
+    int32_t status;
 
+    look_back(generator, session, &sampling);
+    status = gpt2_batch_sample(session->handle, item, GPT2_LAST_ROW, &sampling, &id);
     generator->is_first = false;
+    REQUIRE(!generator->has_host_mu || generator->host_mus[generator->which] == generator->mu,
+            "found mirostat's mu %g, expected %g", (double)generator->host_mus[generator->which],
+            (double)generator->mu);
     if (status != GPT2_OK) {
         REQUIRE(result->finish == GPT2_FINISH_ERROR && result->id == -1,
                 "found finish %d and id %d, no token can be drawn", (int)result->finish,

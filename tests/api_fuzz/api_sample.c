@@ -98,6 +98,14 @@ static bool params_are_right(const gpt2_sample_params *known)
            known->repetition_penalty > 0.0f && !isinf(known->repetition_penalty) &&
            isfinite(known->frequency_penalty) && isfinite(known->presence_penalty) &&
            known->penalty_window >= 0 && known->no_repeat_ngram_size >= 0 &&
+           known->ignores_prompt >= 0 && known->ignores_prompt <= 1 &&
+           known->dry_multiplier >= 0.0f && !isinf(known->dry_multiplier) &&
+           known->dry_base >= 1.0f && !isinf(known->dry_base) && known->dry_allowed_length >= 0 &&
+           (known->n_dry_breakers == 0 || known->dry_breakers != NULL) &&
+           known->mirostat_tau >= 0.0f && !isinf(known->mirostat_tau) &&
+           known->mirostat_eta >= 0.0f && !isinf(known->mirostat_eta) &&
+           (known->mirostat_tau == 0.0f ||
+            (known->mirostat_mu != NULL && isfinite(*known->mirostat_mu))) &&
            (known->n_history == 0 || known->history != NULL) &&
            (known->n_banned == 0 || known->banned_ids != NULL) &&
            (known->n_allowed == 0 || known->allowed_ids != NULL) &&
@@ -107,25 +115,53 @@ static bool params_are_right(const gpt2_sample_params *known)
 /* Whether a list has an id outside the vocabulary. */
 static bool has_wrong_id(const gpt2_sample_params *known, int32_t n_vocab)
 {
-    const int32_t *const lists[] = {known->history, known->banned_ids, known->allowed_ids,
-                                    known->bias_ids};
-    const size_t sizes[] = {known->n_history, known->n_banned, known->n_allowed, known->n_biases};
+    const int32_t *const lists[] = {known->history, known->dry_breakers, known->banned_ids,
+                                    known->allowed_ids, known->bias_ids};
+    const size_t sizes[] = {known->n_history, known->n_dry_breakers, known->n_banned,
+                            known->n_allowed, known->n_biases};
     bool wrong = false;
 
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < COUNT(lists); i++) {
         for (size_t j = 0; lists[i] != NULL && j < sizes[i]; j++)
             wrong |= lists[i][j] < 0 || lists[i][j] >= n_vocab;
     }
     return wrong;
 }
 
+static float foretold[MAX_VOCAB]; /* what a callback should see */
+
 /* A logits callback that ends the call if its user says so. */
 static int32_t look_at_logits(void *user, int64_t position, float *logits, int32_t n_vocab)
 {
     (void)position;
     for (int32_t i = 0; i < n_vocab; i++)
+        REQUIRE(logits[i] == foretold[i] || (isnan(logits[i]) && isnan(foretold[i])),
+                "found logit %d changed to %g, expected %g", (int)i, (double)logits[i],
+                (double)foretold[i]);
+    for (int32_t i = 0; i < n_vocab; i++)
         logits[i] = logits[i] > 1e30f ? 1e30f : logits[i];
     return user != NULL;
+}
+
+static float mirostat_mu; /* of the params that are tried */
+
+/* Mirostat, and DRY with a history of 'n_ids'. */
+static void fill_newer(gpt2_sample_params *known, const int32_t *ids, size_t n_ids)
+{
+    static const float numbers[] = {0.0f, 0.1f, 2.0f, 3e38f, -1.0f, NAN, INFINITY};
+    static const float mus[] = {4.0f, 0.0f, -1.0f, 3e38f, NAN, INFINITY, -INFINITY};
+    static const float bases[] = {1.0f, 1.75f, 3e38f, 0.5f, NAN, INFINITY};
+
+    known->mirostat_tau = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 4)];
+    known->mirostat_eta = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 4)];
+    mirostat_mu = mus[fuzz_below(fuzz_chance(24) ? COUNT(mus) : 4)];
+    known->mirostat_mu = fuzz_chance(24) ? NULL : &mirostat_mu;
+    known->ignores_prompt = fuzz_chance(24) ? 2 : (int32_t)fuzz_below(2);
+    known->dry_multiplier = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 4)];
+    known->dry_base = bases[fuzz_below(fuzz_chance(24) ? COUNT(bases) : 3)];
+    known->dry_allowed_length = fuzz_chance(24) ? -1 : (int32_t)fuzz_below(4);
+    known->dry_breakers = fuzz_chance(24) ? NULL : ids;
+    known->n_dry_breakers = fuzz_chance(2) ? 0 : fuzz_below(fuzz_chance(4) ? n_ids + 1 : 2);
 }
 
 /* Filters and changes: some of them, sometimes with a value that is wrong. */
@@ -151,6 +187,8 @@ static void fill_changes(gpt2_sample_params *known)
     }
     if (fuzz_chance(2))
         return;
+    if (fuzz_chance(2))
+        fill_newer(known, ids, n_ids);
     known->repetition_penalty = numbers[1 + fuzz_below(fuzz_chance(24) ? COUNT(numbers) - 1 : 3)];
     known->frequency_penalty = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 5)];
     known->presence_penalty = numbers[fuzz_below(fuzz_chance(24) ? COUNT(numbers) : 5)];
@@ -209,6 +247,37 @@ static void fill_sample(gpt2_sample_params *known)
     }
 }
 
+/* DRY, for each token from the longest repetition down. */
+static void penalize_repetitions(float *x, int32_t n_vocab, const gpt2_sample_params *known,
+                                 const int32_t *window, size_t n)
+{
+    for (int32_t id = 0; id < n_vocab; id++) {
+        float penalty = known->dry_multiplier;
+        size_t longest = 0;
+        bool is_breaker = false;
+
+        for (size_t i = 0; i < known->n_dry_breakers; i++)
+            is_breaker |= known->dry_breakers[i] == id;
+        for (size_t end = 0; end < n; end++) {
+            for (size_t length = end; window[end] == id && length > longest; length--) {
+                bool same = true;
+
+                for (size_t i = 1; i <= length; i++) {
+                    same &= window[end - i] == window[n - i];
+                    for (size_t j = 0; j < known->n_dry_breakers; j++)
+                        same &= known->dry_breakers[j] != window[n - i];
+                }
+                longest = same ? length : longest;
+            }
+        }
+        if (is_breaker || longest == 0 || longest < (size_t)known->dry_allowed_length)
+            continue;
+        for (size_t i = (size_t)known->dry_allowed_length; i < longest; i++)
+            penalty *= known->dry_base;
+        x[id] -= penalty;
+    }
+}
+
 /* What 'known', which is right, makes of a row. */
 static void change_logits(float *x, int32_t n, const gpt2_sample_params *known)
 {
@@ -229,6 +298,8 @@ static void change_logits(float *x, int32_t n, const gpt2_sample_params *known)
             x[id] < 0.0f ? x[id] * known->repetition_penalty : x[id] / known->repetition_penalty;
         x[id] -= (float)count * known->frequency_penalty + known->presence_penalty;
     }
+    if (known->dry_multiplier > 0.0f && n_history > 0)
+        penalize_repetitions(x, n, known, known->history + first, n_history - first);
     for (size_t end = before; known->no_repeat_ngram_size > 0 && end < n_history; end++) {
         bool same = true;
 
@@ -246,6 +317,7 @@ static void change_logits(float *x, int32_t n, const gpt2_sample_params *known)
             allowed |= known->allowed_ids[i] == id;
         x[id] = allowed ? x[id] : -INFINITY;
     }
+    memcpy(foretold, x, (size_t)n * sizeof x[0]);
     if (known->callback != NULL)
         (void)known->callback(NULL, 0, x, n);
 }
@@ -304,9 +376,37 @@ static int32_t sample(enum way way, const struct row *row, const gpt2_sample_par
     return status;
 }
 
+/* Mirostat's state after a draw of 'id' that found it at 'before', by the probability of the id. */
+static void check_mu(enum way way, const struct row *row, gpt2_sample_params known, float before,
+                     int32_t id)
+{
+    static gpt2_candidate kept[MAX_VOCAB];
+    float after = mirostat_mu;
+    double p = 0.0, wanted;
+    size_t n_kept;
+
+    if (way == AS_CANDIDATES || known.temperature < 1e-6f || known.mirostat_tau == 0.0f) {
+        REQUIRE(after == before || (isnan(after) && isnan(before)), "found another mu");
+        return;
+    }
+    mirostat_mu = before;
+    REQUIRE(gpt2_sample_candidates(row->handle, row->logits, &known, kept, MAX_VOCAB, &n_kept) ==
+                GPT2_OK,
+            "found no candidates");
+    for (size_t i = 0; i < n_kept; i++)
+        p = kept[i].id == id ? (double)kept[i].probability : p;
+    REQUIRE(p > 0.0 && isfinite(after), "found probability %g and mu %g", p, (double)after);
+    wanted = (double)before - (double)known.mirostat_eta * (-log2(p) - (double)known.mirostat_tau);
+    wanted = fmin(fmax(wanted, -3.4028234663852886e38), 3.4028234663852886e38);
+    REQUIRE(fabs((double)after - wanted) <=
+                    1e-4 * (1.0 + (double)known.mirostat_eta + fabs(wanted)) ||
+                p < 1e-37,
+            "found mu %g, expected %g", (double)after, wanted);
+}
+
 /* Of a token that was drawn by these params from 'logits', with the changes that they ask for. */
 static void check_id(enum way way, const struct row *row, const float *logits,
-                     gpt2_sample_params known, int32_t best, int32_t id)
+                     gpt2_sample_params known, float mu, int32_t best, int32_t id)
 {
     int32_t n_vocab = row->session->model->n_vocab, again = 0;
 
@@ -319,6 +419,8 @@ static void check_id(enum way way, const struct row *row, const float *logits,
     known.struct_size = sizeof known;
     if (known.position == -1)
         known.position = way == BY_ROW || way == BY_ITEM ? row->next : (int64_t)known.n_history;
+    check_mu(way, row, known, mu, id);
+    mirostat_mu = mu;
     REQUIRE(sample(way, row, &known, &again) == GPT2_OK && again == id,
             "found id %d, then %d from the same numbers", (int)id, (int)again);
 }
@@ -330,7 +432,7 @@ static void do_sample(void)
                                                    FUZZ_gpt2_sample_candidates};
     enum way way = (enum way)fuzz_below(N_WAYS);
     int32_t best = 0, id = 77, *out = fuzz_chance(16) ? NULL : &id;
-    float changed[MAX_VOCAB];
+    float changed[MAX_VOCAB], mu;
     gpt2_sample_params known;
     bool ok, right = true;
     struct fuzz_params params;
@@ -373,10 +475,13 @@ static void do_sample(void)
              fuzz_name(row.session), row.item, (int)row.row, params.at == NULL ? "NULL" : "given",
              (double)known.temperature, (int)known.top_k, (double)known.top_p,
              (long long)known.position, out == NULL ? "NULL" : "given");
+    mu = mirostat_mu;
     ok = fuzz_result(sample(way, &row, params.at, out));
     if (ok)
-        check_id(way, &row, changed, known, best, id);
+        check_id(way, &row, changed, known, mu, best, id);
     else
+        REQUIRE(memcmp(&mirostat_mu, &mu, sizeof mu) == 0, "found another mu after a failure");
+    if (!ok)
         REQUIRE(out == NULL || id == 0, "found id %d after a failure, expected 0", (int)id);
     if (row.session != NULL)
         fuzz_session_settle(row.session, ok, false);

@@ -330,10 +330,52 @@ static void do_decode_part(void)
     }
 }
 
+static void do_token_offsets(void)
+{
+    size_t at = fuzz_below(FUZZ_N_TOKENIZERS), n_ids = fuzz_below(12), n_text = 0, n_chars = 0;
+    const gpt2_tokenizer *handle = fuzz_chance(16) ? NULL : fuzz_tokenizers[at].handle;
+    gpt2_offsets *offsets = NULL;
+    int32_t *ids = NULL;
+    bool known = true;
+
+    fuzz_call(FUZZ_gpt2_token_offsets, " ");
+    if (!fuzz_chance(16)) {
+        ids = fuzz_temp(n_ids * sizeof *ids);
+        for (size_t i = 0; i < n_ids; i++) {
+            ids[i] = at == 0 && fuzz_chance(2) ? (int32_t)fuzz_below(256) : random_id(at, 40);
+            known &= has_id(at, ids[i]);
+        }
+    }
+    if (!fuzz_chance(16))
+        offsets = fuzz_temp(n_ids * sizeof *offsets);
+    fuzz_say("%s, ids %s, n_ids %zu, offsets %s",
+             handle == NULL ? "NULL" : fuzz_tokenizers[at].directory,
+             ids == NULL ? "NULL" : "given", n_ids, offsets == NULL ? "NULL" : "given");
+    fuzz_may(handle == NULL || (n_ids > 0 && (ids == NULL || offsets == NULL)), GPT2_ERR_ARGUMENT);
+    fuzz_may(!known, GPT2_ERR_TOKEN);
+    if (!fuzz_result(gpt2_token_offsets(handle, ids, n_ids, offsets)))
+        return;
+    for (size_t i = 0; i < n_ids; i++) {
+        const char *bytes;
+        size_t n_bytes;
+
+        REQUIRE(gpt2_tokenizer_token_bytes(handle, ids[i], &bytes, &n_bytes) == GPT2_OK &&
+                    offsets[i].first_byte == n_text && offsets[i].end_byte == n_text + n_bytes,
+                "found token %zu at bytes %zu to %zu, expected %zu to %zu", i,
+                offsets[i].first_byte, offsets[i].end_byte, n_text, n_text + n_bytes);
+        REQUIRE(n_bytes > 0 ? offsets[i].first_char < offsets[i].end_char
+                            : offsets[i].first_char == offsets[i].end_char,
+                "found token %zu without characters, or some without bytes", i);
+        REQUIRE(offsets[i].first_char <= n_chars && offsets[i].first_char + (n_text > 0) >= n_chars,
+                "found token %zu at character %zu after %zu", i, offsets[i].first_char, n_chars);
+        n_text += n_bytes;
+        n_chars = n_bytes > 0 ? offsets[i].end_char : n_chars;
+    }
+    REQUIRE(n_chars <= n_text && n_text <= 4 * n_chars, "found %zu characters in %zu bytes",
+            n_chars, n_text);
+}
+
 const struct fuzz_action fuzz_tokenizer_actions[] = {
-    {do_tokenizer_getters, 10},
-    {do_token_bytes, 20},
-    {do_decode, 25},
-    {do_decode_part, 12},
-    {NULL, 0},
+    {do_tokenizer_getters, 10}, {do_token_bytes, 20},   {do_decode, 25},
+    {do_decode_part, 12},       {do_token_offsets, 12}, {NULL, 0},
 };

@@ -3,10 +3,11 @@
  *
  * The input's first byte is the options, the second where the text is cut when it is encoded in
  * parts; the rest is the text.  The ids are those of the definition of BPE, whatever the room, the
- * encoder and the cuts, and decoding them gives the text.  An encoder of short pieces gives the
+ * encoder and the cuts, decoding them gives the text, and their offsets are where its bytes are.  An encoder of short pieces gives the
  * same ids or says that a piece is too long.
  */
 #include "encoding.h"
+#include "text/unicode.h"
 
 #define MOST_BYTES  4096
 #define SMALL_PIECE 20
@@ -41,6 +42,35 @@ static void check_decode(const struct encoding *wanted)
     free(back);
 }
 
+/* Token by token in the text: a character belongs to all tokens that have one of its bytes. */
+static void check_offsets(const struct encoding *wanted)
+{
+    gpt2_offsets *offsets = take_bytes(wanted->n_ids * sizeof *offsets);
+    size_t at = 0, end = 0, character = 0; /* text[at..end) is the character */
+
+    CHECK(gpt2_token_offsets(tokenizer, wanted->ids, wanted->n_ids, offsets) == GPT2_OK);
+    for (size_t i = 0; i < wanted->n_ids; i++) {
+        const gpt2_offsets *found = &offsets[i];
+
+        CHECK(found->first_byte == (i == 0 ? 0 : found[-1].end_byte));
+        CHECK(found->first_byte < found->end_byte && found->end_byte <= wanted->n_bytes);
+        for (size_t byte = found->first_byte; byte < found->end_byte; byte++) {
+            uint32_t code_point;
+
+            if (byte == end) {
+                at = end;
+                end += gpt2i_utf8_read(wanted->text + at, wanted->n_bytes - at, &code_point);
+                end += end == at;
+                character++;
+            }
+            CHECK(byte > found->first_byte || found->first_char == character - 1);
+            CHECK(byte + 1 < found->end_byte || found->end_char == character);
+        }
+    }
+    CHECK(end == wanted->n_bytes);
+    free(offsets);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct encoding wanted;
@@ -56,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_parts(small, &wanted, data[1], SMALL_PIECE);
     check_each_cut(small, &wanted, SMALL_PIECE);
     check_decode(&wanted);
+    check_offsets(&wanted);
     free(wanted.ids);
     return 0;
 }

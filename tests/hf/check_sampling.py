@@ -6,7 +6,9 @@
   changes to logits and its temperature run in float32, its filters in float64 and again in float32.  From
   float64's a kept token may differ only if it is doubtful: its cumulative probability or its value lies within
   1e-5 of the threshold.
-- Frequency and presence penalties are from OpenAI's API reference, top-n-sigma and XTC as llama.cpp has them.
+- Frequency and presence penalties are from OpenAI's API reference, top-n-sigma, XTC and mirostat 2 as
+  llama.cpp has them, DRY as in text-generation-webui.
+- Mirostat's state after each draw, from the reference's probability of the token.
 - Draws at successive positions: chi-square against the reference's probabilities.
 - Greedy text with each processor, against generate() in float64.
 """
@@ -36,19 +38,19 @@ TOLERANCE = 1e-5        # of a probability, relative
 TINIEST = 1e-30         # smaller probabilities are compared with this one
 NONFINITE = -80         # GPT2_ERR_NONFINITE
 N_NEW, N_PROMPT, N_PROMPTS = 60, 24, 6
+N_MIROSTAT = 500
 
 
 class Params(ctypes.Structure):     # gpt2_sample_params
     _fields_ = [(name, getattr(ctypes, "c_" + kind)) for kind, names in [
         ("uint32", "struct_size"), ("float", "temperature"), ("int32", "top_k"), ("float", "top_p"),
         ("uint64", "seed stream"), ("int64", "position"),
-        ("float", "top_n_sigma min_p typical_p xtc_probability xtc_threshold"),
-        ("float", "mirostat_tau mirostat_eta"), ("int32", "penalty_window ignores_prompt"),
+        ("float", "top_n_sigma min_p typical_p xtc_probability xtc_threshold mirostat_tau mirostat_eta"),
+        ("int32", "penalty_window ignores_prompt"),
         ("float", "repetition_penalty frequency_penalty presence_penalty dry_multiplier dry_base"),
         ("int32", "dry_allowed_length no_repeat_ngram_size"),
-        ("void_p", "mirostat_mu bias bias_ids bias_values"), ("size_t", "n_biases"),
-        ("void_p", "history"), ("size_t", "n_history"),
-        ("void_p", "dry_breakers"), ("size_t", "n_dry_breakers"),
+        ("void_p", "mirostat_mu bias bias_ids bias_values"), ("size_t", "n_biases"), ("void_p", "history"),
+        ("size_t", "n_history"), ("void_p", "dry_breakers"), ("size_t", "n_dry_breakers"),
         ("void_p", "banned_ids"), ("size_t", "n_banned"),
         ("void_p", "allowed_ids"), ("size_t", "n_allowed"), ("void_p", "callback callback_user")]
         for name in names.split()]
@@ -71,6 +73,12 @@ VALUES = {
     "repetition_penalty": lambda rng, n: rng.choice([0.8, 1.1, 1.3, 2]),
     "frequency_penalty": lambda rng, n: rng.choice([-0.5, 0.3, 1.1]),
     "presence_penalty": lambda rng, n: rng.choice([-0.7, 0.6, 1.5]),
+    "dry_multiplier": lambda rng, n: rng.choice([0.5, 0.8, 2]),
+    "dry_base": lambda rng, n: rng.choice([1, 1.2, 1.75]),
+    "dry_allowed_length": lambda rng, n: rng.choice([0, 1, 2, 3]),
+    "breakers": lambda rng, n: rng.sample(range(n), n // 4),
+    "mirostat_tau": lambda rng, n: rng.choice([1, 3, 5]),
+    "mirostat_mu": lambda rng, n: rng.choice([-1, 0.5, 2, 5, 8, 12, 16 * rng.random()]),
     "no_repeat_ngram_size": lambda rng, n: rng.choice([1, 2, 3]),
     "penalty_window": lambda rng, n: rng.choice([1, 10, 100]),
     "biases": lambda rng, n: {i: single(rng.gauss(0, 4)) for i in rng.sample(range(n), 20)},
@@ -78,8 +86,13 @@ VALUES = {
     "banned": lambda rng, n: rng.sample(range(n), 20),
     "allowed": lambda rng, n: rng.sample(range(n), n // 3),
 }
-SETTINGS = [""] + [name for name in VALUES if not name.startswith(("xtc", "penalty"))] + [
-    "xtc_probability xtc_threshold", "repetition_penalty penalty_window",
+SETTINGS = [""] + [name for name in VALUES if not name.startswith(("xtc", "penalty", "dry",
+                                                                              "breakers", "mirostat"))] + [
+    "xtc_probability xtc_threshold", "mirostat_tau mirostat_mu", "dry_multiplier",
+    "dry_multiplier dry_base dry_allowed_length breakers penalty_window",
+    "repetition_penalty dry_multiplier dry_base dry_allowed_length no_repeat_ngram_size",
+    "temperature top_k mirostat_tau mirostat_mu",
+    "top_p xtc_probability xtc_threshold mirostat_tau mirostat_mu", "repetition_penalty penalty_window",
     "repetition_penalty frequency_penalty presence_penalty penalty_window", "temperature top_k",
     "temperature top_p", "top_k top_p", "temperature top_k top_p min_p", "top_k typical_p",
     "top_n_sigma temperature top_p", "top_p typical_p", "top_p xtc_probability xtc_threshold",
@@ -113,7 +126,10 @@ KINDS = ["random", "peaked", "random", "flat", "ties", "peaked", "masked", "ties
 def make_history(rng, row):
     """Ids with repeats, the row's largest logit among them."""
     pool = [max(range(len(row)), key=row.__getitem__)] + [rng.randrange(len(row)) for _ in range(5)]
-    return array("i", [rng.choice(pool) for _ in range(40)])
+    ids = [rng.choice(pool) for _ in range(40)]
+    if rng.random() < 0.5:
+        ids[-12:] = ids[5:17]
+    return array("i", ids)
 
 
 class Sampler(Session):
@@ -144,6 +160,10 @@ class Sampler(Session):
                 point("bias_values", None, value.values(), "f")
             elif name == "dense":
                 point("bias", None, value.values(), "f")
+            elif name == "breakers":
+                point("dry_breakers", "n_dry_breakers", value, "i")
+            elif name == "mirostat_mu":
+                point("mirostat_mu", None, [value], "f")
             elif name in ("banned", "allowed"):
                 point(f"{name}_ids", f"n_{name}", value, "i")
             else:
@@ -173,6 +193,16 @@ class Sampler(Session):
         self.record.got(counts)
         return counts
 
+    def moved(self, row, params, history, position):
+        """Draws an id at a position; mirostat's mu before and after, and the id."""
+        id_, mu = ctypes.c_int32(), params.arrays[-1]
+        params.history, params.n_history = history.buffer_info()
+        params.position, before = position, mu[0]
+        self.call("gpt2_sample_logits", self.session, row.buffer_info()[0], ctypes.byref(params),
+                  ctypes.byref(id_))
+        self.record.got([id_.value, mu[0].hex()])
+        return before, mu[0], id_.value
+
     def text(self, ids, setting):
         """The N_NEW ids that follow `ids` at temperature 0."""
         params, ids, id_ = self.params({"temperature": 0, **setting}), array("i", ids), ctypes.c_int32()
@@ -187,6 +217,29 @@ class Sampler(Session):
         self.record.given(list(ids[:-N_NEW]), setting)
         self.record.got(list(ids[-N_NEW:]))
         return list(ids[-N_NEW:])
+
+
+def dry_penalties(history, setting):
+    """{id: penalty}: for each earlier place of the last token, how far back the same tokens stand before."""
+    history, breakers = history[-setting.get("penalty_window", 0):], set(setting.get("breakers", ()))
+    allowed, base = setting.get("dry_allowed_length", 2), setting.get("dry_base", 1.75)
+    lengths = {}
+    if history[-1] in breakers:
+        return {}
+    for place, id_ in enumerate(history[:-1]):
+        if id_ != history[-1] or history[place + 1] in breakers:
+            continue
+        n = 1
+        while n < 50 and n <= place and history[place - n] == history[-1 - n] not in breakers:
+            n += 1
+        lengths[history[place + 1]] = max(n, lengths.get(history[place + 1], 0))
+    penalties = {}
+    for id_, n in lengths.items():
+        if n >= allowed:
+            penalties[id_] = setting["dry_multiplier"]
+            for _ in range(n - allowed):
+                penalties[id_] = single(penalties[id_] * base)
+    return penalties
 
 
 class Reference:
@@ -214,6 +267,11 @@ class Reference:
         counts = self.torch.zeros_like(x).scatter_add(1, seen, self.torch.ones(seen.shape))
         x = x - (counts * setting.get("frequency_penalty", 0)
                  + (counts > 0) * setting.get("presence_penalty", 0))
+        if "dry_multiplier" in setting:
+            x = x.clone()
+            for i, ids in enumerate(history.tolist()):
+                for id_, penalty in dry_penalties(ids, setting).items():
+                    x[i, id_] -= penalty
         if "no_repeat_ngram_size" in setting:
             x = hf.NoRepeatNGramLogitsProcessor(setting["no_repeat_ngram_size"])(history, x)
         if "allowed" in setting:
@@ -268,6 +326,12 @@ class Reference:
             top = (p >= threshold) & (x > -math.inf)
             last = rank.where(top, rank.new_tensor(-1)).max(1, keepdim=True).values
             x = x.masked_fill(top & (rank != last), -math.inf)
+        if "mirostat_tau" in setting:
+            surprise, possible = -x.double().log_softmax(1) / math.log(2), x > -math.inf
+            doubtful |= (surprise - setting["mirostat_mu"]).abs() < NEAR
+            best = rank.where(possible, rank.new_tensor(x.shape[1])).min(1, keepdim=True).values
+            kept = (surprise <= setting["mirostat_mu"]) & possible
+            x = x.masked_fill(~kept & ((rank != best) | kept.any(1, keepdim=True)), -math.inf)
         if len(setting) > 1:    # a doubtful token changes the probabilities at the next filter
             doubtful |= doubtful.any(1, keepdim=True)
         return x, doubtful
@@ -407,7 +471,8 @@ def check_draws(report, sampler, n_draws, live, record):
             if field in setting:
                 setting[field] = single(value) if isinstance(value, float) else value
         record.given(row.tobytes(), history.tobytes(), setting)
-        counts = sampler.draws(row, sampler.params({**setting, "seed": number}), history, n_draws)
+        fixed = {"seed": number, "mirostat_eta": 0}     # so that each draw is from the same tokens
+        counts = sampler.draws(row, sampler.params({**setting, **fixed}), history, n_draws)
         if not live:
             continue
         import torch
@@ -422,6 +487,30 @@ def check_draws(report, sampler, n_draws, live, record):
     if live:
         say(f"{n_draws:,} draws for each of {len(SETTINGS)} settings: chi-square is {worst:.1f} sigma"
             " off at most")
+
+
+def check_mirostat(report, sampler, live, record):
+    """Its state after each of some draws, which begin with what the draw before has left."""
+    setting = {"temperature": single(1.3), "top_k": 500, "mirostat_tau": 3}
+    params = sampler.params({**setting, "mirostat_eta": 0.5, "mirostat_mu": 6})
+    rng, worst, largest = random.Random(f"{SEED}/mirostat"), 0.0, 0.0
+    for position in range(N_MIROSTAT):
+        row = make_row(rng, sampler.n_vocab, KINDS[position % 8])
+        history = make_history(rng, row)
+        record.given(row.tobytes(), history.tobytes())
+        before, after, id_ = sampler.moved(row, params, history, position)
+        if live:
+            import torch
+            reference = Reference({**setting, "mirostat_mu": before}, torch.tensor([list(row)]),
+                                  torch.tensor([list(history)]))
+            x, doubtful = reference.filter(torch.float64)
+            if not doubtful.any():
+                surprise = -x.log_softmax(1)[0, id_].item() / math.log(2)
+                worst = max(worst, abs(after - (before - 0.5 * (surprise - 3))))
+                largest = max(largest, abs(after - before))
+    if live:
+        say(f"mirostat: mu after {N_MIROSTAT} draws is within {worst:.1e}, it moves by up to {largest:.1f}")
+        report.check(worst < 1e-5 and largest > 1, f"mirostat's mu is off by {worst:.1e}")
 
 
 def check_text(report, library, model_dir, text, live, record):
@@ -502,6 +591,7 @@ def main():
     if samplers:
         check_rows(report, samplers, args.full, not args.ours, record)
         check_draws(report, samplers[1003], N_DRAWS[args.full], not args.ours, record)
+        check_mirostat(report, samplers[1003], not args.ours, record)
     for model_dir in args.models:
         if (model_dir / "config.json").exists():
             check_text(report, args.library, model_dir, args.text.read_text("utf-8"), not args.ours, record)

@@ -63,6 +63,7 @@ class LibGpt2:
         lib.gpt2_tokenizer_eot.argtypes = [pointer]
         lib.gpt2_tokenizer_token_bytes.argtypes = [pointer, ctypes.c_int32, pointer, pointer]
         lib.gpt2_decode.argtypes = [pointer, pointer, size, pointer, size, pointer, pointer, size]
+        lib.gpt2_token_offsets.argtypes = [pointer, pointer, size, pointer]
         lib.gpt2_encoder_params_init.argtypes = [pointer, size]
         lib.gpt2_encoder_create.argtypes = [pointer, pointer, pointer]
         lib.gpt2_encoder_free.argtypes = [pointer]
@@ -143,6 +144,22 @@ class LibGpt2:
         return [self.encode(text, special) for text in texts]
 
 
+    def offsets(self, text, special=False):
+        """The first and the end character of each token; insists that the bytes are where they are."""
+        data, ids = text.encode("utf-8"), self.encode(text, special)
+        found = (ctypes.c_size_t * (4 * len(ids)))()
+        if self.lib.gpt2_token_offsets(self.tokenizer, (ctypes.c_int32 * len(ids))(*ids), len(ids), found):
+            raise RuntimeError("no offsets")
+        end = 0
+        for i, id_ in enumerate(ids):
+            first, end_before, end = found[4 * i], end, found[4 * i + 1]
+            if first != end_before or data[first:end] != self.token_bytes(id_):
+                raise RuntimeError(f"token {i} is not at its bytes: {text[:60]!r}")
+        if self.record:
+            self.record.got(list(found))
+        return [(found[i], found[i + 1]) for i in range(2, len(found), 4)]
+
+
 class TikToken:
     name = "tiktoken"
 
@@ -183,6 +200,10 @@ class HfTokenizers:
     def encode_many(self, texts, special=False):
         tokenizer = self.with_special if special else self.plain
         return [e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def offsets(self, text, special=False):
+        tokenizer = self.with_special if special else self.plain
+        return tokenizer.encode(text, add_special_tokens=False).offsets
 
     def is_other(self, character):
         """True if the pattern takes it for none of letter, number, white space."""
@@ -407,6 +428,25 @@ def check_vocabulary(report, ours, others, quick, corpus, title):
         report.compare(f"{title}: with special tokens", ours, others, specials, special=True)
 
 
+def check_offsets(report, ours, others, quick, title):
+    """In characters; without a post-processor tokenizers leave spaces in, as with trim_offsets=False."""
+    rng, differences, n_parts = random.Random(SEED + 1), [], 0
+    texts = random_texts(rng, 2000 if quick else 20000)
+    texts = [(text, False) for text in texts] + [
+        (EOT.join(random_texts(rng, 3)), True) for _ in range(500 if ours.eot >= 0 else 0)]
+    for text, special in texts:
+        mine = ours.offsets(text, special)
+        n_parts += any(a[1] > b[0] for a, b in zip(mine, mine[1:]))
+        for other in others:
+            if ours.encode(text, special) == other.encode_many([text], special)[0] and \
+                    mine != other.offsets(text, special):
+                differences.append(text)
+    report.line(not differences and n_parts > 100, f"{title}: offsets, {len(texts):,} texts, {n_parts:,} of them"
+                f" with parts of characters, {len(differences)} differ from tokenizers")
+    for text in differences[:5]:
+        print(f"       {text[:60]!r}")
+
+
 def check_token_bytes(report, ours, others):
     tokens = [ours.token_bytes(i) for i in range(ours.n_vocab)]
     if not others:
@@ -451,6 +491,7 @@ def main():
         others = [TikToken(TikToken.read_ranks(ranks)), HfTokenizers(arguments.tokenizer)] if live else []
         check_token_bytes(report, ours, others)
         check_vocabulary(report, ours, others, arguments.quick, corpus, "gpt2")
+        check_offsets(report, ours, others[1:], arguments.quick, "gpt2")
         ours.close()
     else:
         report.skip(f"gpt2: no vocabulary in {arguments.tokenizer}")
@@ -458,6 +499,7 @@ def main():
         ours = LibGpt2(arguments.library, arguments.demo, record)
         others = [HfTokenizers(arguments.demo)] if live else []
         check_vocabulary(report, ours, others, arguments.quick, corpus, "demo")
+        check_offsets(report, ours, others, arguments.quick, "demo")
         ours.close()
     else:
         report.skip(f"demo: no vocabulary in {arguments.demo}")
