@@ -43,14 +43,6 @@ static gpt2_session *session_of(int32_t n_sequences, int32_t n_pages, int32_t n_
     return session;
 }
 
-static void check(gpt2_session *session, int32_t status, int32_t wanted, const char *words)
-{
-    if (status != wanted)
-        fail_msg("found status %d, wanted %d: %s", (int)status, (int)wanted,
-                 gpt2_session_error(session));
-    tiny_check_says(gpt2_session_error(session), words);
-}
-
 static gpt2_batch_item item_of(int32_t sequence, size_t first, size_t n_tokens, size_t n_kept)
 {
     gpt2_batch_item item = {sequence, 0, text.ids + first, n_tokens, n_kept};
@@ -114,31 +106,36 @@ static void test_refused(void **state)
             continue; /* the words have another number there */
         items[0] = good;
         items[1] = cases[i].item;
-        check(session, gpt2_forward_batch(session, items, 2), cases[i].status, cases[i].words);
+        tiny_check_call(session, gpt2_forward_batch(session, items, 2), cases[i].status,
+                        cases[i].words);
         assert_true(row_hash(session, 0, 1) == before); /* the kept rows stay */
     }
     items[0] = good;
-    check(session, gpt2_forward_batch(session, NULL, 1), GPT2_ERR_ARGUMENT, "items is NULL");
-    check(session, gpt2_forward_batch(session, items, 0), GPT2_ERR_ARGUMENT,
-          "n_items is 0, wanted 1 to 4");
-    check(session, gpt2_forward_batch(session, items, 5), GPT2_ERR_ARGUMENT,
-          "n_items is 5, wanted 1 to 4");
-    check(session, gpt2_batch_logits(session, 1, 0, &logits), GPT2_ERR_ROW,
-          "item is 1, the last forward call had 1");
-    check(session, gpt2_batch_logits(session, SIZE_MAX, 0, &logits), GPT2_ERR_ROW, "item is");
-    check(session, gpt2_batch_sample(session, 1, 0, NULL, &id), GPT2_ERR_ROW, "item is 1");
-    check(session, gpt2_batch_sample(session, 0, 0, NULL, NULL), GPT2_ERR_ARGUMENT,
-          "gpt2_batch_sample: id is NULL");
-    check(session, gpt2_sequence_fork(session, 0, 3, &number), GPT2_ERR_CONTEXT,
-          "position is 3, sequence 0 has 2 tokens");
-    check(session, gpt2_sequence_fork(session, 0, -1, &number), GPT2_ERR_CONTEXT, "position is -1");
-    check(session, gpt2_sequence_truncate(session, 3, 0), GPT2_ERR_SEQUENCE,
-          "sequence 3 is not open");
-    check(session, gpt2_sequence_open(session, &number), GPT2_OK, "");
-    check(session, gpt2_sequence_open(session, &number), GPT2_ERR_SEQUENCE,
-          "all 4 sequences of the session are open");
-    check(session, gpt2_sequence_fork(session, 0, 1, &number), GPT2_ERR_SEQUENCE,
-          "all 4 sequences of the session are open");
+    tiny_check_call(session, gpt2_forward_batch(session, NULL, 1), GPT2_ERR_ARGUMENT,
+                    "items is NULL");
+    tiny_check_call(session, gpt2_forward_batch(session, items, 0), GPT2_ERR_ARGUMENT,
+                    "n_items is 0, wanted 1 to 4");
+    tiny_check_call(session, gpt2_forward_batch(session, items, 5), GPT2_ERR_ARGUMENT,
+                    "n_items is 5, wanted 1 to 4");
+    tiny_check_call(session, gpt2_batch_logits(session, 1, 0, &logits), GPT2_ERR_ROW,
+                    "item is 1, the last forward call had 1");
+    tiny_check_call(session, gpt2_batch_logits(session, SIZE_MAX, 0, &logits), GPT2_ERR_ROW,
+                    "item is");
+    tiny_check_call(session, gpt2_batch_sample(session, 1, 0, NULL, &id), GPT2_ERR_ROW,
+                    "item is 1");
+    tiny_check_call(session, gpt2_batch_sample(session, 0, 0, NULL, NULL), GPT2_ERR_ARGUMENT,
+                    "gpt2_batch_sample: id is NULL");
+    tiny_check_call(session, gpt2_sequence_fork(session, 0, 3, &number), GPT2_ERR_CONTEXT,
+                    "position is 3, sequence 0 has 2 tokens");
+    tiny_check_call(session, gpt2_sequence_fork(session, 0, -1, &number), GPT2_ERR_CONTEXT,
+                    "position is -1");
+    tiny_check_call(session, gpt2_sequence_truncate(session, 3, 0), GPT2_ERR_SEQUENCE,
+                    "sequence 3 is not open");
+    tiny_check_call(session, gpt2_sequence_open(session, &number), GPT2_OK, "");
+    tiny_check_call(session, gpt2_sequence_open(session, &number), GPT2_ERR_SEQUENCE,
+                    "all 4 sequences of the session are open");
+    tiny_check_call(session, gpt2_sequence_fork(session, 0, 1, &number), GPT2_ERR_SEQUENCE,
+                    "all 4 sequences of the session are open");
     assert_int_equal(gpt2_session_position(session), 2);
     gpt2_session_free(session);
 }
@@ -161,8 +158,8 @@ static void test_full_cache(void **state)
     assert_int_equal(gpt2_sequence_truncate(session, 0, 64), GPT2_OK);
     assert_int_equal(gpt2_session_n_free_pages(session), 3);
     items[1].n_tokens = 129;
-    check(session, gpt2_forward_batch(session, items, 2), GPT2_ERR_PAGES,
-          "sequence 1 needs 3 more pages of the KV cache, 2 of 4 are free");
+    tiny_check_call(session, gpt2_forward_batch(session, items, 2), GPT2_ERR_PAGES,
+                    "sequence 1 needs 3 more pages of the KV cache, 2 of 4 are free");
     assert_int_equal(gpt2_session_n_free_pages(session), 3); /* item 0's page is given back */
     assert_true(row_hash(session, 0, 0) == wanted);          /* nothing had begun */
     items[1].n_tokens = 65;
@@ -359,8 +356,8 @@ static void test_long_prompt(void **state)
     assert_int_equal(gpt2_session_position(session), N);
     assert_int_equal(gpt2_forward(alone, context, (size_t)n_context, 1), GPT2_OK);
     assert_true(row_hash(session, 0, N - 1) == row_hash(alone, 0, n_context - 1));
-    check(session, gpt2_sequence_truncate(session, 0, N - n_context + N_KEEP - 1), GPT2_ERR_CONTEXT,
-          "of sequence 0 were cut off");
+    tiny_check_call(session, gpt2_sequence_truncate(session, 0, N - n_context + N_KEEP - 1),
+                    GPT2_ERR_CONTEXT, "of sequence 0 were cut off");
     assert_int_equal(gpt2_sequence_truncate(session, 0, N - n_context + N_KEEP), GPT2_OK);
     assert_int_equal(gpt2_sequence_position(session, 0, &position), GPT2_OK);
     assert_int_equal(position, N - n_context + N_KEEP);

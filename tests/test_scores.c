@@ -278,14 +278,6 @@ static gpt2_session *session_of(uint32_t cpu_mask, int32_t n_threads, int32_t n_
     return session;
 }
 
-static void check(gpt2_session *session, int32_t status, int32_t wanted, const char *words)
-{
-    if (status != wanted)
-        fail_msg("found status %d, wanted %d: %s", (int)status, (int)wanted,
-                 gpt2_session_error(session));
-    tiny_check_says(gpt2_session_error(session), words);
-}
-
 /* From the logits that a forward call keeps, row by row, by scalar kernels. */
 static void make_definition(void)
 {
@@ -328,7 +320,7 @@ static void score_together(gpt2_session *session)
             assert_int_equal(gpt2_sequence_open(session, &sequence), GPT2_OK);
         items[i] = item_of(&results, i, sequence);
     }
-    check(session, gpt2_score(session, items, N_TEXTS, &params), GPT2_OK, "");
+    tiny_check_call(session, gpt2_score(session, items, N_TEXTS, &params), GPT2_OK, "");
     for (size_t i = 0; i < N_TEXTS; i++) {
         int32_t position;
 
@@ -354,7 +346,7 @@ static void score_in_parts(gpt2_session *session, size_t part)
             item.n_tokens = 1 + (step < n_tokens[t] - 1 - from ? step : n_tokens[t] - 1 - from);
             item.scores += from;
             item.likeliest += from * N_LIKELIEST;
-            check(session, gpt2_score(session, &item, 1, &params), GPT2_OK, "");
+            tiny_check_call(session, gpt2_score(session, &item, 1, &params), GPT2_OK, "");
         }
     }
     check_results();
@@ -398,7 +390,7 @@ static void test_forks(void **state)
         assert_int_equal(
             gpt2_sequence_fork(session, 0, (int32_t)n_prefix[1] - 1, &items[i].sequence), GPT2_OK);
     }
-    check(session, gpt2_score(session, items, 2, &params), GPT2_OK, "");
+    tiny_check_call(session, gpt2_score(session, items, 2, &params), GPT2_OK, "");
     for (size_t i = 0; i < 2; i++)
         assert_memory_equal(items[i].scores, by_definition.scores[1],
                             (n_tokens[1] - n_prefix[1]) * sizeof(gpt2_token_score));
@@ -424,7 +416,7 @@ static void test_cut_text(void **state)
     assert_int_equal(gpt2_session_create(text.model, &settings, &session), GPT2_OK);
     scorer = scorer_of(&session->compute.kernels, N_VOCAB);
     item.n_prefix = 150;
-    check(session, gpt2_score(session, &item, 1, &params), GPT2_OK, "");
+    tiny_check_call(session, gpt2_score(session, &item, 1, &params), GPT2_OK, "");
     assert_int_equal(gpt2_session_reset(session), GPT2_OK);
     for (size_t i = 0; i < 199; i++) {
         gpt2_token_score score;
@@ -492,23 +484,26 @@ static void test_refused(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         items[0] = good;
         items[1] = cases[i].item;
-        check(session, gpt2_score(session, items, 2, &params), cases[i].status, cases[i].words);
+        tiny_check_call(session, gpt2_score(session, items, 2, &params), cases[i].status,
+                        cases[i].words);
         assert_int_equal(gpt2_session_position(session), 3);
         assert_int_equal(gpt2_session_logits(session, 1, &logits), GPT2_OK); /* they stay */
     }
-    check(session, gpt2_score(session, NULL, 1, &params), GPT2_ERR_ARGUMENT, "items is NULL");
-    check(session, gpt2_score(session, items, 0, NULL), GPT2_ERR_ARGUMENT,
-          "n_items is 0, wanted 1");
-    check(session, gpt2_score(session, items, 4, NULL), GPT2_ERR_ARGUMENT, "n_items is 4");
+    tiny_check_call(session, gpt2_score(session, NULL, 1, &params), GPT2_ERR_ARGUMENT,
+                    "items is NULL");
+    tiny_check_call(session, gpt2_score(session, items, 0, NULL), GPT2_ERR_ARGUMENT,
+                    "n_items is 0, wanted 1");
+    tiny_check_call(session, gpt2_score(session, items, 4, NULL), GPT2_ERR_ARGUMENT,
+                    "n_items is 4");
     assert_int_equal(gpt2_score(NULL, items, 1, NULL), GPT2_ERR_ARGUMENT);
     for (int32_t n = -1; n <= N_VOCAB + 1; n += N_VOCAB + 2) {
         params.n_likeliest = n;
-        check(session, gpt2_score(session, &good, 1, &params), GPT2_ERR_ARGUMENT,
-              "gpt2_score_params.n_likeliest is");
+        tiny_check_call(session, gpt2_score(session, &good, 1, &params), GPT2_ERR_ARGUMENT,
+                        "gpt2_score_params.n_likeliest is");
     }
-    check(session, gpt2_score(session, &good, 1, NULL), GPT2_OK, "");
-    check(session, gpt2_session_logits(session, GPT2_LAST_ROW, &logits), GPT2_ERR_ROW,
-          "no logits are kept");
+    tiny_check_call(session, gpt2_score(session, &good, 1, NULL), GPT2_OK, "");
+    tiny_check_call(session, gpt2_session_logits(session, GPT2_LAST_ROW, &logits), GPT2_ERR_ROW,
+                    "no logits are kept");
     memset(&results, 0, sizeof results);
     gpt2_session_free(session);
 }
@@ -545,19 +540,20 @@ static void test_all_or_nothing(void **state)
         assert_int_equal(gpt2_sequence_open(session, &number), GPT2_OK);
         assert_int_equal(
             gpt2_session_set_tap(session, spoil, &spoiler, GPT2_TAP_BIT(GPT2_TAP_LOGITS)), GPT2_OK);
-        check(session, gpt2_score(session, items, 2, &params), GPT2_ERR_NONFINITE,
-              "item 1: the logits for token 68 hold NaN");
+        tiny_check_call(session, gpt2_score(session, items, 2, &params), GPT2_ERR_NONFINITE,
+                        "item 1: the logits for token 68 hold NaN");
         spoiler = (struct spoiler){1, 67, 0.0f, 1};
-        check(session, gpt2_score(session, items, 2, &params), GPT2_ERR_CANCELLED, "h");
+        tiny_check_call(session, gpt2_score(session, items, 2, &params), GPT2_ERR_CANCELLED, "h");
         assert_int_equal(gpt2_session_set_tap(session, NULL, NULL, 0), GPT2_OK);
         gpt2_session_cancel(session);
-        check(session, gpt2_score(session, items, 2, &params), GPT2_ERR_CANCELLED, "cancelled");
+        tiny_check_call(session, gpt2_score(session, items, 2, &params), GPT2_ERR_CANCELLED,
+                        "cancelled");
         for (int32_t i = 0; i < 2; i++) {
             assert_int_equal(gpt2_sequence_position(session, i, &position), GPT2_OK);
             assert_int_equal(position, 0);
         }
         assert_int_equal(gpt2_session_n_free_pages(session), n_free);
-        check(session, gpt2_score(session, items, 2, &params), GPT2_OK, "");
+        tiny_check_call(session, gpt2_score(session, items, 2, &params), GPT2_OK, "");
         assert_memory_equal(results.scores[1], by_definition.scores[1], sizeof results.scores[1]);
         memset(&results, 0, sizeof results);
         gpt2_session_free(session);

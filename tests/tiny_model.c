@@ -473,3 +473,11 @@ void tiny_check_says(const char *line, const char *words)
     if (strstr(line, words) == NULL)
         fail_msg("found the line \"%s\", wanted \"%s\" in it", line, words);
 }
+
+void tiny_check_call(const gpt2_session *session, int32_t status, int32_t wanted, const char *words)
+{
+    if (status != wanted)
+        fail_msg("found status %d, wanted %d: %s", (int)status, (int)wanted,
+                 gpt2_session_error(session));
+    tiny_check_says(gpt2_session_error(session), words);
+}

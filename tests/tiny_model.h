@@ -111,4 +111,8 @@ int tiny_rounding(void);
 /* The line must hold the words. */
 void tiny_check_says(const char *line, const char *words);
 
+/* A call on a session has given the wanted status, and the session's line holds the words. */
+void tiny_check_call(const gpt2_session *session, int32_t status, int32_t wanted,
+                     const char *words);
+
 #endif

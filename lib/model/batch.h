@@ -9,8 +9,8 @@
 /*
  * As gpt2_forward_batch(), for the first n_items of session->items: their sequence, tokens, n_tokens and
  * n_kept are set and in range.  If the session has a taker, n_kept are the rows that it takes, any
- * number, and none are kept.  After GPT2_ERR_PAGES
- * the first item with 'is_short' is the one that did not fit.
+ * number, and none are kept.  After GPT2_ERR_PAGES the first item with 'is_short' is the one that did
+ * not fit.
  */
 GPT2I_HIDDEN int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items);
 
