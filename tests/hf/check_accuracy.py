@@ -37,7 +37,10 @@ class SessionParams(ctypes.Structure):  # gpt2_session_params
                 ("n_threads", ctypes.c_int32), ("n_ctx", ctypes.c_int32),
                 ("n_batch", ctypes.c_int32), ("n_logit_rows", ctypes.c_int32),
                 ("errbuf", ctypes.c_char_p), ("errbuf_size", ctypes.c_size_t),
-                ("parallel_for", ctypes.c_void_p), ("parallel_for_user", ctypes.c_void_p)]
+                ("parallel_for", ctypes.c_void_p), ("parallel_for_user", ctypes.c_void_p),
+                ("n_sequences", ctypes.c_int32), ("n_pages", ctypes.c_int32),
+                ("kv_type", ctypes.c_int32), ("on_full", ctypes.c_int32),
+                ("n_keep", ctypes.c_int32), ("reserved", ctypes.c_int32)]
 
 
 class SampleParams(ctypes.Structure):   # gpt2_sample_params
@@ -47,9 +50,9 @@ class SampleParams(ctypes.Structure):   # gpt2_sample_params
 
 
 class Session:
-    """A model and a session of the library at `path`."""
+    """A model and a session of the library at `path`; `settings` are fields of SessionParams."""
 
-    def __init__(self, path, model_dir, n_vocab, record):
+    def __init__(self, path, model_dir, n_vocab, record, **settings):
         self.lib, self.n_vocab = ctypes.CDLL(os.path.abspath(path)), n_vocab
         self.record = record
         record.given_files(model_dir)
@@ -70,6 +73,8 @@ class Session:
         self.call("gpt2_model_load", os.fsencode(model_dir), None, ctypes.byref(self.model))
         params = SessionParams()
         self.call("gpt2_session_params_init", ctypes.byref(params), ctypes.sizeof(params))
+        for name, value in settings.items():
+            setattr(params, name, value)
         self.call("gpt2_session_create", self.model, ctypes.byref(params),
                   ctypes.byref(self.session))
         self.greedily = SampleParams()
