@@ -262,16 +262,12 @@ static TARGET void softmax(float *x, size_t n)
 
 /* ------------------------------------------------------------------------------ rows of logits -- */
 
-/* As x[i..], with 'missing' in the lanes from n on. */
+/* As x[i..], with 'missing' in the lanes from n on, where v16_load_n() gives 0. */
 TARGET_INLINE v16 load_upto_or(const float *x, size_t i, size_t n, float missing)
 {
-    float tail[GPT2I_LANES];
-
     if (n - i >= GPT2I_LANES)
         return v16_load(x + i);
-    v16_store(tail, v16_set1(missing));
-    v16_store_n(tail, n - i, v16_load_n(x + i, n - i));
-    return v16_load(tail);
+    return v16_add(v16_load_n(x + i, n - i), v16_where_bits(0xffffu << (n - i), v16_set1(missing)));
 }
 
 static TARGET float largest(const float *x, size_t n)
