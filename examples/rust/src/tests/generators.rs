@@ -136,6 +136,11 @@ fn a_batch_of_generators_is_each_alone() {
             whole.add(step);
         }
         n_steps += 1;
+        if n_steps == 1 {
+            for (i, prompt) in prompts.iter().enumerate() {
+                assert!(bits(session.logits(i).unwrap()) == alone(&model, KvType::F32, prompt));
+            }
+        }
     }
     assert_eq!(n_steps, 20);
     for i in 0..3 {

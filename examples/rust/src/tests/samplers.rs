@@ -1,5 +1,6 @@
 //! What a draw is told, and what it tells.
 use super::*;
+use crate::sampling::DrawState;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{atomic::AtomicI64, atomic::Ordering, Arc};
 
@@ -48,6 +49,67 @@ fn params_reach_the_draw() {
     ] {
         assert_eq!(session.sample(&params).unwrap(), second);
     }
+}
+
+#[test]
+fn all_numbers_reach_the_library() {
+    let params = SampleParams {
+        temperature: 1.0,
+        top_k: 2,
+        top_p: 3.0,
+        seed: 4,
+        stream: 5,
+        position: Some(6),
+        top_n_sigma: 7.0,
+        min_p: 8.0,
+        typical_p: 9.0,
+        xtc_probability: 10.0,
+        xtc_threshold: 11.0,
+        mirostat_tau: 12.0,
+        mirostat_eta: 13.0,
+        penalty_window: 14,
+        ignores_prompt: true,
+        repetition_penalty: 15.0,
+        frequency_penalty: 16.0,
+        presence_penalty: 17.0,
+        dry_multiplier: 18.0,
+        dry_base: 19.0,
+        dry_allowed_length: 20,
+        no_repeat_ngram_size: 21,
+        ..Default::default()
+    };
+    let state = DrawState::new(&params);
+    let raw = params.raw(3, &state).unwrap();
+    assert_eq!(
+        raw.struct_size as usize,
+        size_of::<raw::gpt2_sample_params>()
+    );
+    assert_eq!(
+        (raw.top_k, raw.seed, raw.stream, raw.position),
+        (2, 4, 5, 6)
+    );
+    assert_eq!((raw.penalty_window, raw.ignores_prompt), (14, 1));
+    assert_eq!((raw.dry_allowed_length, raw.no_repeat_ngram_size), (20, 21));
+    let floats = [
+        raw.temperature,
+        raw.top_p,
+        raw.top_n_sigma,
+        raw.min_p,
+        raw.typical_p,
+        raw.xtc_probability,
+        raw.xtc_threshold,
+        raw.mirostat_tau,
+        raw.mirostat_eta,
+        raw.repetition_penalty,
+        raw.frequency_penalty,
+        raw.presence_penalty,
+        raw.dry_multiplier,
+        raw.dry_base,
+    ];
+    let wanted = [1, 3, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19].map(|n: u8| f32::from(n));
+    assert_eq!(floats, wanted);
+    assert_eq!(unsafe { *raw.mirostat_mu }, 24.0);
+    assert!(raw.history.is_null() && raw.bias.is_null() && raw.callback.is_none());
 }
 
 /// The logits after the prompt, and a session that has run it.
