@@ -31,9 +31,10 @@ impl Model {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
         })?;
-        #[allow(clippy::arc_with_non_send_sync)] // what is shared between threads is its count
+        #[allow(clippy::arc_with_non_send_sync)] // what threads share is its count
+        let raw = Arc::new(Handle(session, PhantomData));
         Ok(Session {
-            raw: Arc::new(Handle(session, PhantomData)),
+            raw,
             n_vocab: self.info().n_vocab as usize,
             dropped: Default::default(),
         })

@@ -52,7 +52,7 @@ macro_rules! same_layout {
             let mut end = 0;
             $(
                 let (field, offset) = (stringify!($field), std::mem::offset_of!(raw::$name, $field));
-                let bytes = size_of_val(&all.$field);
+                let bytes = std::mem::size_of_val(&all.$field);
                 assert_eq!(offset, end, "{name}.{field}: what lies before it?");
                 end = offset + bytes;
                 c += &format!(
