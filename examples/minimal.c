@@ -12,12 +12,16 @@ int main(int argc, char **argv)
     int32_t ids[256];
     size_t n_ids;
     int32_t status;
+    int failed;
+    const char *error;
     char line[GPT2_ERRBUF_BYTES] = "";
     gpt2_model_params params;
     gpt2_sample_params sampling;
     gpt2_model *model;
     gpt2_encoder *encoder = NULL;
     gpt2_session *session = NULL;
+    gpt2_generator *generator = NULL;
+    gpt2_generated step = {0};
     const gpt2_tokenizer *tokenizer;
 
     if (argc != 3) {
@@ -43,25 +47,24 @@ int main(int argc, char **argv)
     gpt2_sample_params_init(&sampling, sizeof sampling);
     sampling.temperature = 0.8f;
     sampling.top_k = 40;
+    if (status == GPT2_OK)
+        status = gpt2_generator_create(session, NULL, &generator);
+    if (status == GPT2_OK)
+        status = gpt2_generator_start(generator, 0, ids, n_ids, 50, &sampling);
     printf("%s", argv[2]);
-    for (int i = 0; i < 50 && status == GPT2_OK; i++) {
-        const char *bytes;
-        size_t n_bytes;
-
-        status = gpt2_forward(session, ids, n_ids, 1);
+    while (status == GPT2_OK && step.finish == GPT2_FINISH_NOT_YET) {
+        status = gpt2_generator_step(&generator, 1, &step);
         if (status == GPT2_OK)
-            status = gpt2_sample(session, GPT2_LAST_ROW, &sampling, ids);
-        n_ids = 1;
-        if (status != GPT2_OK || ids[0] == gpt2_tokenizer_eot(tokenizer))
-            break;
-        gpt2_tokenizer_token_bytes(tokenizer, ids[0], &bytes, &n_bytes);
-        fwrite(bytes, 1, n_bytes, stdout);
+            fwrite(step.text, 1, step.n_bytes, stdout);
     }
     printf("\n");
-    if (status != GPT2_OK)
-        fprintf(stderr, "minimal: %s\n", gpt2_strerror(status));
+    error = status == GPT2_OK ? gpt2_generator_error(generator) : gpt2_strerror(status);
+    failed = *error != '\0';
+    if (failed)
+        fprintf(stderr, "minimal: %s\n", error);
+    gpt2_generator_free(generator);
     gpt2_session_free(session);
     gpt2_encoder_free(encoder);
     gpt2_model_free(model);
-    return status == GPT2_OK ? 0 : 1;
+    return failed;
 }

@@ -1,7 +1,7 @@
 /*
  * rescore.c: ranks the sentences of a file, one a line, by log-probability: docs/rescore.md.
  *
- *     cc rescore.c $(pkg-config --cflags --libs gpt2) -lm && ./a.out MODEL FILE
+ *     cc rescore.c $(pkg-config --cflags --libs gpt2) && ./a.out MODEL FILE
  */
 #include "example.h"
 
@@ -35,18 +35,6 @@ static size_t read_sentences(const char *path)
     return n;
 }
 
-/* The log-probability of an id is its logit less this. */
-static double log_sum(const float *logits)
-{
-    double max = logits[0], sum = 0;
-
-    for (int32_t id = 1; id < info.n_vocab; id++)
-        max = logits[id] > max ? logits[id] : max;
-    for (int32_t id = 0; id < info.n_vocab; id++)
-        sum += exp(logits[id] - max);
-    return max + log(sum);
-}
-
 static int best_first(const void *a, const void *b)
 {
     double x = ((const struct sentence *)a)->logp, y = ((const struct sentence *)b)->logp;
@@ -56,10 +44,10 @@ static int best_first(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    static gpt2_batch_item items[MAX_SENTENCES];
-    size_t n, n_longest = 0, n_common, n_rest = 0, n_alone = 0, n_items = 0;
-    const float *logits;
-    double norm;
+    static gpt2_score_item items[MAX_SENTENCES];
+    static gpt2_token_score scores[MAX_SENTENCES][MAX_BYTES]; /* [i][j]: of all[i].ids[j + 1] */
+    gpt2_score_item common = {.tokens = all[0].ids, .n_prefix = 1, .scores = scores[0]};
+    size_t n, n_longest = 0, n_common, n_run, n_alone = 0, n_items = 0;
 
     if (argc != 3)
         fail("usage", "rescore MODEL FILE");
@@ -73,42 +61,39 @@ int main(int argc, char **argv)
         n_longest = all[i].n_ids > n_longest ? all[i].n_ids : n_longest;
         n_alone += all[i].n_ids - 1;
     }
-    n_common -= n_common == n_longest; /* the last id of a sentence need not run */
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].n_ids - 1 <= n_common)
-            continue; /* it has at most one id behind the common ones: nothing is left to run */
-        items[n_items].tokens = all[i].ids + n_common;
-        items[n_items].n_tokens = items[n_items].n_logit_rows = all[i].n_ids - 1 - n_common;
-        n_rest += items[n_items++].n_tokens;
-    }
     params.n_sequences = 1 + (int32_t)n;
     params.n_ctx = (int32_t)n_longest;
-    params.n_logit_rows = (int32_t)(n_rest > n_common ? n_rest : n_common);
+    params.n_logit_rows = 64; /* so many are scored at a time */
     start();
-    /* Row r has the logits of the id behind it.  Behind the last common id the sentences differ. */
-    check(gpt2_forward(session, all[0].ids, n_common, n_common));
-    for (size_t row = 0; row < n_common; row++) {
-        check(gpt2_session_logits(session, (int32_t)row, &logits));
-        norm = log_sum(logits);
-        for (size_t i = 0; i < n; i++)
-            if (row + 1 < all[i].n_ids)
-                all[i].logp += logits[all[i].ids[row + 1]] - norm;
+
+    /* The common ids but the last run once. */
+    common.n_tokens = n_common;
+    n_run = n_common - 1;
+    if (n_common > 1)
+        check(gpt2_score(session, &common, 1, NULL));
+    /* Behind them a fork for each sentence runs the last common id and what follows. */
+    for (size_t i = 0; i < n; i++) {
+        gpt2_score_item *item = &items[n_items];
+
+        if (all[i].n_ids == n_common)
+            continue;
+        *item = (gpt2_score_item){.tokens = all[i].ids + n_common - 1, .n_prefix = 1};
+        item->n_tokens = all[i].n_ids - (n_common - 1);
+        item->scores = scores[i] + n_common - 1;
+        check(gpt2_sequence_fork(session, 0, (int32_t)n_common - 1, &item->sequence));
+        n_run += item->n_tokens - 1;
+        n_items++;
     }
-    for (size_t i = 0; i < n_items; i++)
-        check(gpt2_sequence_fork(session, 0, (int32_t)n_common, &items[i].sequence));
     if (n_items > 0)
-        check(gpt2_forward_batch(session, items, n_items));
-    for (size_t i = 0, item = 0; i < n; i++) {
-        for (size_t row = 0; n_common + row + 1 < all[i].n_ids; row++) {
-            check(gpt2_batch_logits(session, item, (int32_t)row, &logits));
-            all[i].logp += logits[all[i].ids[n_common + row + 1]] - log_sum(logits);
-        }
-        item += all[i].n_ids - 1 > n_common; /* it was in the batch */
-    }
+        check(gpt2_score(session, items, n_items, NULL));
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j + 1 < all[i].n_ids; j++)
+            all[i].logp += scores[j + 1 < n_common ? 0 : i][j].logprob;
     qsort(all, n, sizeof *all, best_first);
     for (size_t i = 0; i < n; i++)
         printf("%12.6f %10.6f  %s\n", all[i].logp, all[i].logp / (all[i].n_ids - 1), all[i].text);
-    printf("%zu tokens run, %zu without sharing\n", n_common + n_rest, n_alone);
+    printf("%zu tokens run, %zu without sharing\n", n_run, n_alone);
     finish();
     return 0;
 }

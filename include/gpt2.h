@@ -890,7 +890,10 @@ GPT2_API int32_t gpt2_generator_size(const gpt2_session *session,
 GPT2_API int32_t gpt2_generator_init(gpt2_session *session, const gpt2_generator_params *params,
                                      void *memory, size_t memory_bytes, gpt2_generator **generator);
 
-/* NULL is ignored.  The sequence stays as it is. */
+/*
+ * NULL is ignored.  The sequence stays as it is.  It uses nothing of the session, so any thread may call
+ * it while the session runs, but not while a call with this generator runs.
+ */
 GPT2_API void gpt2_generator_free(gpt2_generator *generator);
 
 /*

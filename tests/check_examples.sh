@@ -114,7 +114,8 @@ check_error "autocomplete names the file that is missing" no-such-model/config.j
     "$autocomplete" no-such-model
 
 # check_rescore NAME COUNTS SENTENCE...: their log-probabilities are those of gpt2 score, the best is first,
-# and the last line has these counts
+# and the last line has these counts: of the tokens that all begin with, all but the last run once; the last
+# one runs with the others of each sentence, but not the last token of a sentence
 check_rescore() {
     title=$1 wanted=$2
     shift 2
@@ -132,12 +133,12 @@ check_rescore() {
     check "$title: tokens run" test "$(tail -n 1 "$scratch/ranked")" = "$wanted without sharing"
 }
 
-check_rescore "a common beginning" "14 tokens run, 33" 'It was a great pity' 'It was a grate pity' \
+check_rescore "a common beginning" "18 tokens run, 33" 'It was a great pity' 'It was a grate pity' \
     'It was a great' 'It was a great' 'It was a great city that I saw' 'It was a'
-check_rescore "nothing in common" "9 tokens run, 11" 'The old man' 'A young woman' "I don't know."
+check_rescore "nothing in common" "11 tokens run, 11" 'The old man' 'A young woman' "I don't know."
 check_rescore "the same sentence" "7 tokens run, 14" 'It was a great pity.' 'It was a great pity.'
 check_rescore "one sentence" "7 tokens run, 7" 'It was a great pity.'
-check_rescore "sentences of one token" "1 tokens run, 3" 'I' 'It' 'I'
+check_rescore "sentences of one token" "3 tokens run, 3" 'I' 'It' 'I'
 printf '\r\n\nIt was\r\n\nIt is' >"$scratch/sentences"
 check "empty lines, carriage returns, no last newline" \
     test "$("$rescore" $model "$scratch/sentences" | wc -l)" -eq 3

@@ -2,18 +2,26 @@
 //!
 //! A [`Session`] borrows its [`Model`], so it cannot outlive it.  Logits borrow their session
 //! mutably, so they are read before its next call or not at all.  A [`Sequence`] is one text of its
-//! session; another session refuses it.
+//! session; another session refuses it.  A [`Generator`] continues texts; the session steps it,
+//! alone or with others.
 use std::ffi::{c_char, CStr, CString};
 use std::marker::PhantomData;
 use std::mem::{size_of, MaybeUninit};
+use std::ops::Range;
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::Path, ptr, ptr::NonNull};
 
+pub use generator::{Finish, Generated, Generator, GeneratorParams};
+pub use raw::gpt2_candidate as Candidate;
 pub use raw::gpt2_model_info as ModelInfo;
-pub use sampling::SampleParams;
+pub use raw::gpt2_token_logprob as TokenLogprob;
+pub use sampling::{LogitsCallback, SampleParams};
+pub use scoring::{ScoreItem, ScoreParams, TokenScore};
 pub use session::{BatchItem, KvType, OnFull, Sequence, Session, SessionParams};
 
+mod generator;
 mod raw;
 mod sampling;
+mod scoring;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -23,6 +31,15 @@ mod tests;
 pub struct Error {
     pub status: i32,
     pub line: String,
+}
+
+impl Error {
+    fn argument(line: String) -> Error {
+        Error {
+            status: raw::ERR_ARGUMENT,
+            line,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -86,10 +103,8 @@ unsafe impl Sync for Model {}
 impl Model {
     /// Reads a Hugging Face directory.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
-        let path = CString::new(path.as_ref().as_os_str().as_bytes()).map_err(|error| Error {
-            status: raw::ERR_ARGUMENT,
-            line: format!("{}: {error}", path.as_ref().display()),
-        })?;
+        let path = CString::new(path.as_ref().as_os_str().as_bytes())
+            .map_err(|error| Error::argument(format!("{}: {error}", path.as_ref().display())))?;
         let mut params = params(raw::gpt2_model_params_init);
         create(|line, size, model| {
             (params.errbuf, params.errbuf_size) = (line, size);
@@ -104,10 +119,7 @@ impl Model {
         let names: Vec<CString> = files
             .iter()
             .map(|(name, _)| {
-                CString::new(*name).map_err(|error| Error {
-                    status: raw::ERR_ARGUMENT,
-                    line: format!("{name:?}: {error}"),
-                })
+                CString::new(*name).map_err(|error| Error::argument(format!("{name:?}: {error}")))
             })
             .collect::<Result<_>>()?;
         let sources: Vec<raw::gpt2_source> = names
@@ -147,6 +159,15 @@ impl Drop for Model {
     fn drop(&mut self) {
         unsafe { raw::gpt2_model_free(self.0.as_ptr()) }
     }
+}
+
+/// Where a token is in its text.  A character is a code point, or a byte at which no well-formed
+/// UTF-8 begins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offsets {
+    pub bytes: Range<usize>,
+    /// A token that has only a part of a character still counts that character.
+    pub chars: Range<usize>,
 }
 
 /// A model's tokenizer, borrowed from it.
@@ -197,6 +218,21 @@ impl<'m> Tokenizer<'m> {
         };
         check(status, c"")?;
         Ok(unsafe { std::slice::from_raw_parts(bytes.cast(), n_bytes) })
+    }
+
+    /// Where each token is in the text that all these tokens give together.
+    pub fn offsets(&self, ids: &[i32]) -> Result<Vec<Offsets>> {
+        let mut offsets = vec![raw::gpt2_offsets::default(); ids.len()];
+        let status = unsafe {
+            let to = offsets.as_mut_ptr();
+            raw::gpt2_token_offsets(self.0.as_ptr(), ids.as_ptr(), ids.len(), to)
+        };
+        check(status, c"")?;
+        let ranges = |raw: &raw::gpt2_offsets| Offsets {
+            bytes: raw.first_byte..raw.end_byte,
+            chars: raw.first_char..raw.end_char,
+        };
+        Ok(offsets.iter().map(ranges).collect())
     }
 
     /// The bytes of tokens: decode(encode(x)) == x for all x.

@@ -1,7 +1,7 @@
 //! Writes a text and says what may come next:
 //!
 //!     cargo run -- ../demo-model "Once upon a time"
-use gpt2::{Model, SampleParams};
+use gpt2::{Finish, Model, SampleParams};
 use std::io::{self, Write};
 use std::{env, process::ExitCode};
 
@@ -9,7 +9,7 @@ fn demo(path: &str, prompt: &str) -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::load(path)?;
     let tokenizer = model.tokenizer().ok_or("the model has no tokenizer")?;
     let mut session = model.session(1)?;
-    let params = SampleParams {
+    let sampling = SampleParams {
         temperature: 0.8,
         top_k: 40,
         ..Default::default()
@@ -27,25 +27,31 @@ fn demo(path: &str, prompt: &str) -> Result<(), Box<dyn std::error::Error>> {
         }
         ids.push(eot); // a text without a prompt begins with it
     }
-    let mut logits = session.forward(&ids)?.to_vec();
-    for _ in 0..50 {
-        let id = session.sample(&params)?;
-        if id == model.info().eot_token {
-            break;
-        }
-        out.write_all(tokenizer.bytes(id)?)?;
+    let mut generator = session.generator(&Default::default())?;
+    let first = session.first();
+    session.start(&mut generator, &first, &ids, Some(50), &sampling)?;
+    let end = loop {
+        let step = session.step(&mut generator)?;
+        out.write_all(&step.text)?;
         out.flush()?;
-        logits.copy_from_slice(session.forward(&[id])?);
+        if step.finish.is_some() {
+            break step;
+        }
+    };
+    if !generator.error().is_empty() {
+        return Err(generator.error().into());
     }
 
     writeln!(out, "\n\nAfter this may come")?;
-    let mut ids: Vec<usize> = (0..logits.len()).collect();
-    ids.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-    let weight = |id: usize| f64::from(logits[id] - logits[ids[0]]).exp();
-    let total: f64 = (0..logits.len()).map(weight).sum();
-    for &id in &ids[..5.min(ids.len())] {
-        let text = String::from_utf8_lossy(tokenizer.bytes(id as i32)?);
-        writeln!(out, "{:7.2}%  {text:?}", 100.0 * weight(id) / total)?;
+    let logits = match (end.finish, end.id) {
+        (Some(Finish::Length), Some(id)) => session.forward(&[id])?, // it has not run yet
+        _ => session.logits(0)?,
+    };
+    let logits = logits.to_vec();
+    let candidates = session.sample_candidates(&logits, &Default::default())?;
+    for next in candidates.iter().take(5) {
+        let text = String::from_utf8_lossy(tokenizer.bytes(next.id)?);
+        writeln!(out, "{:7.2}%  {text:?}", 100.0 * next.probability)?;
     }
     Ok(())
 }

@@ -11,6 +11,15 @@ pub const TYPE_F32: i32 = 0;
 pub const TYPE_F16: i32 = 1;
 pub const FULL_STOP: i32 = 0;
 pub const FULL_SHIFT: i32 = 1;
+pub const FINISH_NOT_YET: i32 = 0;
+pub const FINISH_TOKEN: i32 = 1;
+pub const FINISH_STRING: i32 = 2;
+pub const FINISH_LENGTH: i32 = 3;
+pub const FINISH_CONTEXT: i32 = 4;
+pub const FINISH_PAGES: i32 = 5;
+pub const FINISH_CANCELLED: i32 = 6;
+pub const FINISH_DEADLINE: i32 = 7;
+pub const FINISH_ERROR: i32 = 8;
 
 /// A type of which only pointers are known here.
 macro_rules! opaque {
@@ -22,7 +31,7 @@ macro_rules! opaque {
     )*};
 }
 
-opaque!(gpt2_model gpt2_tokenizer gpt2_encoder gpt2_session);
+opaque!(gpt2_model gpt2_tokenizer gpt2_encoder gpt2_session gpt2_generator);
 
 pub type gpt2_read_callback = unsafe extern "C" fn(
     user: *mut c_void,
@@ -74,6 +83,15 @@ pub struct gpt2_model_info {
 }
 
 #[repr(C)]
+#[derive(Clone, Default)]
+pub struct gpt2_offsets {
+    pub first_byte: usize,
+    pub end_byte: usize,
+    pub first_char: usize,
+    pub end_char: usize,
+}
+
+#[repr(C)]
 pub struct gpt2_encoder_params {
     pub struct_size: u32,
     pub reserved: u32,
@@ -85,12 +103,8 @@ pub struct gpt2_encoder_params {
 pub type gpt2_write_callback =
     unsafe extern "C" fn(user: *mut c_void, bytes: *const c_void, n_bytes: usize) -> i32;
 
-pub type gpt2_logits_callback = unsafe extern "C" fn(
-    user: *mut c_void,
-    position: i64,
-    logits: *mut f32,
-    n_vocab: i32,
-) -> i32;
+pub type gpt2_logits_callback =
+    unsafe extern "C" fn(user: *mut c_void, position: i64, logits: *mut f32, n_vocab: i32) -> i32;
 
 pub type gpt2_worker = unsafe extern "C" fn(argument: *mut c_void, index: i32);
 
@@ -130,9 +144,7 @@ pub struct gpt2_batch_item {
     pub n_logit_rows: usize,
 }
 
-/// Made with `Default::default()`; fields as in `gpt2.h`.
 #[repr(C)]
-#[derive(Debug, Clone)]
 pub struct gpt2_sample_params {
     pub struct_size: u32,
     pub temperature: f32,
@@ -174,6 +186,71 @@ pub struct gpt2_sample_params {
     pub callback_user: *mut c_void,
 }
 
+/// A token and its probability.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct gpt2_candidate {
+    pub id: i32,
+    pub probability: f32,
+}
+
+#[repr(C)]
+pub struct gpt2_generator_params {
+    pub struct_size: u32,
+    pub ignore_eot: i32,
+    pub stop_ids: *const i32,
+    pub n_stop_ids: usize,
+    pub stop_strings: *const *const c_char,
+    pub n_stop_strings: usize,
+    pub errbuf: *mut c_char,
+    pub errbuf_size: usize,
+}
+
+#[repr(C)]
+#[derive(Clone)]
+pub struct gpt2_generated {
+    pub id: i32,
+    pub finish: i32,
+    pub text: *const c_char,
+    pub n_bytes: usize,
+}
+
+#[repr(C)]
+pub struct gpt2_score_params {
+    pub struct_size: u32,
+    pub n_likeliest: i32,
+    pub class_mask: *const u8,
+}
+
+#[repr(C)]
+#[derive(Clone, Default)]
+pub struct gpt2_token_score {
+    pub id: i32,
+    pub rank: i32,
+    pub logprob: f64,
+    pub entropy: f64,
+    pub class_prob: f64,
+}
+
+/// A token and the natural logarithm of its probability.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct gpt2_token_logprob {
+    pub id: i32,
+    pub logprob: f32,
+}
+
+#[repr(C)]
+pub struct gpt2_score_item {
+    pub sequence: i32,
+    pub reserved: i32,
+    pub tokens: *const i32,
+    pub n_tokens: usize,
+    pub n_prefix: usize,
+    pub scores: *mut gpt2_token_score,
+    pub likeliest: *mut gpt2_token_logprob,
+}
+
 extern "C" {
     pub fn gpt2_strerror(status: i32) -> *const c_char;
     pub fn gpt2_model_params_init(params: *mut gpt2_model_params, struct_size: usize) -> i32;
@@ -207,6 +284,12 @@ extern "C" {
         n_bytes: *mut usize,
         errbuf: *mut c_char,
         errbuf_size: usize,
+    ) -> i32;
+    pub fn gpt2_token_offsets(
+        tokenizer: *const gpt2_tokenizer,
+        ids: *const i32,
+        n_ids: usize,
+        offsets: *mut gpt2_offsets,
     ) -> i32;
     pub fn gpt2_encoder_params_init(params: *mut gpt2_encoder_params, struct_size: usize) -> i32;
     pub fn gpt2_encoder_create(
@@ -301,5 +384,50 @@ extern "C" {
         row: i32,
         params: *const gpt2_sample_params,
         id: *mut i32,
+    ) -> i32;
+    pub fn gpt2_sample_logits(
+        session: *mut gpt2_session,
+        logits: *const f32,
+        params: *const gpt2_sample_params,
+        id: *mut i32,
+    ) -> i32;
+    pub fn gpt2_sample_candidates(
+        session: *mut gpt2_session,
+        logits: *const f32,
+        params: *const gpt2_sample_params,
+        candidates: *mut gpt2_candidate,
+        capacity: usize,
+        n_kept: *mut usize,
+    ) -> i32;
+    pub fn gpt2_generator_params_init(
+        params: *mut gpt2_generator_params,
+        struct_size: usize,
+    ) -> i32;
+    pub fn gpt2_generator_create(
+        session: *mut gpt2_session,
+        params: *const gpt2_generator_params,
+        generator: *mut *mut gpt2_generator,
+    ) -> i32;
+    pub fn gpt2_generator_free(generator: *mut gpt2_generator);
+    pub fn gpt2_generator_start(
+        generator: *mut gpt2_generator,
+        sequence: i32,
+        ids: *const i32,
+        n_ids: usize,
+        max_tokens: i64,
+        sampling: *const gpt2_sample_params,
+    ) -> i32;
+    pub fn gpt2_generator_step(
+        generators: *const *mut gpt2_generator,
+        n: usize,
+        results: *mut gpt2_generated,
+    ) -> i32;
+    pub fn gpt2_generator_error(generator: *const gpt2_generator) -> *const c_char;
+    pub fn gpt2_score_params_init(params: *mut gpt2_score_params, struct_size: usize) -> i32;
+    pub fn gpt2_score(
+        session: *mut gpt2_session,
+        items: *const gpt2_score_item,
+        n_items: usize,
+        params: *const gpt2_score_params,
     ) -> i32;
 }

@@ -1,8 +1,7 @@
 //! Sessions and their sequences.
-use crate::{check, create, params, raw, Error, Model, Result, SampleParams};
+use crate::{check, create, params, raw, Error, Model, Result};
 use std::ffi::{c_void, CStr};
 use std::marker::PhantomData;
-use std::mem::size_of;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,11 +31,12 @@ impl Model {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
         })?;
+        #[allow(clippy::arc_with_non_send_sync)] // what threads share is its count
+        let raw = Arc::new(Handle(session, PhantomData));
         Ok(Session {
-            raw: session,
+            raw,
             n_vocab: self.info().n_vocab as usize,
             dropped: Default::default(),
-            model: PhantomData,
         })
     }
 }
@@ -92,14 +92,17 @@ pub enum OnFull {
 /// Sequences of one session share it, until [`Session::reset`] makes a new one.
 type Dropped = Arc<Mutex<Vec<i32>>>;
 
-/// One text of a session, which closes it when this is dropped.
+/// One text of a session, which closes it when this and its clones are dropped.
+#[derive(Debug, Clone)]
+pub struct Sequence(Arc<Open>);
+
 #[derive(Debug)]
-pub struct Sequence {
+struct Open {
     number: i32,
     dropped: Dropped,
 }
 
-impl Drop for Sequence {
+impl Drop for Open {
     fn drop(&mut self) {
         if self.number != 0 {
             self.dropped.lock().unwrap().push(self.number);
@@ -132,6 +135,22 @@ unsafe extern "C" fn write_piece<W: io::Write>(
     let piece = unsafe { slice::from_raw_parts(bytes.cast(), n_bytes) };
     sink.ended = catch_unwind(AssertUnwindSafe(|| sink.writer.write_all(piece)));
     i32::from(!matches!(sink.ended, Ok(Ok(()))))
+}
+
+/// The library's session.  A [`Session`] and its generators share it; the last one of them that is
+/// dropped frees it.
+pub(crate) struct Handle<'m>(NonNull<raw::gpt2_session>, PhantomData<&'m Model>);
+
+impl Handle<'_> {
+    pub(crate) fn as_ptr(&self) -> *mut raw::gpt2_session {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for Handle<'_> {
+    fn drop(&mut self) {
+        unsafe { raw::gpt2_session_free(self.0.as_ptr()) }
+    }
 }
 
 /// Texts being read and written, by one thread at a time.
@@ -194,33 +213,41 @@ unsafe extern "C" fn write_piece<W: io::Write>(
 /// session.forward(&[1])?;
 /// # Ok::<(), gpt2::Error>(())
 /// ```
+///
+/// ```compile_fail
+/// let model = gpt2::Model::load("gpt2")?;
+/// let session = model.session(1)?;
+/// drop(model); // the session is dropped at the end
+/// # Ok::<(), gpt2::Error>(())
+/// ```
 pub struct Session<'m> {
-    raw: NonNull<raw::gpt2_session>,
-    n_vocab: usize,
+    pub(crate) raw: Arc<Handle<'m>>,
+    pub(crate) n_vocab: usize,
     dropped: Dropped,
-    model: PhantomData<&'m Model>,
 }
 
-unsafe impl Send for Session<'_> {} // but not Sync
+// But not Sync: one thread at a time has the Session, and a generator elsewhere does not use what
+// it shares with it but to free it in the end.
+unsafe impl Send for Session<'_> {}
 
 impl Session<'_> {
-    fn check(&self, status: i32) -> Result<()> {
+    pub(crate) fn check(&self, status: i32) -> Result<()> {
         check(status, unsafe {
             CStr::from_ptr(raw::gpt2_session_error(self.raw.as_ptr()))
         })
     }
 
     /// The session for a call that may need room, after it has closed what was dropped.
-    fn with_room(&mut self) -> *mut raw::gpt2_session {
+    pub(crate) fn with_room(&mut self) -> *mut raw::gpt2_session {
         for number in self.dropped.lock().unwrap().drain(..) {
             unsafe { raw::gpt2_sequence_close(self.raw.as_ptr(), number) };
         }
         self.raw.as_ptr()
     }
 
-    fn number(&self, sequence: &Sequence) -> Result<i32> {
-        if Arc::ptr_eq(&sequence.dropped, &self.dropped) {
-            return Ok(sequence.number);
+    pub(crate) fn number(&self, sequence: &Sequence) -> Result<i32> {
+        if Arc::ptr_eq(&sequence.0.dropped, &self.dropped) {
+            return Ok(sequence.0.number);
         }
         Err(Error {
             status: raw::ERR_SEQUENCE,
@@ -229,10 +256,10 @@ impl Session<'_> {
     }
 
     fn new_sequence(&self, number: i32) -> Sequence {
-        Sequence {
+        Sequence(Arc::new(Open {
             number,
             dropped: self.dropped.clone(),
-        }
+        }))
     }
 
     /// Appends tokens, one or more, to sequence 0 and runs them: the n_vocab logits after the last
@@ -240,7 +267,7 @@ impl Session<'_> {
     pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
         let session = self.with_room();
         self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
-        self.logits(0, raw::LAST_ROW)
+        self.logits(0)
     }
 
     /// [`forward`](Session::forward) of several sequences together.  `[item][row]` are n_vocab
@@ -265,30 +292,22 @@ impl Session<'_> {
         let rows_of = |(i, item): (usize, &BatchItem)| {
             let n = item.tokens.len();
             (n.saturating_sub(item.n_logit_rows)..n)
-                .map(|row| session.logits(i, row as i32))
+                .map(|row| session.row(i, row as i32))
                 .collect()
         };
         items.iter().enumerate().map(rows_of).collect()
     }
 
-    /// Private: the logits that it borrows change when `self` is borrowed mutably.
-    fn logits(&self, item: usize, row: i32) -> Result<&[f32]> {
+    /// The last row of logits of an item of the last [`forward_batch`](Session::forward_batch) or
+    /// [`step_all`](Session::step_all).  An item of a step is a generator whose tokens have run.
+    pub fn logits(&self, item: usize) -> Result<&[f32]> {
+        self.row(item, raw::LAST_ROW)
+    }
+
+    fn row(&self, item: usize, row: i32) -> Result<&[f32]> {
         let mut logits = ptr::null();
         self.check(unsafe { raw::gpt2_batch_logits(self.raw.as_ptr(), item, row, &mut logits) })?;
         Ok(unsafe { slice::from_raw_parts(logits, self.n_vocab) })
-    }
-
-    /// Draws the next token, and does not run it.
-    pub fn sample(&mut self, params: &SampleParams) -> Result<i32> {
-        self.sample_item(0, params)
-    }
-
-    /// Draws the next token of an item of the last [`forward_batch`](Session::forward_batch).
-    pub fn sample_item(&mut self, item: usize, params: &SampleParams) -> Result<i32> {
-        let params = params.raw(self.n_vocab);
-        let (session, row, mut id) = (self.raw.as_ptr(), raw::LAST_ROW, 0);
-        let status = unsafe { raw::gpt2_batch_sample(session, item, row, &params, &mut id) };
-        self.check(status).map(|()| id)
     }
 
     /// Sequence 0, the text of [`forward`](Session::forward).  It stays open when this is dropped.
@@ -392,11 +411,5 @@ impl Session<'_> {
         self.check(unsafe { raw::gpt2_session_reset(self.raw.as_ptr()) })?;
         self.dropped = Default::default();
         Ok(())
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        unsafe { raw::gpt2_session_free(self.raw.as_ptr()) }
     }
 }

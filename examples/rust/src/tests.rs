@@ -1,6 +1,11 @@
 //! Against the header and the gpt2 program, which lies beside the library.
 use super::*;
+use generators::continued;
 use std::{env, fs, io::Write, process, process::Command, process::Stdio, thread, time::Duration};
+
+mod generators;
+mod samplers;
+mod scores;
 
 const MODEL: &str = "../demo-model";
 const PROMPT: &str = "It was a long way to the sea";
@@ -47,7 +52,7 @@ macro_rules! same_layout {
             let mut end = 0;
             $(
                 let (field, offset) = (stringify!($field), std::mem::offset_of!(raw::$name, $field));
-                let bytes = size_of_val(&all.$field);
+                let bytes = std::mem::size_of_val(&all.$field);
                 assert_eq!(offset, end, "{name}.{field}: what lies before it?");
                 end = offset + bytes;
                 c += &format!(
@@ -68,6 +73,15 @@ fn structs_are_the_headers() {
         gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes }
+        gpt2_offsets { first_byte end_byte first_char end_char }
+        gpt2_candidate { id probability }
+        gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
+            n_stop_strings errbuf errbuf_size }
+        gpt2_generated { id finish text n_bytes }
+        gpt2_score_params { struct_size n_likeliest class_mask }
+        gpt2_token_score { id rank logprob entropy class_prob }
+        gpt2_token_logprob { id logprob }
+        gpt2_score_item { sequence reserved tokens n_tokens n_prefix scores likeliest }
         gpt2_encoder_params { struct_size reserved max_piece_bytes errbuf errbuf_size }
         gpt2_session_params { struct_size cpu_mask n_threads n_ctx n_batch n_logit_rows
             errbuf errbuf_size parallel_for parallel_for_user n_sequences n_pages kv_type on_full
@@ -115,16 +129,18 @@ fn text_is_the_programs() {
     ] {
         let mut session = model.session(2).unwrap();
         let mut ids = prompt(&model);
-        session.forward(&ids).unwrap();
-        for _ in 0..40 {
-            let id = session.sample(&params).unwrap();
-            ids.push(id);
-            session.forward(&[id]).unwrap();
-        }
-        let mut text = tokenizer.decode(&ids).unwrap();
-        text.push(b'\n');
-        assert_eq!(text, program("generate", options));
-        assert_eq!(session.position() as usize, ids.len());
+        let whole = continued(&mut session, &ids, Some(40), &params);
+        ids.extend(&whole.ids);
+        assert_eq!(
+            tokenizer.decode(&ids).unwrap(),
+            [PROMPT.as_bytes(), &whole.text].concat()
+        );
+        assert_eq!(
+            [PROMPT.as_bytes(), &whole.text, b"\n"].concat(),
+            program("generate", options)
+        );
+        assert_eq!((whole.ids.len(), whole.finish), (40, Finish::Length));
+        assert_eq!(session.position() as usize, ids.len() - 1); // the last token has not run
     }
 }
 
@@ -373,7 +389,7 @@ fn saved<'a>(model: &'a Model, ids: &[i32]) -> (Session<'a>, Sequence, Vec<u8>) 
 fn states_are_restored() {
     let model = Model::load(MODEL).unwrap();
     let ids = prompt(&model);
-    let (mut session, first, state) = saved(&model, &ids);
+    let (mut session, _, state) = saved(&model, &ids);
     let wanted = bits(session.forward(&[3]).unwrap());
 
     let mut other = model.session_with(&many(2)).unwrap();
@@ -540,53 +556,6 @@ fn dropped_sequences_are_closed() {
 }
 
 #[test]
-fn params_reach_the_draw() {
-    let model = Model::load(MODEL).unwrap();
-    let mut session = model.session(1).unwrap();
-    session.forward(&[1]).unwrap();
-    let greedy = SampleParams {
-        temperature: 0.0,
-        ..Default::default()
-    };
-    let first = session.sample(&greedy).unwrap();
-    let banned = SampleParams {
-        banned_ids: vec![first],
-        ..greedy.clone()
-    };
-    let second = session.sample(&banned).unwrap();
-    assert_ne!(first, second);
-    let mut bias = vec![0.0; model.info().n_vocab as usize];
-    bias[second as usize] = 100.0;
-    for params in [
-        SampleParams {
-            allowed_ids: vec![second],
-            ..Default::default()
-        },
-        SampleParams {
-            bias,
-            ..Default::default()
-        },
-        SampleParams {
-            bias_ids: vec![second],
-            bias_values: vec![100.0],
-            ..Default::default()
-        },
-        SampleParams {
-            history: vec![first],
-            no_repeat_ngram_size: 1,
-            ..greedy.clone()
-        },
-        SampleParams {
-            history: vec![first],
-            presence_penalty: 100.0,
-            ..greedy.clone()
-        },
-    ] {
-        assert_eq!(session.sample(&params).unwrap(), second);
-    }
-}
-
-#[test]
 fn bytes_survive_the_tokenizer() {
     let model = Model::load(MODEL).unwrap();
     let tokenizer = model.tokenizer().unwrap();
@@ -598,4 +567,27 @@ fn bytes_survive_the_tokenizer() {
         bytes
     );
     assert!(tokenizer.encode("").unwrap().is_empty());
+}
+
+#[test]
+fn offsets_are_those_of_the_text() {
+    let model = Model::load(MODEL).unwrap();
+    let tokenizer = model.tokenizer().unwrap();
+    let text = [PROMPT.as_bytes(), "é🙂".as_bytes(), b"\xff!"].concat();
+    let ids = tokenizer.encode(&text).unwrap();
+    let offsets = tokenizer.offsets(&ids).unwrap();
+    for (id, offsets) in ids.iter().zip(&offsets) {
+        assert_eq!(text[offsets.bytes.clone()], *tokenizer.bytes(*id).unwrap());
+    }
+    let n = PROMPT.len();
+    let last = Offsets {
+        bytes: n + 7..n + 8,
+        chars: n + 3..n + 4,
+    };
+    assert_eq!(offsets.last(), Some(&last));
+    assert!(offsets
+        .iter()
+        .any(|o| o.bytes == (n..n + 1) && o.chars == (n..n + 1)));
+    assert!(tokenizer.offsets(&[]).unwrap().is_empty());
+    assert_eq!(tokenizer.offsets(&[-1]).unwrap_err().status, -2);
 }
