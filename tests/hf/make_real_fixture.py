@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Write tests/real/demo-facts.json: facts of every kind of tests/real/check_real.py, computed by
-transformers in float64 for the demo model, so that each kind is known to pass where it should.
+transformers in float64 for the demo model, so that each kind is known to pass where it should; and
+demo-sums.json beside it, whose prediction holds the sum of each region between two numbers.
 
     make_real_fixture.py --model examples/demo-model tests/real/demo-facts.json
 """
@@ -25,6 +26,7 @@ LOGITS = "s0.logits"  # in tests/data/demo-model.safetensors, of the first of TE
 CLOSE = 1e-4
 PAIRS = Path(__file__).parent.parent / "real/demo-pairs.jsonl"  # as BLiMP's
 SUITE = Path(__file__).parent.parent / "real/demo-suite.json"   # as SyntaxGym's
+SUMS = Path(__file__).parent.parent / "real/demo-sums.json"     # the same, written here
 
 
 class Reference:
@@ -78,7 +80,7 @@ class Reference:
             last = first + len(content)
             sums[number] = sum(surprisal for surprisal, (begin, end)
                                in zip(surprisals, encoded["offset_mapping"])
-                               if first < end <= last)
+                               if first <= end <= last)  # the space before it is part of it
             first = last + 1
         return sums
 
@@ -158,6 +160,18 @@ def suite_facts(reference):
                          and (one[3] - other[3] > -2.5 or one[2] < 10)]
     assert min(verdicts.count("T"), verdicts.count("F")) > 1, verdicts
     yield dict(kind="syntaxgym", verdicts={SUITE.stem: verdicts}, share=1)
+
+    contents = ["The captain", "café was", "", "“here”", ", said Alice ."]
+    sums = reference.regions(contents)
+    formula = " & ".join(f"[({n};%a%) > {x - 0.001:.4f}] & [({n};%a%) < {x + 0.001:.4f}]"
+                         for n, x in sums.items() if x)
+    regions = [dict(region_number=n, content=content) for n, content in enumerate(contents, 1)]
+    SUMS.write_text(json.dumps(dict(
+        meta=dict(name=SUMS.stem, metric="sum"),
+        predictions=[dict(type="formula", formula=formula)],
+        items=[dict(item_number=1, conditions=[dict(condition_name="a", regions=regions)])]),
+        ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    yield dict(kind="syntaxgym", verdicts={SUMS.stem: "T"}, share=1)
 
 
 def main():

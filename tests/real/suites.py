@@ -57,12 +57,23 @@ def blimp_pairs(path, method):
 # --------------------------------------------------------------------------------------- SyntaxGym
 
 REGION = re.compile(r"\(\s*(\d+)\s*;\s*%([\w-]+)%\s*\)")
-FORMULA = re.compile(r"(?:[-+<>&|()\s]|\d+(?:\.\d+)?)*")
+FORMULA = re.compile(r"[-+<>&|()\d.\s]*")  # with numbers in place of regions
 
 
 def evaluate(formula):
+    """Python's "and" and "or" bind less than comparisons, as SyntaxGym's & and | do."""
     formula = formula.replace("&", " and ").replace("|", " or ")
-    return eval(formula.strip(), {"__builtins__": {}, "inf": float("inf")})
+    return bool(eval(formula.strip(), {"__builtins__": {}, "inf": float("inf")}))
+
+
+def readable(formula):
+    if not FORMULA.fullmatch(formula):
+        return False
+    try:
+        evaluate(formula)
+    except (SyntaxError, TypeError):
+        return False
+    return True
 
 
 class Suite:
@@ -77,12 +88,7 @@ class Suite:
         if not predictions:
             raise Unusable(f"{path}: no predictions")
         self.formula = member(path, predictions[0], "formula", str)
-        try:
-            plain = self.plain(lambda region, condition: "0")
-            readable = FORMULA.fullmatch(plain) and evaluate(plain) is not None
-        except (SyntaxError, TypeError):
-            readable = False
-        if not readable:
+        if not readable(self.plain(lambda region, condition: "0")):
             raise Unusable(f"{path}: \"formula\" is {json.dumps(self.formula)}, wanted regions, "
                            "numbers and + - < > & | ( ) [ ]")
         self.items = []
@@ -101,14 +107,14 @@ class Suite:
             raise Unusable(f"{path}: {len(self.items)} items, wanted {n_items}")
 
     def plain(self, value):
-        """The formula in Python's words, with value(region, condition) for each region."""
+        """The formula with value(region, condition) for each region, and ( ) for [ ]."""
         text = REGION.sub(lambda found: value(int(found[1]), found[2]), self.formula)
         return text.replace("[", "(").replace("]", ")")
 
     def verdict(self, surprisals):
         """Whether the prediction is true; surprisals[condition][region - 1] are the regions'."""
-        return bool(evaluate(self.plain(lambda region, condition:
-                                        f"({surprisals[condition][region - 1]!r})")))
+        return evaluate(self.plain(lambda region, condition:
+                                   f"({surprisals[condition][region - 1]!r})"))
 
 
 def sentence(regions):
