@@ -213,10 +213,11 @@ check-hf: all
 	@PIN='$(PIN)' bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(if $(LIVE),--live)
 
 # Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
+# BLIMP holds BLiMP's .jsonl files, SYNTAXGYM the .json files of SyntaxGym.
 check-real: all
 	@command -v python3 >/dev/null || { echo 'check-real: python3 is missing' >&2; exit 1; }
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
-	  --program $(BUILD)/gpt2 "$(GPT2_MODELS)"
+	  --program $(BUILD)/gpt2 --blimp "$(BLIMP)" --syntaxgym "$(SYNTAXGYM)" "$(GPT2_MODELS)"
 
 # Speed beside llama.cpp, ONNX Runtime and torch, into docs/performance.md.  Minutes, and the network.
 bench-peers: all
@@ -289,7 +290,7 @@ help:
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   compares with transformers, tokenizers, tiktoken and tinygrad; two minutes, or 15'
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
-	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
+	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR]      the real weights in DIR/gpt2, ...'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'

@@ -26,13 +26,14 @@ export PYTHONDONTWRITEBYTECODE
 library=$build/libgpt2.so
 facts=tests/real/facts.json
 demo_facts=tests/real/demo-facts.json
+blimp=tests/real syntaxgym=tests/real # the directories of the files of test suites
 
 # run STATUS NAME DIR [FACTS]: runs the checker, keeps what it says in $said
 said=$scratch/said
 run() {
     name=$2
     python3 tests/real/check_real.py --library "$library" --program "$build/gpt2" \
-        --facts "${4:-$facts}" "$3" >"$said" 2>&1
+        --blimp "$blimp" --syntaxgym "$syntaxgym" --facts "${4:-$facts}" "$3" >"$said" 2>&1
     status=$?
     verdict "ends with status $status, not $1" [ "$status" -eq "$1" ]
 }
@@ -95,6 +96,58 @@ run 1 "an id outside the vocabulary" examples "$scratch/facts.json"
 says 1 '^  FAILED   ln_f: .*99999'
 says 1 '^0 passed, 1 failed, 0 skipped$'
 
+# ---- the files of test suites: not given, missing, wrong.  Doubt about a fact hides none of it.
+spoil suites "$demo_facts"
+run 0 "suites" examples "$scratch/facts.json"
+says 8 '^  passed   (accuracy of|mean of the accuracies|demo-[a-z]*: [16]|6 of 6|1 of 1) '
+says 1 '^8 passed, 0 failed, 0 skipped$'
+
+blimp='' syntaxgym=''
+run 1 "suites that are not given" examples "$scratch/facts.json"
+says 2 '^  skipped  blimp: BLIMP is not set, nothing is measured'
+says 2 '^  skipped  syntaxgym: SYNTAXGYM is not set, nothing is measured'
+says 1 '^0 passed, 0 failed, 4 skipped$'
+
+blimp=$scratch/nowhere
+run 1 "no directory of pairs" examples "$scratch/facts.json"
+says 1 "^check-real: BLIMP=$blimp: no such directory$"
+
+suites=$scratch/suites
+mkdir "$suites"
+blimp=$suites syntaxgym=$suites
+run 1 "files that are missing" examples "$scratch/facts.json"
+says 2 "^  FAILED   $suites/demo-pairs.jsonl: No such file or directory"
+says 2 "^  FAILED   $suites/demo-(suite|sums).json: No such file or directory"
+says 0 '^  (passed|skipped)'
+
+# wrong FILE SED-COMMAND COUNT PATTERN: the file, edited, cannot be used
+wrong() {
+    cp tests/real/demo-* "$suites"
+    sed "$2" "tests/real/$1" >"$suites/$1"
+    run 1 "$1 after $2" examples "$scratch/facts.json"
+    says "$3" "^  FAILED   $suites/$1$4"
+    says 0 '^  skipped'
+}
+wrong demo-pairs.jsonl '3s/}$//' 2 ':3: not JSON: Expecting '
+wrong demo-pairs.jsonl d 2 ': no pairs'
+wrong demo-pairs.jsonl '2s/"sentence_bad": "[^"]*"/"sentence_bad": 7/' 1 \
+    ':2: "sentence_bad" is 7, wanted a string'
+wrong demo-pairs.jsonl '5s/one_prefix_word_good/good/' 1 \
+    ':5: "one_prefix_word_good" is null, wanted a string'
+wrong demo-pairs.jsonl '1s/ship/\xff/' 2 ': byte [0-9]* is not UTF-8'
+wrong demo-suite.json '$d' 1 ':[0-9]*: not JSON: Expecting '
+wrong demo-suite.json 's/"sum"/"mean"/' 1 ': "metric" is "mean", wanted "sum"'
+wrong demo-suite.json 's/] & \[/] ^ [/' 1 ': "formula" is .*, wanted regions, numbers and '
+wrong demo-suite.json 's/"formula": "\[/"formula": "/' 1 ': "formula" is .*, wanted regions, '
+wrong demo-suite.json 's/(5;%one%)/(6;%one%)/' 1 ': item 1: there is no region 6 of one'
+wrong demo-suite.json '0,/"other"/s/"other"/"another"/' 1 ': item 1: there is no region 4 of other'
+wrong demo-suite.json '0,/"content"/s/"content"/"text"/' 1 \
+    ': item 1, one: "content" is null, wanted a string'
+wrong demo-suite.json 's/"items"/"things"/' 1 ': "items" is null, wanted an array'
+wrong demo-suite.json '/"item_number": 5/,/"item_number": 6/{/"item_number": 6/!d}' 1 \
+    ': 5 items, wanted 6'
+blimp=tests/real syntaxgym=tests/real
+
 # ---- a library whose every second session has another lowest bit in one logit
 cat >"$scratch/restless.c" <<'EOF'
 #define _GNU_SOURCE
@@ -138,6 +191,7 @@ says 1 '^[1-9][0-9]* passed, 2 failed, 0 skipped$'
 library=$build/libgpt2.so
 
 # ---- GPT-2's facts on models that are not GPT-2
+blimp='' syntaxgym=''
 models=$scratch/models
 here=$(pwd)
 mkdir -p "$models/gpt2-large"
@@ -145,7 +199,7 @@ ln -s "$here/examples/demo-model" "$models/gpt2"
 ln -s "$here/examples/demo-model" "$models/gpt2-medium"
 run 1 "the demo model as GPT-2" "$models"
 says 4 '^  passed   16 tokens after'
-says 0 '^  passed   (ids|greedy|gpt2 generate|log-prob|log-likelihood of|loss|ln_f|logits|the 10)'
+says 0 '^  passed   (ids|greedy|gpt2 generate|log-prob|prob|log-likelihood of|loss|ln_f|logits|the 10)'
 says 6 '^  FAILED   gpt2 generate .* found .*, wanted '
 says 4 '^  FAILED   loss of .* wanted '
 says 7 '^  FAILED   (ln_f|logits): token.*\[(keras-hub|raven|transformer-explainer)\]$'
@@ -177,10 +231,11 @@ if [ -f "$novels/model.safetensors" ]; then
     run 1 "novels as GPT-2" "$models" "$scratch/facts.json"
     says 2 '^  passed   16 tokens after'
     says "$(grep -c '"kind": "encode"' "$facts")" '^  passed   ids of'
-    says 0 '^  passed   (greedy|gpt2 generate|log-prob|log-likelihood of|loss|ln_f|logits|the 10)'
+    says 0 '^  passed   (greedy|gpt2 generate|log-prob|prob|log-likelihood of|loss|ln_f|logits|the 10)'
     says 10 '^  FAILED   (logits|the 10 likeliest ids) after .* wanted '
     says 2 '^  FAILED   ln_f .* wanted '
-    says 8 '^  FAILED   log-likelihood of .* after .* wanted '
+    says 17 '^  FAILED   log-likelihood of .* after .* wanted '
+    says 14 '^  FAILED   (log-)?probabilities of .* wanted '
     says 4 '^  FAILED   log-.* of "<\|endoftext\|>We study .* wanted '
     says 5 '^(gpt2-|distilgpt2|stanford).*: skipped, no directory '
 else

@@ -4,7 +4,8 @@
     check_real.py --library build/libgpt2.so --program build/gpt2 DIR
 
 DIR holds Hugging Face directories with the names of the models in facts.json: gpt2, gpt2-medium and
-so on, whichever are there.  Nothing is needed but Python's standard library.
+so on, whichever are there.  Nothing is needed but Python's standard library.  --blimp is the
+directory of BLiMP's .jsonl files, --syntaxgym that of SyntaxGym's .json files.
 
 Kinds of facts, each a function below:
 
@@ -12,19 +13,30 @@ Kinds of facts, each a function below:
     greedy         prompt -> new_ids, new_text: as many of the likeliest ids as new_ids has, or n_new
     program        as greedy, new_text printed by `gpt2 generate`, `runs` times
     greedy_until   prompt -> new_text, cut before the first of the strings `stop`
-    loglikelihood  the sum of the continuation's log-probabilities, within `relative` of it
+    loglikelihood  the sum of the continuation's log-probabilities, within tolerance + relative |v|
     is_greedy      whether each token of the continuation is the likeliest one
     likelier       the continuation `more` has a larger log-likelihood than `less`
     rolling        log-probability of each token but the first, within `tolerance`, and their sum,
                    within `relative` of it; in windows of `max_length` predictions
+    probabilities  the probability of each token but the first, within `relative` of it
     loss           mean of the negative ones, at most `above` over it and `below` under it; `rows`
                    texts of `length` predictions, each begun anew, or the text as one
     ln_f           the first numbers of one position after the final norm: tolerance + relative |v|
+    blimp          `accuracies` of paradigms, within `tolerance`: how often the good text of a pair
+                   is the likelier one, after `begin`; and their mean, within `mean_tolerance`.  The
+                   texts are those of a `method`: sentence, or one_prefix, a prefix and one word
+    syntaxgym      `verdicts` of suites, T or F for each item: whether the first prediction is true,
+                   about sums of surprisals by region; and of all verdicts a `share`.  Nothing comes
+                   before the first token, which has no surprisal
     logits         all of the last position, the last row of `tensor` in `file`, within `tolerance`;
                    and the order of the `top` largest
 
-On top of them: each model continues the texts of "deterministic" alike, to the bit of each logit, in
-two runs on one thread and two on two.  A fact that is in "doubt" and differs counts as skipped.
+Log-probabilities are natural logarithms, of gpt2_score().  A fact that is `without` a token has
+those of a model that never gives this token.
+
+On top of them: each model continues the texts of "deterministic" alike, to the bit of each logit,
+in two runs on one thread and two on two.  A fact that is in "doubt" and differs counts as skipped, and
+so does one that needs files which are not given.
 """
 import argparse
 import array
@@ -36,8 +48,13 @@ import sys
 from pathlib import Path
 
 from library import Model, Refused
+from suites import Suite, Unusable, blimp_pairs, by_region, sentence
 
 N_DETERMINISTIC = 16
+
+
+class NotGiven(Exception):
+    """The files that a fact needs."""
 
 
 class Report:
@@ -45,10 +62,11 @@ class Report:
         self.passed = self.failed = self.skipped = 0
 
     def check(self, ok, line, doubt=None):
+        """ok is None for what is wrong even if the fact is in doubt."""
         if ok:
             self.passed += 1
             print(f"  passed   {line}")
-        elif doubt:
+        elif doubt and ok is not None:
             self.skipped += 1
             print(f"  skipped  {line}; in doubt: {doubt}")
         else:
@@ -73,14 +91,11 @@ def number(x):
 
 # ------------------------------------------------------------------------------ log-probabilities
 
-def log_probability(logits, token):
-    largest = max(logits)
-    return logits[token] - largest - math.log(sum([math.exp(x - largest) for x in logits]))
-
-
-def log_probabilities(model, ids, n):
+def log_probabilities(model, ids, n, without=None):
     """Of each of the last n ids, given those before it."""
-    return [log_probability(row, token) for row, token in zip(model.rows(ids[:-1], n), ids[-n:])]
+    token = model.encode(without)[0] if without else None
+    scores, = model.scores([(ids, n)], token)
+    return [score.logprob for score in scores]
 
 
 def continuation(model, fact, name="continuation"):
@@ -161,15 +176,17 @@ def check_greedy_until(model, fact):
 
 def check_loglikelihood(model, fact):
     ids, n = continuation(model, fact)
-    allowed = abs(fact["sum"]) * fact["relative"]
-    yield near(f"log-likelihood of {quote(fact['continuation'])} after {quote(fact['context'])}",
-               sum(log_probabilities(model, ids, n)), fact["sum"], allowed, allowed)
+    without = fact.get("without")
+    allowed = fact.get("tolerance", 0) + fact.get("relative", 0) * abs(fact["sum"])
+    what = f"log-likelihood of {quote(fact['continuation'])} after {quote(fact['context'])}"
+    yield near(what + (f" without {without}" if without else ""),
+               sum(log_probabilities(model, ids, n, without)), fact["sum"], allowed, allowed)
 
 
 def check_is_greedy(model, fact):
     ids, n = continuation(model, fact)
-    found = all(row.index(max(row)) == token
-                for row, token in zip(model.rows(ids[:-1], n), ids[-n:]))
+    scores, = model.scores([(ids, n)])
+    found = all(score.rank == 1 for score in scores)
     yield same(f"{quote(fact['continuation'])} is greedy after {quote(fact['context'])}", found,
                fact["greedy"])
 
@@ -188,13 +205,22 @@ def check_rolling(model, fact):
     found = []
     while len(found) < n:
         end = min(len(found) + window, n)
-        found += log_probabilities(model, ids[end - min(window, end):end + 1], end - len(found))
+        found += log_probabilities(model, ids[end - min(window, end):end + 1], end - len(found),
+                                   fact.get("without"))
     wanted = fact["per_token"]
     what = quote(fact["text"]) + (f" in windows of {window}" if "max_length" in fact else "")
+    what += f" without {fact['without']}" if "without" in fact else ""
     yield from closest(f"log-probabilities of {what}", found, wanted,
                        [fact["tolerance"]] * len(wanted))
     allowed = abs(sum(wanted)) * fact["relative"]
     yield near(f"log-likelihood of {what}", sum(found), sum(wanted), allowed, allowed)
+
+
+def check_probabilities(model, fact):
+    ids = model.encode(fact["text"])
+    found = [math.exp(x) for x in log_probabilities(model, ids, len(ids) - 1)]
+    yield from closest(f"probabilities of {quote(fact['text'])}", found, fact["values"],
+                       [fact["relative"] * v for v in fact["values"]])
 
 
 def check_loss(model, fact):
@@ -211,6 +237,67 @@ def check_ln_f(model, fact):
     found = model.ln_f(fact["ids"], fact["position"])[:len(wanted)]
     yield from closest(f"ln_f at position {fact['position']} of {fact['ids']}", found, wanted,
                        [fact["tolerance"] + fact["relative"] * abs(w) for w in wanted])
+
+
+def user_files(model, fact):
+    """The directory with the files that a fact needs."""
+    directory = model.user_files[fact["kind"]]
+    if directory is None:
+        raise NotGiven(f"{fact['kind']}: {fact['kind'].upper()} is not set, nothing is measured")
+    return directory
+
+
+def check_blimp(model, fact):
+    directory, found = user_files(model, fact), []
+    for name, wanted in fact["accuracies"].items():
+        try:
+            pairs = blimp_pairs(directory / f"{name}.jsonl", fact["method"])
+        except Unusable as error:
+            yield None, str(error)
+            continue
+        texts = [model.encode(fact["begin"] + text) for pair in pairs for text in pair]
+        sums = [sum(score.logprob for score in scores)
+                for scores in model.scores([(ids, len(ids) - 1) for ids in texts])]
+        found.append(sum(good > bad for good, bad in zip(sums[::2], sums[1::2])) / len(pairs))
+        yield near(f"accuracy of {len(pairs)} pairs of {name}, method {fact['method']},", found[-1],
+                   wanted, fact["tolerance"], fact["tolerance"])
+    if len(found) == len(fact["accuracies"]):
+        ok, line = near("mean of the accuracies", sum(found) / len(found),
+                        sum(fact["accuracies"].values()) / len(found), fact["mean_tolerance"],
+                        fact["mean_tolerance"])
+        yield ok or None, line
+
+
+def check_syntaxgym(model, fact):
+    directory, n_same, n_unusable = user_files(model, fact), 0, 0
+    for name, wanted in fact["verdicts"].items():
+        try:
+            suite = Suite(directory / f"{name}.json", len(wanted))
+        except Unusable as error:
+            n_unusable += 1
+            yield None, str(error)
+            continue
+        found = "".join("FT"[verdict] for verdict in verdicts(model, suite))
+        differ = [n for n, (f, w) in enumerate(zip(found, wanted), 1) if f != w]
+        n_same += len(found) - len(differ)
+        yield not differ, (f"{name}: {len(found) - len(differ)} of {len(found)} verdicts as wanted"
+                           + (f", other ones for the items {differ}" if differ else ""))
+    if not n_unusable:
+        n = sum(len(wanted) for wanted in fact["verdicts"].values())
+        yield n_same >= fact["share"] * n or None, (
+            f"{n_same} of {n} verdicts as wanted in all, wanted {fact['share']:.0%} or more")
+
+
+def verdicts(model, suite):
+    """For each item, whether the prediction is true."""
+    texts = [sentence(regions) for item in suite.items for regions in item.values()]
+    ids = [model.encode(text) for text, _ in texts]
+    regions = iter([by_region([0.0] + [-score.logprob for score in scores],
+                              [len(model.decode_bytes([token])) for token in tokens], ends)
+                    for (_, ends), tokens, scores in zip(
+                        texts, ids, model.scores([(tokens, len(tokens) - 1) for tokens in ids]))])
+    for item in suite.items:
+        yield suite.verdict({condition: next(regions) for condition in item})
 
 
 def tensor(path, name):
@@ -261,6 +348,7 @@ def run_model(directory, args, facts, prompts, report):
         return
     model.program, model.directory = args.program, str(directory)
     model.facts_directory = args.facts.parent
+    model.user_files = {"blimp": args.blimp, "syntaxgym": args.syntaxgym}
     for prompt in prompts:
         try:
             report.check(*deterministic(model, prompt))
@@ -272,7 +360,14 @@ def run_model(directory, args, facts, prompts, report):
                 report.check(ok, f"{line} [{fact['source']}]", fact.get("doubt"))
         except Refused as error:
             report.check(False, f"{fact['kind']}: {error} [{fact['source']}]")
+        except NotGiven as what:
+            report.skip(f"  skipped  {what} [{fact['source']}]")
     model.close()
+
+
+def given(text):
+    """None for "", as make gives it for a variable that is not set."""
+    return Path(text) if text else None
 
 
 def main():
@@ -280,6 +375,8 @@ def main():
     parser.add_argument("--library", required=True, metavar="FILE", help="libgpt2.so")
     parser.add_argument("--program", required=True, metavar="FILE", help="the gpt2 program")
     parser.add_argument("--facts", type=Path, default=Path(__file__).parent / "facts.json")
+    parser.add_argument("--blimp", type=given, metavar="DIR", help="BLiMP's .jsonl files")
+    parser.add_argument("--syntaxgym", type=given, metavar="DIR", help="its .json files")
     parser.add_argument("directory", metavar="DIR", help="where the models' directories lie")
     args = parser.parse_args()
     facts = json.loads(args.facts.read_text(encoding="utf-8"))
@@ -290,14 +387,17 @@ def main():
     found = [name for name in facts["models"] if (Path(args.directory) / name).is_dir()]
     if not found:
         sys.exit(f"check-real: GPT2_MODELS={args.directory}: found no model, wanted {wanted}")
+    for name, path in (("BLIMP", args.blimp), ("SYNTAXGYM", args.syntaxgym)):
+        if path and not path.is_dir():
+            sys.exit(f"check-real: {name}={path}: no such directory")
     report = Report()
     for name in facts["models"]:
-        directory = Path(args.directory) / name
+        path = Path(args.directory) / name
         if name in found:
-            run_model(directory, args, [fact for fact in facts["facts"] if fact["model"] == name],
+            run_model(path, args, [fact for fact in facts["facts"] if fact["model"] == name],
                       facts["deterministic"], report)
         else:
-            report.skip(f"{name}: skipped, no directory {directory}")
+            report.skip(f"{name}: skipped, no directory {path}")
     print("Left out:")
     for left in facts["left_out"]:
         print(f"  {left['source']}: {left['fact']}: {left['reason']}")

@@ -2,10 +2,13 @@
 import array
 import ctypes as c
 import hashlib
+import math
 
 LAST_ROW = -1
 ENCODE_SPECIAL = 1
 TAP_LN_F = 12
+SCORE_ROWS = 64       # gpt2_score() computes that many rows of logits at once, at most
+SCORE_SEQUENCES = 16  # that one call scores
 
 
 class ModelInfo(c.Structure):
@@ -27,13 +30,31 @@ class SessionParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("cpu_mask", c.c_uint32), ("n_threads", c.c_int32),
                 ("n_ctx", c.c_int32), ("n_batch", c.c_int32), ("n_logit_rows", c.c_int32),
                 ("errbuf", c.c_void_p), ("errbuf_size", c.c_size_t),
-                ("parallel_for", c.c_void_p), ("parallel_for_user", c.c_void_p)]
+                ("parallel_for", c.c_void_p), ("parallel_for_user", c.c_void_p),
+                ("n_sequences", c.c_int32), ("n_pages", c.c_int32), ("kv_type", c.c_int32),
+                ("on_full", c.c_int32), ("n_keep", c.c_int32), ("reserved", c.c_int32)]
 
 
 class SampleParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("temperature", c.c_float), ("top_k", c.c_int32),
                 ("top_p", c.c_float), ("seed", c.c_uint64), ("stream", c.c_uint64),
                 ("position", c.c_int64)]
+
+
+class ScoreParams(c.Structure):
+    _fields_ = [("struct_size", c.c_uint32), ("n_likeliest", c.c_int32),
+                ("class_mask", c.c_char_p)]
+
+
+class TokenScore(c.Structure):
+    _fields_ = [("id", c.c_int32), ("rank", c.c_int32), ("logprob", c.c_double),
+                ("entropy", c.c_double), ("class_prob", c.c_double)]
+
+
+class ScoreItem(c.Structure):
+    _fields_ = [("sequence", c.c_int32), ("reserved", c.c_int32), ("tokens", c.c_void_p),
+                ("n_tokens", c.c_size_t), ("n_prefix", c.c_size_t), ("scores", c.c_void_p),
+                ("likeliest", c.c_void_p)]
 
 
 class Tap(c.Structure):
@@ -63,12 +84,13 @@ def int32s(ids):
 
 
 class Session:
-    """One text.  `with Session(model, ...) as session`."""
+    """One text, or several to score.  `with Session(model, ...) as session`."""
 
-    def __init__(self, model, n_ctx, n_logit_rows=1, n_threads=0):
+    def __init__(self, model, n_ctx, n_logit_rows=1, n_threads=0, n_sequences=1):
         self.model, self.lib = model, model.lib
         params = initial(self.lib, "gpt2_session_params_init", SessionParams())
         params.n_ctx, params.n_logit_rows, params.n_threads = n_ctx, n_logit_rows, n_threads
+        params.n_sequences = n_sequences
         self.pointer = c.c_void_p()
         model.must(self.lib.gpt2_session_create(model.pointer, c.byref(params),
                                                 c.byref(self.pointer)))
@@ -93,6 +115,22 @@ class Session:
         data = c.POINTER(c.c_float)()
         self.must(self.lib.gpt2_session_logits(self.pointer, c.c_int32(row), c.byref(data)))
         return array.array("f", c.string_at(data, 4 * self.model.info.n_vocab))
+
+    def score(self, texts, class_mask):
+        """For each (ids, n) an array of TokenScore, of its last n ids."""
+        sequence, kept = c.c_int32(), []
+        items = (ScoreItem * len(texts))()
+        for i, (item, (ids, n)) in enumerate(zip(items, texts)):
+            if i > 0:  # sequence 0 is open
+                self.must(self.lib.gpt2_sequence_open(self.pointer, c.byref(sequence)))
+                item.sequence = sequence.value
+            kept.append((int32s(ids), (TokenScore * n)()))
+            item.tokens, item.scores = (c.addressof(x) for x in kept[-1])
+            item.n_tokens, item.n_prefix = len(ids), len(ids) - n
+        params = initial(self.lib, "gpt2_score_params_init", ScoreParams())
+        params.class_mask = class_mask
+        self.must(self.lib.gpt2_score(self.pointer, items, c.c_size_t(len(items)), c.byref(params)))
+        return [scores for _, scores in kept]
 
     def greedy(self):
         params = initial(self.lib, "gpt2_sample_params_init", SampleParams())
@@ -151,6 +189,9 @@ class Model:
 
     def decode(self, ids):
         """Text; bytes that are no UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids):
         if not self.tokenizer:
             raise Refused("the directory has no vocab.json and merges.txt")
         text, n_bytes = c.create_string_buffer(1000 * len(ids) + 1), c.c_size_t()
@@ -160,7 +201,7 @@ class Model:
                                       c.c_size_t(len(detail)))
         if status != 0:
             raise Refused(detail.value.decode())
-        return text.raw[:n_bytes.value].decode(errors="replace")
+        return text.raw[:n_bytes.value]
 
     def rows(self, ids, n):
         """The logits of the last n tokens, row by row."""
@@ -168,6 +209,26 @@ class Model:
             session.forward(ids, n)
             for row in range(len(ids) - n, len(ids)):
                 yield session.logits(row)
+
+    def scores(self, texts, without=None):
+        """For each (ids, n) an array of TokenScore, of its last n ids given those before.
+
+        With an id `without`, the log-probabilities are those of a model that never gives it.
+        """
+        class_mask = None
+        if without is not None:
+            others = (1 << self.info.n_vocab) - 1 ^ 1 << without
+            class_mask = others.to_bytes((self.info.n_vocab + 7) // 8, "little")
+        found = []
+        for first in range(0, len(texts), SCORE_SEQUENCES):
+            part = texts[first:first + SCORE_SEQUENCES]
+            n_ctx = max(len(ids) for ids, _ in part) - 1
+            with Session(self, n_ctx, SCORE_ROWS, n_sequences=len(part)) as session:
+                found += session.score(part, class_mask)
+        if without is not None:
+            for score in (score for scores in found for score in scores):
+                score.logprob -= math.log(score.class_prob)
+        return found
 
     def ln_f(self, ids, position):
         """The final norm's output at one position."""

@@ -5,6 +5,7 @@
                                 little more than its tolerance; "source" says how
     spoil.py doubted FACTS      the first greedy fact, made wrong and in doubt
     spoil.py refused FACTS      an id that is in no vocabulary
+    spoil.py suites FACTS       the facts that need the user's files, all in doubt
     spoil.py without SOURCE FACTS     all facts but those of one source
     spoil.py novels DIR         facts out of DIR/reference.json and DIR/tinygrad.json, for "gpt2"
 """
@@ -40,7 +41,8 @@ def spoil(fact):
         yield "stops", dict(fact, stop=["never"])
     if kind == "loglikelihood":
         for sign in (1, -1):
-            by = 1.1 * sign * fact["relative"] * abs(fact["sum"])
+            by = 1.1 * sign * (fact.get("tolerance", 0)
+                               + fact.get("relative", 0) * abs(fact["sum"]))
             yield f"sum, {by:+.1e}", dict(fact, sum=fact["sum"] + by)
         yield "context", dict(fact, context=fact["context"] + ", in the end, at")
     if kind == "is_greedy":
@@ -56,6 +58,29 @@ def spoil(fact):
             numbers, last, 1.1 * fact["relative"] * abs(sum(numbers))))
         yield "a number more", dict(fact, relative=1e9, per_token=numbers + [0.0])
         yield "windows", dict(fact, max_length=fact.get("max_length", 5) + 1, relative=1e9)
+    if kind == "probabilities":
+        values, last = fact["values"], len(fact["values"]) - 1
+        for i, by in ((0, 1.1), (last, -1.1)):
+            yield f"number {i}", dict(fact, values=shifted(values, i,
+                                                           by * fact["relative"] * values[i]))
+        yield "a number more", dict(fact, values=values + [0.5])
+    if kind == "blimp":
+        (name, accuracy), = fact["accuracies"].items()
+        for sign in (1, -1):
+            yield f"accuracy {sign:+}", dict(fact, mean_tolerance=1, accuracies={
+                name: accuracy + 1.1 * sign * fact["tolerance"]})
+        yield "mean", dict(fact, tolerance=1,
+                           accuracies={name: accuracy + 1.1 * fact["mean_tolerance"]})
+        if fact["begin"]:
+            yield "method", dict(fact, method="one_prefix")
+            yield "begin", dict(fact, begin="")
+    if kind == "syntaxgym":
+        (name, verdicts), = fact["verdicts"].items()
+        other = verdicts[:-1] + "FT"[verdicts[-1] == "F"]
+        yield "a verdict", dict(fact, verdicts={name: other}, share=0)
+        yield "share", dict(fact, verdicts={name: other}, doubt="not of the share")
+    if "without" in fact:
+        yield "with every token", without(fact, "without")
     if kind == "loss":
         yield "loss below", dict(fact, loss=fact["loss"] - 1.1 * fact["above"], below=0)
         yield "loss above", dict(fact, loss=fact["loss"] + 1.1 * fact["below"], above=0)
@@ -99,6 +124,10 @@ def main():
         facts = read(names[0])
         fact = next(fact for fact in facts["facts"] if fact["kind"] == "ln_f")
         print_facts(facts, [dict(fact, ids=[99999])])
+    elif command == "suites":
+        facts = read(names[0])
+        print_facts(facts, [dict(fact, doubt="made up") for fact in facts["facts"]
+                            if fact["kind"] in ("blimp", "syntaxgym")])
     elif command == "without":
         facts = read(names[1])
         print_facts(facts, [fact for fact in facts["facts"] if fact["source"] != names[0]],
