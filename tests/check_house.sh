@@ -140,9 +140,9 @@ awk 'FNR == 1 { n = 0 } ++n == 501 { print "  long: " FILENAME " has more than 5
 wc -l examples/*.[ch] | awk '$2 != "total" && $1 >= 150 { print $2 " has " $1 " lines, wanted fewer than 150" }' \
     >"$scratch/short"
 verdict "examples are short" "$scratch/short"
-grep -nE '[[:space:]]$|TODO|FIXME|\bXXX\b' include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] \
+grep -nE '[[:space:]]$|TODO|FIXME|\bXXX\b|^(<<<<<<<|=======$|>>>>>>>)' include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] \
     tests/fuzz/*.[ch] docs/*.md README.md Makefile >"$scratch/blanks"
-verdict "no trailing blanks, nothing left to do" "$scratch/blanks"
+verdict "no trailing blanks, nothing left to do, no marks of a merge" "$scratch/blanks"
 while read -r function; do
     grep -q "\`$function()\`" docs/api.md || echo "docs/api.md does not name $function()"
 done <"$scratch/declared" >"$scratch/docs"
