@@ -87,8 +87,8 @@ static enum outcome score(const struct options *options)
 
 const struct command command_score = {
     .name = "score",
-    .summary = "measure how likely a text is: perplexity, bits per byte",
-    .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
+    .summary = "measure how likely a text is: perplexity, surprisal of tokens and words",
+    .synopsis = "[-m DIR] [FILE | -p TEXT | --pairs FILE | --choices FILE] [OPTIONS]",
     .help =
         "Predicts every token of a text from the tokens before it.  Prints one key and its value\n"
         "on each line:\n"
@@ -103,7 +103,8 @@ const struct command command_score = {
         "\n"
         "The text is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.\n"
         "The token <|endoftext|> is put in front of it, so that the first token is predicted too.\n"
-        "If the model has no such token, the first token and its bytes are not counted.\n"
+        "If the model has no such token, or with --no-bos, the first token and its bytes are not\n"
+        "counted.  --prefix TEXT puts more tokens in front; they are not counted either.\n"
         "\n"
         "A text longer than the context is cut into windows.  Each window runs separately, and "
         "its\n"
@@ -111,12 +112,44 @@ const struct command command_score = {
         "a window begins N tokens after the one before, and the tokens in both are counted once:\n"
         "every token but those of the first window is predicted from at least context - N tokens.\n"
         "This is the loop of Hugging Face's page on perplexity.  It takes context / N times as "
-        "long.\n",
+        "long.\n"
+        "\n"
+        "Tables have a line of names and tabs between the columns, or with --jsonl an object a\n"
+        "line.  Surprisal is -log(probability), in bits; with --base e in nats.\n"
+        "\n"
+        "  --by token  id, text, place in bytes and characters, surprisal, rank (1: no token has "
+        "a\n"
+        "              larger logit), entropy of the prediction, the --top N likeliest tokens\n"
+        "  --by word   text, place, number of tokens, surprisal.  A word ends before white space.\n"
+        "              Its surprisal includes that of the white space in front of it\n"
+        "  --by line   each line is a text of its own: bytes, tokens, surprisal, mean of a token\n"
+        "  --pairs     each line is two texts: which is likelier, 1 or 2 (0: neither), and the\n"
+        "              log-probability of both\n"
+        "  --choices   each line is a context and what may follow it.  A row for each "
+        "continuation:\n"
+        "              is it the likeliest, is each of its tokens of rank 1 (greedy), the number "
+        "of\n"
+        "              its tokens, its log-probability.  <|endoftext|> stands in front only if "
+        "the\n"
+        "              context is empty, and white space at the end of the context counts to the\n"
+        "              continuation, as in lm-evaluation-harness\n"
+        "\n"
+        "In a text a backslash begins an escape: \\t, \\n, \\r, \\\\, or \\xHH for a byte that is "
+        "not\n"
+        "UTF-8 or a control character.  A token that is not scored has empty cells (null in "
+        "JSON).\n",
     .examples =
         "  gpt2 score -m models/gpt2 book.txt\n"
         "  gpt2 score -m models/gpt2 --stride 512 book.txt\n"
         "  gpt2 score -p 'It was a bright morning.'\n"
-        "  gpt2 score -m models/gpt2 -c 512 book.txt | awk '$1 == \"perplexity\" { print $2 }'\n",
+        "  gpt2 score -m models/gpt2 -c 512 book.txt | awk '$1 == \"perplexity\" { print $2 }'\n"
+        "  gpt2 score -p 'The old man was asleep.' --by token --top 3\n"
+        "  gpt2 score -p 'The old man was asleep.' --by word --word-correction\n"
+        "  gpt2 score --by line --jsonl sentences.txt > surprisals.jsonl\n"
+        "  gpt2 score -p ' sat on the mat.' --prefix 'The cat' --by word\n"
+        "  printf 'The keys are here.\\tThe keys is here.\\n' | gpt2 score --pairs -\n"
+        "  printf 'It was a great\\t pity.\\t city.\\n' | gpt2 score --choices -\n"
+        "  gpt2 score --html page.html book.txt\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_CONTEXT | OPTIONS_SCORE,
     .takes_file = 1,
     .run = score,
