@@ -71,17 +71,16 @@ class Reference:
             result.append(([x - log_sum for x in row], row))
         return result
 
-    def class_logprob(self, logprobs, is_in):
-        return math.log(math.fsum(math.exp(p) for i, p in enumerate(logprobs) if is_in(i)))
+    def class_logprob(self, logprobs, ids):
+        return math.log(math.fsum(math.exp(logprobs[i]) for i in ids))
 
     def is_spaced(self, i):
-        return self.bytes.get(i, b"")[:1] in [bytes([c]) for c in SPACE]
+        return self.bytes[i][:1] in [bytes([c]) for c in SPACE]
 
-    def begins_word(self, i):
-        return i == self.eot or self.is_spaced(i)
-
-    def begins_text(self, i):
-        return len(self.bytes.get(i, b"")) > 0 and not self.is_spaced(i)
+    def make_classes(self):
+        known = [i for i in sorted(self.bytes) if i < self.n_vocab]
+        self.begins_word = [i for i in known if i == self.eot or self.is_spaced(i)]
+        self.begins_text = [i for i in known if not self.is_spaced(i)]
 
 
 def near(got, wanted, what):
@@ -190,6 +189,7 @@ def words_of(text, special):
 
 
 def check_words(reference, text, options):
+    reference.make_classes()
     got = [
         json.loads(line)
         for line in reference.run(
@@ -217,7 +217,7 @@ def check_words(reference, text, options):
         logprob = math.fsum(text.logprob(i) for i in inside)
         near(row["surprisal_nats"], -logprob, f"{what}: surprisal")
         before = text.rows[inside[0] - 1][0]
-        if reference.begins_word(tokens[0]) and tokens[0] != reference.eot:
+        if reference.is_spaced(tokens[0]):
             logprob -= reference.class_logprob(before, reference.begins_word)
         elif text.ids[inside[0] - 1] == reference.eot:
             logprob -= reference.class_logprob(before, reference.begins_text)
