@@ -111,7 +111,7 @@ for mode in "--by token --top 3 $text" "--by word --word-correction --stride 100
     "--by line $tmp/lines" "--pairs $tmp/many" "--choices $tmp/choices"; do
     # shellcheck disable=SC2086
     "$program" score -m "$demo" $mode >"$tmp/wanted"
-    for setting in '-t 1' '-t 3' '-b 1' '-b 7' '-b 300' '--cpu scalar'; do
+    for setting in '-t 1' '-t 3' '-b 1' '-b 7' '-b 300'; do
         # shellcheck disable=SC2086
         "$program" score -m "$demo" $mode $setting >"$tmp/out"
         check "the same bytes with $setting: $(echo "$mode" | cut -d ' ' -f 1-2)" \
@@ -302,7 +302,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 done >"$tmp/book"
 for mode in '--by token' '--by word --word-correction' '--by line' "--html $tmp/page"; do
     # shellcheck disable=SC2086
-    python3 "$tmp/terminal.py" 1 "$program" score -m "$demo" -t 1 --cpu scalar $mode "$tmp/book" \
+    python3 "$tmp/terminal.py" 1 "$program" score -m "$demo" -t 1 $mode "$tmp/book" \
         >"$tmp/seen"
     equal "Ctrl-C: $(echo "$mode" | cut -d ' ' -f 1-2)" "$(head -n 1 "$tmp/seen")" 'code 130 progress'
 done
