@@ -194,6 +194,7 @@ defined() {
     check "definition: $(basename "$model") $(basename "$1") $(basename "$2") $(echo "$@" | cut -d ' ' -f 3-)" \
         python3 "$checkout/tests/score_reference.py" "$program" "$model" "$@"
 }
+defined "$demo" words "$tmp/bytes"
 for what in tokens words html; do
     defined "$demo" $what "$tmp/start"
     defined "$demo" $what "$tmp/bytes" --no-bos
@@ -205,7 +206,7 @@ for what in tokens words html; do
 done
 {
     printf 'It was \ta\tan old\tof the\n\tThe\tof\nOnce upon a\t time\t mattress\ttime\n'
-    printf 'The old man and \t the\tthe\n   \ta\n'
+    printf 'The old man and \t the\tthe\n   \ta\nThe old\t man\t gentleman\n'
     head -c 1500 "$tmp/long"
     printf '\t the\t sister said\n'
 } >"$tmp/choices"
