@@ -184,6 +184,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_score_modes.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \

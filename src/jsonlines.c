@@ -11,11 +11,7 @@
 
 #define MAX_DEPTH 64 /* of arrays and objects in a value */
 
-/*
- * The length of the UTF-8 character at 'text', 1 to 4.  If there is none, '*is_whole' is false and the
- * length is that of the bytes that could begin one, at least 1.
- */
-static size_t utf8_length(const char *text, size_t n_bytes, bool *is_whole)
+size_t utf8_length(const char *text, size_t n_bytes, bool *is_whole)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     unsigned char first = bytes[0], min = 0x80, max = 0xbf; /* of the second byte */

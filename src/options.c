@@ -63,6 +63,19 @@ static const struct word empty_words[] = {
     {NULL, 0},
 };
 
+static const struct word by_words[] = {
+    {"token", BY_TOKEN},
+    {"word", BY_WORD},
+    {"line", BY_LINE},
+    {NULL, 0},
+};
+
+static const struct word base_words[] = {
+    {"2", 2},
+    {"e", BASE_E},
+    {NULL, 0},
+};
+
 #define MAX_TEXTS 65535 /* at a time: a session has at most 65536 sequences */
 
 #define FIELD(name)            offsetof(struct options, name)
@@ -125,6 +138,34 @@ static const struct option table[] = {
     {OPTIONS_CONTEXT, 'c', "ctx-size", NULL, "N", INT(n_ctx, 0, INT32_MAX),
      "use a context of N tokens; 0 means as many as the model\n"
      "has (default: 0)"},
+    {OPTIONS_SCORE, 0, "by", NULL, "UNIT", WORD(by, by_words),
+     "write a table with a row for each token, word or line"},
+    {OPTIONS_SCORE, 0, "pairs", NULL, "FILE", TEXT(pairs),
+     "say which of two texts is likelier: each line of FILE is\n"
+     "TEXT, a tab, TEXT; - means standard input"},
+    {OPTIONS_SCORE, 0, "choices", NULL, "FILE", TEXT(choices),
+     "say which continuation is the likeliest: each line of\n"
+     "FILE is a context, a tab, a continuation, a tab, ...;\n"
+     "- means standard input"},
+    {OPTIONS_SCORE, 0, "html", NULL, "FILE", TEXT(html),
+     "write FILE, a page that shows the text shaded by\n"
+     "surprisal"},
+    {OPTIONS_SCORE, 0, "jsonl", NULL, NULL, FLAG(jsonl),
+     "write the table as JSON objects, one a line"},
+    {OPTIONS_SCORE, 0, "base", NULL, "BASE", WORD(base, base_words),
+     "base of logarithms. 2: bits; e: nats (default: 2, but e\n"
+     "with --pairs and --choices)"},
+    {OPTIONS_SCORE, 0, "top", NULL, "N", INT(n_top, 0, INT32_MAX),
+     "with --by token and --html: add the N likeliest tokens at\n"
+     "each place (default: 0, but 5 with --html)"},
+    {OPTIONS_SCORE, 0, "word-correction", NULL, NULL, FLAG(word_correction),
+     "with --by word: add the surprisal that counts the end of\n"
+     "a word to that word, not to the next one"},
+    {OPTIONS_SCORE, 0, "prefix", NULL, "TEXT", TEXT(prefix),
+     "put TEXT in front of each text.  It is not scored"},
+    {OPTIONS_SCORE, 0, "no-bos", NULL, NULL, FLAG(no_bos),
+     "do not put <|endoftext|> in front of each text.  Without\n"
+     "--prefix the first token is then not scored"},
     {OPTIONS_SCORE, 0, "stride", NULL, "N", INT(stride, 1, INT32_MAX),
      "let windows overlap: each begins N tokens after the one\n"
      "before"},
@@ -324,7 +365,8 @@ static enum outcome check(const struct options *options)
 {
     int n_texts = (options->prompt != NULL) + (options->prompt_file != NULL) +
                   (options->tokens != NULL) + (options->operand != NULL) +
-                  (options->prompts != NULL);
+                  (options->prompts != NULL) + (options->pairs != NULL) +
+                  (options->choices != NULL);
     uint32_t cpu_mask = (uint32_t)options->cpu_mask;
 
     if (n_texts > 1)
@@ -382,6 +424,7 @@ enum outcome options_parse(struct options *options, const struct command *comman
     options->top_k = 40;
     options->top_p = 0.95f;
     options->empty_prompt = EMPTY_ENDOFTEXT;
+    options->n_top = -1;
     options->cpu_mask = -1;
     options->shape = -1;
     options->seed_is_random = true;

@@ -22,7 +22,7 @@
 #define OPTIONS_OUTPUT   0x40u  /* --output */
 #define OPTIONS_MODEL    0x80u  /* --model (default: the demo model), --batch-size */
 #define OPTIONS_BENCH    0x100u /* --model (default: a random one of --shape), --json */
-#define OPTIONS_SCORE    0x200u /* --stride */
+#define OPTIONS_SCORE    0x200u /* --stride and other options of score alone */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
 /* How a text without a prompt begins. */
@@ -30,6 +30,11 @@ enum empty_prompt {
     EMPTY_ENDOFTEXT, /* with <|endoftext|>; uniform if the model has none */
     EMPTY_UNIFORM,   /* with any token: all are equally likely */
 };
+
+/* What a row of score's table is about; 0 if no table was asked for. */
+enum score_by { BY_NOTHING, BY_TOKEN, BY_WORD, BY_LINE };
+
+#define BASE_E 1 /* of logarithms; the other is 2 */
 
 /* The models of `bench`: GPT-2 in its four sizes. */
 enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
@@ -41,6 +46,10 @@ struct options {
     const char *prompt_file; /* "-" is standard input */
     const char *prompts;     /* a file of prompts; "-" is standard input */
     const char *tokens;      /* ids as text */
+    const char *pairs;       /* a file of pairs of texts; "-" is standard input */
+    const char *choices;     /* a file of contexts and continuations; "-" is standard input */
+    const char *html;        /* the page that score writes */
+    const char *prefix;      /* tokens before a text that are not scored */
     const char *output;
     const char *operand; /* FILE, NULL if none was given */
     int32_t n_predict;   /* -1: until the context is full */
@@ -50,18 +59,23 @@ struct options {
     int32_t stream;      /* of the random numbers; of several texts, that of the first */
     int32_t n_ctx;       /* 0: the model's */
     int32_t stride;      /* of windows; 0: they do not overlap */
+    int32_t n_top;       /* likeliest tokens that score adds; -1: it chooses */
     int32_t n_threads;   /* 0: one per CPU */
     int32_t n_batch;     /* tokens per forward call; 0: all at once */
     int32_t top_k;
     float temperature;
     float top_p;
     int64_t empty_prompt; /* EMPTY_* */
+    int64_t by;           /* BY_* */
+    int64_t base;         /* 2 or BASE_E; 0: score chooses */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: all that the CPU has */
     int64_t shape;        /* SHAPE_*; -1: none was named */
     uint64_t seed;
     bool seed_is_random; /* no --seed, or --seed -1 */
     bool special;
     bool no_echo;
+    bool no_bos;
+    bool word_correction;
     bool json;
     bool jsonl;
     bool context_shift;

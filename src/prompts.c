@@ -11,12 +11,17 @@
 #include "jsonlines.h"
 #include "messages.h"
 
+void line_name(char origin[ORIGIN_BYTES], const char *path, size_t number)
+{
+    bool is_stdin = path == NULL || strcmp(path, "-") == 0;
+
+    snprintf(origin, ORIGIN_BYTES, "%.*s:%zu", PATH_BYTES, is_stdin ? "standard input" : path,
+             number);
+}
+
 void prompts_name_line(char origin[ORIGIN_BYTES], const struct options *options, size_t number)
 {
-    bool is_stdin = strcmp(options->prompts, "-") == 0;
-
-    snprintf(origin, ORIGIN_BYTES, "%.*s:%zu", PATH_BYTES,
-             is_stdin ? "standard input" : options->prompts, number);
+    line_name(origin, options->prompts, number);
 }
 
 /* Reads a whole number from 0 to UINT64_MAX, without a sign, a fraction or an exponent. */

@@ -45,7 +45,10 @@ enum outcome prompts_read(struct prompts *prompts, const struct options *options
 void prompts_encode(struct prompts *prompts, const struct options *options,
                     const gpt2_model_info *info, const gpt2_tokenizer *tokenizer);
 
-/* "FILE:3", the name of a line of --prompts in error messages. */
+/* "FILE:3", the name of a line in error messages; 'path' NULL or "-" is standard input. */
+void line_name(char origin[ORIGIN_BYTES], const char *path, size_t number);
+
+/* The same for a line of --prompts. */
 void prompts_name_line(char origin[ORIGIN_BYTES], const struct options *options, size_t number);
 
 void prompts_free(struct prompts *prompts);

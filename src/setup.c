@@ -257,8 +257,6 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
     return create(options, model, n_ctx, &params, session);
 }
 
-#define PAGE_POSITIONS 64 /* of one text in a page of the KV cache */
-
 enum outcome session_open_many(const struct options *options, const gpt2_model *model,
                                int32_t n_sequences, int32_t n_positions, gpt2_session **session)
 {
@@ -269,6 +267,22 @@ enum outcome session_open_many(const struct options *options, const gpt2_model *
     params.n_sequences = n_sequences;
     if (n_pages <= INT32_MAX)
         params.n_pages = (int32_t)n_pages;
+    return create(options, model, options->n_ctx, &params, session);
+}
+
+enum outcome session_open_scoring(const struct options *options, const gpt2_model *model,
+                                  const gpt2_model_info *info, int32_t n_sequences,
+                                  gpt2_session **session)
+{
+    bool is_shorter = options->n_ctx > 0 && options->n_ctx < info->n_positions;
+    int32_t n_ctx = is_shorter ? options->n_ctx : info->n_positions;
+    int32_t n_pages = (n_ctx + PAGE_POSITIONS - 1) / PAGE_POSITIONS;
+    gpt2_session_params params;
+
+    gpt2_session_params_init(&params, sizeof params);
+    params.n_sequences = n_sequences;
+    params.n_pages = n_pages > n_sequences ? n_pages : n_sequences;
+    params.n_logit_rows = SCORING_ROWS;
     return create(options, model, options->n_ctx, &params, session);
 }
 

@@ -11,7 +11,9 @@
 #include "input.h"
 #include "options.h"
 
-#define PATH_BYTES 4096
+#define PATH_BYTES     4096
+#define PAGE_POSITIONS 64 /* of one text in a page of the KV cache */
+#define SCORING_ROWS   64 /* of logits that gpt2_score() computes at a time, at most */
 
 /* The directory of --model, or of the demo model. */
 enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
@@ -65,6 +67,14 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
  */
 enum outcome session_open_many(const struct options *options, const gpt2_model *model,
                                int32_t n_sequences, int32_t n_positions, gpt2_session **session);
+
+/*
+ * A session for gpt2_score().  Its KV cache has one page for each sequence, and no more unless one
+ * text of the whole context needs more.
+ */
+enum outcome session_open_scoring(const struct options *options, const gpt2_model *model,
+                                  const gpt2_model_info *info, int32_t n_sequences,
+                                  gpt2_session **session);
 void session_close(gpt2_session *session);
 
 /*
