@@ -153,8 +153,8 @@ static const struct option table[] = {
      "use the instructions of LEVEL: scalar, avx2, avx512 or\n"
      "neon (default: the fastest that the CPU has)"},
     {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
-     "run N tokens in each call of the library; 0 means all\n"
-     "at once, but 64 in score (default: 0)"},
+     "run N tokens at a time; 0 means all at once, but 64 in\n"
+     "score (default: 0)"},
     {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "print this help"},
 };
 
