@@ -6,25 +6,13 @@
 #include "command.h"
 #include "options.h"
 #include "parallel.h"
-#include "platform.h"
-
-static gpt2_sample_params sampling_of(const struct options *options)
-{
-    gpt2_sample_params sampling;
-
-    gpt2_sample_params_init(&sampling, sizeof sampling);
-    sampling.temperature = options->temperature;
-    sampling.top_k = options->top_k;
-    sampling.top_p = options->top_p;
-    sampling.stream = (uint64_t)options->stream;
-    sampling.seed = options->seed_is_random ? platform_random_seed() : options->seed;
-    return sampling;
-}
+#include "sampling.h"
 
 static enum outcome generate(const struct options *options)
 {
-    gpt2_sample_params sampling = sampling_of(options);
+    gpt2_sample_params sampling;
 
+    sampling_init(&sampling, options);
     return generate_texts(options, &sampling);
 }
 

@@ -11,11 +11,7 @@
 
 #define MAX_DEPTH 64 /* of arrays and objects in a value */
 
-/*
- * The length of the UTF-8 character at 'text', 1 to 4.  If there is none, '*is_whole' is false and the
- * length is that of the bytes that could begin one, at least 1.
- */
-static size_t utf8_length(const char *text, size_t n_bytes, bool *is_whole)
+size_t json_character(const char *text, size_t n_bytes, bool *is_whole)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     unsigned char first = bytes[0], min = 0x80, max = 0xbf; /* of the second byte */
@@ -207,7 +203,7 @@ static bool read_string(struct reader *reader)
                 return false;
             continue;
         }
-        length = utf8_length(reader->line + reader->at, reader->n_bytes - reader->at, &is_whole);
+        length = json_character(reader->line + reader->at, reader->n_bytes - reader->at, &is_whole);
         if (!is_whole)
             return want(reader, "UTF-8");
         reader->at += length;
@@ -460,7 +456,7 @@ enum outcome json_write_string(const char *text, size_t n_bytes)
     while (at < n_bytes && outcome == OUTCOME_DONE) {
         unsigned char c = (unsigned char)text[at];
         bool is_whole;
-        size_t length = utf8_length(text + at, n_bytes - at, &is_whole);
+        size_t length = json_character(text + at, n_bytes - at, &is_whole);
 
         if (!is_whole)
             outcome = output_write("\xef\xbf\xbd", 3);

@@ -36,6 +36,12 @@ bool json_read_object(char *line, size_t n_bytes, struct json_member *members, s
 void json_decode_string(struct bytes *string);
 
 /*
+ * The length of the UTF-8 character at 'text', 1 to 4.  If there is none, '*is_whole' is false and the
+ * length is that of the bytes that could begin one, at least 1.
+ */
+size_t json_character(const char *text, size_t n_bytes, bool *is_whole);
+
+/*
  * Writes a text to standard output as a JSON string.  Bytes that are not UTF-8 become U+FFFD, one for
  * each run that could begin a character, as Python's errors="replace" does.
  */

@@ -15,6 +15,7 @@
 #include "messages.h"
 #include "platform.h"
 #include "prompts.h"
+#include "sampling.h"
 #include "setup.h"
 #include "texts.h"
 
@@ -32,7 +33,8 @@ struct many {
     struct text_printer printer;
     gpt2_session *session;
     gpt2_sample_params sampling;
-    int32_t eot_token;
+    int32_t eot_token, n_vocab;
+    float *equal_logits;   /* [n_vocab] of the first token of a text that begins with nothing */
     bool empty_is_uniform; /* an empty prompt begins with any token, else with <|endoftext|> */
     bool has_prefix;       /* sequence 0 holds the prompt of all texts, without its last token */
     struct text *texts;
@@ -98,21 +100,6 @@ static void show_progress(struct many *many)
 
 /* --------------------------------------------------------------------------------------- texts -- */
 
-/*
- * A gpt2_logits_callback for texts that begin with nothing: at their first token all logits are equal,
- * but for --logit-bias.
- */
-static int32_t make_logits_equal(void *user, int64_t position, float *logits, int32_t n_vocab)
-{
-    const gpt2_sample_params *sampling = user;
-
-    for (int32_t i = 0; position == 0 && i < n_vocab; i++)
-        logits[i] = 1.0f;
-    for (size_t i = 0; position == 0 && i < sampling->n_biases; i++)
-        logits[sampling->bias_ids[i]] += sampling->bias_values[i];
-    return 0;
-}
-
 static void end_text(struct many *many, struct text *text, enum stop stop)
 {
     text->stop = stop;
@@ -160,11 +147,8 @@ static int32_t start_text(struct many *many, struct slot *slot, struct text *tex
     slot->begins_uniform = ids->count == 0 && many->empty_is_uniform;
     sampling.seed = text->seed;
     sampling.stream = text->stream;
-    if (slot->begins_uniform) {
-        sampling.position = 0; /* the token that is drawn is the first of the text */
-        sampling.callback = make_logits_equal;
-        sampling.callback_user = &many->sampling;
-    }
+    if (slot->begins_uniform)
+        sampling_begin_uniform(&sampling, &many->sampling);
     status = open_sequence(many, slot);
     if (status != GPT2_OK)
         return status;
@@ -202,12 +186,29 @@ static enum outcome refuse(struct many *many, const struct slot *slot)
     return OUTCOME_DONE;
 }
 
-/* Takes what a step gave for a text, which may end. */
+/* Adds the log-probability of a text's next token, by the logits of 'item' in the last step. */
+static enum outcome add_logprob(struct many *many, const struct slot *slot, size_t item, int32_t id)
+{
+    size_t n_likeliest = many->options->n_logprobs < many->n_vocab
+                             ? (size_t)many->options->n_logprobs
+                             : (size_t)many->n_vocab;
+    const float *logits = many->equal_logits;
+    int32_t status = GPT2_OK;
+
+    if (!slot->begins_uniform)
+        status = gpt2_batch_logits(many->session, item, GPT2_LAST_ROW, &logits);
+    if (status != GPT2_OK)
+        return session_complain(many->session, status);
+    return logprobs_add(&slot->text->logprobs, many->session, logits, id, n_likeliest);
+}
+
+/* Takes what a step gave for a text, which may end.  Its logits are those of 'item'. */
 static enum outcome continue_text(struct many *many, struct slot *slot,
-                                  const gpt2_generated *result)
+                                  const gpt2_generated *result, size_t item)
 {
     static const enum stop stops[] = {[GPT2_FINISH_NOT_YET] = STOP_NOT_YET,
                                       [GPT2_FINISH_TOKEN] = STOP_EOT,
+                                      [GPT2_FINISH_STRING] = STOP_STRING,
                                       [GPT2_FINISH_LENGTH] = STOP_LENGTH,
                                       [GPT2_FINISH_CONTEXT] = STOP_CONTEXT};
     enum outcome outcome = text_append_bytes(slot->text, result->text, result->n_bytes);
@@ -218,9 +219,13 @@ static enum outcome continue_text(struct many *many, struct slot *slot,
         return OUTCOME_INTERRUPTED;
     if (result->id < 0)
         return refuse(many, slot);
-    if (slot->begins_uniform)
+    if (many->options->n_logprobs >= 0 && result->finish != GPT2_FINISH_TOKEN)
+        outcome = add_logprob(many, slot, item, result->id);
+    if (outcome == OUTCOME_DONE && slot->begins_uniform)
         (void)gpt2_sequence_truncate(many->session, slot->sequence, 0);
     slot->begins_uniform = false;
+    if (outcome != OUTCOME_DONE)
+        return outcome;
     if (result->finish != GPT2_FINISH_NOT_YET)
         end_text(many, slot->text, stops[result->finish]);
     if (result->finish == GPT2_FINISH_TOKEN)
@@ -233,6 +238,7 @@ static enum outcome continue_text(struct many *many, struct slot *slot,
 static enum outcome step(struct many *many, size_t *n)
 {
     enum outcome outcome = OUTCOME_DONE;
+    size_t item = 0; /* of the batch: each generator whose tokens have run has one */
     int32_t status = GPT2_OK;
 
     *n = 0;
@@ -251,7 +257,8 @@ static enum outcome step(struct many *many, size_t *n)
     for (size_t i = 0; i < *n && outcome == OUTCOME_DONE; i++) {
         struct slot *slot = many->running[i];
 
-        outcome = continue_text(many, slot, &many->results[i]);
+        outcome = continue_text(many, slot, &many->results[i], item);
+        item += many->results[i].id >= 0 || many->results[i].finish == GPT2_FINISH_ERROR;
         if (outcome != OUTCOME_DONE || slot->text->stop == STOP_NOT_YET)
             continue;
         slot->text = NULL;
@@ -353,8 +360,9 @@ static enum outcome make_texts(struct many *many, const struct prompt_line *line
     many->running = calloc(many->n_slots + 1, sizeof *many->running);
     many->generators = calloc(many->n_slots + 1, sizeof *many->generators);
     many->results = calloc(many->n_slots + 1, sizeof *many->results);
+    many->equal_logits = calloc((size_t)many->n_vocab, sizeof *many->equal_logits);
     if (many->texts == NULL || many->slots == NULL || many->running == NULL ||
-        many->generators == NULL || many->results == NULL)
+        many->generators == NULL || many->results == NULL || many->equal_logits == NULL)
         return complain_memory();
     for (size_t i = 0; i < n_texts; i++) {
         struct text *text = &many->texts[i];
@@ -374,7 +382,11 @@ static enum outcome make_generators(struct many *many)
     gpt2_generator_params params;
     int32_t status = gpt2_generator_params_init(&params, sizeof params);
 
+    if (many->options->stops.count > 0 && many->printer.tokenizer == NULL)
+        return complain_no_tokenizer(many->options, ", and --stop needs one");
     params.ignore_eot = many->options->ignore_eos;
+    params.stop_strings = many->options->stops.data;
+    params.n_stop_strings = many->options->stops.count;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     for (size_t i = 0; i < many->n_slots && status == GPT2_OK; i++)
@@ -458,8 +470,12 @@ enum outcome generate_texts(const struct options *options, const gpt2_sample_par
         outcome = prompts_read(&prompts, options);
     if (outcome == OUTCOME_DONE)
         outcome = model_open(options, &model, &info);
+    if (outcome == OUTCOME_DONE)
+        outcome = sampling_check(options, &info);
     if (outcome == OUTCOME_DONE) {
         many.eot_token = info.eot_token;
+        many.n_vocab = info.n_vocab;
+        many.printer.is_table = options->n_logprobs >= 0 && !options->jsonl;
         many.empty_is_uniform = options->empty_prompt == EMPTY_UNIFORM || info.eot_token < 0;
         many.printer.tokenizer = gpt2_model_tokenizer(model);
         outcome = options->prompts != NULL ? continue_lines(&many, &prompts, model, &info)
@@ -475,6 +491,7 @@ enum outcome generate_texts(const struct options *options, const gpt2_sample_par
     free(many.running);
     free(many.generators);
     free(many.results);
+    free(many.equal_logits);
     prompts_free(&prompts);
     gpt2_model_free(model);
     return outcome;

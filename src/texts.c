@@ -57,8 +57,15 @@ void text_free(struct text *text)
 {
     free(text->ids.data);
     free(text->bytes.data);
+    logprobs_free(&text->logprobs);
     text->ids = (struct ids){NULL, 0};
     text->bytes = (struct bytes){NULL, 0};
+}
+
+/* The tokenizer that names tokens; NULL: they are printed as ids. */
+static const gpt2_tokenizer *namer(const struct text_printer *printer)
+{
+    return printer->is_in_ids ? NULL : printer->tokenizer;
 }
 
 static enum outcome write_words(const char *words)
@@ -91,6 +98,9 @@ static enum outcome print_plain(const struct text_printer *printer, const struct
     snprintf(header, sizeof header, "%s==> %s %zu <==\n", text->index > 0 ? "\n" : "",
              is_line ? "line" : "choice", is_line ? prompt->number : text->index + 1);
     outcome = write_words(header);
+    if (printer->is_table)
+        return outcome == OUTCOME_DONE ? logprobs_write_table(&text->logprobs, namer(printer), 0)
+                                       : outcome;
     if (outcome == OUTCOME_DONE && has_prompt)
         outcome = printer->is_in_ids ? write_ids(&prompt->ids)
                                      : output_write(prompt->text.data, prompt->text.size);
@@ -120,15 +130,14 @@ static enum outcome write_member(const struct text_printer *printer, const char 
 static enum outcome print_json(const struct text_printer *printer, const struct text *text)
 {
     static const char *const stops[] = {[STOP_EOT] = "eot",
+                                        [STOP_STRING] = "string",
                                         [STOP_LENGTH] = "length",
                                         [STOP_CONTEXT] = "context",
                                         [STOP_ERROR] = "error"};
     const struct prompt_line *prompt = text->prompt;
-    char words[96];
-    enum outcome outcome;
+    enum outcome outcome = OUTCOME_DONE;
 
-    snprintf(words, sizeof words, "{\"index\": %zu", text->index);
-    outcome = write_words(words);
+    output_printf(&outcome, "{\"index\": %zu", text->index);
     if (outcome == OUTCOME_DONE && prompt->id.data != NULL) {
         outcome = write_words(", \"id\": ");
         if (outcome == OUTCOME_DONE)
@@ -138,9 +147,15 @@ static enum outcome print_json(const struct text_printer *printer, const struct 
         outcome = write_member(printer, ", \"prompt\": ", &prompt->text, &prompt->ids);
     if (outcome == OUTCOME_DONE)
         outcome = write_member(printer, ", \"text\": ", &text->bytes, &text->ids);
-    snprintf(words, sizeof words, ", \"n_tokens\": %zu, \"stop\": \"%s\"}\n", text->ids.count,
-             stops[text->stop]);
-    return outcome == OUTCOME_DONE ? write_words(words) : outcome;
+    output_printf(&outcome, ", \"n_tokens\": %zu, \"stop\": \"%s\"", text->ids.count,
+                  stops[text->stop]);
+    if (printer->options->n_logprobs >= 0) {
+        output_printf(&outcome, ", \"logprobs\": ");
+        if (outcome == OUTCOME_DONE)
+            outcome = logprobs_write_json(&text->logprobs, namer(printer), &text->bytes);
+    }
+    output_printf(&outcome, "}\n");
+    return outcome;
 }
 
 /* Writes ids of a text that streams, from number 'first' on, with a space between two. */
@@ -162,7 +177,7 @@ static enum outcome stream_ids(struct text_printer *printer, const struct ids *i
 
 static enum outcome stream_prompt(struct text_printer *printer, const struct prompt_line *prompt)
 {
-    if (printer->has_begun || printer->options->no_echo)
+    if (printer->has_begun || printer->options->no_echo || printer->is_table)
         return OUTCOME_DONE;
     return printer->is_in_ids ? stream_ids(printer, &prompt->ids, 0)
                               : output_write(prompt->text.data, prompt->text.size);
@@ -173,7 +188,9 @@ enum outcome text_stream(struct text_printer *printer, const struct text *text)
     enum outcome outcome = stream_prompt(printer, text->prompt);
 
     printer->has_begun = true;
-    if (outcome == OUTCOME_DONE && printer->is_in_ids)
+    if (outcome == OUTCOME_DONE && printer->is_table)
+        outcome = logprobs_write_table(&text->logprobs, namer(printer), printer->n_ids_shown);
+    else if (outcome == OUTCOME_DONE && printer->is_in_ids)
         outcome = stream_ids(printer, &text->ids, printer->n_ids_shown);
     else if (outcome == OUTCOME_DONE && text->bytes.size > printer->n_bytes_shown)
         outcome = output_write(text->bytes.data + printer->n_bytes_shown,
@@ -187,7 +204,7 @@ static enum outcome end_stream(struct text_printer *printer, const struct text *
 {
     enum outcome outcome = text_stream(printer, text);
 
-    return outcome == OUTCOME_DONE ? write_words("\n") : outcome;
+    return outcome == OUTCOME_DONE && !printer->is_table ? write_words("\n") : outcome;
 }
 
 enum outcome text_print(struct text_printer *printer, const struct text *text)

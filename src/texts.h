@@ -12,11 +12,12 @@
 
 #include "command.h"
 #include "input.h"
+#include "logprobs.h"
 #include "options.h"
 #include "prompts.h"
 
 /* Why a text has ended. */
-enum stop { STOP_NOT_YET, STOP_EOT, STOP_LENGTH, STOP_CONTEXT, STOP_ERROR };
+enum stop { STOP_NOT_YET, STOP_EOT, STOP_STRING, STOP_LENGTH, STOP_CONTEXT, STOP_ERROR };
 
 struct text {
     size_t index; /* from 0 */
@@ -26,6 +27,7 @@ struct text {
     size_t ids_capacity;
     struct bytes bytes; /* the text that became certain; empty without a tokenizer */
     size_t bytes_capacity;
+    struct logprobs logprobs; /* of the ids, with --logprobs */
     enum stop stop;
 };
 
@@ -33,6 +35,7 @@ struct text_printer {
     const struct options *options;
     const gpt2_tokenizer *tokenizer;
     bool is_in_ids; /* the prompts and the output */
+    bool is_table;  /* of --logprobs, in place of the texts */
     bool streams;   /* there is one text, and it is printed as it grows */
     bool has_begun; /* then: the prompt has been printed, some id, and so much of the text */
     bool has_ids;
