@@ -105,13 +105,13 @@ enum outcome token_write(const gpt2_tokenizer *tokenizer, int32_t id)
 
 /* ---------------------------------------------------------------------------------------- JSON -- */
 
-/* JSON has no infinity: as OpenAI and others, we write this for a probability of 0. */
-#define NO_PROBABILITY (-9999.0f)
+/* JSON has no infinity: as others do, the program writes this for a probability of 0. */
+#define LOGPROB_OF_ZERO (-9999.0f)
 
 static void write_logprob(enum outcome *outcome, const char *before, float logprob)
 {
     output_printf(outcome, "%s%.9g", before,
-                  (double)(logprob > NO_PROBABILITY ? logprob : NO_PROBABILITY));
+                  (double)(logprob > LOGPROB_OF_ZERO ? logprob : LOGPROB_OF_ZERO));
 }
 
 static void write_name(enum outcome *outcome, const char *before, const gpt2_tokenizer *tokenizer,
@@ -128,7 +128,7 @@ static void write_likeliest(enum outcome *outcome, const struct logprobs *logpro
 {
     const gpt2_token_logprob *likeliest = logprobs->likeliest + i * logprobs->n_likeliest;
     const gpt2_token_score *score = &logprobs->scores[i];
-    bool has_token = logprobs->n_likeliest == 0;
+    bool has_token = false;
 
     output_printf(outcome, i == 0 ? "{" : ", {");
     for (size_t k = 0; k < logprobs->n_likeliest; k++) {
@@ -137,7 +137,7 @@ static void write_likeliest(enum outcome *outcome, const struct logprobs *logpro
         write_logprob(outcome, ": ", likeliest[k].logprob);
     }
     if (!has_token) {
-        write_name(outcome, ", ", tokenizer, score->id);
+        write_name(outcome, logprobs->n_likeliest > 0 ? ", " : "", tokenizer, score->id);
         write_logprob(outcome, ": ", (float)score->logprob);
     }
     output_printf(outcome, "}");

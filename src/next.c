@@ -43,6 +43,8 @@ static enum outcome find_likeliest(struct likeliest *likeliest, const struct opt
         return session_complain(session, status);
     if (likeliest->n_kept < likeliest->count)
         likeliest->count = likeliest->n_kept;
+    while (likeliest->count > 0 && !(likeliest->data[likeliest->count - 1].probability > 0.0f))
+        likeliest->count--; /* banned, or next to it */
     return OUTCOME_DONE;
 }
 
