@@ -297,7 +297,8 @@ static void report(const struct many *many, size_t n_failed)
     }
     if (many->texts[0].stop == STOP_CONTEXT)
         note("the context of %d positions is full", (int)gpt2_session_n_ctx(many->session));
-    seconds = many->first_step > 0 ? now - many->first_step : 0;
+    /* The first token comes with the prompt. */
+    seconds = many->n_generated > 1 ? now - many->first_step : 0;
     note("prompt: %zu tokens, %.2f s; %zu tokens, %.1f tokens/s; seed %" PRIu64,
          many->texts[0].prompt->ids.count,
          many->first_step > 0 ? many->first_step - many->start : 0, many->n_generated,
