@@ -183,6 +183,8 @@ ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_callbacks test_cost test_no_all
 SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_generate.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_next.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score_modes.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_check_real.sh $(BUILD)" \

@@ -1035,6 +1035,22 @@ typedef struct gpt2_score_item {
 GPT2_API int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
                             const gpt2_score_params *params);
 
+/*
+ * gpt2_score_logits() scores one token by logits [n_vocab] of the caller, borrowed for the call, such as
+ * those of gpt2_batch_logits() that a token was drawn from.
+ *
+ *   token       whose score is wanted, 0 to n_vocab - 1
+ *   params      NULL for the defaults
+ *   score       receives its score
+ *   likeliest   receives [n_likeliest], as in gpt2_score_item; NULL if n_likeliest is 0
+ *
+ * It gives the bits that gpt2_score() gives.  After a failure do not read 'score' and 'likeliest'.
+ * Errors: GPT2_ERR_TOKEN, _NONFINITE, _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_score_logits(gpt2_session *session, const float *logits, int32_t token,
+                                   const gpt2_score_params *params, gpt2_token_score *score,
+                                   gpt2_token_logprob *likeliest);
+
 /* --------------------------------------------------------------------------------------- taps -- */
 
 /*

@@ -30,6 +30,7 @@ struct command {
 };
 
 extern const struct command command_generate;
+extern const struct command command_next;
 extern const struct command command_score;
 extern const struct command command_tokenize;
 extern const struct command command_detokenize;

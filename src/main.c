@@ -14,8 +14,8 @@
 #include "platform.h"
 
 static const struct command *const commands[] = {
-    &command_generate, &command_score, &command_tokenize, &command_detokenize,
-    &command_trace,    &command_info,  &command_bench,
+    &command_generate,   &command_next,  &command_score, &command_tokenize,
+    &command_detokenize, &command_trace, &command_info,  &command_bench,
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -46,6 +46,7 @@ static void print_help(FILE *out)
         "  %-25s%s\n\n"
         "Examples:\n"
         "  gpt2 generate -p 'Once upon a time'\n"
+        "  gpt2 next -p 'Once upon a'\n"
         "  gpt2 tokenize -p 'Hello.'\n"
         "  gpt2 info -m models/gpt2\n"
         "  gpt2 bench --shape gpt2-medium\n\n"
@@ -120,13 +121,12 @@ static enum outcome run(int argc, char **argv)
     if (command == NULL)
         return no_command(name);
     outcome = options_parse(&options, command, argv[0], argc - 2, argv + 2);
-    if (outcome != OUTCOME_DONE)
-        return outcome;
-    if (options.help) {
+    if (outcome == OUTCOME_DONE && options.help)
         print_command_help(command);
-        return OUTCOME_DONE;
-    }
-    return command->run(&options);
+    else if (outcome == OUTCOME_DONE)
+        outcome = command->run(&options);
+    options_free(&options);
+    return outcome;
 }
 
 int main(int argc, char **argv)

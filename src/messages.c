@@ -113,6 +113,19 @@ enum outcome output_write(const void *bytes, size_t n_bytes)
     return OUTCOME_DONE;
 }
 
+void output_printf(enum outcome *outcome, const char *format, ...)
+{
+    char text[256];
+    va_list arguments;
+
+    if (*outcome != OUTCOME_DONE)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    *outcome = output_write(text, strlen(text));
+}
+
 enum outcome output_flush(void)
 {
     return fflush(stdout) == 0 ? OUTCOME_DONE : output_failed();

@@ -42,6 +42,9 @@ void replace_controls(char *text);
 enum outcome output_write(const void *bytes, size_t n_bytes);
 enum outcome output_flush(void);
 
+/* Formats and writes at most 255 bytes and sets '*outcome'; does nothing unless that is OUTCOME_DONE. */
+void output_printf(enum outcome *outcome, const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* True if one of them has failed. */
 bool output_has_failed(void);
 

@@ -4,42 +4,15 @@
 #include "options.h"
 
 #include <errno.h>
-#include <float.h>
 #include <inttypes.h>
-#include <stddef.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <gpt2.h>
 
 #include "messages.h"
-
-enum kind {
-    KIND_FLAG,  /* bool */
-    KIND_TEXT,  /* const char * */
-    KIND_INT,   /* int32_t, min..max */
-    KIND_FLOAT, /* float, min..max */
-    KIND_WORD,  /* int64_t, one of 'words' */
-    KIND_SEED   /* uint64_t, or -1 for options->seed_is_random */
-};
-
-struct word {
-    const char *name; /* NULL ends a list */
-    int64_t value;
-};
-
-struct option {
-    unsigned group;
-    char letter; /* 0: none */
-    const char *name;
-    const char *alias; /* another long name, or NULL */
-    const char *value; /* the name of its value in the help; NULL for a flag */
-    enum kind kind;
-    size_t offset; /* in struct options */
-    double min, max;
-    const struct word *words;
-    const char *help; /* lines after the first are indented by the printer */
-};
+#include "option.h"
 
 static const struct word cpu_words[] = {
     {"scalar", 0},
@@ -78,14 +51,6 @@ static const struct word base_words[] = {
 
 #define MAX_TEXTS 65535 /* at a time: a session has at most 65536 sequences */
 
-#define FIELD(name)            offsetof(struct options, name)
-#define FLAG(field)            KIND_FLAG, FIELD(field), 0, 0, NULL
-#define TEXT(field)            KIND_TEXT, FIELD(field), 0, 0, NULL
-#define INT(field, min, max)   KIND_INT, FIELD(field), min, max, NULL
-#define FLOAT(field, min, max) KIND_FLOAT, FIELD(field), min, max, NULL
-#define WORD(field, words)     KIND_WORD, FIELD(field), 0, 0, words
-#define SEED(field)            KIND_SEED, FIELD(field), 0, 0, NULL
-
 /* In the order of the help. */
 static const struct option table[] = {
     {OPTIONS_TEXT, 'p', "prompt", NULL, "TEXT", TEXT(prompt), "the text to work on"},
@@ -111,22 +76,14 @@ static const struct option table[] = {
      "generate at most N tokens; -1 means until the context\n"
      "is full, without end if --context-shift is given\n"
      "(default: 128)"},
-    {OPTIONS_SAMPLING, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
-     "temperature: higher is more varied; 0 means always the\n"
-     "most likely token (default: 0.8)"},
-    {OPTIONS_SAMPLING, 0, "top-k", NULL, "K", INT(top_k, 0, INT32_MAX),
-     "choose among the K most likely tokens; 0 means all\n"
-     "(default: 40)"},
-    {OPTIONS_SAMPLING, 0, "top-p", NULL, "P", FLOAT(top_p, 0, 1),
-     "choose among the most likely tokens that together have\n"
-     "probability P; 1 means all (default: 0.95)"},
-    {OPTIONS_SAMPLING, 's', "seed", NULL, "SEED", SEED(seed),
-     "seed of the random numbers: the same seed gives the same\n"
-     "text on every machine; -1 means a new seed for each run\n"
-     "(default: -1)"},
-    {OPTIONS_SAMPLING, 0, "stream", NULL, "N", INT(stream, 0, INT32_MAX),
-     "for several texts with one seed: each N gives another\n"
-     "text (default: 0)"},
+    {OPTIONS_NEXT, 'n', "n-likeliest", NULL, "N", INT(n_likeliest, 1, INT32_MAX),
+     "show the N likeliest tokens (default: 10)"},
+    {OPTIONS_NEXT, 0, "jsonl", NULL, NULL, FLAG(jsonl), "write a JSON object a line"},
+    {OPTIONS_GENERATE, 'r', "stop", "reverse-prompt", "STRING", TEXTS(stops),
+     "end the text before STRING; may be given several times"},
+    {OPTIONS_GENERATE, 0, "logprobs", NULL, "N", INT(n_logprobs, 0, INT32_MAX),
+     "tell the log-probability and the rank of each token, and\n"
+     "the N likeliest tokens in its place"},
     {OPTIONS_GENERATE, 0, "empty-prompt", NULL, "HOW", WORD(empty_prompt, empty_words),
      "how to begin without a prompt. endoftext: after the token\n"
      "<|endoftext|>; uniform: with any token, all equally\n"
@@ -194,12 +151,18 @@ static const struct option table[] = {
      "use the instructions of LEVEL: scalar, avx2, avx512 or\n"
      "neon (default: the fastest that the CPU has)"},
     {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
-     "run N tokens in each call of the library; 0 means all\n"
-     "at once, but 64 in score (default: 0)"},
+     "run N tokens at a time; 0 means all at once, but 64 in\n"
+     "score (default: 0)"},
     {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "print this help"},
 };
 
-#define N_OPTIONS (sizeof table / sizeof table[0])
+#define N_OWN     (sizeof table / sizeof table[0])
+#define N_OPTIONS (N_OWN + N_SAMPLING_OPTIONS)
+
+static const struct option *option_at(size_t i)
+{
+    return i < N_OWN ? &table[i] : &sampling_options[i - N_OWN];
+}
 
 /* The option that 'argument' names, without its "=value"; NULL if the command does not have it. */
 static const struct option *find_option(const char *argument, unsigned groups)
@@ -209,7 +172,7 @@ static const struct option *find_option(const char *argument, unsigned groups)
     size_t length = is_long ? strcspn(name, "=") : strlen(name);
 
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option *option = &table[i];
+        const struct option *option = option_at(i);
 
         if ((option->group & groups) == 0)
             continue;
@@ -294,6 +257,67 @@ static bool parse_word(const char *text, const struct word *words, int64_t *valu
     return false;
 }
 
+/* Makes room for one more item behind the 'count' of a list. */
+static bool grow(void **items, size_t count, size_t item_bytes)
+{
+    void *grown = realloc(*items, (count + 1) * item_bytes);
+
+    if (grown == NULL)
+        return false;
+    *items = grown;
+    return true;
+}
+
+static enum outcome add_text(struct text_list *list, const char *text)
+{
+    void *data = list->data;
+    bool has_room = grow(&data, list->count, sizeof *list->data);
+
+    list->data = data;
+    if (!has_room)
+        return complain_memory();
+    list->data[list->count++] = text;
+    return OUTCOME_DONE;
+}
+
+/* Reads ID+VALUE or ID-VALUE, as llama.cpp does. */
+static bool parse_bias(const char *text, double max, struct bias *bias)
+{
+    size_t n_digits = strspn(text, "0123456789");
+    const char *value = text + n_digits + 1;
+    char id[16];
+
+    if (n_digits == 0 || n_digits >= sizeof id || strchr("+-", text[n_digits]) == NULL ||
+        text[n_digits] == '\0')
+        return false;
+    memcpy(id, text, n_digits);
+    id[n_digits] = '\0';
+    if (!parse_int(id, 0, INT32_MAX, &bias->id))
+        return false;
+    if (text[n_digits] == '-' && strcmp(value, "inf") == 0)
+        bias->value = INFINITY;
+    else if (!parse_float(value, 0, max, &bias->value))
+        return false;
+    if (text[n_digits] == '-')
+        bias->value = -bias->value;
+    return true;
+}
+
+static enum outcome add_bias(struct bias_list *list, const struct bias *bias)
+{
+    void *ids = list->ids, *values = list->values;
+    bool has_room = grow(&ids, list->count, sizeof *list->ids);
+
+    list->ids = ids;
+    has_room = has_room && grow(&values, list->count, sizeof *list->values);
+    list->values = values;
+    if (!has_room)
+        return complain_memory();
+    list->ids[list->count] = bias->id;
+    list->values[list->count++] = bias->value;
+    return OUTCOME_DONE;
+}
+
 static enum outcome bad_value(const struct option *option, const char *written, const char *value)
 {
     int length = (int)strcspn(written, "=");
@@ -306,6 +330,14 @@ static enum outcome bad_value(const struct option *option, const char *written, 
     case KIND_FLOAT:
         return complain(OUTCOME_MISUSED, "%.*s takes a number from %g to %g, not '%s'", length,
                         written, option->min, option->max, value);
+    case KIND_TEXTS:
+        return complain(OUTCOME_MISUSED, "%.*s takes at least one byte, not '%s'", length, written,
+                        value);
+    case KIND_BIAS:
+        return complain(OUTCOME_MISUSED,
+                        "%.*s takes ID+VALUE or ID-VALUE with a value from 0 to %g, or ID-inf, not "
+                        "'%s'",
+                        length, written, option->max, value);
     case KIND_SEED:
         return complain(OUTCOME_MISUSED,
                         "%.*s takes -1 or a whole number from 0 to %" PRIu64 ", not '%s'", length,
@@ -324,6 +356,7 @@ static enum outcome set_option(struct options *options, const struct option *opt
                                const char *written, const char *value)
 {
     void *field = (char *)options + option->offset;
+    struct bias bias;
     bool is_good = true;
 
     switch (option->kind) {
@@ -332,6 +365,16 @@ static enum outcome set_option(struct options *options, const struct option *opt
         break;
     case KIND_TEXT:
         *(const char **)field = value;
+        break;
+    case KIND_TEXTS:
+        is_good = value[0] != '\0';
+        if (is_good)
+            return add_text(field, value);
+        break;
+    case KIND_BIAS:
+        is_good = parse_bias(value, option->max, &bias);
+        if (is_good)
+            return add_bias(field, &bias);
         break;
     case KIND_INT:
         is_good = parse_int(value, option->min, option->max, field);
@@ -375,6 +418,8 @@ static enum outcome check(const struct options *options)
         return complain(OUTCOME_MISUSED, "--n-choices takes one prompt, not --prompts");
     if (options->n_parallel > 0 && options->prompts == NULL && options->n_choices == 1)
         return complain(OUTCOME_MISUSED, "--parallel needs --prompts or --n-choices");
+    if (options->stops.count > 0 && options->tokens != NULL)
+        return complain(OUTCOME_MISUSED, "--stop needs a text, not --tokens");
     if (options->n_keep > 0 && !options->context_shift)
         return complain(OUTCOME_MISUSED, "--keep needs --context-shift");
     if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
@@ -420,9 +465,9 @@ enum outcome options_parse(struct options *options, const struct command *comman
     options->program = program;
     options->n_predict = 128;
     options->n_choices = 1;
-    options->temperature = 0.8f;
-    options->top_k = 40;
-    options->top_p = 0.95f;
+    options->n_logprobs = -1;
+    options->n_likeliest = 10;
+    set_sampling_defaults(options, (command->option_groups & OPTIONS_NEXT) != 0);
     options->empty_prompt = EMPTY_ENDOFTEXT;
     options->n_top = -1;
     options->cpu_mask = -1;
@@ -441,14 +486,23 @@ enum outcome options_parse(struct options *options, const struct command *comman
     return check(options);
 }
 
+void options_free(struct options *options)
+{
+    free(options->stops.data);
+    free(options->biases.ids);
+    free(options->biases.values);
+}
+
 void options_print(unsigned groups, FILE *out)
 {
     for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option *option = &table[i];
+        const struct option *option = option_at(i);
         const char *line = option->help;
         char names[64];
         char letter[8] = "    ";
 
+        if (i == N_OWN && (groups & OPTIONS_SAMPLING) != 0)
+            fprintf(out, "\nOptions of sampling, in the order in which they apply:\n");
         if ((option->group & groups) == 0)
             continue;
         if (option->letter != 0)
@@ -456,6 +510,8 @@ void options_print(unsigned groups, FILE *out)
         snprintf(names, sizeof names, "%s--%s%s%s", letter, option->name,
                  option->value != NULL ? " " : "", option->value != NULL ? option->value : "");
         fprintf(out, "  %-25s", names);
+        if (strlen(names) >= 25)
+            fprintf(out, "\n  %-25s", "");
         for (;;) {
             int length = (int)strcspn(line, "\n");
 

@@ -1,28 +1,30 @@
 /*
  * options.h: the command line of every command, in llama.cpp's words.
  *
- * One table in options.c holds all options: it drives parsing, error messages and the help.  An
- * option belongs to a group, and a command says which groups it takes.
+ * Two tables hold all options, in options.c and sampling_options.c: they drive parsing, error messages
+ * and the help.  An option belongs to a group, and a command says which groups it takes.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "command.h"
 
-#define OPTIONS_RUN      0x01u  /* --threads and the other options of every command */
-#define OPTIONS_TEXT     0x02u  /* --prompt, --file, --special */
-#define OPTIONS_TOKENS   0x04u  /* --tokens */
-#define OPTIONS_CONTEXT  0x08u  /* --ctx-size */
-#define OPTIONS_SAMPLING 0x10u  /* --temp, --top-k, --top-p, --seed, --stream */
-#define OPTIONS_GENERATE 0x20u  /* --n-predict and other options of generate alone */
-#define OPTIONS_OUTPUT   0x40u  /* --output */
-#define OPTIONS_MODEL    0x80u  /* --model (default: the demo model), --batch-size */
-#define OPTIONS_BENCH    0x100u /* --model (default: a random one of --shape), --json */
-#define OPTIONS_SCORE    0x200u /* --stride and other options of score alone */
+#define OPTIONS_RUN      0x01u   /* --threads and the other options of every command */
+#define OPTIONS_TEXT     0x02u   /* --prompt, --file, --special */
+#define OPTIONS_TOKENS   0x04u   /* --tokens */
+#define OPTIONS_CONTEXT  0x08u   /* --ctx-size */
+#define OPTIONS_SAMPLING 0x10u   /* --seed, --min-p and others, without --temp, --top-k, --top-p */
+#define OPTIONS_GENERATE 0x20u   /* --n-predict, --temp and other options of generate alone */
+#define OPTIONS_OUTPUT   0x40u   /* --output */
+#define OPTIONS_MODEL    0x80u   /* --model (default: the demo model), --batch-size */
+#define OPTIONS_BENCH    0x100u  /* --model (default: a random one of --shape), --json */
+#define OPTIONS_SCORE    0x200u  /* --stride and other options of score alone */
+#define OPTIONS_NEXT     0x1000u /* --n-likeliest, --temp and other options of next alone */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
 /* How a text without a prompt begins. */
@@ -38,6 +40,23 @@ enum score_by { BY_NOTHING, BY_TOKEN, BY_WORD, BY_LINE };
 
 /* The models of `bench`: GPT-2 in its four sizes. */
 enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
+
+/* What an option that may be given several times has gathered. */
+struct text_list {
+    const char **data; /* of the command line */
+    size_t count;
+};
+
+struct bias {
+    int32_t id;
+    float value;
+};
+
+struct bias_list {
+    int32_t *ids; /* [count] tokens, and what is added to the logit of each */
+    float *values;
+    size_t count;
+};
 
 struct options {
     const char *program; /* argv[0] */
@@ -62,9 +81,30 @@ struct options {
     int32_t n_top;       /* likeliest tokens that score adds; -1: it chooses */
     int32_t n_threads;   /* 0: one per CPU */
     int32_t n_batch;     /* tokens per forward call; 0: all at once */
-    int32_t top_k;
+    int32_t n_logprobs;  /* likeliest tokens to tell for each token; -1: no log-probabilities */
+    int32_t n_likeliest; /* tokens that next shows */
+    struct text_list stops;
+    struct bias_list biases;
+    int32_t repeat_last_n; /* 0: no penalties; -1: all tokens of the context */
+    bool ignore_prompt;
+    float repeat_penalty;
+    float frequency_penalty;
+    float presence_penalty;
+    float dry_multiplier;
+    float dry_base;
+    int32_t dry_allowed_length;
+    int32_t no_repeat_ngram;
     float temperature;
+    float top_n_sigma;
+    int32_t top_k;
     float top_p;
+    float min_p;
+    float typical_p;
+    float xtc_probability;
+    float xtc_threshold;
+    int64_t mirostat; /* 0 or 2 */
+    float mirostat_ent;
+    float mirostat_lr;
     int64_t empty_prompt; /* EMPTY_* */
     int64_t by;           /* BY_* */
     int64_t base;         /* 2 or BASE_E; 0: score chooses */
@@ -85,10 +125,13 @@ struct options {
 
 /*
  * Fills 'options' from the arguments after the command's name.  Returns OUTCOME_DONE, even if
- * options->help asks for the help instead; or reports a mistake and returns OUTCOME_MISUSED.
+ * options->help asks for the help instead; or reports a mistake and returns OUTCOME_MISUSED.  The
+ * caller calls options_free() in any case.
  */
 enum outcome options_parse(struct options *options, const struct command *command,
                            const char *program, int argc, char **argv);
+
+void options_free(struct options *options);
 
 /* Prints the list of the options in 'groups', with their defaults. */
 void options_print(unsigned groups, FILE *out);

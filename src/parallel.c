@@ -1,10 +1,10 @@
 /*
- * parallel.c: continues many texts in one session.
+ * parallel.c: continues texts in one session.
  *
- * A slot is a place for one text at a time.  Each turn of the loop gives free slots their next text,
- * runs all slots in one call of the library, and chooses a token for each text whose prompt has been
- * run.  So prompts run together with the tokens of the other texts.  Each text gets the tokens that it
- * gets alone.  Texts are printed in the order of their prompts.
+ * A slot is a place for one text at a time, with a generator of the library.  Each turn of the loop
+ * gives free slots their next text and steps the generators of all slots together.  So prompts run
+ * together with the tokens of the other texts, and each text gets the tokens that it gets alone.  Texts
+ * are printed in the order of their prompts; a text that is the only one is printed as it grows.
  */
 #include "parallel.h"
 
@@ -15,6 +15,7 @@
 #include "messages.h"
 #include "platform.h"
 #include "prompts.h"
+#include "sampling.h"
 #include "setup.h"
 #include "texts.h"
 
@@ -22,11 +23,9 @@
 
 struct slot {
     struct text *text; /* NULL: it is free */
+    gpt2_generator *generator;
     int32_t sequence;
-    const int32_t *pending; /* tokens that have not been run */
-    size_t n_pending;
-    int32_t last_id;
-    bool begins_uniform; /* its first token is not chosen yet, and all are equally likely */
+    bool begins_uniform; /* its first token is not drawn yet, and all are equally likely */
 };
 
 struct many {
@@ -34,16 +33,20 @@ struct many {
     struct text_printer printer;
     gpt2_session *session;
     gpt2_sample_params sampling;
-    int32_t eot_token;
+    int32_t eot_token, n_vocab;
+    float *equal_logits;   /* [n_vocab] of the first token of a text that begins with nothing */
     bool empty_is_uniform; /* an empty prompt begins with any token, else with <|endoftext|> */
     bool has_prefix;       /* sequence 0 holds the prompt of all texts, without its last token */
     struct text *texts;
     size_t n_texts, n_started, n_ended, n_printed;
     struct slot *slots;
-    gpt2_batch_item *items;
     size_t n_slots;
-    size_t n_generated;  /* tokens */
-    double start, shown; /* in seconds; 'shown': when progress was; 0: never */
+    struct slot **running;       /* [n_slots] the slots of a step */
+    gpt2_generator **generators; /* [n_slots] theirs */
+    gpt2_generated *results;     /* [n_slots] what the step gave */
+    size_t n_generated;          /* tokens */
+    double start, shown;         /* in seconds; 'shown': when progress was; 0: never */
+    double first_step;           /* when the first step was done; 0: it is not */
 };
 
 /* ------------------------------------------------------------------------------------- output -- */
@@ -55,8 +58,7 @@ static enum outcome print_text(struct many *many, struct text *text)
     if (many->shown > 0)
         progress_clear();
     outcome = text_print(&many->printer, text);
-    free(text->ids.data);
-    text->ids = (struct ids){NULL, 0};
+    text_free(text);
     return outcome;
 }
 
@@ -68,7 +70,7 @@ static enum outcome print_ended(struct many *many, bool all)
     for (; many->n_printed < many->n_texts && outcome == OUTCOME_DONE; many->n_printed++) {
         struct text *text = &many->texts[many->n_printed];
 
-        if (text->stop != STOP_NOT_YET)
+        if (text->stop != STOP_NOT_YET || (all && many->printer.streams))
             outcome = print_text(many, text);
         else if (!all)
             break;
@@ -76,11 +78,19 @@ static enum outcome print_ended(struct many *many, bool all)
     return outcome;
 }
 
+/* Prints what the last step has made ready. */
+static enum outcome print_ready(struct many *many)
+{
+    return many->printer.streams ? text_stream(&many->printer, &many->texts[0])
+                                 : print_ended(many, false);
+}
+
 static void show_progress(struct many *many)
 {
     double now = platform_seconds();
 
-    if (!platform_is_terminal(stderr) || now - many->start < 0.3 || now - many->shown < 0.1)
+    if (many->printer.streams || !platform_is_terminal(stderr) || now - many->start < 0.3 ||
+        now - many->shown < 0.1)
         return;
     many->shown = now;
     platform_erase_on_interrupt(true);
@@ -89,25 +99,6 @@ static void show_progress(struct many *many)
 }
 
 /* --------------------------------------------------------------------------------------- texts -- */
-
-/*
- * A gpt2_tap_callback for the logits: makes those of texts that begin with nothing equal.  The library
- * samples from the logits of a token, so such a text runs one, which is taken back afterwards.
- */
-static int32_t make_logits_equal(void *user, const gpt2_tap *tap)
-{
-    const struct many *many = user;
-
-    for (size_t i = 0; i < many->n_slots; i++) {
-        const struct slot *slot = &many->slots[i];
-
-        if (slot->text == NULL || slot->sequence != tap->sequence || !slot->begins_uniform)
-            continue;
-        for (int32_t column = 0; column < tap->n_columns; column++)
-            tap->data[column] = 1.0f;
-    }
-    return 0;
-}
 
 static void end_text(struct many *many, struct text *text, enum stop stop)
 {
@@ -128,26 +119,42 @@ static struct text *next_text(struct many *many)
     return NULL;
 }
 
-/* Begins a text in a free slot. */
+/* Opens the sequence of a slot's text. */
+static int32_t open_sequence(struct many *many, struct slot *slot)
+{
+    const struct ids *ids = &slot->text->prompt->ids;
+
+    if (many->has_prefix)
+        return gpt2_sequence_fork(many->session, 0, (int32_t)ids->count - 1, &slot->sequence);
+    slot->sequence = 0; /* is open, and the first slot's */
+    return slot == many->slots ? GPT2_OK : gpt2_sequence_open(many->session, &slot->sequence);
+}
+
+/*
+ * Begins a text in a free slot.  The library draws a token after another one, so a text that begins with
+ * nothing runs any token, which is taken back afterwards.
+ */
 static int32_t start_text(struct many *many, struct slot *slot, struct text *text)
 {
     static const int32_t any_token = 0;
     const struct ids *ids = &text->prompt->ids;
-    bool is_empty = ids->count == 0;
+    const int32_t *begin = many->empty_is_uniform ? &any_token : &many->eot_token;
+    size_t n_run = many->has_prefix ? ids->count - 1 : 0;
+    gpt2_sample_params sampling = many->sampling;
+    int32_t status;
 
     slot->text = text;
-    slot->begins_uniform = is_empty && many->empty_is_uniform;
-    slot->pending = !is_empty ? ids->data : slot->begins_uniform ? &any_token : &many->eot_token;
-    slot->n_pending = is_empty ? 1 : ids->count;
-    if (many->has_prefix) {
-        slot->pending += ids->count - 1;
-        slot->n_pending = 1;
-        return gpt2_sequence_fork(many->session, 0, (int32_t)ids->count - 1, &slot->sequence);
-    }
-    slot->sequence = 0; /* is open, and the first slot's */
-    if (slot == many->slots)
-        return GPT2_OK;
-    return gpt2_sequence_open(many->session, &slot->sequence);
+    slot->begins_uniform = ids->count == 0 && many->empty_is_uniform;
+    sampling.seed = text->seed;
+    sampling.stream = text->stream;
+    if (slot->begins_uniform)
+        sampling_begin_uniform(&sampling, &many->sampling);
+    status = open_sequence(many, slot);
+    if (status != GPT2_OK)
+        return status;
+    return gpt2_generator_start(
+        slot->generator, slot->sequence, ids->count == 0 ? begin : ids->data + n_run,
+        ids->count == 0 ? 1 : ids->count - n_run, many->options->n_predict, &sampling);
 }
 
 static enum outcome start_texts(struct many *many)
@@ -163,143 +170,144 @@ static enum outcome start_texts(struct many *many)
     return OUTCOME_DONE;
 }
 
-static enum outcome append(struct text *text, int32_t id)
+/* Ends a text that cannot go on.  The other texts of --prompts do. */
+static enum outcome refuse(struct many *many, const struct slot *slot)
 {
-    if (text->ids.count == text->capacity) {
-        size_t capacity = text->capacity == 0 ? 64 : text->capacity * 2;
-        int32_t *data = realloc(text->ids.data, capacity * sizeof *data);
+    const char *detail = gpt2_generator_error(slot->generator);
+    char origin[ORIGIN_BYTES];
 
-        if (data == NULL)
-            return complain_memory();
-        text->ids.data = data;
-        text->capacity = capacity;
-    }
-    text->ids.data[text->ids.count++] = id;
+    if (many->options->prompts == NULL)
+        return complain(OUTCOME_FAILED, "%s", detail);
+    if (many->shown > 0)
+        progress_clear();
+    prompts_name_line(origin, many->options, slot->text->prompt->number);
+    complain(OUTCOME_FAILED, "%s: %s", origin, detail);
+    end_text(many, slot->text, STOP_ERROR);
     return OUTCOME_DONE;
 }
 
-/* Ends a text of --prompts whose logits cannot be sampled.  The others go on. */
-static void refuse_logits(struct many *many, struct text *text)
+/* Adds the log-probability of a text's next token, by the logits of 'item' in the last step. */
+static enum outcome add_logprob(struct many *many, const struct slot *slot, size_t item, int32_t id)
 {
-    char origin[ORIGIN_BYTES];
+    size_t n_likeliest = many->options->n_logprobs < many->n_vocab
+                             ? (size_t)many->options->n_logprobs
+                             : (size_t)many->n_vocab;
+    const float *logits = many->equal_logits;
+    int32_t status = GPT2_OK;
 
-    if (many->shown > 0)
-        progress_clear();
-    prompts_name_line(origin, many->options, text->prompt->number);
-    complain(OUTCOME_FAILED, "%s: %s", origin, gpt2_session_error(many->session));
-    end_text(many, text, STOP_ERROR);
-}
-
-/* Chooses the next token of a text from its logits in the last batch.  The text may end. */
-static enum outcome continue_text(struct many *many, struct slot *slot, size_t item)
-{
-    const struct options *options = many->options;
-    struct text *text = slot->text;
-    gpt2_sample_params sampling = many->sampling;
-    int32_t position = 0;
-    int32_t status;
-    enum outcome outcome;
-
-    sampling.seed = text->seed;
-    sampling.stream = text->stream;
-    if (slot->begins_uniform)
-        sampling.position = 0;
-    status = gpt2_batch_sample(many->session, item, GPT2_LAST_ROW, &sampling, &slot->last_id);
-    if (status == GPT2_ERR_NONFINITE && options->prompts != NULL) {
-        refuse_logits(many, text);
-        return OUTCOME_DONE;
-    }
-    if (status == GPT2_OK && slot->begins_uniform)
-        status = gpt2_sequence_truncate(many->session, slot->sequence, 0);
-    if (status == GPT2_OK)
-        status = gpt2_sequence_position(many->session, slot->sequence, &position);
+    if (!slot->begins_uniform)
+        status = gpt2_batch_logits(many->session, item, GPT2_LAST_ROW, &logits);
     if (status != GPT2_OK)
         return session_complain(many->session, status);
+    return logprobs_add(&slot->text->logprobs, many->session, logits, id, n_likeliest);
+}
+
+/* Takes what a step gave for a text, which may end.  Its logits are those of 'item'. */
+static enum outcome continue_text(struct many *many, struct slot *slot,
+                                  const gpt2_generated *result, size_t item)
+{
+    static const enum stop stops[] = {[GPT2_FINISH_NOT_YET] = STOP_NOT_YET,
+                                      [GPT2_FINISH_TOKEN] = STOP_EOT,
+                                      [GPT2_FINISH_STRING] = STOP_STRING,
+                                      [GPT2_FINISH_LENGTH] = STOP_LENGTH,
+                                      [GPT2_FINISH_CONTEXT] = STOP_CONTEXT};
+    enum outcome outcome = text_append_bytes(slot->text, result->text, result->n_bytes);
+
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (result->finish == GPT2_FINISH_CANCELLED)
+        return OUTCOME_INTERRUPTED;
+    if (result->id < 0)
+        return refuse(many, slot);
+    if (many->options->n_logprobs >= 0 && result->finish != GPT2_FINISH_TOKEN)
+        outcome = add_logprob(many, slot, item, result->id);
+    if (outcome == OUTCOME_DONE && slot->begins_uniform)
+        (void)gpt2_sequence_truncate(many->session, slot->sequence, 0);
     slot->begins_uniform = false;
-    slot->pending = &slot->last_id;
-    slot->n_pending = 1;
-    if (slot->last_id == many->eot_token && !options->ignore_eos) {
-        end_text(many, text, STOP_EOT);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    if (result->finish != GPT2_FINISH_NOT_YET)
+        end_text(many, slot->text, stops[result->finish]);
+    if (result->finish == GPT2_FINISH_TOKEN)
         return OUTCOME_DONE;
-    }
-    outcome = append(text, slot->last_id);
     many->n_generated++;
-    if (options->n_predict >= 0 && text->ids.count == (size_t)options->n_predict)
-        end_text(many, text, STOP_LENGTH);
-    else if (!options->context_shift && position >= gpt2_session_n_ctx(many->session))
-        end_text(many, text, STOP_CONTEXT);
-    return outcome;
+    return text_append_id(slot->text, result->id);
 }
 
-/* Runs the next tokens of all texts in one call: '*n_items' of them. */
-static enum outcome run_batch(struct many *many, size_t *n_items)
+/* Draws a token for each text, and frees the slots of those that end: '*n' had one. */
+static enum outcome step(struct many *many, size_t *n)
 {
-    size_t per_call = many->options->n_batch > 0 ? (size_t)many->options->n_batch : SIZE_MAX;
-    size_t n = 0;
-    int32_t status;
-
-    for (size_t i = 0; i < many->n_slots; i++) {
-        struct slot *slot = &many->slots[i];
-        size_t n_tokens = slot->n_pending < per_call ? slot->n_pending : per_call;
-
-        if (slot->text == NULL)
-            continue;
-        many->items[n++] = (gpt2_batch_item){.sequence = slot->sequence,
-                                             .tokens = slot->pending,
-                                             .n_tokens = n_tokens,
-                                             .n_logit_rows = n_tokens == slot->n_pending};
-        slot->pending += n_tokens;
-        slot->n_pending -= n_tokens;
-    }
-    *n_items = n;
-    status = n > 0 ? gpt2_forward_batch(many->session, many->items, n) : GPT2_OK;
-    return status == GPT2_OK ? OUTCOME_DONE : session_complain(many->session, status);
-}
-
-/* Chooses a token for each text whose prompt has been run, and frees the slots of those that end. */
-static enum outcome continue_texts(struct many *many)
-{
-    size_t item = 0;
     enum outcome outcome = OUTCOME_DONE;
+    size_t item = 0; /* of the batch: each generator whose tokens have run has one */
+    int32_t status = GPT2_OK;
 
-    for (size_t i = 0; i < many->n_slots && outcome == OUTCOME_DONE; i++) {
-        struct slot *slot = &many->slots[i];
-
-        if (slot->text == NULL)
+    *n = 0;
+    for (size_t i = 0; i < many->n_slots; i++) {
+        if (many->slots[i].text == NULL)
             continue;
-        if (slot->n_pending == 0)
-            outcome = continue_text(many, slot, item);
-        if (outcome == OUTCOME_DONE && slot->text->stop != STOP_NOT_YET) {
-            slot->text = NULL;
-            gpt2_sequence_close(many->session, slot->sequence);
-        }
-        item++;
+        many->running[*n] = &many->slots[i];
+        many->generators[(*n)++] = many->slots[i].generator;
+    }
+    if (*n > 0)
+        status = gpt2_generator_step(many->generators, *n, many->results);
+    if (status != GPT2_OK)
+        return session_complain(many->session, status);
+    if (many->first_step == 0)
+        many->first_step = platform_seconds();
+    for (size_t i = 0; i < *n && outcome == OUTCOME_DONE; i++) {
+        struct slot *slot = many->running[i];
+
+        outcome = continue_text(many, slot, &many->results[i], item);
+        item += many->results[i].id >= 0 || many->results[i].finish == GPT2_FINISH_ERROR;
+        if (outcome != OUTCOME_DONE || slot->text->stop == STOP_NOT_YET)
+            continue;
+        slot->text = NULL;
+        gpt2_sequence_close(many->session, slot->sequence);
     }
     return outcome;
 }
 
 static enum outcome run_texts(struct many *many)
 {
-    enum outcome outcome;
-    size_t n_items = 0;
+    enum outcome outcome = many->printer.streams ? print_ready(many) : OUTCOME_DONE;
+    size_t n_running = 1;
 
-    do {
+    while (outcome == OUTCOME_DONE && n_running > 0) {
         outcome = start_texts(many);
         if (outcome == OUTCOME_DONE)
-            outcome = run_batch(many, &n_items);
+            outcome = step(many, &n_running);
         if (outcome == OUTCOME_DONE)
-            outcome = continue_texts(many);
-        if (outcome == OUTCOME_DONE)
-            outcome = print_ended(many, false);
+            outcome = print_ready(many);
         show_progress(many);
-    } while (outcome == OUTCOME_DONE && n_items > 0);
+    }
     return outcome;
 }
 
-/* Reports the whole run, and gives the outcome of the program. */
+/* A note on the whole run. */
+static void report(const struct many *many, size_t n_failed)
+{
+    double now = platform_seconds();
+    double seconds = now - many->start;
+
+    if (!many->printer.streams) {
+        note("%zu of %zu texts, %zu tokens, %.1f tokens/s; seed %" PRIu64, many->n_ended - n_failed,
+             many->n_texts, many->n_generated,
+             seconds > 0 ? (double)many->n_generated / seconds : 0, many->sampling.seed);
+        return;
+    }
+    if (many->texts[0].stop == STOP_CONTEXT)
+        note("the context of %d positions is full", (int)gpt2_session_n_ctx(many->session));
+    /* The first token comes with the prompt. */
+    seconds = many->n_generated > 1 ? now - many->first_step : 0;
+    note("prompt: %zu tokens, %.2f s; %zu tokens, %.1f tokens/s; seed %" PRIu64,
+         many->texts[0].prompt->ids.count,
+         many->first_step > 0 ? many->first_step - many->start : 0, many->n_generated,
+         seconds > 0 ? (double)(many->n_generated - 1) / seconds : 0, many->sampling.seed);
+}
+
+/* Prints what is left, reports the run, and gives the outcome of the program. */
 static enum outcome finish(struct many *many, enum outcome outcome)
 {
-    double seconds = platform_seconds() - many->start;
     size_t n_failed = 0;
 
     if (many->shown > 0) {
@@ -315,9 +323,7 @@ static enum outcome finish(struct many *many, enum outcome outcome)
     for (size_t i = 0; i < many->n_texts; i++)
         n_failed += many->texts[i].stop == STOP_ERROR;
     if (outcome == OUTCOME_DONE || outcome == OUTCOME_INTERRUPTED)
-        note("%zu of %zu texts, %zu tokens, %.1f tokens/s; seed %" PRIu64, many->n_ended - n_failed,
-             many->n_texts, many->n_generated,
-             seconds > 0 ? (double)many->n_generated / seconds : 0, many->sampling.seed);
+        report(many, n_failed);
     return outcome == OUTCOME_DONE && n_failed > 0 ? OUTCOME_FAILED : outcome;
 }
 
@@ -325,15 +331,9 @@ static enum outcome finish(struct many *many, enum outcome outcome)
 static enum outcome run_many(struct many *many, const struct ids *prompt)
 {
     enum outcome outcome = OUTCOME_DONE;
-    int32_t status = GPT2_OK;
 
     many->start = platform_seconds();
-    if (many->empty_is_uniform)
-        status = gpt2_session_set_tap(many->session, make_logits_equal, many,
-                                      GPT2_TAP_BIT(GPT2_TAP_LOGITS));
-    if (status != GPT2_OK)
-        outcome = session_complain(many->session, status);
-    if (outcome == OUTCOME_DONE && many->has_prefix) {
+    if (many->has_prefix) {
         /* Each text runs the last token for itself: it needs the logits. */
         struct ids prefix = {prompt->data, prompt->count - 1};
 
@@ -358,8 +358,12 @@ static enum outcome make_texts(struct many *many, const struct prompt_line *line
     many->n_slots = n_slots < n_texts ? n_slots : n_texts;
     many->texts = calloc(n_texts + 1, sizeof *many->texts);
     many->slots = calloc(many->n_slots + 1, sizeof *many->slots);
-    many->items = calloc(many->n_slots + 1, sizeof *many->items);
-    if (many->texts == NULL || many->slots == NULL || many->items == NULL)
+    many->running = calloc(many->n_slots + 1, sizeof *many->running);
+    many->generators = calloc(many->n_slots + 1, sizeof *many->generators);
+    many->results = calloc(many->n_slots + 1, sizeof *many->results);
+    many->equal_logits = calloc((size_t)many->n_vocab, sizeof *many->equal_logits);
+    if (many->texts == NULL || many->slots == NULL || many->running == NULL ||
+        many->generators == NULL || many->results == NULL || many->equal_logits == NULL)
         return complain_memory();
     for (size_t i = 0; i < n_texts; i++) {
         struct text *text = &many->texts[i];
@@ -372,13 +376,33 @@ static enum outcome make_texts(struct many *many, const struct prompt_line *line
     return OUTCOME_DONE;
 }
 
-/* Opens a session with room for the longest text. */
+/* Makes a generator for each slot. */
+static enum outcome make_generators(struct many *many)
+{
+    char detail[GPT2_ERRBUF_BYTES] = "";
+    gpt2_generator_params params;
+    int32_t status = gpt2_generator_params_init(&params, sizeof params);
+
+    if (many->options->stops.count > 0 && many->printer.tokenizer == NULL)
+        return complain_no_tokenizer(many->options, ", and --stop needs one");
+    params.ignore_eot = many->options->ignore_eos;
+    params.stop_strings = many->options->stops.data;
+    params.n_stop_strings = many->options->stops.count;
+    params.errbuf = detail;
+    params.errbuf_size = sizeof detail;
+    for (size_t i = 0; i < many->n_slots && status == GPT2_OK; i++)
+        status = gpt2_generator_create(many->session, &params, &many->slots[i].generator);
+    return status == GPT2_OK ? OUTCOME_DONE : complain_status(status, detail);
+}
+
+/* Opens a session with room for the longest text, and its generators. */
 static enum outcome open_session(struct many *many, const gpt2_model *model,
                                  const gpt2_model_info *info)
 {
     const struct options *options = many->options;
     size_t n_sequences = many->n_slots + many->has_prefix;
     size_t n_positions = 1;
+    enum outcome outcome;
 
     for (size_t i = 0; i < many->n_texts; i++) {
         const struct prompt_line *prompt = many->texts[i].prompt;
@@ -389,8 +413,9 @@ static enum outcome open_session(struct many *many, const gpt2_model *model,
     n_positions += (size_t)options->n_predict;
     if (options->n_predict < 0 || options->context_shift || n_positions > (size_t)info->n_positions)
         n_positions = 0;
-    return session_open_many(options, model, n_sequences > 0 ? (int32_t)n_sequences : 1,
-                             (int32_t)n_positions, &many->session);
+    outcome = session_open_many(options, model, n_sequences > 0 ? (int32_t)n_sequences : 1,
+                                (int32_t)n_positions, &many->session);
+    return outcome == OUTCOME_DONE ? make_generators(many) : outcome;
 }
 
 /* Continues each line of --prompts. */
@@ -420,6 +445,7 @@ static enum outcome continue_choices(struct many *many, const gpt2_model *model,
     line.text = prompt.text;
     line.ids = prompt.ids;
     many->printer.is_in_ids = prompt.is_in_ids;
+    many->printer.streams = options->n_choices == 1 && !options->jsonl;
     many->has_prefix = options->n_choices > 1 && options->n_predict != 0 && prompt.ids.count > 1;
     if (outcome == OUTCOME_DONE)
         outcome = prompt_check_length(options, info, prompt.ids.count, NULL);
@@ -433,7 +459,7 @@ static enum outcome continue_choices(struct many *many, const gpt2_model *model,
     return outcome;
 }
 
-enum outcome generate_many(const struct options *options, const gpt2_sample_params *sampling)
+enum outcome generate_texts(const struct options *options, const gpt2_sample_params *sampling)
 {
     struct many many = {.options = options, .sampling = *sampling, .printer.options = options};
     struct prompts prompts = {0};
@@ -445,19 +471,28 @@ enum outcome generate_many(const struct options *options, const gpt2_sample_para
         outcome = prompts_read(&prompts, options);
     if (outcome == OUTCOME_DONE)
         outcome = model_open(options, &model, &info);
+    if (outcome == OUTCOME_DONE)
+        outcome = sampling_check(options, &info);
     if (outcome == OUTCOME_DONE) {
         many.eot_token = info.eot_token;
+        many.n_vocab = info.n_vocab;
+        many.printer.is_table = options->n_logprobs >= 0 && !options->jsonl;
         many.empty_is_uniform = options->empty_prompt == EMPTY_UNIFORM || info.eot_token < 0;
         many.printer.tokenizer = gpt2_model_tokenizer(model);
         outcome = options->prompts != NULL ? continue_lines(&many, &prompts, model, &info)
                                            : continue_choices(&many, model, &info);
     }
+    for (size_t i = 0; many.slots != NULL && i < many.n_slots; i++)
+        gpt2_generator_free(many.slots[i].generator);
     session_close(many.session);
     for (size_t i = 0; many.texts != NULL && i < many.n_texts; i++)
-        free(many.texts[i].ids.data);
+        text_free(&many.texts[i]);
     free(many.texts);
     free(many.slots);
-    free(many.items);
+    free(many.running);
+    free(many.generators);
+    free(many.results);
+    free(many.equal_logits);
     prompts_free(&prompts);
     gpt2_model_free(model);
     return outcome;

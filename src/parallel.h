@@ -1,5 +1,5 @@
 /*
- * parallel.h: many texts at a time: `gpt2 generate` with --prompts, --n-choices or --jsonl.
+ * parallel.h: the loop of `gpt2 generate`: one text or many.
  */
 #ifndef PARALLEL_H
 #define PARALLEL_H
@@ -10,6 +10,6 @@
 #include "options.h"
 
 /* Continues each line of --prompts, or one prompt in --n-choices ways. */
-enum outcome generate_many(const struct options *options, const gpt2_sample_params *sampling);
+enum outcome generate_texts(const struct options *options, const gpt2_sample_params *sampling);
 
 #endif

@@ -412,6 +412,24 @@ static void null_sampling(gpt2_session *session)
          gpt2_sample_candidates(session, logits, NULL, NULL, 0, &n_kept), GPT2_OK, line, "");
 }
 
+static void null_scoring(gpt2_session *session)
+{
+    const char *line = gpt2_session_error(session);
+    const float *logits;
+    gpt2_score_params params;
+    gpt2_token_score score;
+
+    assert_int_equal(gpt2_score_params_init(&params, sizeof params), GPT2_OK);
+    assert_int_equal(gpt2_session_logits(session, 0, &logits), GPT2_OK);
+    REFUSED("gpt2_score_logits.session", gpt2_score_logits(NULL, logits, 0, NULL, &score, NULL));
+    NAMED(score_logits, logits, NULL, 0, NULL, &score, NULL);
+    NAMED(score_logits, score, logits, 0, NULL, NULL, NULL);
+    null("gpt2_score_logits.params", gpt2_score_logits(session, logits, 0, NULL, &score, NULL),
+         GPT2_OK, line, "");
+    params.n_likeliest = 1;
+    NAMED(score_logits, likeliest, logits, 0, &params, &score, NULL);
+}
+
 static void null_session(void)
 {
     gpt2_session *session = session_of(8, 1);
@@ -434,6 +452,7 @@ static void null_session(void)
          "gpt2_sample: id is NULL");
     null("gpt2_sample.params", gpt2_sample(session, 0, NULL, &id), GPT2_OK, line, "");
     null_sampling(session);
+    null_scoring(session);
     REFUSED("gpt2_session_set_tap.session", gpt2_session_set_tap(NULL, fail_call, ids, 1));
     null("gpt2_session_set_tap.user", gpt2_session_set_tap(session, fail_call, NULL, 1), GPT2_OK,
          line, "");

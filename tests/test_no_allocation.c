@@ -281,8 +281,8 @@ static bool use_sequences(gpt2_session *session, const int32_t *ids)
     return good && gpt2_sequence_close(session, extra) == GPT2_OK;
 }
 
-/* Scores of one token and its likeliest, of sequence 0, which then is as before. */
-static bool use_scores(gpt2_session *session, const int32_t *ids)
+/* Scores of one token and its likeliest, by logits and of sequence 0, which then is as before. */
+static bool use_scores(gpt2_session *session, const int32_t *ids, const float *logits)
 {
     static const uint8_t class_mask[128] = {0x5a};
     gpt2_token_score score;
@@ -294,6 +294,8 @@ static bool use_scores(gpt2_session *session, const int32_t *ids)
 
     params.n_likeliest = 3;
     params.class_mask = class_mask;
+    good &= gpt2_score_logits(session, logits, ids[1], &params, &score, likeliest) == GPT2_OK;
+    good &= gpt2_score_logits(session, logits, -1, &params, &score, likeliest) == GPT2_ERR_TOKEN;
     good &= gpt2_score(session, &item, 1, &params) == GPT2_OK && score.rank > 0;
     good &= gpt2_score(session, &item, 1, NULL) == GPT2_OK;
     item.n_prefix = 2;
@@ -383,7 +385,7 @@ static bool use(const struct host *host)
         good &= gpt2_sample(session, GPT2_LAST_ROW, &params, &id) == GPT2_OK;
         good &= gpt2_sample_logits(session, logits, &params, &id) == GPT2_OK;
         good &= gpt2_sample_candidates(session, logits, &params, NULL, 0, &n_part) == GPT2_OK;
-        good &= use_scores(session, ids);
+        good &= use_scores(session, ids, logits);
         good &= gpt2_forward(session, &id, 1, 1) == GPT2_OK;
         good &= gpt2_forward(session, ids, SIZE_MAX, 1) == GPT2_ERR_CONTEXT;
         good &= gpt2_session_error(session)[0] != '\0';

@@ -13,7 +13,7 @@ succeeds 'version' --version
 check 'version is a number' grep -Eq '^gpt2 [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/out"
 succeeds 'help' --help
 cp "$tmp/out" "$tmp/help"
-for command in generate score tokenize detokenize trace info; do
+for command in generate next score tokenize detokenize trace info; do
     check "help lists $command" grep -q "^  $command " "$tmp/help"
     succeeds "help $command" help $command
     cp "$tmp/out" "$tmp/help_command"

@@ -1,5 +1,5 @@
 /*
- * test_scores.c: gpt2_score(): its numbers against double, its bits in every batch, chunk, number of
+ * test_scores.c: gpt2_score(), gpt2_score_logits(): their numbers against double, its bits in every batch, chunk, number of
  * threads and instruction set, what it refuses, and that a refused call changes nothing.
  */
 #include "tiny_model.h"
@@ -373,6 +373,58 @@ static void test_equal_bits(void **state)
     }
 }
 
+/* The logits of a forward call give the bits that gpt2_score() gives for the same token. */
+static void test_logits(void **state)
+{
+    gpt2_session *session = session_of(GPT2_CPU_ALL, 1, 256, 200);
+    gpt2_score_params params = params_of(N_LIKELIEST);
+    const float *logits;
+
+    (void)state;
+    assert_int_equal(gpt2_forward(session, text.ids, n_tokens[0] - 1, SIZE_MAX), GPT2_OK);
+    for (size_t i = 0; i + 1 < n_tokens[0]; i++) {
+        assert_int_equal(gpt2_session_logits(session, (int32_t)i, &logits), GPT2_OK);
+        tiny_check_call(session,
+                        gpt2_score_logits(session, logits, text.ids[i + 1], &params,
+                                          &results.scores[0][i], results.likeliest[0][i]),
+                        GPT2_OK, "");
+    }
+    assert_memory_equal(results.scores[0], by_definition.scores[0],
+                        (n_tokens[0] - 1) * sizeof(gpt2_token_score));
+    assert_memory_equal(results.likeliest[0], by_definition.likeliest[0],
+                        (n_tokens[0] - 1) * sizeof results.likeliest[0][0]);
+    memset(&results, 0, sizeof results);
+    gpt2_session_free(session);
+}
+
+static void test_logits_refused(void **state)
+{
+    gpt2_session *session = session_of(GPT2_CPU_ALL, 1, 50, 5);
+    gpt2_score_params params = params_of(N_LIKELIEST);
+    gpt2_token_logprob likeliest[N_LIKELIEST];
+    gpt2_token_score score;
+    float logits[N_VOCAB];
+
+    (void)state;
+    make_row(logits, N_VOCAB, 0);
+    for (int32_t id = -1; id <= N_VOCAB; id += N_VOCAB + 1) {
+        tiny_check_call(session, gpt2_score_logits(session, logits, id, &params, &score, likeliest),
+                        GPT2_ERR_TOKEN,
+                        id < 0 ? "gpt2_score_logits: token is -1, wanted 0 to 332" : "333");
+    }
+    params.n_likeliest = N_VOCAB + 1;
+    tiny_check_call(session, gpt2_score_logits(session, logits, 1, &params, &score, likeliest),
+                    GPT2_ERR_ARGUMENT, "gpt2_score_params.n_likeliest is 334");
+    logits[5] = NAN;
+    tiny_check_call(session, gpt2_score_logits(session, logits, 1, NULL, &score, NULL),
+                    GPT2_ERR_NONFINITE, "gpt2_score_logits: the logits hold NaN or +infinity");
+    logits[5] = -INFINITY;
+    tiny_check_call(session, gpt2_score_logits(session, logits, 5, NULL, &score, NULL), GPT2_OK,
+                    "");
+    assert_true(score.rank == N_VOCAB && isinf(score.logprob));
+    gpt2_session_free(session);
+}
+
 /* The common beginning runs once, without its last token; each fork is scored with it. */
 static void test_forks(void **state)
 {
@@ -563,6 +615,7 @@ static void test_all_or_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_logits),         cmocka_unit_test(test_logits_refused),
         cmocka_unit_test(test_numbers),        cmocka_unit_test(test_unscorable_rows),
         cmocka_unit_test(test_equal_bits),     cmocka_unit_test(test_forks),
         cmocka_unit_test(test_cut_text),       cmocka_unit_test(test_refused),

@@ -394,10 +394,13 @@ static void call_score(void)
     gpt2_score_item items[2] = {{0, 0, ids, N_TOKENS, 1, scores[0], likeliest[0][0]},
                                 {0, 0, ids, 20, 3, scores[1], likeliest[1][0]}};
     gpt2_score_params params;
+    const float *logits;
 
     (void)gpt2_score_params_init(&params, sizeof params);
     params.n_likeliest = 9;
     params.class_mask = (const uint8_t *)memory;
+    WANT(gpt2_session_logits(session, GPT2_LAST_ROW, &logits) == GPT2_OK);
+    WANT(gpt2_score_logits(session, logits, 0, &params, scores[0], likeliest[0][0]) == GPT2_OK);
     WANT(gpt2_session_reset(session) == GPT2_OK);
     WANT(gpt2_sequence_open(session, &items[1].sequence) == GPT2_OK);
     WANT(gpt2_score(session, items, 2, &params) == GPT2_OK);
@@ -502,7 +505,7 @@ static const char *const names[N_FUNCTIONS] = {
     "gpt2_sequence_open, _close, _fork ...",
     "gpt2_sequence_save, _write, _restore",
     "gpt2_sample, _batch_sample, _sample_logits ...",
-    "gpt2_score",
+    "gpt2_score, gpt2_score_logits",
     "gpt2_generator_create, _start, _step ...",
     "gpt2_encoder_create, _size, _init",
     "gpt2_encode",

@@ -5,6 +5,7 @@
  * forward pass in the order of the items; each is scored, row by row, before the next is computed.
  */
 #include "api.h"
+#include "../base/fpstate.h"
 #include "../decode/scorer.h"
 #include "../model/batch.h"
 
@@ -115,19 +116,23 @@ static int32_t take_item(gpt2_session *session, const gpt2_score_item *item, siz
                              : status;
 }
 
+static struct gpt2i_scorer scorer_of(const gpt2_session *session, const gpt2_score_params *params)
+{
+    return (struct gpt2i_scorer){
+        .kernels = &session->compute.kernels,
+        .n_vocab = (size_t)session->model->config.n_vocab,
+        .n_likeliest = (size_t)params->n_likeliest,
+        .class_mask = params->class_mask,
+    };
+}
+
 static int32_t run(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
                    const gpt2_score_params *params)
 {
     struct scoring scoring = {
         .session = session,
         .items = items,
-        .scorer =
-            {
-                .kernels = &session->compute.kernels,
-                .n_vocab = (size_t)session->model->config.n_vocab,
-                .n_likeliest = (size_t)params->n_likeliest,
-                .class_mask = params->class_mask,
-            },
+        .scorer = scorer_of(session, params),
     };
     int32_t status;
 
@@ -135,6 +140,18 @@ static int32_t run(gpt2_session *session, const gpt2_score_item *items, size_t n
     status = gpt2i_batch_run(session, n_items);
     session->taker = (struct gpt2i_taker){NULL, NULL};
     return status;
+}
+
+/* What both ways of scoring check. */
+static int32_t take_params(gpt2_score_params *known, const gpt2_score_params *params,
+                           const gpt2_session *session, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_params_take(known, params, &score_params, error);
+
+    return status == GPT2_OK
+               ? gpt2i_check_range("gpt2_score_params.n_likeliest", known->n_likeliest, 0,
+                                   session->model->config.n_vocab, error)
+               : status;
 }
 
 int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
@@ -145,10 +162,7 @@ int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n
     int32_t status = gpt2i_session_begin(session, &error);
 
     if (status == GPT2_OK)
-        status = gpt2i_params_take(&known, params, &score_params, &error);
-    if (status == GPT2_OK)
-        status = gpt2i_check_range("gpt2_score_params.n_likeliest", known.n_likeliest, 0,
-                                   session->model->config.n_vocab, &error);
+        status = take_params(&known, params, session, &error);
     if (status == GPT2_OK)
         status = gpt2i_check_items(session, items, n_items, "gpt2_score", &error);
     for (size_t i = 0; i < n_items && status == GPT2_OK; i++)
@@ -156,4 +170,38 @@ int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n
     if (status == GPT2_OK)
         status = gpt2i_check_twice(session, n_items, "gpt2_score", &error);
     return status == GPT2_OK ? run(session, items, n_items, &known) : status;
+}
+
+/* ------------------------------------------------------------------------------------ one row -- */
+
+int32_t gpt2_score_logits(gpt2_session *session, const float *logits, int32_t token,
+                          const gpt2_score_params *params, gpt2_token_score *score,
+                          gpt2_token_logprob *likeliest)
+{
+    gpt2_score_params known;
+    struct gpt2i_scorer scorer;
+    struct gpt2i_error error;
+    uint64_t host_state;
+    int32_t status = gpt2i_session_begin(session, &error);
+
+    if (status == GPT2_OK)
+        status = take_params(&known, params, session, &error);
+    if (status != GPT2_OK)
+        return status;
+    if (logits == NULL || score == NULL || (likeliest == NULL && known.n_likeliest > 0))
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_score_logits: %s is NULL",
+                          logits == NULL  ? "logits"
+                          : score == NULL ? "score"
+                                          : "likeliest");
+    scorer = scorer_of(session, &known);
+    if (token < 0 || (size_t)token >= scorer.n_vocab)
+        return gpt2i_fail(&error, GPT2_ERR_TOKEN, "gpt2_score_logits: token is %d, wanted 0 to %zu",
+                          token, scorer.n_vocab - 1);
+    host_state = gpt2i_fpstate_enter();
+    if (!gpt2i_score_row(&scorer, logits, token, score, likeliest))
+        status = gpt2i_fail(&error, GPT2_ERR_NONFINITE,
+                            "gpt2_score_logits: the logits hold NaN or +infinity, or nothing but "
+                            "-infinity");
+    gpt2i_fpstate_leave(host_state);
+    return status;
 }

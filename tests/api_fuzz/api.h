@@ -64,6 +64,7 @@
     X(gpt2_sample_params_init, "ARGUMENT")                                                 \
     X(gpt2_score,                                                                          \
       "TOKEN CONTEXT PAGES SEQUENCE ARGUMENT CANCELLED DEADLINE NONFINITE UNSUPPORTED")    \
+    X(gpt2_score_logits, "TOKEN NONFINITE ARGUMENT UNSUPPORTED")                           \
     X(gpt2_score_params_init, "ARGUMENT")                                                  \
     X(gpt2_sequence_close, "SEQUENCE ARGUMENT")                                            \
     X(gpt2_sequence_fork, "CONTEXT SEQUENCE ARGUMENT")                                     \

@@ -487,8 +487,73 @@ static void do_sample(void)
         fuzz_session_settle(row.session, ok, false);
 }
 
+/* ---------------------------------------------------------------------------------- one score -- */
+
+/* Of token 'id' by logits [n]: the rank and the log-probability in double, and the likeliest token. */
+static void check_score(const float *logits, int32_t n, int32_t id, const gpt2_token_score *score,
+                        const gpt2_token_logprob *likeliest)
+{
+    double max = -INFINITY, sum = 0.0, wanted;
+    int32_t rank = 1, best = 0;
+
+    for (int32_t i = 0; i < n; i++) {
+        max = fmax(max, (double)logits[i]);
+        rank += logits[i] > logits[id];
+        best = logits[i] > logits[best] ? i : best;
+    }
+    for (int32_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - max);
+    wanted = (double)logits[id] - max - log(sum);
+    REQUIRE(score->id == id && score->rank == rank && score->entropy >= 0.0,
+            "found id %d, rank %d, entropy %g, expected id %d, rank %d", (int)score->id,
+            (int)score->rank, score->entropy, (int)id, (int)rank);
+    REQUIRE(score->logprob == wanted || fabs(score->logprob - wanted) <= 1e-6 * (1.0 - wanted),
+            "found logprob %.9g, expected %.9g", score->logprob, wanted);
+    REQUIRE(likeliest == NULL || likeliest->id == best, "found likeliest %d, expected %d",
+            (int)likeliest->id, (int)best);
+}
+
+static void do_score_logits(void)
+{
+    gpt2_token_score score, *out = fuzz_chance(24) ? NULL : &score;
+    gpt2_token_logprob *likeliest = NULL;
+    int32_t token = 0, n_vocab, n_likeliest = 0;
+    struct fuzz_params params;
+    struct row row;
+    bool ok;
+
+    fuzz_call(FUZZ_gpt2_score_logits, " ");
+    row = random_row(false, GPT2_ERR_ARGUMENT);
+    n_vocab = row.session == NULL ? 3 : row.session->model->n_vocab;
+    params = fuzz_params_make(&fuzz_score_params);
+    if (params.at != NULL && params.writable) {
+        gpt2_score_params *known = params.at;
+
+        known->class_mask = NULL;
+        n_likeliest = fuzz_chance(32) ? n_vocab + 1 : (int32_t)fuzz_below((size_t)n_vocab + 1);
+        known->n_likeliest = n_likeliest;
+    }
+    fuzz_may(n_likeliest > n_vocab, GPT2_ERR_ARGUMENT);
+    if (n_likeliest > 0 && !fuzz_chance(24))
+        likeliest = fuzz_temp((size_t)n_likeliest * sizeof *likeliest);
+    token =
+        fuzz_chance(24) ? (fuzz_chance(2) ? -1 : n_vocab) : (int32_t)fuzz_below((size_t)n_vocab);
+    fuzz_may(token < 0 || token >= n_vocab, GPT2_ERR_TOKEN);
+    fuzz_may(out == NULL || (n_likeliest > 0 && likeliest == NULL), GPT2_ERR_ARGUMENT);
+    fuzz_may(row.logits != NULL && !can_sample(row.logits, n_vocab, 0.0f, &(int32_t){0}),
+             GPT2_ERR_NONFINITE);
+    fuzz_say("%s, token %d, n_likeliest %d, score %s", fuzz_name(row.session), (int)token,
+             (int)n_likeliest, out == NULL ? "NULL" : "given");
+    ok = fuzz_result(gpt2_score_logits(row.handle, row.logits, token, params.at, out, likeliest));
+    if (ok)
+        check_score(row.logits, n_vocab, token, &score, likeliest);
+    if (row.session != NULL)
+        fuzz_session_settle(row.session, ok, false);
+}
+
 const struct fuzz_action fuzz_sample_actions[] = {
     {do_logits, 50},
     {do_sample, 60},
+    {do_score_logits, 20},
     {NULL, 0},
 };

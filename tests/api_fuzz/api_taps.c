@@ -120,6 +120,7 @@ void fuzz_check_refused(const struct fuzz_session *session)
     REFUSED(gpt2_sample, 0, NULL, &id);
     REFUSED(gpt2_batch_sample, 0, 0, NULL, &id);
     REFUSED(gpt2_score, &scored, 1, NULL);
+    REFUSED(gpt2_score_logits, (const float[]){0.0f}, 0, NULL, &score, NULL);
     REFUSED(gpt2_sequence_open, &id);
     REFUSED(gpt2_sequence_close, 0);
     REFUSED(gpt2_sequence_fork, 0, 0, &id);
