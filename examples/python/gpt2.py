@@ -273,10 +273,10 @@ class Model:
         import gpt2_score
         return gpt2_score.score(self, texts, prefix, **options)
 
-    def surprisal(self, text: str, **options: Any) -> "gpt2_score.Surprisal":
+    def surprisal(self, text: str, prefix: str = "", **options: Any) -> "gpt2_score.Surprisal":
         """The surprisal of each token and each word of a text: gpt2_score.Scorer.surprisal()."""
         import gpt2_score
-        return gpt2_score.surprisal(self, text, **options)
+        return gpt2_score.surprisal(self, text, prefix, **options)
 
     def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 0, *,
                 n_sequences: int = 1, n_pages: int = 0, kv_type: str = "f32",
