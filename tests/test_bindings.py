@@ -69,8 +69,8 @@ def header_functions():
     return functions
 
 
-CTYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64,
-          "size_t": ctypes.c_size_t, "void": None}
+CTYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32,
+          "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t, "void": None}
 RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "u64": "uint64_t", "usize": "size_t",
               "gpt2_write_callback": "pointer", "": "void"}
 

@@ -65,44 +65,7 @@ Progress = Callable[[int, int], Optional[bool]]
 LogitsCallback = Callable[[int, memoryview], Optional[bool]]
 
 
-class _Callbacks:
-    """The callbacks of one call.  It raises the first exception of one of them at its end."""
-
-    def __init__(self) -> None:
-        self.error: Optional[BaseException] = None
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, _: Any, error: Any, __: Any) -> None:
-        if self.error is not None and (error is None or isinstance(error, Error)):
-            raise self.error from None
-
-    def _safe(self, call: Callable[..., bool]) -> Callable[..., int]:
-        def run(*arguments: Any) -> int:
-            try:
-                return int(call(*arguments))
-            except BaseException as error:  # it must not go through C
-                self.error = self.error or error
-                return 1
-        return run
-
-    def writer(self, write: Callable[[bytes], Optional[int]]) -> Any:
-        def write_all(_: Any, address: int, n_bytes: int) -> bool:
-            n_written = write(ctypes.string_at(address, n_bytes))
-            if n_written is not None and n_written != n_bytes:
-                raise OSError(f"write() took {n_written} bytes of {n_bytes}")
-            return False
-        return c.WriteCallback(self._safe(write_all))
-
-    def logits(self, call: LogitsCallback) -> Any:
-        def change(_: Any, position: int, address: int, n_vocab: int) -> bool:
-            floats = (c_float * n_vocab).from_address(address)
-            return bool(call(position, memoryview(floats).cast("B").cast("f")))
-        return c.LogitsCallback(self._safe(change))
-
-
-class _Load(_Callbacks):
+class _Load(c.Callbacks):
     """What one load borrows."""
 
     def __init__(self) -> None:
@@ -115,7 +78,7 @@ class _Load(_Callbacks):
         super().__exit__(kind, error, trace)
 
     def progress(self, progress: Progress) -> Any:
-        return c.ProgressCallback(self._safe(lambda _, done, total: bool(progress(done, total))))
+        return c.ProgressCallback(self.safe(lambda _, done, total: bool(progress(done, total))))
 
     def reader(self, file: BinaryIO) -> Any:
         lock = threading.Lock()  # the threads that load share the file's position
@@ -129,7 +92,7 @@ class _Load(_Callbacks):
             ctypes.memmove(to, data, len(data))
             n_read[0] = len(data)
             return False
-        return c.ReadCallback(self._safe(read))
+        return c.ReadCallback(self.safe(read))
 
     def sources(self, files: Mapping[str, File]) -> Tuple[Any, int]:
         """The array of sources and its length."""
@@ -158,7 +121,7 @@ def version() -> str:
 
 
 class Offsets(NamedTuple):
-    """Where a token is in a text: bytes [first_byte, end_byte), characters [first_char, end_char)."""
+    """Where a token is in a text, in bytes and in characters; `end` is behind it."""
     first_byte: int
     end_byte: int
     first_char: int
@@ -228,12 +191,12 @@ class Model:
         data = text.encode() if isinstance(text, str) else text
         model, tokenizer = self._open(), self._tokenizer()
         params = c.params_of(c.EncoderParams, c.lib.gpt2_encoder_params_init,
-                         max_piece_bytes=max(len(data), 1))  # enough for any text so long
-        encoder = c.Object(c.lib.gpt2_encoder_create, c.lib.gpt2_encoder_free, (tokenizer,), params,
-                          model)
+                             max_piece_bytes=max(len(data), 1))  # enough for any text so long
+        encoder = c.Object(c.lib.gpt2_encoder_create, c.lib.gpt2_encoder_free, (tokenizer,),
+                           params, model)
         ids, n_ids = (c_int32 * len(data))(), c_size_t()
         status = c.lib.gpt2_encode(encoder, data, len(data), c.ENCODE_SPECIAL if special else 0,
-                                  ids, len(ids), byref(n_ids))
+                                   ids, len(ids), byref(n_ids))
         c.check(status, c.lib.gpt2_encoder_error(encoder))
         return ids[:n_ids.value]
 
@@ -243,12 +206,12 @@ class Model:
         ids, n_bytes = c.ids_of(tokens), c_size_t()
         detail = ctypes.create_string_buffer(1024)
         status = c.lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes), detail,
-                                  len(detail))
+                                   len(detail))
         if status != ERR_BUFFER:  # which tells the size
             c.check(status, detail.value)
         text = ctypes.create_string_buffer(n_bytes.value)
-        status = c.lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes), detail,
-                                  len(detail))
+        status = c.lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes),
+                                   detail, len(detail))
         c.check(status, detail.value)
         return text.raw
 
@@ -318,7 +281,7 @@ class Sampling:
     def __init__(self, bias: Union[None, Mapping[int, float], Items[float]] = None,
                  callback: Optional[LogitsCallback] = None, **fields: Any) -> None:
         self._params = c.params_of(c.SampleParams, c.lib.gpt2_sample_params_init)
-        self._callbacks = _Callbacks()
+        self._callbacks = c.Callbacks()
         self._n_bias: Optional[int] = None
         for name, count in (("history", "n_history"), ("dry_breakers", "n_dry_breakers"),
                             ("banned_ids", "n_banned"), ("allowed_ids", "n_allowed")):
@@ -550,8 +513,8 @@ class Session:
     def step(self, generators: Iterable["Generator"]) -> List[str]:
         """Draws the next token of all generators that have not finished, in one batch.
 
-        Returns the piece of text that became certain of each, often "": whole characters, no part of
-        a stop string.  Each text is the one that its generator writes alone.
+        Returns the piece of text that became certain of each, often "": whole characters, no part
+        of a stop string.  Each text is the one that its generator writes alone.
         """
         given = list(generators)
         for generator in given:
@@ -617,8 +580,8 @@ class Generator:
     def start(self, prompt: Union[str, bytes, Iterable[int]] = "", n: int = -1,
               sampling: Optional[Sampling] = None, *, sequence: Optional["Sequence"] = None,
               **fields: Any) -> "Generator":
-        """Begins to continue `sequence`, or the session's first, with the prompt: text or ids.  Runs
-        nothing yet.  At most `n` tokens; -1: no limit.
+        """Begins to continue `sequence`, or the session's first, with the prompt: text or ids.  It
+        runs nothing yet.  At most `n` tokens; -1: no limit.
 
         An empty prompt goes on from the last token of the sequence, which runs again, and in an
         empty one from <|endoftext|>.
@@ -666,8 +629,8 @@ class Generator:
         return self._session.step([self])[0]
 
     def __iter__(self) -> Iterator[str]:
-        """The pieces up to the end of the text.  If it ends because it could not go on, and not by a
-        token, a string, the length or the context, this raises Error."""
+        """The pieces up to the end of the text.  Raises Error if it could not go on: if `error` is
+        not ""."""
         while self.finish is None:
             piece = self.step()
             if piece:
@@ -788,7 +751,7 @@ class Sequence:
         If it raises an exception, this ends with it.  The session stays as it was; the file has a
         part of the state, which restore() refuses.  file.write() must not use the session.
         """
-        with _Callbacks() as callbacks:
+        with c.Callbacks() as callbacks:
             self._call(c.lib.gpt2_sequence_write, callbacks.writer(file.write), None)
 
     def restore(self, state: Union[bytes, bytearray, memoryview]) -> None:

@@ -1,4 +1,4 @@
-"""The C interface of libgpt2 for gpt2.py, by ctypes: what include/gpt2.h declares, and how it is called.
+"""The C interface of libgpt2, by ctypes: what include/gpt2.h declares, and how gpt2.py calls it.
 
 The shared library is the one that the environment variable GPT2_LIBRARY names, else
 build/libgpt2.so of the checkout that this file lies in, else the system's.
@@ -10,7 +10,7 @@ import os
 import weakref
 from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8,
                     c_uint32, c_uint64, c_void_p)
-from typing import Any, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
 
 OK = 0
 ERR_ARGUMENT = -1
@@ -317,3 +317,40 @@ def borrowed(data: Any) -> Iterator[Buffer]:
         yield buffer
     finally:
         ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+
+
+class Callbacks:
+    """The callbacks of one call.  It raises the first exception of one of them at its end."""
+
+    def __init__(self) -> None:
+        self.error: Optional[BaseException] = None
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, _: Any, error: Any, __: Any) -> None:
+        if self.error is not None and (error is None or isinstance(error, Error)):
+            raise self.error from None
+
+    def safe(self, call: Callable[..., bool]) -> Callable[..., int]:
+        def run(*arguments: Any) -> int:
+            try:
+                return int(call(*arguments))
+            except BaseException as error:  # it must not go through C
+                self.error = self.error or error
+                return 1
+        return run
+
+    def writer(self, write: Callable[[bytes], Optional[int]]) -> Any:
+        def write_all(_: Any, address: int, n_bytes: int) -> bool:
+            n_written = write(ctypes.string_at(address, n_bytes))
+            if n_written is not None and n_written != n_bytes:
+                raise OSError(f"write() took {n_written} bytes of {n_bytes}")
+            return False
+        return WriteCallback(self.safe(write_all))
+
+    def logits(self, call: Callable[[int, memoryview], Optional[bool]]) -> Any:
+        def change(_: Any, position: int, address: int, n_vocab: int) -> bool:
+            floats = (c_float * n_vocab).from_address(address)
+            return bool(call(position, memoryview(floats).cast("B").cast("f")))
+        return LogitsCallback(self.safe(change))

@@ -63,7 +63,8 @@ class LibGPT2(LM):
                                  f"{self.max_length}")
             ids = (before + after)[-(self.max_length + 1):]
             pairs.append((ids, len(ids) - len(after)))
-        return [(float(scores.logprobs.sum()), bool((scores.likeliest_ids[:, 0] == scores.ids).all()))
+        return [(float(scores.logprobs.sum()),
+                 bool((scores.likeliest_ids[:, 0] == scores.ids).all()))
                 for scores in self._scorer.score_ids(pairs, n_likeliest=1)]
 
     def _pair(self, context: str, continuation: str) -> Tuple[List[int], List[int]]:

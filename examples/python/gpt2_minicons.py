@@ -160,7 +160,8 @@ class IncrementalLMScorer:
                                                         bow_correction=bow_correction)):
             at = [where.end_char for where in self.model.token_offsets(
                 self.model.encode(text, special=True))]
-            words = [(match.group(), match.span()) for match in re.finditer(r"[\w']+|[.,!?;]", text)]
+            words = [(match.group(), match.span())
+                     for match in re.finditer(r"[\w']+|[.,!?;]", text)]
             made.append([(word, _reduced([score for (_, score), last in zip(tokens, at)
                                           if begin < last <= end], prob))
                          for word, (begin, end) in words])

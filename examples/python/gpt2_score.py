@@ -20,7 +20,7 @@ from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, S
 try:
     import numpy as np
 except ImportError as error:
-    raise ImportError("gpt2_score needs numpy, which is not installed: pip install numpy") from error
+    raise ImportError("gpt2_score needs numpy, which is missing: pip install numpy") from error
 
 import gpt2
 import gpt2_c as c
@@ -103,7 +103,7 @@ class Scorer:
         its first token is not scored.
         `special`: "<|endoftext|>" in a text or a prefix is that one token.
         `class_ids`: tokens whose probability all together is told, too.
-        `stride`: a text longer than the context is scored in windows, as `gpt2 score` does it: 0 for
+        `stride`: a text longer than the context is scored in windows, as by `gpt2 score`: 0 for
         windows without overlap, else how many tokens a window begins behind the one before.
         """
         alone = isinstance(texts, (str, bytes))
@@ -154,11 +154,11 @@ class Scorer:
                   stride: int = 0) -> Surprisal:
         """The surprisal of each token and each word of a text.
 
-        A word is what whitespace ends; the whitespace before a word belongs to it.  Its surprisal is
-        the sum of its tokens'.  The other arguments are as in score().
+        A word is what whitespace ends; the whitespace before a word belongs to it.  Its surprisal
+        is the sum of its tokens'.  The other arguments are as in score().
 
-        `bow_correction`: tokens of GPT-2 begin with the space before a word, so its tokens tell that
-        a word has begun, but not that it has ended.  With the correction (Pimentel and Meister
+        `bow_correction`: tokens of GPT-2 begin with the space before a word, so its tokens tell
+        that a word has begun, but not that it has ended.  With the correction (Pimentel and Meister
         2024; Oh and Schuler 2024) the probability that the next token begins a word, or ends the
         text, counts for the word before it, and not for the word that it begins.
         """
@@ -268,7 +268,8 @@ def _pages(n_positions: int) -> int:
 
 
 def word_beginnings(model: gpt2.Model) -> List[int]:
-    """The tokens that begin a word or end a text: those that begin with whitespace, <|endoftext|>."""
+    """The tokens that begin a word or end a text: whitespace is their first byte, or they are
+    <|endoftext|>."""
     ids = range(model.info.n_vocab)
     data = model.decode_bytes(ids)
     return [id_ for id_, at in zip(ids, model.token_offsets(ids))

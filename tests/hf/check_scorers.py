@@ -213,7 +213,7 @@ def check_model(comparison, path, book):
                                lambda: surprisal_theirs(theirs, text, bos))
 
     ours = gpt2_lm_eval.LibGPT2(str(path))
-    make = theirs = None
+    theirs = None
     if live:
         from lm_eval.api.instance import Instance
         from lm_eval.api.registry import get_model
@@ -221,14 +221,12 @@ def check_model(comparison, path, book):
         comparison.report.check(get_model("libgpt2") is gpt2_lm_eval.LibGPT2,
                                 "lm_eval does not know libgpt2")
         theirs = HFLM(pretrained=str(path), dtype="float64", device="cpu", batch_size=1)
-
-        def make(method, args):
-            return Instance(request_type=method, doc={}, arguments=args, idx=0)
     for name, method, requests in harness_cases(book):
         comparison.compare(
             f"{path.name}: lm-evaluation-harness: {name}",
             lambda: getattr(ours, method)([types.SimpleNamespace(args=args) for args in requests]),
-            lambda: getattr(theirs, method)([make(method, args) for args in requests]))
+            lambda: getattr(theirs, method)([
+                Instance(request_type=method, doc={}, arguments=args, idx=0) for args in requests]))
 
 
 def main():
