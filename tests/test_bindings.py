@@ -740,6 +740,10 @@ class Generators(Binding):
             self.assertNotEqual(before, other)
             again = list(draws(session, gpt2.Sampling(mirostat_tau=1.0, mirostat_eta=0.5)))
             self.assertEqual(again, before)
+            mu = sampling._mu.value
+            session.reset()
+            list(session.generator().start(PROMPT, 12, sampling))
+            self.assertEqual(sampling._mu.value, mu)  # a generator has a state of its own
 
     def test_offsets(self):
         text = "It\u00e9 \U0001f642 was"
