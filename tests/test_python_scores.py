@@ -177,47 +177,64 @@ class Scores(Scored):
 
 class Surprisals(Scored):
     def test_tokens_and_words(self):
+        words = [*TEXT.split(), ""]         # a space ends the text
         for base in (2, math.e):
             found = self.model.surprisal(TEXT, base=base)
             scores = self.model.score(TEXT)
             self.same(found.tokens.surprisals, -scores.logprobs / math.log(base))
-            self.assertEqual(found.words.texts, TEXT.split())
+            self.assertEqual(found.words.texts, words)
             self.same(found.words.surprisals.sum(), -scores.logprobs.sum() / math.log(base))
-            self.assertEqual([TEXT[a:b].strip() for a, b in found.words.char_offsets], TEXT.split())
-        ends = {word: end for word, (_, end) in zip(found.words.texts, found.words.char_offsets)}
-        begin, end = ends["long"], ends["way,"]
-        inside = (scores.char_offsets[:, 0] >= begin) & (scores.char_offsets[:, 1] <= end)
+            self.assertEqual([TEXT[a:b] for a, b in found.words.char_offsets], words)
+        self.assertEqual(found.tokens.texts[:6], ["It", " was", " a", " long", " way", ","])
+        begin, end = found.words.char_offsets[words.index("way,")]
+        inside = (scores.char_offsets[:, 1] > begin) & (scores.char_offsets[:, 1] <= end)
         self.assertEqual(inside.sum(), 2)
         self.same(dict(found.words)["way,"], -scores.logprobs[inside].sum())
         behind = self.model.surprisal(" sea", "It was a long way to the", base=math.e)
-        self.same(behind.words.surprisals, -self.model.score(
-            "It was a long way to the sea").logprobs[-len(behind.tokens):].sum())
+        self.same(behind.words.surprisals, [-self.model.score(
+            "It was a long way to the sea").logprobs[-len(behind.tokens):].sum()])
+        found = self.model.surprisal("It<|endoftext|>was so<|endoftext|> I", special=True)
+        self.assertEqual(found.words.texts, ["It", "<|endoftext|>", "was", "so", "<|endoftext|>", "I"])
 
     def test_the_correction(self):
         """Against the formula of the papers, on probabilities."""
         data = [self.model.decode_bytes([id_]) for id_ in range(self.model.info.n_vocab)]
         begins = [id_ for id_, token in enumerate(data) if token[:1].isspace() or id_ == self.eot]
         self.assertEqual(gpt2_score.word_beginnings(self.model), begins)
-        text = "It was a Wickfield's room, so."
-        ids = [self.eot] + self.model.encode(text)
-        rows = np.exp(self.rows(ids))
-        bow = rows[:, begins].sum(1)
-        groups = []         # where the tokens of each word are in ids
-        for i in range(1, len(ids)):
-            if i > 1 and data[ids[i]][:1] == b" ":
-                groups.append([])
-            groups = groups or [[]]
-            groups[-1].append(i)
-        wanted = []
-        for k, group in enumerate(groups):
-            p = np.prod([rows[i - 1, ids[i]] for i in group]) * bow[group[-1]]
-            wanted.append(-np.log2(p / (bow[group[0] - 1] if k > 0 else 1)))
-        found = self.model.surprisal(text, bow_correction=True)
-        self.assertEqual(found.words.texts, text.split())
-        self.same(found.words.surprisals, wanted)
-        self.same(found.tokens.surprisals.sum(), found.words.surprisals.sum())
-        plain = self.model.surprisal(text)
-        self.assertGreater(abs(found.words.surprisals - plain.words.surprisals).max(), 0.01)
+        others = [id_ for id_, token in enumerate(data) if token and not token[:1].isspace()]
+        for text in ("It was a Wickfield's room, so.", " It was", "Wickfield's",
+                     "I was<|endoftext|>It is", "<|endoftext|> It was<|endoftext|>"):
+            ids = [self.eot] + self.model.encode(text, special=True)
+            rows = np.exp(self.rows(ids))
+            groups = []         # where the tokens of each word are in ids
+            for i in range(1, len(ids)):
+                if i == 1 or data[ids[i]][:1] == b" " or self.eot in (ids[i], ids[i - 1]):
+                    groups.append([])
+                groups[-1].append(i)
+            wanted = []
+            for group in groups:
+                first, last, p = group[0], group[-1], 1.0
+                for i in group:
+                    p *= rows[i - 1, ids[i]]
+                if ids[last] != self.eot:
+                    p *= rows[last, begins].sum()
+                if ids[first - 1] == self.eot and ids[first] in others and ids[first] != self.eot:
+                    p /= rows[first - 1, others].sum()
+                else:
+                    p /= rows[first - 1, begins].sum()
+                wanted.append(-np.log2(p))
+            found = self.model.surprisal(text, bow_correction=True, special=True)
+            self.same(found.words.surprisals, wanted)
+            self.same(found.tokens.surprisals.sum(), found.words.surprisals.sum())
+            plain = self.model.surprisal(text, special=True)
+            self.assertEqual(found.words.texts, plain.words.texts)
+            self.assertGreater(abs(found.words.surprisals - plain.words.surprisals).max(), 0.005)
+        # a word that begins in the prefix is only corrected at its end
+        found = self.model.surprisal("sea was", "It was the ", bow_correction=True)
+        self.assertEqual(found.words.texts, ["sea", "was"])
+        scores = self.model.score("sea was", "It was the ", class_ids=begins)
+        self.same(found.words.surprisals[0],
+                  (-scores.logprobs[:-1].sum() - np.log(scores.class_probs[-2])) / math.log(2))
 
     def test_a_first_token_that_nothing_predicts(self):
         for correction in (False, True):
@@ -227,7 +244,6 @@ class Surprisals(Scored):
             self.assertEqual(found.words.texts, ["It", "was"])
             self.assertFalse(np.isnan(found.words.surprisals[1]))
             self.assertEqual(len(self.model.surprisal("", bow_correction=correction).words), 0)
-            self.assertEqual(self.model.surprisal("  ").words.texts, [""])
 
 
 class Minicons(Scored):

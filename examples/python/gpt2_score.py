@@ -32,6 +32,8 @@ N_LOGIT_ROWS = 64       # so many rows are scored together
 MAX_TEXTS = 32          # texts in one call
 MIN_PAGES = 32          # of the KV cache
 
+WHITESPACE = " \t\n\v\f\r"
+
 TOKEN_SCORE = np.dtype(c.TokenScore)
 TOKEN_LOGPROB = np.dtype(c.TokenLogprob)
 
@@ -111,9 +113,8 @@ class Scorer:
         prefixes = [prefix] * len(given) if isinstance(prefix, (str, bytes)) else list(prefix)
         if len(prefixes) != len(given):
             raise ValueError(f"there are {len(prefixes)} prefixes, wanted 1 or {len(given)}")
-        first = [self.model.info.eot_token] if eot and self.model.info.eot_token >= 0 else []
         encoded = [self.model.encode(text, special) for text in given]
-        before = [first + self.model.encode(text, special) for text in prefixes]
+        before = [self._lead(text, eot, special) for text in prefixes]
         found = self.score_ids([(a + b, len(a)) for a, b in zip(before, encoded)],
                                n_likeliest=n_likeliest, class_ids=class_ids, stride=stride)
         for scores, ids in zip(found, encoded):
@@ -154,32 +155,60 @@ class Scorer:
                   stride: int = 0) -> Surprisal:
         """The surprisal of each token and each word of a text.
 
-        A word is what whitespace ends; the whitespace before a word belongs to it.  Its surprisal
-        is the sum of its tokens'.  The other arguments are as in score().
+        A word ends before whitespace; <|endoftext|> is a word by itself.  The surprisal of a word
+        is the sum of its tokens', with the whitespace in front of it.  So `gpt2 score --by word`
+        has it.  The other arguments are as in score().
 
-        `bow_correction`: tokens of GPT-2 begin with the space before a word, so its tokens tell
-        that a word has begun, but not that it has ended.  With the correction (Pimentel and Meister
-        2024; Oh and Schuler 2024) the probability that the next token begins a word, or ends the
-        text, counts for the word before it, and not for the word that it begins.
+        `bow_correction`: a token " cat" tells that the word before has ended, and that "cat" is
+        next.  The correction (Pimentel and Meister 2024; Oh and Schuler 2024) counts the end of a
+        word to that word: p(word) is multiplied with the probability that its end is followed by
+        whitespace or <|endoftext|>, and divided by the same at its beginning.  The first word of a
+        text is divided by the probability of all tokens that do not begin with whitespace.
         """
-        scores = self.score(text, prefix, eot=eot, special=special, stride=stride,
-                            class_ids=word_beginnings(self.model) if bow_correction else None)
-        at = np.array(self.model.token_offsets(self.model.encode(text, special)), np.int64)
-        chars = at.reshape(-1, 4)[:, 2:]
-        missing = len(chars) - len(scores.ids)      # 1 if nothing predicts the first token
-        values = np.concatenate([np.full(missing, math.nan), -scores.logprobs])
-        words = [match.span() for match in re.finditer(r"\s*\S+(?:\s+$)?|^\s+$", text)]
-        # the first token of each word, and the number of tokens
-        starts = np.searchsorted(chars[:, 0], [begin for begin, _ in words] + [len(text)])
-        if scores.class_probs is not None:
-            after = np.concatenate([np.full(missing, math.nan), -np.log(scores.class_probs)])
-            values[starts[1:] - 1] += after[starts[1:]]
-            values[starts[1:-1]] -= after[starts[1:-1]]
+        lead, ids = self._lead(prefix, eot, special), self.model.encode(text, special)
+        given, n = lead + ids, len(ids)
+        begins = word_beginnings(self.model) if bow_correction else None
+        scores, = self.score_ids([(given, len(lead))], class_ids=begins, stride=stride)
+        missing = [math.nan] * (n - len(scores.ids))    # nothing predicts the first token
+        values = np.concatenate([missing, -scores.logprobs])
+
+        at = np.array(self.model.token_offsets(ids), np.int64).reshape(-1, 4)
+        data = text.encode()
+        is_eot = [id_ == self.model.info.eot_token for id_ in ids]
+        is_space = [data[i:i + 1].isspace() for i in range(len(data))]
+        spaced = [is_space[first] for first in at[:, 0]]
+        starts = [i for i in range(n) if i == 0 or is_eot[i] or is_eot[i - 1] or
+                  spaced[i] and not is_space[at[i, 0] - 1]]
+        ends = starts[1:] + [n] * (n > 0)
+        if begins is not None:
+            within = np.concatenate([missing, np.log(scores.class_probs)])
+            begin_text = [i for i in starts if not spaced[i] and not is_eot[i] and
+                          given[len(lead) + i - 1:len(lead) + i] == [self.model.info.eot_token]]
+            if begin_text:
+                others = set(range(self.model.info.n_vocab)) - set(begins)
+                outside, = self.score_ids(
+                    [(given[:len(lead) + begin_text[-1]], len(lead))], stride=stride,
+                    class_ids=[id_ for id_ in others if self.model.decode_bytes([id_])]
+                    + [self.model.info.eot_token])
+            for i, end in zip(starts, ends):
+                if i in begin_text:
+                    values[i] += math.log(outside.class_probs[i])
+                elif spaced[i] or is_eot[i]:
+                    values[i] += within[i]
+                values[end - 1] -= 0 if is_eot[end - 1] else within[end]
         values = values / math.log(base)
-        sums = np.array([values[a:b].sum() for a, b in zip(starts, starts[1:])])
-        return Surprisal(text, base, Spans([text[a:b] for a, b in chars], chars, values),
-                         Spans([text[a:b].strip() for a, b in words],
-                               np.array(words, np.int64).reshape(-1, 2), sums))
+        chars = at[:, 2:]
+        words = [(chars[i, 0], chars[end - 1, 1]) for i, end in zip(starts, ends)]
+        words = np.array([(b - len(text[a:b].lstrip(WHITESPACE)), b) for a, b in words],
+                         np.int64).reshape(-1, 2)
+        sums = np.array([values[i:end].sum() for i, end in zip(starts, ends)])
+        return Surprisal(text, base, *(Spans([text[a:b] for a, b in where], where, numbers)
+                                       for where, numbers in ((chars, values), (words, sums))))
+
+    def _lead(self, prefix: Union[str, bytes], eot: bool, special: bool) -> List[int]:
+        """What stands before a text: <|endoftext|> and the prefix."""
+        has_eot = eot and self.model.info.eot_token >= 0
+        return [self.model.info.eot_token] * has_eot + self.model.encode(prefix, special)
 
     def _mask(self, class_ids: Iterable[int]) -> Any:
         wanted = np.zeros(self.model.info.n_vocab, bool)
