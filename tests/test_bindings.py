@@ -8,6 +8,7 @@ import ctypes
 import gc
 import io
 import json
+import math
 import mmap
 import os
 import re
@@ -26,6 +27,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(ROOT, "examples", "python"))
 sys.dont_write_bytecode = True
 import gpt2  # noqa: E402
+import gpt2_c  # noqa: E402
 
 LIBRARY = os.environ["GPT2_LIBRARY"]
 MODEL = os.path.join(ROOT, "examples", "demo-model")
@@ -67,8 +69,8 @@ def header_functions():
     return functions
 
 
-CTYPES = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "uint64_t": ctypes.c_uint64,
-          "size_t": ctypes.c_size_t, "void": None}
+CTYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32,
+          "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t, "void": None}
 RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "i64": "int64_t", "u64": "uint64_t",
               "usize": "size_t", "gpt2_write_callback": "pointer", "": "void"}
 
@@ -91,13 +93,24 @@ def compiles(c):
                            "-x", "c", "-"], input=c.encode(), stderr=subprocess.PIPE).stderr.decode()
 
 
+def forced(ids):
+    """A Sampling that chooses these tokens, one after another."""
+    left = iter(ids)
+
+    def choose(_, logits):
+        token = next(left)
+        for i in range(len(logits)):
+            logits[i] = 0.0 if i == token else -math.inf
+    return gpt2.Sampling(callback=choose)
+
+
 class Declarations(unittest.TestCase):
     def test_the_header_is_understood(self):
         exported = set(re.findall(r"gpt2_\w+(?=;)", read("lib", "libgpt2.map")))
         self.assertEqual(set(header_functions()), exported)
 
     def test_python_functions(self):
-        for name, types in gpt2.FUNCTIONS.items():
+        for name, types in gpt2_c.FUNCTIONS.items():
             self.assertEqual([t if t in CTYPES.values() else "pointer" for t in types],
                              [python_type(t) for t in header_functions()[name]], name)
 
@@ -113,7 +126,7 @@ class Declarations(unittest.TestCase):
     def test_constants(self):
         numbers = {name: int(number, 0) for name, number in re.findall(
             r"#define GPT2_(\w+) +\(?(-?[0-9a-fx]+)u?\)?$", HEADER, flags=re.M)}
-        python = {name: value for name, value in vars(gpt2).items()
+        python = {name: value for name, value in vars(gpt2_c).items()
                   if name.isupper() and isinstance(value, int)}
         rust = {name: int(value) for name, value in re.findall(
             r"pub const (\w+): i32 = (.*);", read("examples", "rust", "src", "raw.rs"))}
@@ -125,8 +138,10 @@ class Declarations(unittest.TestCase):
 
     def test_structs(self):
         c = ""
-        for kind in (gpt2.Source, gpt2.ModelParams, gpt2.ModelInfo, gpt2.EncoderParams,
-                     gpt2.SessionParams, gpt2.BatchItem, gpt2.SampleParams):
+        for kind in (gpt2_c.Source, gpt2_c.ModelParams, gpt2_c.ModelInfo, gpt2_c.EncoderParams,
+                     gpt2_c.SessionParams, gpt2_c.BatchItem, gpt2_c.SampleParams, gpt2_c.Candidate,
+                     gpt2_c.GeneratorParams, gpt2_c.Generated, gpt2_c.Offsets, gpt2_c.ScoreParams,
+                     gpt2_c.TokenScore, gpt2_c.TokenLogprob, gpt2_c.ScoreItem):
             name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
             c += f'_Static_assert(sizeof({name}) == {ctypes.sizeof(kind)}, "{name}");\n'
             for field, _ in kind._fields_:
@@ -217,14 +232,13 @@ class Numbers(Binding):
     def test_generate_ends_before_endoftext(self):
         session = self.model.session()
         drawn = [*self.model.encode("one"), self.model.info.eot_token, *self.model.encode("two")]
-        with mock.patch.object(session, "sample", side_effect=drawn):
-            self.assertEqual("".join(session.generate("")), "one")
+        self.assertEqual("".join(session.generate("", sampling=forced(drawn))), "one")
 
     def test_empty_prompt_is_endoftext(self):
         wanted = program("generate", "-m", MODEL, "-n", 20, "--temp", 0)
         with self.model.session() as session:
             self.assertEqual("".join(session.generate(n=20, temperature=0)) + "\n", wanted.decode())
-        info = gpt2.ModelInfo(eot_token=-1)
+        info = gpt2_c.ModelInfo(eot_token=-1)
         with self.model.session() as session, mock.patch.object(self.model, "info", info):
             with self.assertRaisesRegex(ValueError, r"no <\|endoftext\|>"):
                 next(session.generate())
@@ -238,8 +252,7 @@ class Numbers(Binding):
         session = self.model.session()
         drawn = self.model.encode("\u00e9\U0001f642") + self.model.encode(b"\xff\xf0\x9f")
         self.assertGreater(len(drawn), 6)
-        with mock.patch.object(session, "sample", side_effect=drawn):
-            pieces = list(session.generate(PROMPT, n=len(drawn)))
+        pieces = list(session.generate(PROMPT, n=len(drawn), sampling=forced(drawn)))
         self.assertEqual(pieces, ["\u00e9", "\U0001f642", "\ufffd", "\ufffd"])
 
     def test_bytes_survive(self):
@@ -579,6 +592,169 @@ class Sequences(Binding):
             session.forward([1])
             session.first  # another object of sequence 0
             self.assertEqual(session.position, 1)
+
+
+class Generators(Binding):
+    def test_text_is_the_programs(self):
+        sampling = dict(temperature=0.9, min_p=0.05, repetition_penalty=1.2, seed=7)
+        wanted = program("generate", "-m", MODEL, "-p", PROMPT, "-n", 40, "--no-echo", "--temp", 0.9,
+                         "--top-k", 0, "--top-p", 1, "-s", 7)
+        with self.model.session() as session:
+            text = session.generator()
+            pieces = list(text.start(PROMPT, 40, temperature=0.9, seed=7))
+            self.assertEqual("".join(pieces) + "\n", wanted.decode())
+            self.assertEqual((text.text, text.finish, text.error), ("".join(pieces), "length", ""))
+            self.assertEqual(self.model.decode(text.ids), text.text)
+            self.assertEqual(session.first.ids, self.ids + text.ids[:-1])
+            session.reset()
+            list(text.start(PROMPT, 40, **sampling))
+            self.assertNotEqual(text.text + "\n", wanted.decode())
+
+    def test_many_together(self):
+        prompts = [PROMPT, "I", self.ids[:4], b"Mr. Wick"]
+        stops = [["th"], [], ["e ", "a"], []]
+
+        def start(text, i, sequence):
+            text.start(prompts[i], 10 + 5 * i, sequence=sequence, seed=i, top_k=30, dry_multiplier=1)
+
+        alone = []
+        for i in range(4):
+            with self.model.session() as session:
+                text = session.generator(stop_strings=stops[i])
+                start(text, i, None)
+                alone.append(("".join(text), text.finish, text.ids))
+        self.assertEqual({"length", "string"}, {finish for _, finish, _ in alone})
+        with self.model.session(2, n_sequences=4) as session:
+            sequences = [session.first, *(session.sequence() for _ in range(3))]
+            texts = [session.generator(stop_strings=stops[i]) for i in range(4)]
+            for i in range(4):
+                start(texts[i], i, sequences[i])
+            pieces = [""] * 4
+            while any(text.finish is None for text in texts):
+                pieces = [a + b for a, b in zip(pieces, session.step(texts))]
+            self.assertEqual([(text.text, text.finish, text.ids) for text in texts], alone)
+            self.assertEqual(pieces, [text for text, _, _ in alone])
+
+    def test_stops(self):
+        drawn = self.model.encode("one two\u00e9 three")
+        with self.model.session() as session:
+            for stops, text, finish in (
+                    (dict(stop_strings=["o\u00e9", "nothing"]), "one tw", "string"),
+                    (dict(stop_strings=["two\u00e9 t".encode()]), "one ", "string"),
+                    (dict(stop_ids=drawn[-1:]), self.model.decode(drawn[:-1]), "token"),
+                    (dict(), "one two\u00e9 three", "length")):
+                session.reset()
+                generator = session.generator(**stops)
+                self.assertEqual("".join(generator.start("I", len(drawn), forced(drawn))), text)
+                self.assertEqual((generator.text, generator.finish), (text, finish))
+            drawn[1] = self.model.info.eot_token
+            generator = session.generator(ignore_eot=True)
+            list(generator.start("I", len(drawn), forced(drawn)))
+            self.assertEqual((generator.ids, generator.finish), (drawn, "length"))
+            for wrong, error in ((dict(stop_strings=["a\0b"]), ValueError),
+                                 (dict(stop_strings=[""]), gpt2.Error),
+                                 (dict(stop_ids=[1 << 20]), gpt2.Error)):
+                self.assertRaises(error, session.generator, **wrong)
+
+    def test_an_end_that_is_an_error(self):
+        with self.model.session(n_ctx=200, n_pages=1) as session:
+            for finish, status, prepare in (("cancelled", gpt2.ERR_CANCELLED, session.cancel),
+                                            ("deadline", gpt2.ERR_DEADLINE,
+                                             lambda: session.set_timeout(0)),
+                                            ("pages", gpt2.ERR_PAGES, lambda: None)):
+                session.reset()
+                text = session.generator().start(PROMPT, 100, temperature=0)
+                prepare()
+                self.fails(status, finish[:4], lambda: list(text))
+                self.assertEqual(text.finish, finish)
+            self.assertEqual(len(text.ids), 64 - len(self.ids) + 1)
+            session.reset()
+            text = session.generator().start(PROMPT, 5, bias=[-math.inf] * self.model.info.n_vocab)
+            self.fails(gpt2.ERR_NONFINITE, "infinity", lambda: list(text))
+            text = session.generator()
+            self.assertRaises(ValueError, text.step)
+            self.fails(gpt2.ERR_CONTEXT, "200", text.start, [1] * 201)
+            self.fails(gpt2.ERR_ARGUMENT, "temperature", text.start, "", temperature=-1)
+            self.assertEqual(session.first.ids, self.ids)  # the last one was taken back, and ran again
+            self.assertRaises(ValueError, text.start, "I", sequence=self.model.session().first)
+
+    def test_the_callback(self):
+        seen = []
+
+        def look(position, logits):
+            seen.append((position, len(logits)))
+            if len(seen) == 3:
+                raise KeyError("mine")
+
+        with self.model.session() as session:
+            text = session.generator().start(PROMPT, 9, callback=look)
+            with self.assertRaisesRegex(KeyError, "mine"):
+                list(text)
+            n = len(self.ids)
+            self.assertEqual(seen, [(n + i, self.model.info.n_vocab) for i in range(3)])
+            self.assertEqual(len(text.ids), 2)
+            logits = session.logits()
+            for call in (session.sample, lambda **kw: session.sample_logits(logits, **kw),
+                         lambda **kw: session.sample_candidates(logits, **kw)):
+                self.fails(gpt2.ERR_CANCELLED, "callback", call, callback=lambda *_: True)
+
+    def test_sampling_of_ones_own_logits(self):
+        session = self.model.session()
+        logits = session.forward(self.ids)
+        best = gpt2.likeliest(logits, 5)
+        for row in (logits, logits.tolist()):
+            got = session.sample_candidates(row, n=5)
+            self.assertEqual([token for token, _ in got], [token for token, _ in best])
+            for (_, p), (_, wanted) in zip(got, best):
+                self.assertAlmostEqual(p, wanted, places=6)
+            self.assertEqual(session.sample_logits(row, seed=4, position=len(self.ids)),
+                             session.sample(seed=4))
+        token = best[0][0]
+        self.assertEqual(len(session.sample_candidates(logits, top_k=3)), 3)
+        self.assertEqual(session.sample_candidates(logits, allowed_ids=[token])[0], (token, 1.0))
+        for change in (dict(banned_ids=[token]), dict(bias={token: -math.inf}),
+                       dict(bias=[-math.inf if i == token else 0.0 for i in range(len(logits))])):
+            self.assertEqual(session.sample_logits(logits, temperature=0, **change), best[1][0])
+        self.assertEqual(session.sample_logits(logits, temperature=0, history=[token],
+                                               presence_penalty=1e9), best[1][0])
+        for error, wrong in ((TypeError, dict(temperatur=1)), (TypeError, dict(struct_size=[1])),
+                             (TypeError, dict(_fields_=1)), (OverflowError, dict(top_k=1 << 32)),
+                             (ValueError, dict(allowed_ids=[])), (ValueError, dict(bias=[0.0]))):
+            self.assertRaises(error, session.sample, **wrong)
+        self.assertRaises(TypeError, session.sample, gpt2.Sampling(), top_k=1)
+        self.assertRaises(ValueError, session.sample_logits, logits[1:])
+        self.assertRaises(ValueError, session.sample_logits, bytes(logits))
+
+    def test_mirostat_keeps_its_state(self):
+        def draws(session, sampling):
+            session.reset()
+            session.forward(self.ids)
+            for _ in range(12):
+                yield session.sample(sampling)
+                session.forward([1])
+
+        with self.model.session() as session:
+            sampling = gpt2.Sampling(mirostat_tau=1.0, mirostat_eta=0.5)
+            before, other = list(draws(session, sampling)), list(draws(session, sampling))
+            self.assertNotEqual(sampling._mu.value, 2.0)
+            self.assertNotEqual(before, other)
+            again = list(draws(session, gpt2.Sampling(mirostat_tau=1.0, mirostat_eta=0.5)))
+            self.assertEqual(again, before)
+            mu = sampling._mu.value
+            session.reset()
+            list(session.generator().start(PROMPT, 12, sampling))
+            self.assertEqual(sampling._mu.value, mu)  # a generator has a state of its own
+
+    def test_offsets(self):
+        text = "It\u00e9 \U0001f642 was"
+        ids = self.model.encode(text)
+        offsets = self.model.token_offsets(ids)
+        for at, token in zip(offsets, ids):
+            self.assertEqual(text.encode()[at.first_byte:at.end_byte], self.model.decode_bytes([token]))
+            self.assertEqual(len(text.encode()[:at.first_byte].decode(errors="ignore")), at.first_char)
+        self.assertEqual(offsets[-1].end_char, len(text))
+        with self.assertRaises(gpt2.Error):
+            self.model.token_offsets([1 << 20])
 
 
 class Errors(Binding):

@@ -1,4 +1,4 @@
-"""libgpt2 from Python: one file, nothing but the standard library.
+"""libgpt2 from Python: this file and gpt2_c.py, nothing but the standard library.
 
     import gpt2
 
@@ -12,7 +12,17 @@ A model also loads from memory or from open files, without a directory:
     model = gpt2.Model.from_files({"config.json": config, "model.safetensors": open(path, "rb"),
                                    "vocab.json": vocab, "merges.txt": merges})
 
-A session holds several texts, and runs them together:
+A generator says where and why its text ended; several of a session run together:
+
+    with model.session(n_sequences=2) as session:
+        texts = [session.generator(stop_strings=["\n"]) for _ in range(2)]
+        texts[0].start("Once upon a time", n=50)
+        texts[1].start("It was", n=50, sequence=session.sequence(), temperature=0.8, min_p=0.1)
+        while any(text.finish is None for text in texts):
+            session.step(texts)
+        print([(text.text, text.finish) for text in texts])
+
+A session holds several texts, which may share a beginning:
 
     with model.session(n_sequences=2) as session:
         session.forward(model.encode("Once upon"))
@@ -21,13 +31,14 @@ A session holds several texts, and runs them together:
                                           (other, model.encode(" a hill"), 1)])
             best = gpt2.likeliest(rows[1][-1], 5)        # what may come next in 'other'
 
-    python3 gpt2.py [MODEL] [PROMPT]        writes a text and says what may come next
+With gpt2_score.py and numpy: how likely a model finds given texts.
 
-The shared library is the one that the environment variable GPT2_LIBRARY names, else
-build/libgpt2.so of the checkout that this file lies in, else the system's.
+    model.score("It was a long way.").logprobs           # of each token, a numpy array
+    model.surprisal("It was a long way.").words          # of each word, in bits
+
+    python3 gpt2.py [MODEL] [PROMPT]        writes a text and says what may come next
 """
 import array
-import codecs
 import ctypes
 import heapq
 import json
@@ -35,287 +46,31 @@ import math
 import os
 import sys
 import threading
-import weakref
-from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint32,
-                    c_uint64, c_void_p)
-from typing import (Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping, Optional,
-                    Tuple, Union)
+from ctypes import POINTER, byref, c_float, c_int32, c_size_t
+from typing import (TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping,
+                    NamedTuple, Optional, Sequence as Items, Tuple, Union)
 
-__all__ = ["Model", "Session", "Sequence", "Error", "likeliest", "version"]
+import gpt2_c as c
+from gpt2_c import *  # noqa: F403: Error and ERR_*
+from gpt2_c import ERR_BUFFER, Error
 
-OK = 0
-ERR_ARGUMENT = -1
-ERR_TOKEN = -2
-ERR_CONTEXT = -3
-ERR_ROW = -4
-ERR_BUFFER = -5
-ERR_PIECE = -6
-ERR_SEQUENCE = -7
-ERR_PAGES = -8
-ERR_STATE = -9
-ERR_MEMORY = -20
-ERR_THREAD = -21
-ERR_FILE = -40
-ERR_FORMAT = -41
-ERR_UNSUPPORTED = -42
-ERR_CANCELLED = -60
-ERR_DEADLINE = -61
-ERR_NONFINITE = -80
+if TYPE_CHECKING:
+    import gpt2_score
 
-ENCODE_SPECIAL = 1
-LAST_ROW = -1
-TYPE_F32 = 0
-TYPE_F16 = 1
-FULL_STOP = 0
-FULL_SHIFT = 1
-
-
-class Error(Exception):
-    """A call of the library failed: `status` is one of ERR_*, `line` says what went wrong."""
-
-    def __init__(self, status: int, line: str) -> None:
-        super().__init__(status, line)
-        self.status = status
-        self.line = line
-
-    def __str__(self) -> str:
-        return self.line
-
-
-# ------------------------------------------------------------------------------- the C interface
-
-ReadCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_void_p, c_size_t, POINTER(c_size_t))
-ProgressCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
-WriteCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
-
-
-class Source(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("bytes", c_void_p), ("n_bytes", c_uint64),
-                ("read", ReadCallback), ("user", c_void_p)]
-
-
-class ModelParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("n_threads", c_int32),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t),
-                ("progress", ProgressCallback), ("progress_user", c_void_p)]
-
-
-class ModelInfo(ctypes.Structure):
-    """What gpt2.h says of gpt2_model_info."""
-    _fields_ = [("struct_size", c_uint32), ("n_vocab", c_int32), ("n_positions", c_int32),
-                ("n_embd", c_int32), ("n_layer", c_int32), ("n_head", c_int32),
-                ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
-                ("weight_type", c_int32), ("eot_token", c_int32), ("layer_norm_epsilon", c_float),
-                ("n_parameters", c_uint64), ("memory_bytes", c_uint64)]
-
-
-class EncoderParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("reserved", c_uint32), ("max_piece_bytes", c_size_t),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t)]
-
-
-class SessionParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("cpu_mask", c_uint32), ("n_threads", c_int32),
-                ("n_ctx", c_int32), ("n_batch", c_int32), ("n_logit_rows", c_int32),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t),
-                ("parallel_for", c_void_p), ("parallel_for_user", c_void_p),
-                ("n_sequences", c_int32), ("n_pages", c_int32), ("kv_type", c_int32),
-                ("on_full", c_int32), ("n_keep", c_int32), ("reserved", c_int32)]
-
-
-class BatchItem(ctypes.Structure):
-    _fields_ = [("sequence", c_int32), ("reserved", c_int32), ("tokens", c_void_p),
-                ("n_tokens", c_size_t), ("n_logit_rows", c_size_t)]
-
-
-class SampleParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("temperature", c_float), ("top_k", c_int32),
-                ("top_p", c_float), ("seed", c_uint64), ("stream", c_uint64), ("position", c_int64),
-                ("top_n_sigma", c_float), ("min_p", c_float), ("typical_p", c_float),
-                ("xtc_probability", c_float), ("xtc_threshold", c_float),
-                ("mirostat_tau", c_float), ("mirostat_eta", c_float),
-                ("penalty_window", c_int32), ("ignores_prompt", c_int32),
-                ("repetition_penalty", c_float), ("frequency_penalty", c_float),
-                ("presence_penalty", c_float), ("dry_multiplier", c_float), ("dry_base", c_float),
-                ("dry_allowed_length", c_int32), ("no_repeat_ngram_size", c_int32),
-                ("mirostat_mu", POINTER(c_float)), ("bias", POINTER(c_float)),
-                ("bias_ids", POINTER(c_int32)), ("bias_values", POINTER(c_float)),
-                ("n_biases", c_size_t), ("history", POINTER(c_int32)), ("n_history", c_size_t),
-                ("dry_breakers", POINTER(c_int32)), ("n_dry_breakers", c_size_t),
-                ("banned_ids", POINTER(c_int32)), ("n_banned", c_size_t),
-                ("allowed_ids", POINTER(c_int32)), ("n_allowed", c_size_t),
-                ("callback", c_void_p), ("callback_user", c_void_p)]
-
-
-FUNCTIONS = {  # name: result, parameters
-    "gpt2_version": (c_char_p,),
-    "gpt2_strerror": (c_char_p, c_int32),
-    "gpt2_model_params_init": (c_int32, POINTER(ModelParams), c_size_t),
-    "gpt2_model_load": (c_int32, c_char_p, POINTER(ModelParams), POINTER(c_void_p)),
-    "gpt2_model_load_sources": (c_int32, POINTER(Source), c_size_t, POINTER(ModelParams),
-                                POINTER(c_void_p)),
-    "gpt2_model_free": (None, c_void_p),
-    "gpt2_model_info_init": (c_int32, POINTER(ModelInfo), c_size_t),
-    "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
-    "gpt2_model_tokenizer": (c_void_p, c_void_p),
-    "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
-                    POINTER(c_size_t), c_char_p, c_size_t),
-    "gpt2_encoder_params_init": (c_int32, POINTER(EncoderParams), c_size_t),
-    "gpt2_encoder_create": (c_int32, c_void_p, POINTER(EncoderParams), POINTER(c_void_p)),
-    "gpt2_encoder_free": (None, c_void_p),
-    "gpt2_encoder_error": (c_char_p, c_void_p),
-    "gpt2_encode": (c_int32, c_void_p, c_char_p, c_size_t, c_uint32, POINTER(c_int32), c_size_t,
-                    POINTER(c_size_t)),
-    "gpt2_session_params_init": (c_int32, POINTER(SessionParams), c_size_t),
-    "gpt2_session_create": (c_int32, c_void_p, POINTER(SessionParams), POINTER(c_void_p)),
-    "gpt2_session_free": (None, c_void_p),
-    "gpt2_session_reset": (c_int32, c_void_p),
-    "gpt2_session_position": (c_int32, c_void_p),
-    "gpt2_session_n_ctx": (c_int32, c_void_p),
-    "gpt2_session_error": (c_char_p, c_void_p),
-    "gpt2_session_cancel": (None, c_void_p),
-    "gpt2_clock_ns": (c_uint64,),
-    "gpt2_session_set_deadline": (c_int32, c_void_p, c_uint64),
-    "gpt2_session_after_fork": (c_int32, c_void_p),
-    "gpt2_session_n_free_pages": (c_int32, c_void_p),
-    "gpt2_forward": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_size_t),
-    "gpt2_forward_batch": (c_int32, c_void_p, POINTER(BatchItem), c_size_t),
-    "gpt2_batch_logits": (c_int32, c_void_p, c_size_t, c_int32, POINTER(POINTER(c_float))),
-    "gpt2_sequence_open": (c_int32, c_void_p, POINTER(c_int32)),
-    "gpt2_sequence_close": (c_int32, c_void_p, c_int32),
-    "gpt2_sequence_fork": (c_int32, c_void_p, c_int32, c_int32, POINTER(c_int32)),
-    "gpt2_sequence_truncate": (c_int32, c_void_p, c_int32, c_int32),
-    "gpt2_sequence_position": (c_int32, c_void_p, c_int32, POINTER(c_int32)),
-    "gpt2_sequence_ids": (c_int32, c_void_p, c_int32, POINTER(POINTER(c_int32)),
-                          POINTER(c_size_t)),
-    "gpt2_sequence_save": (c_int32, c_void_p, c_int32, c_void_p, c_size_t, POINTER(c_size_t)),
-    "gpt2_sequence_write": (c_int32, c_void_p, c_int32, WriteCallback, c_void_p),
-    "gpt2_sequence_restore": (c_int32, c_void_p, c_int32, c_void_p, c_size_t),
-    "gpt2_sample_params_init": (c_int32, POINTER(SampleParams), c_size_t),
-    "gpt2_batch_sample": (c_int32, c_void_p, c_size_t, c_int32, POINTER(SampleParams),
-                          POINTER(c_int32)),
-}
-
-
-def _open_library() -> ctypes.CDLL:
-    checkout = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    built = os.path.join(checkout, "build", "libgpt2.so")
-    system = "libgpt2.so.1"  # with the number of the ABI that is declared here
-    path = os.environ.get("GPT2_LIBRARY") or (built if os.path.exists(built) else system)
-    try:
-        library = ctypes.CDLL(path)
-    except OSError as error:
-        raise ImportError(f"{error}: `make` builds it, GPT2_LIBRARY names another one") from None
-    for name, (result, *parameters) in FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, parameters
-    return library
-
-
-_lib = _open_library()
-
-
-def _check(status: int, line: Optional[bytes] = None) -> None:
-    if status != OK:
-        raise Error(status, (line or _lib.gpt2_strerror(status)).decode("utf-8", "replace"))
-
-
-def _params(struct: Any, init: Any, **fields: Any) -> Any:
-    """A params struct with the library's defaults, but for `fields`."""
-    params = struct()
-    _check(init(byref(params), ctypes.sizeof(params)))
-    _set(params, **fields)
-    return params
-
-
-def _set(struct: Any, **fields: Any) -> None:
-    for name, value in fields.items():
-        setattr(struct, name, value)
-        if isinstance(value, int) and getattr(struct, name) != value:  # ctypes cuts in silence
-            raise OverflowError(f"{name} is {value}, outside the range of its type in gpt2.h")
-
-
-class _Object:
-    """An object of the library: freed with the last reference to it, as is what it `needs`."""
-
-    def __init__(self, create: Any, free: Any, given: Tuple[Any, ...], params: Any,
-                 needs: Any = None) -> None:
-        line = ctypes.create_string_buffer(1024)
-        params.errbuf, params.errbuf_size = ctypes.addressof(line), len(line)
-        self._as_parameter_ = c_void_p()  # what ctypes passes to C in place of this object
-        self._free, self._needs = free, needs
-        _check(create(*given, byref(params), byref(self._as_parameter_)), line.value)
-
-    def __del__(self) -> None:
-        self._free(self._as_parameter_)
-
-
-_session_objects: "weakref.WeakSet[_Object]" = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for session in list(_session_objects):
-        _lib.gpt2_session_after_fork(session)
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _ids(tokens: Iterable[int]) -> Any:
-    """Tokens as an array of C; a number that is no int32 raises OverflowError."""
-    numbers = array.array("i", tokens)
-    return (c_int32 * len(numbers)).from_buffer(numbers)
-
+__all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "likeliest",
+           "version", *c.__all__]
 
 File = Union[bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], Optional[bool]]
+LogitsCallback = Callable[[int, memoryview], Optional[bool]]
 
 
-class _Buffer(ctypes.Structure):
-    """Python's Py_buffer: it gives the address of bytes that are read-only, too."""
-    _fields_ = [("buf", c_void_p), ("obj", c_void_p), ("len", ctypes.c_ssize_t),
-                ("itemsize", ctypes.c_ssize_t), ("readonly", ctypes.c_int), ("ndim", ctypes.c_int),
-                ("format", c_void_p), ("shape", c_void_p), ("strides", c_void_p),
-                ("suboffsets", c_void_p), ("internal", c_void_p)]
-
-
-class _Callbacks:
-    """The callbacks of one call.  It raises the first exception of one of them at its end."""
-
-    def __init__(self) -> None:
-        self.error: Optional[BaseException] = None
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, _: Any, error: Any, __: Any) -> None:
-        if self.error is not None and (error is None or isinstance(error, Error)):
-            raise self.error from None
-
-    def _safe(self, call: Callable[..., bool]) -> Callable[..., int]:
-        def run(*arguments: Any) -> int:
-            try:
-                return int(call(*arguments))
-            except BaseException as error:  # it must not go through C
-                self.error = self.error or error
-                return 1
-        return run
-
-    def writer(self, write: Callable[[bytes], Optional[int]]) -> Any:
-        def write_all(_: Any, address: int, n_bytes: int) -> bool:
-            n_written = write(ctypes.string_at(address, n_bytes))
-            if n_written is not None and n_written != n_bytes:
-                raise OSError(f"write() took {n_written} bytes of {n_bytes}")
-            return False
-        return WriteCallback(self._safe(write_all))
-
-
-class _Load(_Callbacks):
+class _Load(c.Callbacks):
     """What one load borrows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._buffers: List[_Buffer] = []
+        self._buffers: List[c.Buffer] = []
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         for buffer in self._buffers:
@@ -323,7 +78,7 @@ class _Load(_Callbacks):
         super().__exit__(kind, error, trace)
 
     def progress(self, progress: Progress) -> Any:
-        return ProgressCallback(self._safe(lambda _, done, total: bool(progress(done, total))))
+        return c.ProgressCallback(self.safe(lambda _, done, total: bool(progress(done, total))))
 
     def reader(self, file: BinaryIO) -> Any:
         lock = threading.Lock()  # the threads that load share the file's position
@@ -337,14 +92,14 @@ class _Load(_Callbacks):
             ctypes.memmove(to, data, len(data))
             n_read[0] = len(data)
             return False
-        return ReadCallback(self._safe(read))
+        return c.ReadCallback(self.safe(read))
 
     def sources(self, files: Mapping[str, File]) -> Tuple[Any, int]:
         """The array of sources and its length."""
-        sources = (Source * len(files))()
+        sources = (c.Source * len(files))()
         for source, (name, file) in zip(sources, files.items()):
             source.name = name.encode()
-            buffer = _Buffer()
+            buffer = c.Buffer()
             try:
                 ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(file), byref(buffer), 0)
             except TypeError:  # no buffer
@@ -362,7 +117,15 @@ class _Load(_Callbacks):
 
 def version() -> str:
     """The version of the library in use."""
-    return _lib.gpt2_version().decode()
+    return c.lib.gpt2_version().decode()
+
+
+class Offsets(NamedTuple):
+    """Where a token is in a text, in bytes and in characters; `end` is behind it."""
+    first_byte: int
+    end_byte: int
+    first_char: int
+    end_char: int
 
 
 class Model:
@@ -377,7 +140,7 @@ class Model:
         exception that it raises ends the load, too, and is raised here.
         """
         with _Load() as load:
-            self._load(load, _lib.gpt2_model_load, (os.fsencode(path),), threads, progress)
+            self._load(load, c.lib.gpt2_model_load, (os.fsencode(path),), threads, progress)
 
     @classmethod
     def from_files(cls, files: Mapping[str, File], threads: int = 1,
@@ -390,17 +153,17 @@ class Model:
         """
         model = cls.__new__(cls)
         with _Load() as load:
-            model._load(load, _lib.gpt2_model_load_sources, load.sources(files), threads, progress)
+            model._load(load, c.lib.gpt2_model_load_sources, load.sources(files), threads, progress)
         return model
 
     def _load(self, load: _Load, function: Any, given: Tuple[Any, ...], threads: int,
               progress: Optional[Progress]) -> None:
-        params = _params(ModelParams, _lib.gpt2_model_params_init, n_threads=threads)
+        params = c.params_of(c.ModelParams, c.lib.gpt2_model_params_init, n_threads=threads)
         if progress is not None:
             params.progress = load.progress(progress)
-        self._object: Optional[_Object] = _Object(function, _lib.gpt2_model_free, given, params)
-        self.info = _params(ModelInfo, _lib.gpt2_model_info_init)
-        _check(_lib.gpt2_model_get_info(self._object, byref(self.info)))
+        self._object: Optional[c.Object] = c.Object(function, c.lib.gpt2_model_free, given, params)
+        self.info = c.params_of(c.ModelInfo, c.lib.gpt2_model_info_init)
+        c.check(c.lib.gpt2_model_get_info(self._object, byref(self.info)))
 
     def close(self) -> None:
         """Lets the model go; it is freed when its last session is.  Twice is as good as once."""
@@ -412,13 +175,13 @@ class Model:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _open(self) -> _Object:
+    def _open(self) -> c.Object:
         if self._object is None:
             raise ValueError("the model is closed")
         return self._object
 
     def _tokenizer(self) -> int:
-        tokenizer = _lib.gpt2_model_tokenizer(self._open())
+        tokenizer = c.lib.gpt2_model_tokenizer(self._open())
         if tokenizer is None:
             raise ValueError("the model has no tokenizer")
         return tokenizer
@@ -427,34 +190,56 @@ class Model:
         """The ids of a text.  `special`: "<|endoftext|>" in it is that one token."""
         data = text.encode() if isinstance(text, str) else text
         model, tokenizer = self._open(), self._tokenizer()
-        params = _params(EncoderParams, _lib.gpt2_encoder_params_init,
-                         max_piece_bytes=max(len(data), 1))  # enough for any text so long
-        encoder = _Object(_lib.gpt2_encoder_create, _lib.gpt2_encoder_free, (tokenizer,), params,
-                          model)
+        params = c.params_of(c.EncoderParams, c.lib.gpt2_encoder_params_init,
+                             max_piece_bytes=max(len(data), 1))  # enough for any text so long
+        encoder = c.Object(c.lib.gpt2_encoder_create, c.lib.gpt2_encoder_free, (tokenizer,),
+                           params, model)
         ids, n_ids = (c_int32 * len(data))(), c_size_t()
-        status = _lib.gpt2_encode(encoder, data, len(data), ENCODE_SPECIAL if special else 0,
-                                  ids, len(ids), byref(n_ids))
-        _check(status, _lib.gpt2_encoder_error(encoder))
+        status = c.lib.gpt2_encode(encoder, data, len(data), c.ENCODE_SPECIAL if special else 0,
+                                   ids, len(ids), byref(n_ids))
+        c.check(status, c.lib.gpt2_encoder_error(encoder))
         return ids[:n_ids.value]
 
     def decode_bytes(self, tokens: Iterable[int]) -> bytes:
         """The bytes of tokens: decode_bytes(encode(x)) == x for all bytes x."""
         model, tokenizer = self._open(), self._tokenizer()  # 'model' holds it until we are done
-        ids, n_bytes = _ids(tokens), c_size_t()
+        ids, n_bytes = c.ids_of(tokens), c_size_t()
         detail = ctypes.create_string_buffer(1024)
-        status = _lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes), detail,
-                                  len(detail))
+        status = c.lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes), detail,
+                                   len(detail))
         if status != ERR_BUFFER:  # which tells the size
-            _check(status, detail.value)
+            c.check(status, detail.value)
         text = ctypes.create_string_buffer(n_bytes.value)
-        status = _lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes), detail,
-                                  len(detail))
-        _check(status, detail.value)
+        status = c.lib.gpt2_decode(tokenizer, ids, len(ids), text, len(text), byref(n_bytes),
+                                   detail, len(detail))
+        c.check(status, detail.value)
         return text.raw
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of tokens; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(tokens).decode("utf-8", "replace")
+
+    def token_offsets(self, tokens: Iterable[int]) -> List[Offsets]:
+        """Where each token of a text is in it.  `tokens` are all of the text, from its beginning.
+
+        A token that has only a part of a character counts that character.
+        """
+        model, tokenizer = self._open(), self._tokenizer()  # 'model' holds it until we are done
+        ids = c.ids_of(tokens)
+        offsets = (c.Offsets * len(ids))()
+        c.check(c.lib.gpt2_token_offsets(tokenizer, ids, len(ids), offsets))
+        return [Offsets(at.first_byte, at.end_byte, at.first_char, at.end_char) for at in offsets]
+
+    def score(self, texts: Any, prefix: Any = "", **options: Any) -> Any:
+        """How likely the model finds each token of texts: gpt2_score.Scorer.score().  It needs
+        gpt2_score.py and numpy."""
+        import gpt2_score
+        return gpt2_score.score(self, texts, prefix, **options)
+
+    def surprisal(self, text: str, prefix: str = "", **options: Any) -> "gpt2_score.Surprisal":
+        """The surprisal of each token and each word of a text: gpt2_score.Scorer.surprisal()."""
+        import gpt2_score
+        return gpt2_score.surprisal(self, text, prefix, **options)
 
     def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 0, *,
                 n_sequences: int = 1, n_pages: int = 0, kv_type: str = "f32",
@@ -481,6 +266,62 @@ def _choice(name: str, value: str, choices: Dict[str, int]) -> int:
     return choices[value]
 
 
+class Sampling:
+    """How tokens are chosen: the fields of gpt2_sample_params by the names that gpt2.h gives them,
+    such as Sampling(temperature=0.8, top_k=40, repetition_penalty=1.1).
+
+    `bias`: {id: number}, or a number for each id of the vocabulary, added to the logits.
+    `history`, `dry_breakers`, `banned_ids`, `allowed_ids`: ids.
+    `callback(position, logits)` may change the logits, a memoryview of floats that ends with the
+    call; if it returns True or raises an exception, no token is chosen.
+
+    For draws without a generator, a Sampling keeps the state of mirostat from one to the next.
+    """
+
+    def __init__(self, bias: Union[None, Mapping[int, float], Items[float]] = None,
+                 callback: Optional[LogitsCallback] = None, **fields: Any) -> None:
+        self._params = c.params_of(c.SampleParams, c.lib.gpt2_sample_params_init)
+        self._callbacks = c.Callbacks()
+        self._n_bias: Optional[int] = None
+        for name, count in (("history", "n_history"), ("dry_breakers", "n_dry_breakers"),
+                            ("banned_ids", "n_banned"), ("allowed_ids", "n_allowed")):
+            if fields.get(name) is not None:
+                ids = c.ids_of(fields.pop(name))
+                if name == "allowed_ids" and not ids:
+                    raise ValueError("allowed_ids is empty, wanted at least one id")
+                c.set_fields(self._params, **{name: ids, count: len(ids)})
+        if isinstance(bias, Mapping):
+            self._params.bias_ids = c.ids_of(bias)
+            self._params.bias_values = (c_float * len(bias))(*bias.values())
+            self._params.n_biases = len(bias)
+        elif bias is not None:
+            self._n_bias = len(bias)
+            self._params.bias = (c_float * len(bias))(*bias)
+        if callback is not None:
+            self._params.callback = self._callbacks.logits(callback)
+        for name in fields:
+            if not isinstance(getattr(c.SampleParams(), name, None), (int, float)):
+                raise TypeError(f"there is no sampling parameter {name!r}")
+        c.set_fields(self._params, **fields)
+        self._mu = c_float(2 * self._params.mirostat_tau)
+
+    def _given(self, model: Model, mu: bool = True) -> Any:
+        """The params for a call; `mu`: with the state of mirostat."""
+        if self._n_bias not in (None, model.info.n_vocab):
+            raise ValueError(f"bias has {self._n_bias} numbers, wanted {model.info.n_vocab}")
+        self._params.mirostat_mu = ctypes.pointer(self._mu) if mu else None
+        self._callbacks.error = None
+        return byref(self._params)
+
+
+def _sampling(sampling: Optional[Sampling], fields: Dict[str, Any]) -> Sampling:
+    if sampling is None:
+        return Sampling(**fields)
+    if fields:
+        raise TypeError(f"{', '.join(fields)}: given beside a Sampling")
+    return sampling
+
+
 class Session:
     """Texts being read and written.  One thread at a time may use it, but for cancel().
 
@@ -494,16 +335,16 @@ class Session:
         self.model = model
         self._logit_rows = logit_rows or 1
         self._shifts = on_full == "shift"
-        params = _params(
-            SessionParams, _lib.gpt2_session_params_init, n_threads=threads, n_ctx=n_ctx,
+        params = c.params_of(
+            c.SessionParams, c.lib.gpt2_session_params_init, n_threads=threads, n_ctx=n_ctx,
             n_logit_rows=logit_rows, n_sequences=n_sequences, n_pages=n_pages,
-            kv_type=_choice("kv_type", kv_type, {"f32": TYPE_F32, "f16": TYPE_F16}),
-            on_full=_choice("on_full", on_full, {"stop": FULL_STOP, "shift": FULL_SHIFT}),
+            kv_type=_choice("kv_type", kv_type, {"f32": c.TYPE_F32, "f16": c.TYPE_F16}),
+            on_full=_choice("on_full", on_full, {"stop": c.FULL_STOP, "shift": c.FULL_SHIFT}),
             n_keep=n_keep)
-        self._object: Optional[_Object] = _Object(
-            _lib.gpt2_session_create, _lib.gpt2_session_free, (model._open(),), params,
+        self._object: Optional[c.Object] = c.Object(
+            c.lib.gpt2_session_create, c.lib.gpt2_session_free, (model._open(),), params,
             model._object)
-        _session_objects.add(self._object)
+        c.session_objects.add(self._object)
         self._dropped: List[int] = []  # open sequences without a Sequence; a new list at each reset
 
     def close(self) -> None:
@@ -516,17 +357,17 @@ class Session:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _open(self) -> _Object:
+    def _open(self) -> c.Object:
         if self._object is None:
             raise ValueError("the session is closed")
         return self._object
 
-    def _ready(self) -> _Object:
+    def _ready(self) -> c.Object:
         """The session, after it has closed the sequences that nothing refers to."""
         session = self._open()
         while self._dropped:
             number = self._dropped.pop()
-            if _lib.gpt2_sequence_close(session, number) != OK:  # file.write() of a save called
+            if c.lib.gpt2_sequence_close(session, number) != c.OK:  # file.write() of a save called
                 self._dropped.append(number)
                 break
         return session
@@ -537,23 +378,23 @@ class Session:
             if isinstance(value, int) and kind(value).value != value:  # ctypes cuts in silence
                 raise OverflowError(f"{function.__name__}: {value} is outside the range of {kind}")
         status = function(session, *arguments)
-        if status != OK:
-            _check(status, _lib.gpt2_session_error(session))
+        if status != c.OK:
+            c.check(status, c.lib.gpt2_session_error(session))
 
     @property
     def position(self) -> int:
         """Tokens run so far: the position of the next one."""
-        return _lib.gpt2_session_position(self._open())
+        return c.lib.gpt2_session_position(self._open())
 
     @property
     def n_ctx(self) -> int:
         """Max positions of a text."""
-        return _lib.gpt2_session_n_ctx(self._open())
+        return c.lib.gpt2_session_n_ctx(self._open())
 
     @property
     def n_free_pages(self) -> int:
         """Pages of the KV cache that no sequence uses."""
-        return _lib.gpt2_session_n_free_pages(self._ready())
+        return c.lib.gpt2_session_n_free_pages(self._ready())
 
     @property
     def first(self) -> "Sequence":
@@ -563,27 +404,27 @@ class Session:
     def sequence(self) -> "Sequence":
         """Opens an empty sequence."""
         number = c_int32()
-        self._call(_lib.gpt2_sequence_open, byref(number))
+        self._call(c.lib.gpt2_sequence_open, byref(number))
         return Sequence(self, number.value)
 
     def reset(self) -> None:
         """Starts a new, empty text, and closes all other sequences."""
-        self._call(_lib.gpt2_session_reset)
+        self._call(c.lib.gpt2_session_reset)
         self._dropped = []
 
     def cancel(self) -> None:
         """Ends the forward() that another thread runs, or else the next, with ERR_CANCELLED."""
-        _lib.gpt2_session_cancel(self._open())
+        c.lib.gpt2_session_cancel(self._open())
 
     def set_timeout(self, seconds: Optional[float]) -> None:
         """A forward() that runs `seconds` from now ends with ERR_DEADLINE; None: no such end."""
-        deadline = 0 if seconds is None else _lib.gpt2_clock_ns() + max(0, int(seconds * 1e9))
-        self._call(_lib.gpt2_session_set_deadline, deadline)
+        deadline = 0 if seconds is None else c.lib.gpt2_clock_ns() + max(0, int(seconds * 1e9))
+        self._call(c.lib.gpt2_session_set_deadline, deadline)
 
     def forward(self, tokens: Iterable[int]) -> memoryview:
         """Appends tokens, one or more, to the text and runs them.  Returns logits() of the last."""
-        ids = _ids(tokens)
-        self._call(_lib.gpt2_forward, ids, len(ids), self._logit_rows)
+        ids = c.ids_of(tokens)
+        self._call(c.lib.gpt2_forward, ids, len(ids), self._logit_rows)
         return self.logits()
 
     def forward_batch(self, items: Iterable[Tuple["Sequence", Iterable[int], int]]
@@ -594,17 +435,17 @@ class Session:
         logits().  More than it has tokens means all.  Each sequence gets the bits that it gets
         alone.  All or nothing: if it fails, every sequence is as before.
         """
-        given = [(sequence._number_in(self), _ids(tokens), n_rows)
+        given = [(sequence._number_in(self), c.ids_of(tokens), n_rows)
                  for sequence, tokens, n_rows in items]
-        batch = (BatchItem * len(given))()
+        batch = (c.BatchItem * len(given))()
         for item, (number, ids, n_rows) in zip(batch, given):
-            _set(item, sequence=number, n_tokens=len(ids), n_logit_rows=n_rows)
+            c.set_fields(item, sequence=number, n_tokens=len(ids), n_logit_rows=n_rows)
             item.tokens = ctypes.addressof(ids)
-        self._call(_lib.gpt2_forward_batch, batch, len(batch))
+        self._call(c.lib.gpt2_forward_batch, batch, len(batch))
         return [[self.logits(row, item) for row in range(max(0, len(ids) - n_rows), len(ids))]
                 for item, (_, ids, n_rows) in enumerate(given)]
 
-    def logits(self, row: int = LAST_ROW, item: int = 0) -> memoryview:
+    def logits(self, row: int = c.LAST_ROW, item: int = 0) -> memoryview:
         """The n_vocab logits after token `row` of the last forward(), or of item `item` of the last
         forward_batch(): one of those that it kept.
 
@@ -613,56 +454,212 @@ class Session:
         view lives, even when the session is closed.
         """
         start = POINTER(c_float)()
-        self._call(_lib.gpt2_batch_logits, item, row, byref(start))
+        self._call(c.lib.gpt2_batch_logits, item, row, byref(start))
         floats = (c_float * self.model.info.n_vocab).from_address(ctypes.addressof(start.contents))
         floats.owner = self._object
         return memoryview(floats).cast("B").cast("f").toreadonly()
 
-    def sample(self, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, seed: int = 0,
-               stream: int = 0, row: int = LAST_ROW, item: int = 0) -> int:
-        """Draws the next token, and does not run it.  `temperature` 0: the likeliest.  `row` and
-        `item` are as in logits()."""
-        params = _params(SampleParams, _lib.gpt2_sample_params_init, temperature=temperature,
-                         top_k=top_k, top_p=top_p, seed=seed, stream=stream)
-        token = c_int32()
-        self._call(_lib.gpt2_batch_sample, item, row, byref(params), byref(token))
+    def sample(self, sampling: Optional[Sampling] = None, *, row: int = c.LAST_ROW, item: int = 0,
+               **fields: Any) -> int:
+        """Draws the next token, and does not run it.  `row` and `item` are as in logits().
+
+        `sampling`, or its fields by name: temperature=0 chooses the likeliest.
+        """
+        sampling, token = _sampling(sampling, fields), c_int32()
+        with sampling._callbacks:
+            self._call(c.lib.gpt2_batch_sample, item, row, sampling._given(self.model),
+                       byref(token))
         return token.value
 
-    def generate(self, prompt: Union[str, bytes] = "", n: int = 128, temperature: float = 1.0,
-                 top_k: int = 0, top_p: float = 1.0, seed: int = 0,
-                 stream: int = 0) -> Iterator[str]:
+    def sample_logits(self, logits: Any, sampling: Optional[Sampling] = None,
+                      **fields: Any) -> int:
+        """sample() from logits of yours: n_vocab floats, as from logits() or in numpy.float32."""
+        sampling, token = _sampling(sampling, fields), c_int32()
+        with sampling._callbacks, c.borrowed(self._floats(logits)) as floats:
+            self._call(c.lib.gpt2_sample_logits, floats.buf, sampling._given(self.model),
+                       byref(token))
+        return token.value
+
+    def sample_candidates(self, logits: Any, sampling: Optional[Sampling] = None, *,
+                          n: Optional[int] = None, **fields: Any) -> List[Tuple[int, float]]:
+        """What sample_logits() would draw from: (token, probability), the most probable first; all,
+        or the first `n`."""
+        sampling, n_kept = _sampling(sampling, fields), c_size_t()
+        n_vocab = self.model.info.n_vocab
+        candidates = (c.Candidate * (n_vocab if n is None else min(max(0, n), n_vocab)))()
+        with sampling._callbacks, c.borrowed(self._floats(logits)) as floats:
+            self._call(c.lib.gpt2_sample_candidates, floats.buf, sampling._given(self.model),
+                       candidates, len(candidates), byref(n_kept))
+        return [(kept.id, kept.probability) for kept in candidates[:n_kept.value]]
+
+    def _floats(self, logits: Any) -> Any:
+        """`logits` if they lie in memory as the library wants them, else a copy."""
+        try:
+            view = memoryview(logits)
+        except TypeError:
+            view = memoryview(array.array("f", logits))
+        if view.format != "f" or view.shape != (self.model.info.n_vocab,) or not view.c_contiguous:
+            raise ValueError(f"logits have shape {view.shape} and format {view.format!r}, wanted "
+                             f"({self.model.info.n_vocab},) and 'f'")
+        return view
+
+    def generator(self, stop_ids: Iterable[int] = (),
+                  stop_strings: Iterable[Union[str, bytes]] = (),
+                  ignore_eot: bool = False) -> "Generator":
+        """A generator, to start().  Its texts end before a token of `stop_ids`, before the first of
+        `stop_strings` that is complete, and before <|endoftext|> unless it is ignored."""
+        return Generator(self, stop_ids, stop_strings, ignore_eot)
+
+    def step(self, generators: Iterable["Generator"]) -> List[str]:
+        """Draws the next token of all generators that have not finished, in one batch.
+
+        Returns the piece of text that became certain of each, often "": whole characters, no part
+        of a stop string.  Each text is the one that its generator writes alone.
+        """
+        given = list(generators)
+        for generator in given:
+            generator._sequence_number(self)
+        pointers = (ctypes.c_void_p * len(given))(*(g._object._as_parameter_.value for g in given))
+        results = (c.Generated * len(given))()
+        status = c.lib.gpt2_generator_step(pointers, len(given), results)
+        if status != c.OK:
+            c.check(status, c.lib.gpt2_session_error(self._open()))
+        pieces = [generator._take(result) for generator, result in zip(given, results)]
+        for callbacks in [generator._sampling._callbacks for generator in given]:
+            if callbacks.error is not None:
+                error, callbacks.error = callbacks.error, None
+                raise error
+        return pieces
+
+    def generate(self, prompt: Union[str, bytes, Iterable[int]] = "", n: int = 128,
+                 sampling: Optional[Sampling] = None, *, stop_ids: Iterable[int] = (),
+                 stop_strings: Iterable[Union[str, bytes]] = (), **fields: Any) -> Iterator[str]:
         """Runs the prompt and yields what follows it, in pieces of whole characters.
 
-        Ends after `n` tokens, before <|endoftext|>, or when the context is full, unless the session
-        shifts.  What has been yielded has been run: another generate() goes on from there.  A text
-        that begins with an empty prompt begins with <|endoftext|>.
+        Ends after `n` tokens, before <|endoftext|> or a stop, or when the context is full, unless
+        the session shifts.  At the end all that has been yielded has been run: another generate()
+        goes on from there.  A text that begins with an empty prompt begins with <|endoftext|>.
+        `sampling`, or its fields by name, is as in sample().
         """
-        text = codecs.getincrementaldecoder("utf-8")("replace")
-        ids = self.model.encode(prompt)
-        if not ids and self.position == 0:
-            if self.model.info.eot_token < 0:
+        generator = self.generator(stop_ids, stop_strings)
+        generator.start(prompt, n, sampling=sampling, **fields)
+        yield from generator
+        if generator.finish == "length" and (self._shifts or self.position < self.n_ctx):
+            self.forward(generator.ids[-1:])
+
+
+class Generator:
+    """What continues a text: `for piece in generator.start(prompt)`.  Or Session.step(), which runs
+    several together.  It is for one text after another.
+
+    `finish` is None while the text goes on, then why it ended: "token" (<|endoftext|> or a stop
+    id), "string", "length", "context", "pages", "cancelled", "deadline" or "error".
+    `ids`: the tokens that were drawn.  The last one has not been run, so it is not in the sequence.
+    """
+
+    def __init__(self, session: Session, stop_ids: Iterable[int],
+                 stop_strings: Iterable[Union[str, bytes]], ignore_eot: bool) -> None:
+        """Use Session.generator()."""
+        self._session = session
+        self.finish: Optional[str] = None
+        self.ids: List[int] = []
+        self._pieces: List[str] = []
+        strings = [text.encode() if isinstance(text, str) else text for text in stop_strings]
+        for text in strings:
+            if b"\0" in text:
+                raise ValueError(f"the stop string {text!r} has a NUL")
+        ids = c.ids_of(stop_ids)
+        params = c.params_of(c.GeneratorParams, c.lib.gpt2_generator_params_init,
+                             ignore_eot=int(ignore_eot), n_stop_ids=len(ids),
+                             n_stop_strings=len(strings))
+        params.stop_ids, params.stop_strings = ids, (ctypes.c_char_p * len(strings))(*strings)
+        self._object = c.Object(c.lib.gpt2_generator_create, c.lib.gpt2_generator_free,
+                                (session._ready(),), params, session._object)
+        self._sequence: Optional[Sequence] = None
+
+    def start(self, prompt: Union[str, bytes, Iterable[int]] = "", n: int = -1,
+              sampling: Optional[Sampling] = None, *, sequence: Optional["Sequence"] = None,
+              **fields: Any) -> "Generator":
+        """Begins to continue `sequence`, or the session's first, with the prompt: text or ids.  It
+        runs nothing yet.  At most `n` tokens; -1: no limit.
+
+        An empty prompt goes on from the last token of the sequence, which runs again, and in an
+        empty one from <|endoftext|>.
+        """
+        session = self._session
+        sequence = session.first if sequence is None else sequence
+        number, sampling = sequence._number_in(session), _sampling(sampling, fields)
+        params = sampling._given(session.model, mu=False)
+        ids = session.model.encode(prompt) if isinstance(prompt, (str, bytes)) else list(prompt)
+        again: List[int] = []
+        if not ids:
+            ids = again = sequence.ids[-1:]
+            if again:
+                sequence.truncate(sequence.position - 1)
+            elif session.model.info.eot_token < 0:
                 raise ValueError("the prompt is empty and the model has no <|endoftext|>: "
                                  "give a prompt")
-            ids = [self.model.info.eot_token]
-        if ids:
-            self.forward(ids)
-        context_is_full = False
-        for _ in range(n):
-            token = self.sample(temperature, top_k, top_p, seed, stream)
-            if token == self.model.info.eot_token:
-                break
-            # the last token needs no position
-            context_is_full = self.position == self.n_ctx and not self._shifts
-            if not context_is_full:
-                self.forward([token])
-            piece = text.decode(self.model.decode_bytes([token]))
+            else:
+                ids = [session.model.info.eot_token]
+        prompt_ids = c.ids_of(ids)
+        status = c.lib.gpt2_generator_start(self._object, number, prompt_ids, len(prompt_ids), n,
+                                            params)
+        if status != c.OK:
+            line = c.lib.gpt2_session_error(session._ready())
+            if again:
+                session.forward_batch([(sequence, again, 1)])
+            c.check(status, line)
+        # what the library borrows until the text has ended
+        self._prompt, self._sampling, self._sequence = prompt_ids, sampling, sequence
+        self.finish, self.ids, self._pieces = None, [], []
+        return self
+
+    @property
+    def text(self) -> str:
+        """What has been written so far."""
+        return "".join(self._pieces)
+
+    @property
+    def error(self) -> str:
+        """Why it could not go on, in one line; else ""."""
+        return c.lib.gpt2_generator_error(self._object).decode("utf-8", "replace")
+
+    def step(self) -> str:
+        """Session.step() of this one alone."""
+        return self._session.step([self])[0]
+
+    def __iter__(self) -> Iterator[str]:
+        """The pieces up to the end of the text.  Raises Error if it could not go on: if `error` is
+        not ""."""
+        while self.finish is None:
+            piece = self.step()
             if piece:
                 yield piece
-            if context_is_full:
-                break
-        rest = text.decode(b"", final=True)
-        if rest:
-            yield rest
+        if self.error:
+            raise Error(_ERRORS[self.finish], self.error)
+
+    def _sequence_number(self, session: Session) -> int:
+        """Its sequence, for a step of `session`."""
+        if self._sequence is None:
+            raise ValueError("the generator has not been started")
+        return self._sequence._number_in(session)
+
+    def _take(self, result: c.Generated) -> str:
+        if result.id >= 0:
+            self.ids.append(result.id)
+        self.finish = _FINISHES[result.finish]
+        piece = ctypes.string_at(result.text, result.n_bytes).decode("utf-8", "replace")
+        if piece:
+            self._pieces.append(piece)
+        return piece
+
+
+_FINISHES = {c.FINISH_NOT_YET: None, c.FINISH_TOKEN: "token", c.FINISH_STRING: "string",
+             c.FINISH_LENGTH: "length", c.FINISH_CONTEXT: "context", c.FINISH_PAGES: "pages",
+             c.FINISH_CANCELLED: "cancelled", c.FINISH_DEADLINE: "deadline",
+             c.FINISH_ERROR: "error"}
+_ERRORS = {"context": c.ERR_CONTEXT, "pages": c.ERR_PAGES, "cancelled": c.ERR_CANCELLED,
+           "deadline": c.ERR_DEADLINE, "error": c.ERR_NONFINITE}
 
 
 class Sequence:
@@ -683,7 +680,7 @@ class Sequence:
     def close(self) -> None:
         """Frees what no other sequence uses.  Twice is as good as once.  Logits stay."""
         if self._is_open():
-            self._call(_lib.gpt2_sequence_close)
+            self._call(c.lib.gpt2_sequence_close)
         if self._number:
             self._number = None
 
@@ -714,38 +711,38 @@ class Sequence:
     def position(self) -> int:
         """Tokens of the text, those that "shift" cut off included: the position of the next one."""
         position = c_int32()
-        self._call(_lib.gpt2_sequence_position, byref(position))
+        self._call(c.lib.gpt2_sequence_position, byref(position))
         return position.value
 
     @property
     def ids(self) -> List[int]:
         """The tokens in the context: the whole text, or what "shift" left of it."""
         ids, n_ids = POINTER(c_int32)(), c_size_t()
-        self._call(_lib.gpt2_sequence_ids, byref(ids), byref(n_ids))
+        self._call(c.lib.gpt2_sequence_ids, byref(ids), byref(n_ids))
         return ids[:n_ids.value]
 
     def fork(self, position: Optional[int] = None) -> "Sequence":
         """A new sequence with the first `position` tokens of this one; None: with all.  It shares
         their keys and values."""
         number = c_int32()
-        self._call(_lib.gpt2_sequence_fork, self.position if position is None else position,
+        self._call(c.lib.gpt2_sequence_fork, self.position if position is None else position,
                    byref(number))
         return Sequence(self._session, number.value)
 
     def truncate(self, position: int) -> None:
         """Takes back all tokens from `position` on."""
-        self._call(_lib.gpt2_sequence_truncate, position)
+        self._call(c.lib.gpt2_sequence_truncate, position)
 
     def save(self) -> bytes:
         """Its state as bytes: tokens, keys and values, for restore() here or in another process."""
         n_bytes = c_size_t()
         try:
-            self._call(_lib.gpt2_sequence_save, None, 0, byref(n_bytes))
+            self._call(c.lib.gpt2_sequence_save, None, 0, byref(n_bytes))
         except Error as error:
             if error.status != ERR_BUFFER:  # which tells the size
                 raise
         state = ctypes.create_string_buffer(n_bytes.value)
-        self._call(_lib.gpt2_sequence_save, state, len(state), byref(n_bytes))
+        self._call(c.lib.gpt2_sequence_save, state, len(state), byref(n_bytes))
         return state.raw
 
     def write(self, file: Any) -> None:
@@ -754,17 +751,13 @@ class Sequence:
         If it raises an exception, this ends with it.  The session stays as it was; the file has a
         part of the state, which restore() refuses.  file.write() must not use the session.
         """
-        with _Callbacks() as callbacks:
-            self._call(_lib.gpt2_sequence_write, callbacks.writer(file.write), None)
+        with c.Callbacks() as callbacks:
+            self._call(c.lib.gpt2_sequence_write, callbacks.writer(file.write), None)
 
     def restore(self, state: Union[bytes, bytearray, memoryview]) -> None:
         """Makes it the sequence that was saved.  It has no logits before its next token has run."""
-        buffer = _Buffer()
-        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(state), byref(buffer), 0)
-        try:
-            self._call(_lib.gpt2_sequence_restore, buffer.buf, buffer.len)
-        finally:
-            ctypes.pythonapi.PyBuffer_Release(byref(buffer))
+        with c.borrowed(state) as buffer:
+            self._call(c.lib.gpt2_sequence_restore, buffer.buf, buffer.len)
 
 
 def likeliest(logits: memoryview, n: int) -> List[Tuple[int, float]]:

@@ -1,18 +1,19 @@
 #!/bin/bash
 # run.sh PROGRAM LIBRARY BUILD [--live] [--full]: what `make check-hf` runs.  Compares the gpt2 program and
-# the shared library with transformers, tokenizers, tiktoken and tinygrad.  The last line is "N passed,
-# N failed, N skipped".
+# the shared library with transformers, tokenizers, tiktoken and tinygrad, and examples/python with minicons,
+# surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
 #
 # Comparisons take minutes and a large Python environment.  libgpt2 gives the same bits on every machine, so
 # a comparison that passed once need not run again while all of these stay the same:
 #
-#   - the comparing code: every file of tests/hf, with the versions in requirements.txt;
+#   - the comparing code: every file of tests/hf, with the versions in requirements*.txt;
 #   - what our side is given: the bytes of models and vocabularies, ids, texts;
 #   - what our side answers: logits, ids, traces.
 #
-# pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python.  If
-# its hashes are the pinned ones the check has passed ("pinned").  If not, or with --live or --full (longer
-# comparisons), the comparison itself runs.  PIN=1 writes what has passed live into pins.txt.
+# pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python (for
+# examples/python with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If not, or
+# with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed live
+# into pins.txt.
 #
 # BUILD holds the virtual environment and the models.  GPT2_SHARED is the folder of GPT-2's own vocabulary,
 # texts and trained models (default: ../shared beside the checkout).
@@ -37,10 +38,25 @@ export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=1
 
 rm -rf "$work"
 mkdir -p "$work"
-sources=$(cd "$here" && sha256sum -- *.py run.sh setup.sh requirements.txt | sha256sum | cut -d' ' -f1)
-confirmed=$(sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\)==/\1 /p' "$here/requirements.txt" |
-    paste -sd, | sed 's/,/, /g')
+sources=$(cd "$here" && sha256sum -- *.py run.sh setup.sh requirements*.txt | sha256sum | cut -d' ' -f1)
 
+# peers REQUIREMENTS: the programs that this file names, with their versions
+peers() {
+    sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\|minicons\|surprisal\|lm_eval\)==/\1 /p' \
+        "$here/$1" | paste -sd, | sed 's/,/, /g'
+}
+
+# with_numpy: a python3 that has numpy
+with_numpy() {
+    if python3 -c 'import numpy' 2>/dev/null; then
+        echo python3
+    else
+        bash "$here/setup.sh" "$build/venv-numpy" requirements-numpy.txt >&2
+        echo "$build/venv-numpy/bin/python"
+    fi
+}
+
+declare -A is_ready
 passed=0 failed=0 skipped=0 n_pinned=0
 
 # count NAME LOG STATUS: adds up the last line of a log, "N passed, N failed, N skipped".
@@ -63,15 +79,18 @@ hashes() {
     sed -n 's/^hashes \([0-9a-f]*\) \([0-9a-f]*\)$/\1 \2/p' "$1"
 }
 
-# check NAME SCRIPT ARGUMENTS...
+# [environment=scorers] check NAME SCRIPT ARGUMENTS...: in the environment of requirements.txt or of
+# requirements-scorers.txt; our side of the latter needs numpy
 check() {
     local name=$1 script=$2 status=0 failed_before
-    local log=$work/$name.log
+    local log=$work/$name.log venv=$build/venv-${environment:-hf} python=python3
+    local requirements=requirements${environment:+-$environment}.txt
     shift 2
     if [ -z "$always_live" ] && [ -z "${PIN:-}" ] && command -v python3 >/dev/null; then
-        if python3 "$here/$script" --ours "$@" >"$log" 2>&1 &&
+        [ -z "${environment:-}" ] || python=$(with_numpy)
+        if "$python" "$here/$script" --ours "$@" >"$log" 2>&1 &&
             grep -qxF "$name $sources $(hashes "$log")" "$pins"; then
-            echo "== $name: pinned: our answers are those that were compared live with $confirmed"
+            echo "== $name: pinned: our answers are those that were compared live with $(peers $requirements)"
             count "$name" "$log" 0
             passed=$((passed + 1)) n_pinned=$((n_pinned + 1))
             return
@@ -80,11 +99,11 @@ check() {
     else
         echo "== $name: live"
     fi
-    if [ -z "${venv_is_ready:-}" ]; then
-        bash "$here/setup.sh" "$build/venv-hf"
-        venv_is_ready=yes
+    if [ -z "${is_ready[$venv]:-}" ]; then
+        bash "$here/setup.sh" "$venv" ${environment:+$requirements}
+        is_ready[$venv]=yes
     fi
-    "$build/venv-hf/bin/python" "$here/$script" ${full:+$(grep -q -- '"--full"' "$here/$script" && echo --full)} \
+    "$venv/bin/python" "$here/$script" ${full:+$(grep -q -- '"--full"' "$here/$script" && echo --full)} \
         "$@" 2>&1 | tee "$log" || status=1
     failed_before=$failed
     count "$name" "$log" $status
@@ -133,6 +152,15 @@ if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
     check score-shared check_score.py --program "$program" --root "$root" --shared "$shared" --work "$work"
 else
     echo "== score-shared: skipped, no corpus/ and models/ in $shared"
+    skipped=$((skipped + 1))
+fi
+environment=scorers check scorers check_scorers.py --library "$library" \
+    --text "$root/tests/data/alice.txt" "$root/examples/demo-model"
+if [ -d "$shared/models" ]; then
+    environment=scorers check scorers-shared check_scorers.py --library "$library" \
+        --text "$root/tests/data/alice.txt" "$shared/models/novels"
+else
+    echo "== scorers-shared: skipped, no models/ in $shared"
     skipped=$((skipped + 1))
 fi
 
