@@ -134,9 +134,9 @@ fails 2 '--word-correction needs' 'correction without words' score --by token --
 fails 2 'no --prefix' 'choices with a prefix' score --choices "$tmp/choices" --prefix a
 fails 2 'no --stride' 'choices with a stride' score --choices "$tmp/choices" --stride 4
 fails 2 'no --no-bos' 'choices without <|endoftext|>' score --choices "$tmp/choices" --no-bos
-fails 1 'the text is empty' 'tokens of nothing' score --by token "$tmp/empty"
-fails 1 'the text is empty' 'words of nothing' score --by word "$tmp/empty"
-fails 1 'the text is one token' 'one token without a bos' score --no-bos -p a
+fails 1 'the text is empty' 'tokens of nothing' score -m "$demo" --by token "$tmp/empty"
+fails 1 'the text is empty' 'words of nothing' score -m "$demo" --by word "$tmp/empty"
+fails 1 'the text is one token' 'one token without a bos' score -m "$demo" --no-bos -p a
 fails 1 "$tmp/nofile" 'missing file of pairs' score --pairs "$tmp/nofile"
 fails 1 '5 tokens stand in front of the text, wanted at most 4' 'a prefix longer than a window' \
     score -m "$demo" --prefix 'one two three four' -c 4 -p a
