@@ -128,6 +128,7 @@ fails 2 'one input' 'pairs and a text' score --pairs "$tmp/pairs" "$text"
 fails 2 "'letter'" 'unknown unit' score --by letter "$text"
 fails 2 "'10'" 'unknown base' score --by token --base 10 "$text"
 fails 2 '--jsonl needs' 'JSON without a table' score --jsonl "$text"
+fails 2 '--html needs the name' 'a page to standard output' score --html - "$text"
 fails 2 '--base needs' 'base without a table' score --base e "$text"
 fails 2 '--top needs' 'top without tokens' score --by word --top 3 "$text"
 fails 2 '--word-correction needs' 'correction without words' score --by token --word-correction "$text"
@@ -277,8 +278,9 @@ cat >"$tmp/terminal.py" <<'PYTHON'
 import os, pty, signal, subprocess, sys
 wants_signal, arguments = sys.argv[1] == "1", sys.argv[2:]
 terminal, stderr = pty.openpty()
-process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=stderr, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+stdout = stderr if "--html" in arguments else subprocess.DEVNULL
+process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 os.close(stderr)
 seen = b""
 while True:
