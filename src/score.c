@@ -21,6 +21,8 @@ static enum outcome check(const struct options *options)
     } rules[] = {
         {(options->by != BY_NOTHING) + is_file + (options->html != NULL) > 1,
          "give one of --by, --pairs, --choices and --html"},
+        {options->html != NULL && (options->html[0] == '\0' || strcmp(options->html, "-") == 0),
+         "--html needs the name of a file"},
         {options->jsonl && options->by == BY_NOTHING && !is_file,
          "--jsonl needs --by, --pairs or --choices"},
         {options->base != 0 && options->by == BY_NOTHING && !is_file,

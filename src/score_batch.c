@@ -16,7 +16,7 @@ enum outcome batch_open(struct batch *batch, const struct score *score, const ch
     enum outcome outcome;
 
     *batch = (struct batch){.score = score, .path = path};
-    outcome = session_open_scoring(score->options, score->model, &score->info, MAX_SEQUENCES,
+    outcome = session_open_scoring(score->options, score->model, score->n_ctx, MAX_SEQUENCES,
                                    &batch->session);
     if (outcome != OUTCOME_DONE)
         return outcome;

@@ -129,7 +129,7 @@ enum outcome score_check_length(const struct score_text *text, const char *origi
 enum outcome score_all(const struct score *score, struct scoring *scoring)
 {
     enum outcome outcome =
-        session_open_scoring(score->options, score->model, &score->info, 1, &scoring->session);
+        session_open_scoring(score->options, score->model, score->n_ctx, 1, &scoring->session);
 
     scoring->stride = score->options->stride;
     scoring->per_call = score->per_call;

@@ -97,6 +97,7 @@ static enum outcome run(struct tokens *tokens)
                               .first = text->first,
                               .n_likeliest = tokens->n_likeliest,
                               .take = take,
+                              .writes_rows = true,
                               .user = tokens};
     gpt2_offsets nowhere = {0};
     enum outcome outcome = OUTCOME_DONE;

@@ -180,6 +180,7 @@ static enum outcome run(struct words *words)
                               .first = words->text.first,
                               .class_of = is_corrected ? class_of : NULL,
                               .take = take,
+                              .writes_rows = true,
                               .user = words};
     enum outcome outcome = OUTCOME_DONE;
 

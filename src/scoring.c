@@ -62,7 +62,8 @@ static void show_progress(struct chunk *chunk, size_t n_done)
     const struct scoring *scoring = chunk->scoring;
     double now = platform_seconds();
 
-    if (now - chunk->shown < PROGRESS_SECONDS || platform_is_terminal(stdout))
+    if (now - chunk->shown < PROGRESS_SECONDS ||
+        (scoring->writes_rows && platform_is_terminal(stdout)))
         return;
     chunk->shown = now;
     progress("%zu / %zu tokens, %.0f tokens/s", n_done, scoring->n_ids - scoring->first,

@@ -4,6 +4,7 @@
 #ifndef SCORING_H
 #define SCORING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,10 +48,11 @@ struct scoring {
     enum outcome (*take)(void *user, size_t i, const gpt2_token_score *score,
                          const gpt2_token_logprob *likeliest);
     void *user;
+    bool writes_rows;   /* 'take' writes to standard output: no progress if that is a terminal */
     const char *origin; /* names the text in error messages; NULL if it is the only one */
 };
 
-/* Memory: the scores of 'per_call' tokens.  Shows progress if the output is not a terminal. */
+/* Memory: the scores of 'per_call' tokens. */
 enum outcome scoring_run(const struct scoring *scoring);
 
 #endif

@@ -271,11 +271,8 @@ enum outcome session_open_many(const struct options *options, const gpt2_model *
 }
 
 enum outcome session_open_scoring(const struct options *options, const gpt2_model *model,
-                                  const gpt2_model_info *info, int32_t n_sequences,
-                                  gpt2_session **session)
+                                  int32_t n_ctx, int32_t n_sequences, gpt2_session **session)
 {
-    bool is_shorter = options->n_ctx > 0 && options->n_ctx < info->n_positions;
-    int32_t n_ctx = is_shorter ? options->n_ctx : info->n_positions;
     int32_t n_pages = (n_ctx + PAGE_POSITIONS - 1) / PAGE_POSITIONS;
     gpt2_session_params params;
 

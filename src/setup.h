@@ -70,11 +70,10 @@ enum outcome session_open_many(const struct options *options, const gpt2_model *
 
 /*
  * A session for gpt2_score().  Its KV cache has one page for each sequence, and no more unless one
- * text of the whole context needs more.
+ * text of the whole context, 'n_ctx' positions, needs more.
  */
 enum outcome session_open_scoring(const struct options *options, const gpt2_model *model,
-                                  const gpt2_model_info *info, int32_t n_sequences,
-                                  gpt2_session **session);
+                                  int32_t n_ctx, int32_t n_sequences, gpt2_session **session);
 void session_close(gpt2_session *session);
 
 /*

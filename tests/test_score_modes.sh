@@ -128,15 +128,16 @@ fails 2 'one input' 'pairs and a text' score --pairs "$tmp/pairs" "$text"
 fails 2 "'letter'" 'unknown unit' score --by letter "$text"
 fails 2 "'10'" 'unknown base' score --by token --base 10 "$text"
 fails 2 '--jsonl needs' 'JSON without a table' score --jsonl "$text"
+fails 2 '--html needs the name' 'a page to standard output' score --html - "$text"
 fails 2 '--base needs' 'base without a table' score --base e "$text"
 fails 2 '--top needs' 'top without tokens' score --by word --top 3 "$text"
 fails 2 '--word-correction needs' 'correction without words' score --by token --word-correction "$text"
 fails 2 'no --prefix' 'choices with a prefix' score --choices "$tmp/choices" --prefix a
 fails 2 'no --stride' 'choices with a stride' score --choices "$tmp/choices" --stride 4
 fails 2 'no --no-bos' 'choices without <|endoftext|>' score --choices "$tmp/choices" --no-bos
-fails 1 'the text is empty' 'tokens of nothing' score --by token "$tmp/empty"
-fails 1 'the text is empty' 'words of nothing' score --by word "$tmp/empty"
-fails 1 'the text is one token' 'one token without a bos' score --no-bos -p a
+fails 1 'the text is empty' 'tokens of nothing' score -m "$demo" --by token "$tmp/empty"
+fails 1 'the text is empty' 'words of nothing' score -m "$demo" --by word "$tmp/empty"
+fails 1 'the text is one token' 'one token without a bos' score -m "$demo" --no-bos -p a
 fails 1 "$tmp/nofile" 'missing file of pairs' score --pairs "$tmp/nofile"
 fails 1 '5 tokens stand in front of the text, wanted at most 4' 'a prefix longer than a window' \
     score -m "$demo" --prefix 'one two three four' -c 4 -p a
@@ -277,8 +278,9 @@ cat >"$tmp/terminal.py" <<'PYTHON'
 import os, pty, signal, subprocess, sys
 wants_signal, arguments = sys.argv[1] == "1", sys.argv[2:]
 terminal, stderr = pty.openpty()
-process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=stderr, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+stdout = stderr if "--html" in arguments else subprocess.DEVNULL
+process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 os.close(stderr)
 seen = b""
 while True:
