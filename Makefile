@@ -210,7 +210,7 @@ tables: $(addprefix $(BUILD)/tests/test_,checkpoints misuse torture)
 	@sh tests/run.sh $(BUILD)/logs $^ >/dev/null
 	@python3 tests/update_tables.py $(BUILD)/logs
 
-# Against Hugging Face transformers, tokenizers, tiktoken and tinygrad: live where tests/hf/pins.txt does
+# Against Hugging Face transformers, tokenizers, tiktoken, tinygrad and others: live where tests/hf/pins.txt does
 # not have our answers as they are now, or with LIVE=1.  PIN=1 runs all live and writes the pins.
 check-hf: all
 	@PIN='$(PIN)' bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(if $(LIVE),--live)
@@ -291,7 +291,7 @@ help:
 	@echo 'deps       installs what the tests need: cmocka'
 	@echo 'check      the tests; two to three minutes'
 	@echo 'tables     writes the tables of docs/ that tests print'
-	@echo 'check-hf   compares with transformers, tokenizers, tiktoken and tinygrad; two minutes, or 15'
+	@echo 'check-hf   compares with transformers, tokenizers, tiktoken, tinygrad, minicons; two minutes, or 20'
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
 	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR]      the real weights in DIR/gpt2, ...'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'

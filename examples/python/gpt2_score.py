@@ -12,7 +12,6 @@ Who scores often keeps a Scorer, which has the memory for it: model.score() make
 """
 import ctypes
 import math
-import re
 from dataclasses import dataclass
 from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence as Items,
                     Tuple, Union)

@@ -242,6 +242,7 @@ def main():
         import torch
         import transformers
         transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
         torch.set_num_threads(2)
 
     record, report = Record(), Report()

@@ -87,7 +87,7 @@ check() {
     local requirements=requirements${environment:+-$environment}.txt
     shift 2
     if [ -z "$always_live" ] && [ -z "${PIN:-}" ] && command -v python3 >/dev/null; then
-        [ -z "${environment:-}" ] || python=$(with_numpy)
+        [ -z "${environment:-}" ] || python=$(with_numpy) || python=python3
         if "$python" "$here/$script" --ours "$@" >"$log" 2>&1 &&
             grep -qxF "$name $sources $(hashes "$log")" "$pins"; then
             echo "== $name: pinned: our answers are those that were compared live with $(peers $requirements)"
