@@ -87,7 +87,9 @@ is_alone() {
 set --
 if [ -n "$with_program" ]; then
     set -- "$build/tests/api_fuzz 50000 2" "$build/checkkernels --quick" \
-        "sh tests/test_program.sh $build/gpt2 examples/demo-model"
+        "sh tests/test_program.sh $build/gpt2 examples/demo-model" \
+        "sh tests/test_generate.sh $build/gpt2 examples/demo-model" \
+        "sh tests/test_next.sh $build/gpt2 examples/demo-model"
 fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
 for suite in $suites; do
