@@ -831,6 +831,9 @@ typedef struct gpt2_candidate {
  *   candidates   receives up to 'capacity' of them; may be NULL if that is 0
  *   n_kept       receives how many are kept, also if there are more than 'capacity'
  *
+ * Tokens of probability 0, such as banned ones, are among the kept ones, as the last, unless a filter
+ * drops them.
+ *
  * Errors: those of gpt2_sample_logits().
  */
 GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logits,
