@@ -33,12 +33,13 @@ pairs = json.load(sys.stdin, object_pairs_hook=list, parse_constant=refuse)
 got = dict(pairs)
 assert len(got) == len(pairs), "a key is there twice"
 words = {"version", "shape", "kernels"}
-asked = ["prefill_128", "prefill_512", "prefill_1000", "decode_0", "decode_895"]
+asked = ["prefill_128", "prefill_512", "prefill_1000", "score_1000", "decode_0", "decode_895"]
 asked += [f"batch_{n}" for n in (1, 4, 8, 16, 32)]
-ratios = [k + {"p": "_of_fma", "d": "_of_read", "b": "_of_limit"}[k[0]] for k in asked]
+ratios = [k + {"p": "_of_fma", "s": "_of_fma", "d": "_of_read", "b": "_of_limit"}[k[0]] for k in asked]
 compared = ["random_lengths_32", "prefill_512_with_32", "f16_cache_895", "f16_cache_895_limit",
             "f16_cache_895_of_limit"]
-facts = ["n_layer", "n_embd", "n_vocab", "n_threads", "read_gb_s", "fma_gflop_s", "load_ms",
+facts = ["argmax_us", "draw_us", "draw_top_k_top_p_us", "score_row_us",
+         "n_layer", "n_embd", "n_vocab", "n_threads", "read_gb_s", "fma_gflop_s", "load_ms",
          "peak_rss_mb", "weights_mb", "kv_mb", "rounds", "decode_tokens", "batch_steps"]
 assert set(got) == words.union(asked, ratios, compared, facts), sorted(got)
 absent = {k for k in asked + ratios + compared if got[k] is None}
@@ -60,6 +61,9 @@ weights = 4 * (layers * (12 * width * width + 13 * width) + 2 * width + vocab * 
 near("decode_0_of_read", got["decode_0"] * weights / read)
 flops = 2 * (layers * (12 * width * width * 128 + width * 128 * 129) + vocab * width)
 near("prefill_128_of_fma", got["prefill_128"] / 128 * flops / fma)
+if model == "tiny":
+    flops = 2 * 1000 * (layers * (12 * width * width + width * 1001) + vocab * width)
+    near("score_1000_of_fma", got["score_1000"] / 1000 * flops / fma)
 def batch_seconds(n, position, kv):
     products = 2 * n * (layers * 12 * width * width + vocab * width)
     return (max(weights / read, products / fma) +
@@ -127,11 +131,11 @@ if has_model "$demo"; then
         check 'a model of 1024 positions: every figure' \
             python3 "$tmp/figures.py" tiny "$kernels" <"$tmp/out"
         succeeds 'a table' bench -m "$tmp/tiny" -t 2
-        check 'the table: ten figures, three comparisons, and the limits' is_table 10 3 "$tmp/out"
+        check 'the table: eleven figures, three comparisons, and the limits' is_table 11 3 "$tmp/out"
     else
         skip 'JSON, and a model of 1024 positions (no python3)'
         succeeds 'a table' bench -m "$demo" -t 2
-        check 'the table: ten figures but for three, and the limits' is_table 7 0 "$tmp/out"
+        check 'the table: eleven figures but for four, and the limits' is_table 7 0 "$tmp/out"
     fi
     check 'a model in a directory: nothing is written' is_empty "$TMPDIR"
 else

@@ -48,8 +48,10 @@ static void json_median(const char *key, const char *suffix, const struct sample
 
 static const char *limit_name(enum work work)
 {
-    static const char *const names[] = {
-        [WORK_PREFILL] = "_of_fma", [WORK_DECODE] = "_of_read", [WORK_BATCH] = "_of_limit"};
+    static const char *const names[] = {[WORK_PREFILL] = "_of_fma",
+                                        [WORK_SCORE] = "_of_fma",
+                                        [WORK_DECODE] = "_of_read",
+                                        [WORK_BATCH] = "_of_limit"};
 
     return names[work];
 }
@@ -69,6 +71,8 @@ static void print_json(const struct bench *bench, const struct measurements *res
     printf(",\n  \"kernels\": \"%s\"", results->kernels);
     for (int i = 0; i < N_FIGURES; i++)
         json_median(results->figures[i].key, "", &results->figures[i].rates, 1, 1);
+    for (int i = 0; i < N_ROW_KINDS; i++)
+        json_median(results->rows[i].key, "_us", &results->rows[i].seconds, 1e6, 2);
     json_median("read_gb_s", "", &results->reading, 1e-9, 2);
     json_median("fma_gflop_s", "", &results->multiplying, 1e-9, 2);
     for (int i = 0; i < N_FIGURES; i++)
@@ -111,8 +115,10 @@ static void print_comparisons(const struct comparison comparisons[N_PAIRS])
 
 static void print_table(const struct bench *bench, const struct measurements *results)
 {
-    static const char *const limits[] = {
-        [WORK_PREFILL] = "FMA", [WORK_DECODE] = "reading", [WORK_BATCH] = "reading and FMA"};
+    static const char *const limits[] = {[WORK_PREFILL] = "FMA",
+                                         [WORK_SCORE] = "FMA",
+                                         [WORK_DECODE] = "reading",
+                                         [WORK_BATCH] = "reading and FMA"};
     const gpt2_model_info *info = &results->info;
     double weights = (double)info->memory_bytes;
     double cache = results->position_bytes * measured_context(info);
@@ -130,6 +136,9 @@ static void print_table(const struct bench *bench, const struct measurements *re
                    samples_median(&figure->rates), samples_median(&figure->ratios),
                    limits[figure->work]);
     }
+    for (int i = 0; i < N_ROW_KINDS; i++)
+        printf("%-22s  %8.1f us\n", results->rows[i].label,
+               samples_median(&results->rows[i].seconds) * 1e6);
     print_comparisons(results->comparisons);
     printf("\n%-22s  %8.1f GB/s, %.1f MB for a token\n", "reading",
            samples_median(&results->reading) * 1e-9, megabytes((double)token_bytes(info)));
@@ -238,12 +247,18 @@ const struct command command_bench = {
         "  prefill   tokens per second of a text of 128, 512 and 1000 tokens that runs in one "
         "call,\n"
         "            with the logits of the last token\n"
+        "  score     tokens per second of a text of 1000 tokens in one call, with the score of "
+        "each\n"
         "  decode    tokens per second of 128 tokens that run one by one, from position 0 and "
         "from\n"
         "            position 895\n"
         "  batch     tokens per second of 1 to 32 texts of one session that get a token each in "
         "each\n"
         "            call, at positions 0 to 63\n"
+        "  draw      microseconds to draw a token from a row of logits, on one thread: the "
+        "likeliest,\n"
+        "            from all tokens, and with --top-k 40 --top-p 0.95; to score a token of the "
+        "row\n"
         "  load      time to load the model from a file that is in the cache of the system\n"
         "  memory    max memory of a process that loads the model and fills a context of 1024\n"
         "            positions\n"
@@ -260,7 +275,7 @@ const struct command command_bench = {
         "  FMA       multiply-adds in registers.  It limits prefill: T tokens need\n"
         "            layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V multiply-adds of 2 "
         "operations\n"
-        "            (E: n_embd, I: n_inner, V: n_vocab).\n"
+        "            (E: n_embd, I: n_inner, V: n_vocab).  A score needs E V T in place of E V.\n"
         "\n"
         "A batch is limited by both.  A call of N texts at position P takes at least the larger "
         "of\n"

@@ -3,8 +3,8 @@
  */
 #include "measure.h"
 
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "../input.h"
 #include "limits.h"
@@ -41,6 +41,7 @@ struct bench {
     struct many_texts many; /* short texts */
     struct pairs pairs;
     int32_t ids[N_IDS];
+    gpt2_token_score scores[N_IDS];
 };
 
 /* --------------------------------------------------------------------------------- the sizes -- */
@@ -100,19 +101,31 @@ static enum outcome go_to(struct bench *bench, int32_t position)
     return status == GPT2_OK ? OUTCOME_DONE : session_complain(bench->session, status);
 }
 
-static enum outcome prefill(struct bench *bench, struct figure *figure)
+/* Scores n of our ids, which run; the last of them is one more. */
+static enum outcome score(struct bench *bench, int32_t n)
 {
-    double flops = prefill_flops(&bench->results->info, figure->n);
-    double before;
-    double after;
-    double start;
-    double seconds;
+    gpt2_score_item item = {.tokens = bench->ids, .n_tokens = (size_t)n + 1, .n_prefix = 1};
+    int32_t status;
+
+    item.scores = bench->scores;
+    status = gpt2_score(bench->session, &item, 1, NULL);
+    return status == GPT2_OK ? OUTCOME_DONE : session_complain(bench->session, status);
+}
+
+/* A text in one call: WORK_PREFILL or WORK_SCORE. */
+static enum outcome whole_text(struct bench *bench, struct figure *figure)
+{
+    const gpt2_model_info *info = &bench->results->info;
+    bool scores = figure->work == WORK_SCORE;
+    double flops = scores ? score_flops(info, figure->n) : prefill_flops(info, figure->n);
+    double before, after;
+    double start, seconds;
     enum outcome outcome = multiply_limit(bench, &before);
 
     gpt2_session_reset(bench->session);
     start = platform_seconds();
     if (outcome == OUTCOME_DONE)
-        outcome = feed(bench, bench->session, figure->n);
+        outcome = scores ? score(bench, figure->n) : feed(bench, bench->session, figure->n);
     seconds = platform_seconds() - start;
     if (outcome == OUTCOME_DONE)
         outcome = multiply_limit(bench, &after);
@@ -283,6 +296,7 @@ static int32_t n_positions_of(const struct bench *bench, const struct figure *fi
 {
     switch (figure->work) {
     case WORK_PREFILL:
+    case WORK_SCORE:
         return figure->n;
     case WORK_DECODE:
         return figure->n + bench->results->decode_tokens;
@@ -297,12 +311,29 @@ static enum outcome measure(struct bench *bench, struct figure *figure)
         return OUTCOME_DONE;
     switch (figure->work) {
     case WORK_PREFILL:
-        return prefill(bench, figure);
+    case WORK_SCORE:
+        return whole_text(bench, figure);
     case WORK_DECODE:
         return decode(bench, figure);
     default:
         return batch(bench, figure);
     }
+}
+
+static enum outcome time_rows(struct bench *bench)
+{
+    enum outcome outcome = go_to(bench, 0);
+
+    if (outcome == OUTCOME_DONE)
+        outcome = feed(bench, bench->session, 1);
+    for (int i = 0; i < N_ROW_KINDS && outcome == OUTCOME_DONE; i++) {
+        double seconds;
+
+        outcome = rows_time(bench->session, (enum row_kind)i, &seconds);
+        if (outcome == OUTCOME_DONE)
+            samples_add(&bench->results->rows[i].seconds, seconds);
+    }
+    return outcome;
 }
 
 static enum outcome run_round(struct bench *bench, int round)
@@ -313,6 +344,8 @@ static enum outcome run_round(struct bench *bench, int round)
         progress("round %d, of %d at most: %s", round, N_ROUNDS, bench->results->figures[i].label);
         outcome = measure(bench, &bench->results->figures[i]);
     }
+    if (outcome == OUTCOME_DONE)
+        outcome = time_rows(bench);
     for (int i = 0; i < N_PAIRS && outcome == OUTCOME_DONE; i++) {
         progress("round %d, of %d at most: %s", round, N_ROUNDS,
                  bench->results->comparisons[i].label);
@@ -341,32 +374,6 @@ static enum outcome run_rounds(struct bench *bench, double end)
 }
 
 /* -------------------------------------------------------------------------------- the whole -- */
-
-static void name_figures(struct measurements *results)
-{
-    static const struct figure all[N_FIGURES] = {
-        {.work = WORK_PREFILL, .n = 128, .key = "prefill_128", .label = "prefill of 128 tokens"},
-        {.work = WORK_PREFILL, .n = 512, .key = "prefill_512", .label = "prefill of 512"},
-        {.work = WORK_PREFILL, .n = 1000, .key = "prefill_1000", .label = "prefill of 1000"},
-        /* while the text is long */
-        {.work = WORK_DECODE, .n = 895, .key = "decode_895", .label = "decode at position 895"},
-        {.work = WORK_DECODE, .n = 0, .key = "decode_0", .label = "decode at position 0"},
-        {.work = WORK_BATCH, .n = 1, .key = "batch_1", .label = "batch of 1 text"},
-        {.work = WORK_BATCH, .n = 4, .key = "batch_4", .label = "batch of 4"},
-        {.work = WORK_BATCH, .n = 8, .key = "batch_8", .label = "batch of 8"},
-        {.work = WORK_BATCH, .n = 16, .key = "batch_16", .label = "batch of 16"},
-        {.work = WORK_BATCH, .n = 32, .key = "batch_32", .label = "batch of 32"},
-    };
-
-    static const struct comparison pairs[N_PAIRS] = {
-        [PAIR_LENGTHS] = {.key = "random_lengths_32", .label = "32 texts of random lengths"},
-        [PAIR_TOGETHER] = {.key = "prefill_512_with_32", .label = "prefill of 512 with 32"},
-        [PAIR_CACHE] = {.key = "f16_cache_895", .label = "32 texts, f16 cache"},
-    };
-
-    memcpy(results->figures, all, sizeof all);
-    memcpy(results->comparisons, pairs, sizeof pairs);
-}
 
 /* Spread over the vocabulary, the same in every run. */
 static void make_ids(struct bench *bench)
@@ -407,7 +414,7 @@ static enum outcome open_sessions(struct bench *bench)
     int32_t n_ctx = info->n_positions < PROMPT_TOKENS ? info->n_positions : PROMPT_TOKENS;
     struct many_sizes sizes = {n_ctx, N_TEXTS + 1, 0, GPT2_TYPE_F32};
     enum outcome outcome =
-        session_open(options, bench->model, measured_context(info), 1, &bench->session);
+        session_open(options, bench->model, measured_context(info), SCORING_ROWS, &bench->session);
 
     sizes.n_pages = PROMPT_TOKENS / PAGE_POSITIONS + N_TEXTS * (MAX_STEPS / PAGE_POSITIONS);
     if (outcome == OUTCOME_DONE)

@@ -14,9 +14,10 @@
 
 #include "../options.h"
 #include "pairs.h"
+#include "rows.h"
 #include "samples.h"
 
-#define N_FIGURES 10
+#define N_FIGURES 11
 #define N_ROUNDS  5
 #define N_DECODED 128 /* tokens of one decode; a quarter of that with a large model */
 #define MAX_STEPS 64  /* calls of one batch; a quarter of that with a large model */
@@ -28,17 +29,25 @@ _Static_assert(MAX_LIMITS <= MAX_SAMPLES, "samples have room for all rounds");
 
 enum work {
     WORK_PREFILL, /* tokens in one call, the logits of the last; limited by multiplying */
+    WORK_SCORE,   /* tokens in one call, the score of each; limited by multiplying */
     WORK_DECODE,  /* tokens one by one; limited by reading */
     WORK_BATCH    /* a token for each of several texts in one call; limited by both */
 };
 
 struct figure {
     enum work work;
-    int32_t n;             /* tokens of a prefill, position of a decode, texts of a batch */
-    const char *key;       /* "decode_895" */
-    const char *label;     /* for people */
+    int32_t n;         /* tokens of a prefill or a score, position of a decode, texts of a batch */
+    const char *key;   /* "decode_895" */
+    const char *label; /* for people */
     struct samples rates;  /* tokens per second; none if the model's context is too short */
     struct samples ratios; /* of that to the rate that the limits allow */
+};
+
+/* One of enum row_kind. */
+struct row_figure {
+    const char *key;
+    const char *label;
+    struct samples seconds;
 };
 
 /* One of enum pair_kind. */
@@ -52,6 +61,7 @@ struct comparison {
 
 struct measurements {
     struct figure figures[N_FIGURES];
+    struct row_figure rows[N_ROW_KINDS];
     struct comparison comparisons[N_PAIRS];
     int rounds;
     int32_t decode_tokens;      /* of one decode */
@@ -64,6 +74,9 @@ struct measurements {
     double half_position_bytes; /* of one with a cache of f16 */
     char kernels[16];
 };
+
+/* Sets which figures there are, and their names. */
+void name_figures(struct measurements *results);
 
 /* Positions of the session that is measured: 1024, or those of the model if they are fewer. */
 int32_t measured_context(const gpt2_model_info *info);

@@ -4,7 +4,7 @@
 #ifndef SAMPLES_H
 #define SAMPLES_H
 
-#define MAX_SAMPLES 512
+#define MAX_SAMPLES 768
 
 struct samples {
     double values[MAX_SAMPLES];

@@ -59,6 +59,11 @@ double prefill_flops(const gpt2_model_info *info, int32_t n)
            attention_flops(info, (double)n * (n + 1) / 2);
 }
 
+double score_flops(const gpt2_model_info *info, int32_t n)
+{
+    return prefill_flops(info, n) + 2 * head_weights(info) * (n - 1);
+}
+
 static double larger(double a, double b)
 {
     return a > b ? a : b;

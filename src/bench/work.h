@@ -27,6 +27,9 @@ double position_bytes(const gpt2_model *model, int32_t n_ctx, int32_t kv_type);
 /* Operations of a text of n tokens in one call, with the logits of the last. */
 double prefill_flops(const gpt2_model_info *info, int32_t n);
 
+/* Operations of a text of n tokens with the logits of each. */
+double score_flops(const gpt2_model_info *info, int32_t n);
+
 /*
  * Seconds of one call that runs a token for each of n_texts texts and gives the logits of each: at
  * least the larger of reading time and multiplying time, for the matrices and for attention.  The
