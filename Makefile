@@ -97,6 +97,28 @@ $(BUILD)/examples/%: examples/%.c examples/example.h $(BUILD)/libgpt2.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)
 
+# The HTTP worker, which needs libmicrohttpd and jansson.
+WORKER := examples/http-worker
+WORKER_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard $(WORKER)/*.c)))
+
+http-worker: $(BUILD)/http-worker
+
+$(BUILD)/static/$(WORKER)/%.o: ALL_CFLAGS += -D_GNU_SOURCE
+
+$(BUILD)/http-worker: $(WORKER_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmicrohttpd -ljansson $(LIBS)
+
+-include $(WORKER_OBJECTS:.o=.d)
+
+# `make -j deps-worker demo-worker`: first the one, then the other.
+ifneq ($(filter deps-worker,$(MAKECMDGOALS)),)
+$(WORKER_OBJECTS): | deps-worker
+endif
+
+demo-worker: $(BUILD)/http-worker
+	@$(BUILD)/http-worker examples/demo-model
+
 # ------------------------------------------------------------------------------------------ tests
 
 # Each tests/test_NAME.c is a program; what they share is in the other files, but core.c.
@@ -184,6 +206,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_http_worker.sh $(BUILD)" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \
@@ -253,6 +276,9 @@ soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 deps:
 	@sh tests/deps.sh
 
+deps-worker:
+	@sh tests/deps.sh worker
+
 # ---------------------------------------------------------------------------------------- install
 
 install: all
@@ -284,7 +310,9 @@ help:
 	@echo 'demo       builds, and generates some text'
 	@echo 'bench      the speed of a GPT-2 with random weights; two minutes'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
+	@echo 'http-worker      the HTTP worker of examples/http-worker; demo-worker runs it with the demo model'
 	@echo 'deps       installs what the tests need: cmocka'
+	@echo 'deps-worker      installs what the HTTP worker needs, too: libmicrohttpd and jansson'
 	@echo 'check      the tests; two to three minutes'
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   compares with transformers, tokenizers, tiktoken and tinygrad; two minutes, or 15'
@@ -302,5 +330,5 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo bench bench-threads bench-peers check tables check-hf check-real \
+.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers check tables check-hf check-real \
   check-sanitized check-tsan check-valgrind fuzz soak deps install uninstall clean help

@@ -1,0 +1,26 @@
+/*
+ * routes.c: the table of paths.
+ */
+#include "routes.h"
+
+#include <string.h>
+
+#include "handlers.h"
+
+static const struct route routes[] = {
+    {"GET", "/health", true, false, handle_health},
+    {"POST", "/execute", false, true, handle_execute},
+};
+
+const struct route *routes_find(const char *path, const char *method, bool *is_path)
+{
+    *is_path = false;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        if (strcmp(path, routes[i].path) != 0)
+            continue;
+        *is_path = true;
+        if (strcmp(method, routes[i].method) == 0)
+            return &routes[i];
+    }
+    return NULL;
+}
