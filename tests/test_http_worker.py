@@ -284,6 +284,100 @@ class Execute(WithWorker):
                 self.assertIn(words, answer.line)
                 self.assertNotIn("gpt2_sample_params", answer.line)
 
+    def test_completions(self):
+        """The texts are those of /execute, in OpenAI's shape."""
+        body = {"prompt": ["It was", "caf\u00e9 \u2014"], "max_tokens": 12, "seed": 5, "n": 2, "stop": "ing"}
+        wanted = self.worker.execute(**body)
+        answer = self.worker.post("/v1/completions", {**body, "model": "any", "user": "me"}).json
+        self.assertEqual((answer["object"], answer["model"]), ("text_completion", "demo-model"))
+        self.assertEqual(answer["usage"], wanted["usage"])
+        self.assertEqual([c["text"] for c in answer["choices"]], [r["text"] for r in wanted["results"]])
+        self.assertEqual([c["finish_reason"] for c in answer["choices"]], [r["finish"] for r in wanted["results"]])
+        self.assertEqual({c["logprobs"] for c in answer["choices"]}, {None})
+        for options, n_more in ({}, 0), ({"stream_options": {"include_usage": True}}, 1):
+            events = self.worker.post("/v1/completions", {**body, "stream": True, **options}).events
+            self.assertEqual(events.pop(), "[DONE]")
+            events = [json.loads(event) for event in events]
+            if n_more:
+                last = events.pop()
+                self.assertEqual((last["choices"], last["usage"]), ([], wanted["usage"]))
+            for i, result in enumerate(wanted["results"]):
+                parts = [c for event in events for c in event["choices"] if c["index"] == i]
+                self.assertEqual("".join(c["text"] for c in parts), result["text"])
+                self.assertEqual([c["finish_reason"] for c in parts if c["finish_reason"]], [result["finish"]])
+        default = self.worker.post("/v1/completions", {"prompt": "It", "ignore_eot": True}).json
+        self.assertEqual(default["usage"]["completion_tokens"], 16)
+        eot = self.worker.post("/v1/completions", {"prompt": "It", "allowed_ids": [EOT]}).json
+        self.assertEqual((eot["choices"][0]["text"], eot["choices"][0]["finish_reason"]), ("", "stop"))
+        for body, words in ({"prompt": "a", "tokens": [1]}, '"tokens"'), ({"tokens": [1]}, '"tokens"'), ({}, "prompt is missing"):
+            answer = self.worker.post("/v1/completions", body)
+            self.assertEqual((answer.status, answer.json["error"]["type"]), (400, "invalid_request_error"))
+            self.assertIn(words, answer.line)
+
+    def test_completions_logprobs(self):
+        prompt = "A caf\u00e9 \u2014 it was"
+        body = {"prompt": prompt, "max_tokens": 4, "seed": 5, "logprobs": 2, "echo": True}
+        result = self.worker.execute(**body)["results"][0]
+        choice = self.worker.post("/v1/completions", body).json["choices"][0]
+        lists = choice["logprobs"]
+        self.assertEqual({len(part) for part in lists.values()}, {len(result["tokens"])})
+        self.assertEqual((lists["token_logprobs"][0], lists["top_logprobs"][0]), (None, None))
+        for i, (logprob, top, token) in enumerate(zip(lists["token_logprobs"], lists["top_logprobs"], lists["tokens"])):
+            if i > 0:
+                self.assertAlmostEqual(logprob, result["logprobs"][i]["logprob"], delta=1e-6)
+                self.assertEqual(top[token], logprob)  # lm-evaluation-harness compares them so
+                self.assertIn(len(top), (2, 3))
+            if not token.startswith("bytes:"):
+                at = lists["text_offset"][i]
+                self.assertEqual(choice["text"][at:at + len(token)], token)
+        self.assertTrue(any(token.startswith("bytes:\\x") for token in lists["tokens"]))
+        parts = [json.loads(event)["choices"][0]["logprobs"]
+                 for event in self.worker.post("/v1/completions", {**body, "stream": True}).events[:-1]]
+        for name, part in lists.items():
+            self.assertEqual(sum((p[name] for p in parts), []), part)
+
+    def test_models(self):
+        models = self.worker.ask("GET", "/v1/models").json
+        self.assertEqual([model["id"] for model in models["data"]], ["demo-model"])
+
+    def test_score(self):
+        tokens = self.worker.execute(prompt=PROMPT, max_tokens=0, echo=True)["results"][0]["tokens"]
+        answer = self.worker.post("/score", {"tokens": [[EOT] + tokens, tokens, [5]], "logprobs": 2}).json
+        scored = answer["results"][0]
+        self.assertEqual([t["id"] for t in scored["tokens"]], [EOT] + tokens)
+        self.assertEqual("".join(t["text"] for t in scored["tokens"][1:]), PROMPT)
+        for token in scored["tokens"][1:]:
+            ids = [x["id"] for x in token["likeliest"]]
+            self.assertEqual(ids.index(token["id"]) + 1 if token["id"] in ids else 3, min(token["rank"], 3))
+            self.assertGreater(token["entropy"], 0)
+        said = subprocess.run([os.path.join(BUILD, "gpt2"), "score", "-m", MODEL, "-p", PROMPT],
+                              check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
+        self.assertAlmostEqual(-scored["logprob"], float(re.search(rb"^nats +(\S+)", said, re.M).group(1)), delta=1e-4)
+        self.assertEqual(answer["results"][2], {"index": 2, "logprob": 0.0, "tokens": [
+            {"id": 5, "text": answer["results"][2]["tokens"][0]["text"]}]})
+        alone = self.worker.post("/score", {"prompt": PROMPT, "logprobs": 2}).json["results"][0]
+        self.assertEqual({**alone, "index": 1}, answer["results"][1])
+        self.assertIn('"stream"', self.worker.post("/score", {"prompt": "a", "stream": True}).line)
+
+    def test_tokenizer(self):
+        for text in PROMPT, "", "caf\u00e9 \U0001f600\0<|endoftext|>":
+            answer = self.worker.post("/tokenize", {"prompt": text, "add_special_tokens": False}).json
+            said = subprocess.run([os.path.join(BUILD, "gpt2"), "tokenize", "-m", MODEL], input=text.encode(),
+                                  check=True, stdout=subprocess.PIPE).stdout
+            self.assertEqual(answer["tokens"], list(map(int, said.split())))
+            self.assertEqual(answer["count"], len(answer["tokens"]))
+            back = self.worker.post("/detokenize", {"tokens": answer["tokens"]}).json
+            self.assertEqual(back, {"prompt": text})
+        info = self.worker.ask("GET", "/tokenizer_info").json
+        self.assertEqual((info["eos_token"], info["eos_token_id"], info["vocab_size"]), ("<|endoftext|>", EOT, N_VOCAB))
+        for path, body, words in (("/tokenize", {}, "prompt is missing"), ("/tokenize", {"prompt": 1}, "no string"),
+                                  ("/tokenize", {"prompt": "a", "x": 1}, '"x"'), ("/tokenize", "[", "no JSON"),
+                                  ("/detokenize", {"tokens": "a"}, "no list"), ("/detokenize", {"tokens": [N_VOCAB]}, "wanted 0"),
+                                  ("/detokenize", "1", "no JSON")):
+            answer = self.worker.post(path, body)
+            self.assertEqual(answer.status, 400)
+            self.assertIn(words, answer.line)
+
     def test_paths_and_methods(self):
         self.assertEqual(self.worker.ask("GET", "/nothing").status, 404)
         self.assertEqual(self.worker.ask("GET", "/execute").status, 405)

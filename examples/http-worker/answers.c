@@ -217,7 +217,7 @@ static bool next_event(struct teller *teller)
     }
     if (teller->state == TELLS_USAGE) {
         teller->state = TELLS_DONE;
-        if (!teller->shape->is_openai || teller->request->includes_usage)
+        if (teller->shape->endpoint == ENDPOINT_EXECUTE || teller->request->includes_usage)
             return set_event(teller, teller->shape->envelope(teller->call, json_array(), true));
     }
     free(teller->event);
@@ -327,7 +327,7 @@ enum MHD_Result answer_texts(struct call *call, const struct shape *shape)
     enum MHD_Result result;
 
     if (body != NULL)
-        call->request = parse_request(engine, body, shape->is_openai, &call->refusal);
+        call->request = parse_request(engine, body, shape->endpoint, &call->refusal);
     json_decref(body);
     if (call->request == NULL)
         return answer_refusal(call, &call->refusal);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "parse.h"
+
 struct call;
 struct text;
 
@@ -26,7 +28,7 @@ struct part {
 };
 
 struct shape {
-    bool is_openai;
+    enum endpoint endpoint;
     json_t *(*part)(const struct part *part);
     /* Takes the array of parts over.  'ends': all texts have ended, and the usage is told. */
     json_t *(*envelope)(const struct call *call, json_t *parts, bool ends);

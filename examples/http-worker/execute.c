@@ -18,22 +18,11 @@ static const char *finish_name(int finish)
     return names[finish];
 }
 
-/* [{"id", "logprob"}, ...] */
-static json_t *likeliest_json(const gpt2_token_logprob *likeliest, int n)
-{
-    json_t *array = json_array();
-
-    for (int i = 0; i < n; i++)
-        json_array_append_new(array, json_pack("{si so}", "id", likeliest[i].id, "logprob",
-                                               json_finite(likeliest[i].logprob)));
-    return array;
-}
-
 /* {"logprob", "likeliest"}; nothing predicts a first token. */
 static json_t *logprob_json(double logprob, const gpt2_token_logprob *likeliest, int n)
 {
     return json_pack("{so so}", "logprob", json_finite(logprob), "likeliest",
-                     likeliest_json(likeliest, n));
+                     json_likeliest(likeliest, n));
 }
 
 static json_t *logprobs_json(const struct part *part)
@@ -123,7 +112,7 @@ static json_t *execute_json(const struct call *call, json_t *results, bool ends)
 
 enum MHD_Result handle_execute(struct call *call)
 {
-    static const struct shape shape = {false, result_json, execute_json};
+    static const struct shape shape = {ENDPOINT_EXECUTE, result_json, execute_json};
 
     return answer_texts(call, &shape);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "log.h"
 #include "request.h"
@@ -178,6 +179,7 @@ static struct call *begin_call(struct http *http, struct MHD_Connection *connect
     call->connection = connection;
     call->guarded = info->socket_context;
     call->begin_ns = gpt2_clock_ns();
+    call->begin_seconds = (int64_t)time(NULL);
     call->number = atomic_fetch_add(&http->n_calls, 1) + 1;
     atomic_fetch_add(&http->n_active, 1);
     return call;

@@ -42,6 +42,7 @@ struct call {
 
     /* for the log */
     uint64_t number, begin_ns;
+    int64_t begin_seconds; /* since 1970 */
     int status;
     struct request *request; /* NULL if the engine is not asked */
 };

@@ -34,8 +34,15 @@ bool parse_encode(const struct engine *engine, const char *text, size_t n_bytes,
 bool parse_ids(const struct engine *engine, const json_t *array, const char *name, int32_t **ids,
                size_t *n_ids, struct refusal *refusal);
 
-/* Makes a request from the body of /execute or, if 'is_openai', of /v1/completions; or NULL. */
-struct request *parse_request(const struct engine *engine, const json_t *body, bool is_openai,
-                              struct refusal *refusal);
+/* Which fields a request may have; bits of a set. */
+enum endpoint {
+    ENDPOINT_EXECUTE = 1, /* /execute */
+    ENDPOINT_OPENAI = 2,  /* /v1/completions */
+    ENDPOINT_SCORE = 4    /* /score */
+};
+
+/* Makes a request from a body; or NULL. */
+struct request *parse_request(const struct engine *engine, const json_t *body,
+                              enum endpoint endpoint, struct refusal *refusal);
 
 #endif

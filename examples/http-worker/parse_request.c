@@ -1,5 +1,5 @@
 /*
- * parse_request.c: the fields of /execute and /v1/completions.
+ * parse_request.c: the fields of /execute, /v1/completions and /score.
  *
  * Each field has one row in the table.  A name that is not there is refused: a parameter with a typing
  * error would change nothing, and nobody would see it.  null is the same as no field.
@@ -26,7 +26,7 @@ struct parser {
     struct request *request;
     struct refusal *refusal;
     const char *name; /* of the field that is read */
-    bool is_openai;
+    enum endpoint endpoint;
 };
 
 /* ------------------------------------------------------------------------------------- values -- */
@@ -73,7 +73,7 @@ static bool read_sampling_float(struct parser *parser, const json_t *value, size
 
 static bool read_sampling_int(struct parser *parser, const json_t *value, size_t offset)
 {
-    int64_t n;
+    int64_t n = 0;
 
     if (!read_integer(parser, value, INT32_MIN, INT32_MAX, &n))
         return false;
@@ -119,7 +119,7 @@ static bool read_sampling_ids(struct parser *parser, const json_t *value, size_t
 
 static bool read_seed(struct parser *parser, const json_t *value, size_t offset)
 {
-    int64_t seed;
+    int64_t seed = 0;
 
     (void)offset;
     if (!read_integer(parser, value, 0, INT64_MAX, &seed))
@@ -139,7 +139,7 @@ static bool read_max_tokens(struct parser *parser, const json_t *value, size_t o
 
 static bool read_n(struct parser *parser, const json_t *value, size_t offset)
 {
-    int64_t n;
+    int64_t n = 0;
 
     (void)offset;
     if (!read_integer(parser, value, 1, parser->engine->options->max_choices, &n))
@@ -151,7 +151,7 @@ static bool read_n(struct parser *parser, const json_t *value, size_t offset)
 static bool read_logprobs(struct parser *parser, const json_t *value, size_t offset)
 {
     int32_t n_vocab = parser->engine->info.n_vocab;
-    int64_t n;
+    int64_t n = 0;
 
     (void)offset;
     if (!read_integer(parser, value, 0, n_vocab < MAX_LIKELIEST ? n_vocab : MAX_LIKELIEST, &n))
@@ -162,7 +162,7 @@ static bool read_logprobs(struct parser *parser, const json_t *value, size_t off
 
 static bool read_ignore_eot(struct parser *parser, const json_t *value, size_t offset)
 {
-    bool is_true;
+    bool is_true = false;
 
     (void)offset;
     if (!read_bool(parser, value, &is_true))
@@ -264,60 +264,63 @@ static bool ignore_string(struct parser *parser, const json_t *value, size_t off
     return json_is_string(value) || refuse(parser->refusal, 400, "%s is no string", parser->name);
 }
 
-enum { BOTH, EXECUTE, OPENAI };
+enum {
+    TEXTS = ENDPOINT_EXECUTE | ENDPOINT_OPENAI,
+    ALL = TEXTS | ENDPOINT_SCORE,
+};
 
 static const struct field {
     const char *name;
-    int endpoint;
+    int endpoints;
     bool (*read)(struct parser *parser, const json_t *value, size_t offset);
     size_t offset;
 } fields[] = {
-    {"max_tokens", BOTH, read_max_tokens, 0},
-    {"n", BOTH, read_n, 0},
-    {"logprobs", BOTH, read_logprobs, 0},
-    {"echo", BOTH, read_flag, offsetof(struct request, echo)},
-    {"stream", BOTH, read_flag, offsetof(struct request, streams)},
-    {"stop", BOTH, read_stop, 0},
-    {"stop_ids", BOTH, read_stop_ids, 0},
-    {"ignore_eot", BOTH, read_ignore_eot, 0},
-    {"seed", BOTH, read_seed, 0},
-    {"temperature", BOTH, read_sampling_float, MEMBER(temperature)},
-    {"top_k", BOTH, read_sampling_int, MEMBER(top_k)},
-    {"top_p", BOTH, read_sampling_float, MEMBER(top_p)},
-    {"top_n_sigma", BOTH, read_sampling_float, MEMBER(top_n_sigma)},
-    {"min_p", BOTH, read_sampling_float, MEMBER(min_p)},
-    {"typical_p", BOTH, read_sampling_float, MEMBER(typical_p)},
-    {"xtc_probability", BOTH, read_sampling_float, MEMBER(xtc_probability)},
-    {"xtc_threshold", BOTH, read_sampling_float, MEMBER(xtc_threshold)},
-    {"mirostat_tau", BOTH, read_sampling_float, MEMBER(mirostat_tau)},
-    {"mirostat_eta", BOTH, read_sampling_float, MEMBER(mirostat_eta)},
-    {"penalty_window", BOTH, read_sampling_int, MEMBER(penalty_window)},
-    {"ignores_prompt", BOTH, read_sampling_int, MEMBER(ignores_prompt)},
-    {"repetition_penalty", BOTH, read_sampling_float, MEMBER(repetition_penalty)},
-    {"frequency_penalty", BOTH, read_sampling_float, MEMBER(frequency_penalty)},
-    {"presence_penalty", BOTH, read_sampling_float, MEMBER(presence_penalty)},
-    {"dry_multiplier", BOTH, read_sampling_float, MEMBER(dry_multiplier)},
-    {"dry_base", BOTH, read_sampling_float, MEMBER(dry_base)},
-    {"dry_allowed_length", BOTH, read_sampling_int, MEMBER(dry_allowed_length)},
-    {"no_repeat_ngram_size", BOTH, read_sampling_int, MEMBER(no_repeat_ngram_size)},
-    {"dry_breakers", BOTH, read_sampling_ids, MEMBER(dry_breakers)},
-    {"banned_ids", BOTH, read_sampling_ids, MEMBER(banned_ids)},
-    {"allowed_ids", BOTH, read_sampling_ids, MEMBER(allowed_ids)},
-    {"logit_bias", BOTH, read_logit_bias, 0},
-    {"stream_options", OPENAI, read_stream_options, 0},
-    {"model", OPENAI, ignore_string, 0},
-    {"user", OPENAI, ignore_string, 0},
+    {"max_tokens", TEXTS, read_max_tokens, 0},
+    {"n", TEXTS, read_n, 0},
+    {"logprobs", ALL, read_logprobs, 0},
+    {"echo", TEXTS, read_flag, offsetof(struct request, echo)},
+    {"stream", TEXTS, read_flag, offsetof(struct request, streams)},
+    {"stop", TEXTS, read_stop, 0},
+    {"stop_ids", TEXTS, read_stop_ids, 0},
+    {"ignore_eot", TEXTS, read_ignore_eot, 0},
+    {"seed", TEXTS, read_seed, 0},
+    {"temperature", TEXTS, read_sampling_float, MEMBER(temperature)},
+    {"top_k", TEXTS, read_sampling_int, MEMBER(top_k)},
+    {"top_p", TEXTS, read_sampling_float, MEMBER(top_p)},
+    {"top_n_sigma", TEXTS, read_sampling_float, MEMBER(top_n_sigma)},
+    {"min_p", TEXTS, read_sampling_float, MEMBER(min_p)},
+    {"typical_p", TEXTS, read_sampling_float, MEMBER(typical_p)},
+    {"xtc_probability", TEXTS, read_sampling_float, MEMBER(xtc_probability)},
+    {"xtc_threshold", TEXTS, read_sampling_float, MEMBER(xtc_threshold)},
+    {"mirostat_tau", TEXTS, read_sampling_float, MEMBER(mirostat_tau)},
+    {"mirostat_eta", TEXTS, read_sampling_float, MEMBER(mirostat_eta)},
+    {"penalty_window", TEXTS, read_sampling_int, MEMBER(penalty_window)},
+    {"ignores_prompt", TEXTS, read_sampling_int, MEMBER(ignores_prompt)},
+    {"repetition_penalty", TEXTS, read_sampling_float, MEMBER(repetition_penalty)},
+    {"frequency_penalty", TEXTS, read_sampling_float, MEMBER(frequency_penalty)},
+    {"presence_penalty", TEXTS, read_sampling_float, MEMBER(presence_penalty)},
+    {"dry_multiplier", TEXTS, read_sampling_float, MEMBER(dry_multiplier)},
+    {"dry_base", TEXTS, read_sampling_float, MEMBER(dry_base)},
+    {"dry_allowed_length", TEXTS, read_sampling_int, MEMBER(dry_allowed_length)},
+    {"no_repeat_ngram_size", TEXTS, read_sampling_int, MEMBER(no_repeat_ngram_size)},
+    {"dry_breakers", TEXTS, read_sampling_ids, MEMBER(dry_breakers)},
+    {"banned_ids", TEXTS, read_sampling_ids, MEMBER(banned_ids)},
+    {"allowed_ids", TEXTS, read_sampling_ids, MEMBER(allowed_ids)},
+    {"logit_bias", TEXTS, read_logit_bias, 0},
+    {"stream_options", ENDPOINT_OPENAI, read_stream_options, 0},
+    {"model", ENDPOINT_OPENAI, ignore_string, 0},
+    {"user", ENDPOINT_OPENAI, ignore_string, 0},
 };
 
 static bool read_field(struct parser *parser, const char *name, const json_t *value)
 {
-    if (strcmp(name, "prompt") == 0 || (!parser->is_openai && strcmp(name, "tokens") == 0))
+    if (strcmp(name, "prompt") == 0 ||
+        (parser->endpoint != ENDPOINT_OPENAI && strcmp(name, "tokens") == 0))
         return true; /* read_prompts() does */
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const struct field *field = &fields[i];
 
-        if (strcmp(name, field->name) != 0 ||
-            field->endpoint == (parser->is_openai ? EXECUTE : OPENAI))
+        if (strcmp(name, field->name) != 0 || (field->endpoints & parser->endpoint) == 0)
             continue;
         parser->name = field->name;
         return json_is_null(value) || field->read(parser, value, field->offset);
@@ -371,7 +374,8 @@ static bool add_prompt(struct parser *parser, struct prompts *prompts, const jso
 static bool read_prompts(struct parser *parser, struct prompts *prompts, const json_t *body)
 {
     const json_t *text = json_object_get(body, "prompt");
-    const json_t *tokens = parser->is_openai ? NULL : json_object_get(body, "tokens");
+    const json_t *tokens =
+        parser->endpoint == ENDPOINT_OPENAI ? NULL : json_object_get(body, "tokens");
     const json_t *value = tokens != NULL ? tokens : text;
     const json_t *first = json_array_get(value, 0);
     size_t n, max = (size_t)parser->engine->options->n_waiting / parser->request->n_choices;
@@ -380,9 +384,9 @@ static bool read_prompts(struct parser *parser, struct prompts *prompts, const j
     parser->name = tokens != NULL ? "tokens" : "prompt";
     if (value == NULL || (text != NULL && tokens != NULL))
         return refuse(parser->refusal, 400, "%s",
-                      text != NULL        ? "both prompt and tokens are there"
-                      : parser->is_openai ? "prompt is missing"
-                                          : "prompt or tokens is missing");
+                      text != NULL                          ? "both prompt and tokens are there"
+                      : parser->endpoint == ENDPOINT_OPENAI ? "prompt is missing"
+                                                            : "prompt or tokens is missing");
     if (tokens != NULL && (!json_is_array(tokens) || json_is_string(first)))
         return refuse(parser->refusal, 400, "tokens is no list of token ids");
     n = is_list ? json_array_size(value) : 1;
@@ -409,7 +413,7 @@ static bool read_fields(struct parser *parser, const json_t *body)
     json_t *value;
     int max = parser->engine->options->max_tokens;
 
-    request->max_tokens = parser->is_openai ? OPENAI_TOKENS : EXECUTE_TOKENS;
+    request->max_tokens = parser->endpoint == ENDPOINT_OPENAI ? OPENAI_TOKENS : EXECUTE_TOKENS;
     if (max > 0 && request->max_tokens > max)
         request->max_tokens = max;
     if (getrandom(&request->sampling.seed, sizeof request->sampling.seed, 0) < 0)
@@ -421,15 +425,19 @@ static bool read_fields(struct parser *parser, const json_t *body)
             return false;
     }
     request->scores_prompt = request->echo && request->n_likeliest >= 0;
+    if (parser->endpoint == ENDPOINT_SCORE) {
+        request->scores_prompt = true;
+        request->max_tokens = 0;
+    }
     request->deadline_ns =
         request->arrived_ns + (uint64_t)parser->engine->options->text_seconds * 1000000000u;
     return true;
 }
 
-struct request *parse_request(const struct engine *engine, const json_t *body, bool is_openai,
-                              struct refusal *refusal)
+struct request *parse_request(const struct engine *engine, const json_t *body,
+                              enum endpoint endpoint, struct refusal *refusal)
 {
-    struct parser parser = {engine, request_new(), refusal, "", is_openai};
+    struct parser parser = {engine, request_new(), refusal, "", endpoint};
     struct prompts prompts = {0};
     bool is_made;
 

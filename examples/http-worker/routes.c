@@ -10,6 +10,12 @@
 static const struct route routes[] = {
     {"GET", "/health", true, false, handle_health},
     {"POST", "/execute", false, true, handle_execute},
+    {"POST", "/score", false, true, handle_score},
+    {"POST", "/tokenize", false, true, handle_tokenize},
+    {"POST", "/detokenize", false, true, handle_detokenize},
+    {"GET", "/tokenizer_info", false, true, handle_tokenizer_info},
+    {"POST", "/v1/completions", false, true, handle_completions},
+    {"GET", "/v1/models", false, true, handle_models},
 };
 
 const struct route *routes_find(const char *path, const char *method, bool *is_path)

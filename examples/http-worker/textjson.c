@@ -104,3 +104,13 @@ json_t *json_finite(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();
 }
+
+json_t *json_likeliest(const gpt2_token_logprob *likeliest, int n)
+{
+    json_t *array = json_array();
+
+    for (int i = 0; i < n; i++)
+        json_array_append_new(array, json_pack("{si so}", "id", likeliest[i].id, "logprob",
+                                               json_finite(likeliest[i].logprob)));
+    return array;
+}

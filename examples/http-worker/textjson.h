@@ -20,4 +20,7 @@ json_t *json_token_text(const gpt2_tokenizer *tokenizer, int32_t id);
 /* A number; null if it is none or not finite. */
 json_t *json_finite(double x);
 
+/* [{"id", "logprob"}, ...] */
+json_t *json_likeliest(const gpt2_token_logprob *likeliest, int n);
+
 #endif
