@@ -494,6 +494,87 @@ class Limits(WithWorker):
             client.close()
 
 
+def wrong_value(draw):
+    """Something that most fields do not want."""
+    return draw.choice([
+        None, True, 0, -1, 1.5, 1e300, -1e300, 2**31, 2**63 - 1, -2**63, "", "a", "\0", "\ud83d\ude00", [], {},
+        [[]], [[1, [2]]], ["a", 1], {"a": {}}, [1e9], [N_VOCAB], [-1], "x" * draw.randrange(300), [1] * 300,
+        {str(draw.randrange(-5, 3000)): draw.random() * 10**draw.randrange(60)}])
+
+
+def damaged_body(draw):
+    """A body of some endpoint with wrong values, or with damaged bytes."""
+    body = {"prompt": PROMPT, "max_tokens": 2}
+    names = ["prompt", "tokens", "max_tokens", "n", "logprobs", "echo", "stream", "stop", "stop_ids", "ignore_eot",
+             "seed", "temperature", "top_k", "top_p", "top_n_sigma", "min_p", "typical_p", "xtc_probability",
+             "xtc_threshold", "mirostat_tau", "mirostat_eta", "penalty_window", "ignores_prompt",
+             "repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier", "dry_base",
+             "dry_allowed_length", "no_repeat_ngram_size", "dry_breakers", "banned_ids", "allowed_ids", "logit_bias",
+             "stream_options", "model", "user", "add_special_tokens", "", "\n"]
+    if draw.random() < 0.2:
+        body = {"tokens": [draw.randrange(N_VOCAB) for _ in range(draw.randrange(5))]}
+    for _ in range(draw.randrange(3)):
+        body[draw.choice(names)] = wrong_value(draw)
+    data = bytearray(json.dumps(body, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass"))
+    if draw.random() < 0.5:
+        for _ in range(draw.randrange(1, 4)):
+            at = draw.randrange(len(data) + 1)
+            data[at:at + draw.randrange(3)] = draw.choice([
+                b"", b"\xff", b"\0", b"[", b"{", b"[" * 3000, b'{"a":' * 500, b'"', b",", b"1e999", b"-", b"\\u0000",
+                b"\\ud800", b"9" * 400, b"0." + b"1" * 500, b"\xf0\x9f", bytes([draw.randrange(256)])])
+    return bytes(data)
+
+
+class Malformed(WithWorker):
+    """GPT2_TEST_BODIES=N for more than a few of them."""
+    options = ("--texts", 8, "--max-tokens", 8, "--max-n", 3)
+
+    def ask_many(self, seed, n):
+        draw = random.Random(seed)
+        connection = http.client.HTTPConnection("127.0.0.1", self.worker.port, timeout=60)
+        counts = {}
+        for _ in range(n):
+            path = draw.choice(["/execute", "/v1/completions", "/score", "/tokenize", "/detokenize"])
+            body = damaged_body(draw)
+            connection.request("POST", path, body)
+            answer = Answer(connection.getresponse())
+            counts[answer.status] = counts.get(answer.status, 0) + 1
+            if answer.status == 200:
+                assert answer.body.startswith(b"data: ") or answer.json, body
+            else:
+                assert answer.status == 400 and answer.line, (path, body, answer.body)
+        connection.close()
+        return counts
+
+    def test_bodies(self):
+        n = int(os.environ.get("GPT2_TEST_BODIES", 2000))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            counts = list(pool.map(lambda seed: self.ask_many(seed, n // 4), range(4)))
+        self.assertGreater(min(count.get(200, 0) for count in counts), n // 100)
+        self.assertGreater(min(count.get(400, 0) for count in counts), n // 100)
+        self.worker.wait_idle()
+
+    def test_no_http(self):
+        draw = random.Random(1)
+        for _ in range(100):
+            data = bytearray(raw_post({"prompt": "It", "max_tokens": 1}))
+            for _ in range(draw.randrange(1, 4)):
+                at = draw.randrange(len(data))
+                data[at:at + draw.randrange(3)] = draw.choice([
+                    b"", b"\0", b"\r\n", b"\xff", b" ", b"Content-Length: 99999999999999999999\r\n", b"A" * 40000,
+                    b"Transfer-Encoding: chunked\r\n", bytes([draw.randrange(256)])])
+            client = self.worker.socket(b"")
+            try:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                answer = client.recv(100)
+                self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1."), answer)
+            except ConnectionError:
+                pass
+            client.close()
+        self.worker.wait_idle()
+
+
 class Token(unittest.TestCase):
     def test_token(self):
         with tempfile.NamedTemporaryFile("w") as file:
