@@ -89,6 +89,10 @@ if [ -n "$with_program" ]; then
     set -- "$build/tests/api_fuzz 50000 2" "$build/checkkernels --quick" \
         "sh tests/test_program.sh $build/gpt2 examples/demo-model"
 fi
+if [ "$kind" != valgrind ]; then
+    export CFLAGS="-O1 -g $flags" # it is built by its suite
+    set -- "$@" "sh tests/test_http_worker.sh $build"
+fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
 for suite in $suites; do
     is_alone "$suite" || set -- "$@" "$(command_of "$suite")"

@@ -359,6 +359,30 @@ class Execute(WithWorker):
         self.assertEqual({**alone, "index": 1}, answer["results"][1])
         self.assertIn('"stream"', self.worker.post("/score", {"prompt": "a", "stream": True}).line)
 
+    def test_metrics(self):
+        def numbers():
+            page = self.worker.ask("GET", "/metrics")
+            self.assertEqual(page.headers["Content-Type"], "text/plain; version=0.0.4")
+            lines = [line for line in page.body.decode().splitlines() if not line.startswith("#")]
+            return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+        def grown(name):
+            return after[name] - before.get(name, 0)
+        before = numbers()
+        self.worker.execute(prompt=[PROMPT, "It was"], max_tokens=7, ignore_eot=True)
+        self.worker.post("/execute", {"prompt": 1})
+        self.worker.ask("GET", "/nothing")
+        time.sleep(0.1)  # a call is counted after its answer
+        after = numbers()
+        self.assertEqual(grown('gpt2_requests_total{path="/execute",status="200"}'), 1)
+        self.assertEqual(grown('gpt2_requests_total{path="/execute",status="400"}'), 1)
+        self.assertEqual(grown('gpt2_requests_total{path="other",status="404"}'), 1)
+        self.assertEqual((grown("gpt2_texts_total"), grown("gpt2_tokens_total")), (2, 14))
+        for name in "queue", "first_token", "token":
+            self.assertEqual(grown(f"gpt2_{name}_seconds_count"), 2)
+            self.assertEqual(grown(f'gpt2_{name}_seconds_bucket{{le="+Inf"}}'), 2)
+            self.assertGreater(grown(f"gpt2_{name}_seconds_sum"), 0)
+        self.assertEqual((after["gpt2_kv_pages"], after["gpt2_texts_running"]), (80, 0))
+
     def test_tokenizer(self):
         for text in PROMPT, "", "caf\u00e9 \U0001f600\0<|endoftext|>":
             answer = self.worker.post("/tokenize", {"prompt": text, "add_special_tokens": False}).json

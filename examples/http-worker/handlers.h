@@ -16,5 +16,6 @@ enum MHD_Result handle_detokenize(struct call *call);
 enum MHD_Result handle_tokenizer_info(struct call *call);
 enum MHD_Result handle_completions(struct call *call); /* completions.c */
 enum MHD_Result handle_models(struct call *call);
+enum MHD_Result handle_metrics(struct call *call); /* metrics.c */
 
 #endif

@@ -251,6 +251,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
         atomic_store(&call->request->is_gone, true);
     guard_wait(&http->guard, call->guarded, true);
     log_call(call, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    metrics_count(&http->metrics, call, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     request_release(call->request);
     free(call->body);
     free(call);
@@ -305,6 +306,7 @@ bool http_start(struct http *http, const struct options *options, struct engine 
         return false;
     }
     guard_init(&http->guard, options->read_seconds);
+    metrics_init(&http->metrics);
     http->daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
             MHD_USE_ERROR_LOG,
@@ -315,6 +317,7 @@ bool http_start(struct http *http, const struct options *options, struct engine 
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
     if (http->daemon == NULL) {
         fprintf(stderr, "http-worker: cannot listen on %s:%d\n", options->host, options->port);
+        metrics_destroy(&http->metrics);
         guard_destroy(&http->guard);
         return false;
     }
@@ -326,5 +329,6 @@ bool http_start(struct http *http, const struct options *options, struct engine 
 void http_stop(struct http *http)
 {
     MHD_stop_daemon(http->daemon);
+    metrics_destroy(&http->metrics);
     guard_destroy(&http->guard);
 }

@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "guard.h"
+#include "metrics.h"
 #include "options.h"
 #include "parse.h"
 
@@ -22,6 +23,7 @@ struct http {
     const struct options *options;
     struct engine *engine;
     struct guard guard;
+    struct metrics metrics;
     struct MHD_Daemon *daemon;
     int port;
     atomic_bool drains;  /* no new work is taken */

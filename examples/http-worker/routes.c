@@ -15,6 +15,7 @@ static const struct route routes[] = {
     {"POST", "/detokenize", false, true, handle_detokenize},
     {"GET", "/tokenizer_info", false, true, handle_tokenizer_info},
     {"POST", "/v1/completions", false, true, handle_completions},
+    {"GET", "/metrics", false, false, handle_metrics},
     {"GET", "/v1/models", false, true, handle_models},
 };
 
