@@ -103,7 +103,13 @@ WORKER_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard $(WORKER)
 
 http-worker: $(BUILD)/http-worker
 
-$(BUILD)/static/$(WORKER)/%.o: ALL_CFLAGS += -D_GNU_SOURCE
+$(BUILD)/static/$(WORKER)/%.o: ALL_CFLAGS += -D_GNU_SOURCE -I$(BUILD)/$(WORKER)
+
+# Its page as a list of bytes.
+$(BUILD)/static/$(WORKER)/page.o: $(BUILD)/$(WORKER)/page.inc
+$(BUILD)/$(WORKER)/page.inc: $(WORKER)/page.html
+	@mkdir -p $(@D)
+	$(Q)od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' >$@
 
 $(BUILD)/http-worker: $(WORKER_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)

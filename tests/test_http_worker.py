@@ -359,6 +359,15 @@ class Execute(WithWorker):
         self.assertEqual({**alone, "index": 1}, answer["results"][1])
         self.assertIn('"stream"', self.worker.post("/score", {"prompt": "a", "stream": True}).line)
 
+    def test_page(self):
+        answer = self.worker.ask("GET", "/")
+        self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        with open(os.path.join(ROOT, "examples", "http-worker", "page.html"), "rb") as file:
+            self.assertEqual(answer.body, file.read())
+        self.assertNotIn(b"http:", answer.body)  # it works without a network
+        self.assertNotIn(b"https:", answer.body)
+        self.assertIn("default-src 'none'", answer.headers["Content-Security-Policy"])
+
     def test_metrics(self):
         def numbers():
             page = self.worker.ask("GET", "/metrics")

@@ -8,6 +8,7 @@
 
 struct call;
 
+enum MHD_Result handle_page(struct call *call);     /* page.c */
 enum MHD_Result handle_health(struct call *call);   /* health.c */
 enum MHD_Result handle_execute(struct call *call);  /* execute.c */
 enum MHD_Result handle_score(struct call *call);    /* score.c */

@@ -8,6 +8,7 @@
 #include "handlers.h"
 
 static const struct route routes[] = {
+    {"GET", "/", true, false, handle_page},
     {"GET", "/health", true, false, handle_health},
     {"POST", "/execute", false, true, handle_execute},
     {"POST", "/score", false, true, handle_score},
