@@ -21,7 +21,7 @@ have_clang_runtime() {
 }
 
 have_ci_tools() {
-    for tool in clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
+    for tool in chromium clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
     have_clang_runtime
@@ -38,7 +38,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 extra=
 if [ "${CI:-}" = true ]; then
-    extra="clang clang-format valgrind"
+    extra="chromium clang clang-format valgrind"
 fi
 if command -v apt-get >/dev/null; then
     $as_root apt-get update -q

@@ -17,6 +17,8 @@ import tempfile
 import time
 import unittest
 
+import browser
+
 BUILD = sys.argv[1]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 MODEL = os.path.join(ROOT, "examples", "demo-model")
@@ -558,6 +560,81 @@ def damaged_body(draw):
     return bytes(data)
 
 
+@unittest.skipUnless(browser.PROGRAM, "no Chromium here")
+class Page(WithWorker):
+    """The page in a real browser; build/http-worker.png is how it looks at the end."""
+    options = ("--texts", 1)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.browser = browser.Browser()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        super().tearDownClass()
+
+    def setUp(self):
+        self.browser.open(f"http://127.0.0.1:{self.worker.port}/")
+
+    def set(self, **values):
+        for name, value in values.items():
+            self.browser.run(f"void ($({name!r}).value = {json.dumps(value)})")
+
+    def answer(self):
+        self.browser.click("#go")
+        self.browser.wait("!$('go').disabled")
+        return self.browser.run("$('answer').textContent")
+
+    def test_answer(self):
+        self.browser.wait("$('model').textContent === 'demo-model'")
+        prompt = "A caf\u00e9 <b>&amp;"
+        self.set(prompt=prompt, max_tokens=50, seed=1)
+        wanted = self.worker.execute(prompt=prompt, max_tokens=50, seed=1, temperature=0.8, top_k=40, top_p=0.95)
+        self.assertEqual(self.answer(), prompt + wanted["results"][0]["text"])
+        self.assertEqual(self.browser.run("$('error').textContent"), "")
+        self.assertRegex(self.browser.run("$('status').textContent"), r"^50 tokens, \d+ / s$")
+        self.assertGreater(self.browser.run("new Set([...document.querySelectorAll('.token')]"
+                                            ".map(t => getComputedStyle(t).backgroundColor)).size"), 5)
+        self.browser.hover(".token:nth-of-type(3)")
+        tip = self.browser.run("getComputedStyle($('tip')).display + $('tip').innerText").splitlines()
+        self.assertTrue(tip[0].startswith("block"))
+        self.assertEqual(sum(line.lstrip("block").startswith("> ") for line in tip), 1)
+        self.assertIn(len(tip), (5, 6))
+        self.browser.screenshot(os.path.join(BUILD, "http-worker.png"))
+        self.assertEqual(self.browser.lines, [])
+
+    def test_themes(self):
+        def back():
+            return self.browser.run("getComputedStyle(document.body).backgroundColor")
+        one = back()
+        self.browser.click("#theme")
+        other = back()
+        self.browser.click("#theme")
+        self.assertEqual((back(), one != other), (one, True))
+
+    def test_error(self):
+        self.set(max_tokens=1000)
+        self.assertEqual(self.browser.run("$('max_tokens').value"), "1000")
+        self.answer()
+        self.assertEqual(self.browser.run("$('error').textContent"), "max_tokens is 1000, wanted 0 to 256")
+
+    def test_stop_frees_the_place(self):
+        client = self.worker.socket(raw_post(LONG))  # the page's text waits behind it
+        while self.worker.health()["texts_running"] == 0:
+            time.sleep(0.001)
+        n_before = self.worker.health()["texts_waiting"]
+        self.browser.click("#go")
+        self.browser.wait("!$('stop').disabled")
+        self.browser.click("#stop")
+        self.browser.wait("!$('go').disabled")
+        client.close()
+        self.worker.wait_idle()
+        self.assertEqual(self.browser.run("$('error').textContent"), "")
+        self.assertGreater(n_before, 0)
+
+
 class Malformed(WithWorker):
     """GPT2_TEST_BODIES=N for more than a few of them."""
     options = ("--texts", 8, "--max-tokens", 8, "--max-n", 3)
@@ -602,8 +679,8 @@ class Malformed(WithWorker):
                 client.shutdown(socket.SHUT_WR)
                 answer = client.recv(100)
                 self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1."), answer)
-            except ConnectionError:
-                pass
+            except OSError:
+                pass  # the worker has closed the connection
             client.close()
         self.worker.wait_idle()
 
@@ -676,9 +753,19 @@ class Life(unittest.TestCase):
             self.assertEqual(run.stderr.count("\n"), 1)
 
 
+class Counter(unittest.TextTestResult):
+    n_passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.n_passed += 1
+
+
 if __name__ == "__main__":
-    program = unittest.main(argv=sys.argv[:1] + sys.argv[2:], exit=False)
-    result = program.result
+    result = unittest.main(argv=sys.argv[:1] + sys.argv[2:], exit=False,
+                           testRunner=unittest.TextTestRunner(resultclass=Counter)).result
     n_failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - n_failed} passed, {n_failed} failed, 0 skipped")
+    for test, reason in result.skipped:
+        print(f"skipped: {test.id()}: {reason}")
+    print(f"{result.n_passed} passed, {n_failed} failed, {len(result.skipped)} skipped")
     sys.exit(n_failed > 0)
