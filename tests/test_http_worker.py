@@ -290,7 +290,7 @@ class Execute(WithWorker):
         """The texts are those of /execute, in OpenAI's shape."""
         body = {"prompt": ["It was", "caf\u00e9 \u2014"], "max_tokens": 12, "seed": 5, "n": 2, "stop": "ing"}
         wanted = self.worker.execute(**body)
-        answer = self.worker.post("/v1/completions", {**body, "model": "any", "user": "me"}).json
+        answer = self.worker.post("/v1/completions", {**body, "model": "any", "user": "me", "best_of": 1}).json
         self.assertEqual((answer["object"], answer["model"]), ("text_completion", "demo-model"))
         self.assertEqual(answer["usage"], wanted["usage"])
         self.assertEqual([c["text"] for c in answer["choices"]], [r["text"] for r in wanted["results"]])
@@ -311,7 +311,7 @@ class Execute(WithWorker):
         self.assertEqual(default["usage"]["completion_tokens"], 16)
         eot = self.worker.post("/v1/completions", {"prompt": "It", "allowed_ids": [EOT]}).json
         self.assertEqual((eot["choices"][0]["text"], eot["choices"][0]["finish_reason"]), ("", "stop"))
-        for body, words in ({"prompt": "a", "tokens": [1]}, '"tokens"'), ({"tokens": [1]}, '"tokens"'), ({}, "prompt is missing"):
+        for body, words in ({"prompt": "a", "tokens": [1]}, '"tokens"'), ({"tokens": [1]}, '"tokens"'), ({}, "prompt is missing"), ({"prompt": "a", "best_of": 2}, "best_of is 2"):
             answer = self.worker.post("/v1/completions", body)
             self.assertEqual((answer.status, answer.json["error"]["type"]), (400, "invalid_request_error"))
             self.assertIn(words, answer.line)
@@ -397,7 +397,7 @@ class Execute(WithWorker):
     def test_tokenizer(self):
         for text in PROMPT, "", "caf\u00e9 \U0001f600\0<|endoftext|>":
             answer = self.worker.post("/tokenize", {"prompt": text, "add_special_tokens": False}).json
-            said = subprocess.run([os.path.join(BUILD, "gpt2"), "tokenize", "-m", MODEL], input=text.encode(),
+            said = subprocess.run([os.path.join(BUILD, "gpt2"), "tokenize", "-m", MODEL, "--special"], input=text.encode(),
                                   check=True, stdout=subprocess.PIPE).stdout
             self.assertEqual(answer["tokens"], list(map(int, said.split())))
             self.assertEqual(answer["count"], len(answer["tokens"]))

@@ -26,7 +26,7 @@ bool refuse(struct refusal *refusal, int status, const char *format, ...)
 /* Reads an object; NULL if the body is none. */
 json_t *parse_object(const char *body, size_t n_bytes, struct refusal *refusal);
 
-/* Encodes a text; false if that is refused.  The caller frees '*ids'. */
+/* Encodes a text, in which <|endoftext|> is that token; false if that is refused.  The caller frees '*ids'. */
 bool parse_encode(const struct engine *engine, const char *text, size_t n_bytes, int32_t **ids,
                   size_t *n_ids, struct refusal *refusal);
 

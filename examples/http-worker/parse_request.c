@@ -264,6 +264,15 @@ static bool ignore_string(struct parser *parser, const json_t *value, size_t off
     return json_is_string(value) || refuse(parser->refusal, 400, "%s is no string", parser->name);
 }
 
+/* Completions of which the best ones are told; one is nothing to choose from. */
+static bool read_best_of(struct parser *parser, const json_t *value, size_t offset)
+{
+    int64_t n = 0;
+
+    (void)offset;
+    return read_integer(parser, value, 1, 1, &n);
+}
+
 enum {
     TEXTS = ENDPOINT_EXECUTE | ENDPOINT_OPENAI,
     ALL = TEXTS | ENDPOINT_SCORE,
@@ -308,6 +317,7 @@ static const struct field {
     {"allowed_ids", TEXTS, read_sampling_ids, MEMBER(allowed_ids)},
     {"logit_bias", TEXTS, read_logit_bias, 0},
     {"stream_options", ENDPOINT_OPENAI, read_stream_options, 0},
+    {"best_of", ENDPOINT_OPENAI, read_best_of, 0},
     {"model", ENDPOINT_OPENAI, ignore_string, 0},
     {"user", ENDPOINT_OPENAI, ignore_string, 0},
 };
