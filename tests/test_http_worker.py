@@ -439,6 +439,7 @@ def without_times(answer):
 
 
 class Batching(WithWorker):
+    """GPT2_TEST_REQUESTS=N for more than a few requests."""
     options = ("--texts", 6, "--chunk", 5, "--kv-pages", 17, "--queue", 400)
 
     def mixed(self, draw):
@@ -454,7 +455,7 @@ class Batching(WithWorker):
 
     def test_same_bits_alone_and_together(self):
         draw = random.Random(1)
-        bodies = [self.mixed(draw) for _ in range(192)]
+        bodies = [self.mixed(draw) for _ in range(int(os.environ.get("GPT2_TEST_REQUESTS", 192)))]
         alone = Worker("--texts", 1, "--chunk", 256)
         wanted = [without_times(alone.execute(**body)) for body in bodies]
         self.assertEqual(alone.stop(), 0)
@@ -683,6 +684,50 @@ class Malformed(WithWorker):
                 pass  # the worker has closed the connection
             client.close()
         self.worker.wait_idle()
+
+
+class SlowClients(WithWorker):
+    options = ("--read-seconds", 2, "--connections", 400, "--queue", 400)
+
+    def test_hundreds(self):
+        """300 clients that send too little, are half closed, or keep the connection; others are served."""
+        draw = random.Random(1)
+        clients = []
+        for i in range(300):
+            whole = raw_post({"prompt": PROMPT, "max_tokens": 20, "stream": True})
+            client = self.worker.socket(whole if i % 3 == 0 else whole[:draw.randrange(len(whole))])
+            if i % 3 == 1:
+                client.shutdown(socket.SHUT_WR)
+            clients.append(client)
+        for _ in range(20):
+            self.worker.execute(prompt="It", max_tokens=2)
+        self.worker.wait_idle()
+        time.sleep(2.5)
+        self.assertEqual(self.worker.execute(prompt="It", max_tokens=2)["usage"]["completion_tokens"], 2)
+        ended = 0
+        for client in clients:
+            client.settimeout(2)
+            try:
+                while client.recv(1 << 20):
+                    pass
+                ended += 1
+            except ConnectionError:
+                ended += 1
+            except socket.timeout:
+                pass
+            client.close()
+        self.assertEqual(ended, 300)
+
+    def test_a_client_that_does_not_read(self):
+        """Its answer is too large for the buffers between."""
+        client = self.worker.socket(raw_post({**LONG, "stream": True, "logprobs": 100}))
+        end = time.monotonic() + 30
+        while "gpt2_calls_active 1\n" not in self.worker.ask("GET", "/metrics").body.decode():
+            self.assertLess(time.monotonic(), end)  # 1: the one that asks
+            time.sleep(0.1)
+        self.worker.wait_idle()
+        client.close()
+        self.assertRegex(self.worker.log(), "path=/execute status=200 whole=no .* texts=16 ")
 
 
 class Token(unittest.TestCase):

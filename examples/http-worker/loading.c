@@ -78,11 +78,22 @@ static bool open_session(struct engine *engine)
     return true;
 }
 
+/* Runs a step of the largest size, so that the first client does not wait for memory to be touched. */
+static bool warm_up(struct engine *engine)
+{
+    static const int32_t ids[N_BATCH]; /* zeros */
+    size_t n = engine->n_ctx < N_BATCH ? (size_t)engine->n_ctx : N_BATCH;
+
+    if (gpt2_forward(engine->session, ids, n, 1) != GPT2_OK)
+        return complain(engine, "%s", gpt2_session_error(engine->session));
+    return gpt2_session_reset(engine->session) == GPT2_OK;
+}
+
 bool loading_open(struct engine *engine)
 {
     size_t n_texts = (size_t)engine->options->n_texts;
 
-    if (!load_model(engine) || !open_session(engine))
+    if (!load_model(engine) || !open_session(engine) || !warm_up(engine))
         return false;
     engine->slots = calloc(n_texts, sizeof *engine->slots);
     engine->stepping = calloc(n_texts, sizeof *engine->stepping);
