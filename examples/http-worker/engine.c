@@ -157,7 +157,7 @@ static size_t common(const struct text *a, const struct text *b)
  */
 static void place(struct engine *engine, struct slot *slot)
 {
-    const struct text *text = slot->text;
+    struct text *text = slot->text;
     size_t n_most = text->n_ids - 1; /* the last token must run, for its logits */
     size_t n_shared = 0, n_soon = 0;
     int32_t sequence = -1, status;
@@ -175,13 +175,14 @@ static void place(struct engine *engine, struct slot *slot)
             n_shared = n;
             sequence = other->sequence;
         }
-        n = other->draws ? 0 : common(text, other->text);
+        n = common(text, other->text);
         n_soon = n > n_soon ? n : n_soon;
     }
     n_soon = n_soon < n_most ? n_soon : n_most;
     if (n_soon >= n_shared + MIN_SHARED_TOKENS)
         return;
     slot->n_run = n_shared >= MIN_SHARED_TOKENS ? n_shared : 0;
+    text_share(text, slot->n_run);
     status = cache_open(&engine->cache, sequence, slot->n_run, &slot->sequence);
     if (status != GPT2_OK) {
         slot->sequence = -1;

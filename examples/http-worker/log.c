@@ -18,7 +18,7 @@ static double milliseconds(uint64_t begin_ns, uint64_t end_ns)
 /* What the engine did for a call: sums over its texts, and the longest times. */
 static int describe_request(char *line, size_t n_bytes, struct request *request)
 {
-    size_t n_prompt = 0, n_drawn = 0;
+    size_t n_prompt = 0, n_shared = 0, n_drawn = 0;
     double queue = 0, first = 0;
 
     pthread_mutex_lock(&request->mutex);
@@ -28,14 +28,16 @@ static int describe_request(char *line, size_t n_bytes, struct request *request)
         double text_first = milliseconds(request->arrived_ns, text->first_ns);
 
         n_prompt += text->n_ids;
+        n_shared += text->n_shared;
         n_drawn += text->done.n_tokens;
         queue = text_queue > queue ? text_queue : queue;
         first = text_first > first ? text_first : first;
     }
     pthread_mutex_unlock(&request->mutex);
-    return snprintf(line, n_bytes,
-                    " texts=%zu prompt_tokens=%zu tokens=%zu queue_ms=%.3f first_ms=%.3f",
-                    request->n_texts, n_prompt, n_drawn, queue, first);
+    return snprintf(
+        line, n_bytes,
+        " texts=%zu prompt_tokens=%zu shared_tokens=%zu tokens=%zu queue_ms=%.3f first_ms=%.3f",
+        request->n_texts, n_prompt, n_shared, n_drawn, queue, first);
 }
 
 void log_call(const struct call *call, bool is_whole)

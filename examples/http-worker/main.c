@@ -11,7 +11,7 @@
 #include "http.h"
 #include "options.h"
 
-enum { TURN_MS = 100 };
+enum { TURN_MS = 100, LAST_TURNS = 10 };
 
 /* Waits a turn for a signal that ends the worker. */
 static bool signal_came(const sigset_t *signals)
@@ -48,6 +48,18 @@ static int serve(struct http *http, struct engine *engine, const sigset_t *signa
     return 0;
 }
 
+/* Ends what still runs; its clients get a moment to read why. */
+static void stop(struct http *http, struct engine *engine)
+{
+    const struct timespec turn = {0, TURN_MS * 1000000L};
+
+    engine_stop(engine);
+    for (int i = 0; i < LAST_TURNS && atomic_load(&http->n_active) > 0; i++)
+        nanosleep(&turn, NULL);
+    http_stop(http);
+    engine_free(engine);
+}
+
 int main(int argc, char **argv)
 {
     static struct options options;
@@ -75,8 +87,6 @@ int main(int argc, char **argv)
         return 1;
     }
     outcome = serve(&http, &engine, &signals);
-    engine_stop(&engine);
-    http_stop(&http);
-    engine_free(&engine);
+    stop(&http, &engine);
     return outcome;
 }

@@ -66,6 +66,7 @@ static void count_text(struct metrics *metrics, const struct text *text)
     metrics->n_tokens += text->done.n_tokens;
     if (text->started_ns > 0) {
         metrics->n_prompt_tokens += text->n_ids;
+        metrics->n_shared_tokens += text->n_shared;
         observe(&metrics->queue, seconds(arrived_ns, text->started_ns));
     }
     if (text->first_ns > 0)
@@ -141,6 +142,9 @@ static void tell_all(FILE *page, struct http *http)
          (double)metrics->n_texts);
     tell(page, "prompt_tokens_total", "counter", "Tokens of their prompts.",
          (double)metrics->n_prompt_tokens);
+    tell(page, "shared_tokens_total", "counter",
+         "Of these, the ones that were computed for another text before.",
+         (double)metrics->n_shared_tokens);
     tell(page, "tokens_total", "counter", "Tokens drawn for them.", (double)metrics->n_tokens);
     tell_histogram(page, "queue_seconds", "From the arrival of a text to its place.",
                    &metrics->queue);

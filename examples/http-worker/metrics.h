@@ -26,7 +26,7 @@ struct metrics {
         uint64_t n;
     } answers[MAX_ANSWERS];
     int n_answers;
-    uint64_t n_prompt_tokens, n_tokens, n_texts, n_unread;
+    uint64_t n_prompt_tokens, n_shared_tokens, n_tokens, n_texts, n_unread;
     struct histogram queue, first_token, token; /* in seconds */
 };
 

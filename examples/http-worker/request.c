@@ -124,6 +124,13 @@ static void add_bytes(struct text *text, const char *bytes, size_t n_bytes)
     text->done.n_bytes += n_bytes;
 }
 
+void text_share(struct text *text, size_t n_shared)
+{
+    pthread_mutex_lock(&text->request->mutex);
+    text->n_shared = n_shared;
+    pthread_mutex_unlock(&text->request->mutex);
+}
+
 void text_add(struct text *text, int32_t id, double logprob, const char *bytes, size_t n_bytes)
 {
     struct request *request = text->request;

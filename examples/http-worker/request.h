@@ -45,6 +45,7 @@ struct text {
     int finish;                              /* GPT2_FINISH_* */
     int status;                              /* of HTTP, if it failed: else 0 */
     char error[ERROR_BYTES];                 /* the line for it */
+    size_t n_shared;                         /* of n_ids: they were computed for another text */
     uint64_t started_ns, first_ns, ended_ns; /* out of the queue, first token; 0: not yet */
 };
 
@@ -80,6 +81,9 @@ bool request_make_texts(struct request *request, int32_t **ids, const size_t *n_
 void request_release(struct request *request);
 
 /* The engine's calls. */
+
+/* The text's place has the first n_shared tokens of its prompt. */
+void text_share(struct text *text, size_t n_shared);
 
 /* Adds a token, and what has become certain of the text. */
 void text_add(struct text *text, int32_t id, double logprob, const char *bytes, size_t n_bytes);
