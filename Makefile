@@ -241,6 +241,10 @@ tables: $(addprefix $(BUILD)/tests/test_,checkpoints misuse torture)
 check-hf: all
 	@PIN='$(PIN)' bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(if $(LIVE),--live)
 
+# The OpenAI client and lm-evaluation-harness against the HTTP worker.
+check-clients: $(BUILD)/http-worker
+	@bash tests/clients/run.sh $(BUILD)/http-worker $(BUILD)
+
 # Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
 check-real: all
 	@command -v python3 >/dev/null || { echo 'check-real: python3 is missing' >&2; exit 1; }
@@ -323,6 +327,8 @@ help:
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   compares with transformers, tokenizers, tiktoken and tinygrad; two minutes, or 15'
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
+	@echo 'check-clients      the OpenAI client and lm-evaluation-harness against the HTTP worker; two minutes'
+	@echo '           and the network for the first time'
 	@echo 'check-real GPT2_MODELS=DIR      the real weights in DIR/gpt2, DIR/gpt2-medium, ...'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
@@ -336,5 +342,6 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers check tables check-hf check-real \
-  check-sanitized check-tsan check-valgrind fuzz soak deps install uninstall clean help
+.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers check tables \
+  check-hf check-real check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
+  uninstall clean help
