@@ -440,7 +440,7 @@ def without_times(answer):
 
 class Batching(WithWorker):
     """GPT2_TEST_REQUESTS=N for more than a few requests."""
-    options = ("--texts", 6, "--chunk", 5, "--kv-pages", 17, "--queue", 400)
+    options = ("--texts", 6, "--chunk", 5, "--kv-pages", 8, "--queue", 400)
 
     def mixed(self, draw):
         beginning = draw.choice(["", PROMPT * 3, PROMPT * 3 + " and then", "The old man " * 12])
@@ -762,6 +762,22 @@ class Life(unittest.TestCase):
                 break
         client.close()
         self.assertIn(b"[DONE]", received)
+        self.assertEqual(worker.stop(), 0)
+
+    def test_a_client_that_leaves_ends_its_texts(self):
+        worker = Worker("--texts", 16)  # all run
+        begin = time.monotonic()
+        worker.execute(**LONG)
+        whole = time.monotonic() - begin
+        times = []
+        for _ in range(3):
+            client = worker.socket(raw_post({**LONG, "stream": True}))
+            client.recv(300)
+            client.close()
+            begin = time.monotonic()
+            worker.wait_idle()
+            times.append(time.monotonic() - begin)
+        self.assertLess(min(times), whole / 3)
         self.assertEqual(worker.stop(), 0)
 
     def test_drain_has_an_end(self):
