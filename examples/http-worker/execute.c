@@ -76,11 +76,6 @@ static json_t *result_json(const struct part *part)
     return result;
 }
 
-static double milliseconds(uint64_t begin_ns, uint64_t end_ns)
-{
-    return end_ns > begin_ns ? (double)(end_ns - begin_ns) / 1e6 : 0;
-}
-
 /* Of the text that took longest, from the arrival of the request. */
 static json_t *timings_json(const struct request *request)
 {
@@ -93,9 +88,9 @@ static json_t *timings_json(const struct request *request)
         first = text->first_ns > first ? text->first_ns : first;
         ended = text->ended_ns > ended ? text->ended_ns : ended;
     }
-    return json_pack("{sf sf sf}", "queue_ms", milliseconds(request->arrived_ns, started),
-                     "first_token_ms", milliseconds(request->arrived_ns, first), "total_ms",
-                     milliseconds(request->arrived_ns, ended));
+    return json_pack("{sf sf sf}", "queue_ms", 1e3 * seconds_between(request->arrived_ns, started),
+                     "first_token_ms", 1e3 * seconds_between(request->arrived_ns, first),
+                     "total_ms", 1e3 * seconds_between(request->arrived_ns, ended));
 }
 
 static json_t *execute_json(const struct call *call, json_t *results, bool ends)

@@ -10,11 +10,6 @@
 #include "request.h"
 #include "routes.h"
 
-static double milliseconds(uint64_t begin_ns, uint64_t end_ns)
-{
-    return end_ns > begin_ns ? (double)(end_ns - begin_ns) / 1e6 : 0;
-}
-
 /* What the engine did for a call: sums over its texts, and the longest times. */
 static int describe_request(char *line, size_t n_bytes, struct request *request)
 {
@@ -24,8 +19,8 @@ static int describe_request(char *line, size_t n_bytes, struct request *request)
     pthread_mutex_lock(&request->mutex);
     for (size_t i = 0; i < request->n_texts; i++) {
         const struct text *text = &request->texts[i];
-        double text_queue = milliseconds(request->arrived_ns, text->started_ns);
-        double text_first = milliseconds(request->arrived_ns, text->first_ns);
+        double text_queue = 1e3 * seconds_between(request->arrived_ns, text->started_ns);
+        double text_first = 1e3 * seconds_between(request->arrived_ns, text->first_ns);
 
         n_prompt += text->n_ids;
         n_shared += text->n_shared;
@@ -55,7 +50,7 @@ void log_call(const struct call *call, bool is_whole)
                  now.tv_nsec / 1000000, (unsigned long long)call->number,
                  call->route != NULL ? call->route->method : "-",
                  call->route != NULL ? call->route->path : "-", call->status,
-                 is_whole ? "yes" : "no", milliseconds(call->begin_ns, gpt2_clock_ns()));
+                 is_whole ? "yes" : "no", 1e3 * seconds_between(call->begin_ns, gpt2_clock_ns()));
     if (call->request != NULL)
         n += describe_request(line + n, sizeof line - (size_t)n, call->request);
     (void)snprintf(line + n, sizeof line - (size_t)n, "\n");

@@ -53,11 +53,6 @@ static void count_answer(struct metrics *metrics, const struct call *call)
     metrics->answers[i].n++;
 }
 
-static double seconds(uint64_t begin_ns, uint64_t end_ns)
-{
-    return end_ns > begin_ns ? (double)(end_ns - begin_ns) / 1e9 : 0;
-}
-
 static void count_text(struct metrics *metrics, const struct text *text)
 {
     uint64_t arrived_ns = text->request->arrived_ns;
@@ -67,13 +62,13 @@ static void count_text(struct metrics *metrics, const struct text *text)
     if (text->started_ns > 0) {
         metrics->n_prompt_tokens += text->n_ids;
         metrics->n_shared_tokens += text->n_shared;
-        observe(&metrics->queue, seconds(arrived_ns, text->started_ns));
+        observe(&metrics->queue, seconds_between(arrived_ns, text->started_ns));
     }
     if (text->first_ns > 0)
-        observe(&metrics->first_token, seconds(arrived_ns, text->first_ns));
+        observe(&metrics->first_token, seconds_between(arrived_ns, text->first_ns));
     if (text->done.has_ended && text->done.n_tokens > 1)
-        observe(&metrics->token,
-                seconds(text->first_ns, text->ended_ns) / (double)(text->done.n_tokens - 1));
+        observe(&metrics->token, seconds_between(text->first_ns, text->ended_ns) /
+                                     (double)(text->done.n_tokens - 1));
 }
 
 void metrics_count(struct metrics *metrics, const struct call *call, bool is_whole)

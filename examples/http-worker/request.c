@@ -7,6 +7,11 @@
 #include <string.h>
 #include <time.h>
 
+double seconds_between(uint64_t begin_ns, uint64_t end_ns)
+{
+    return end_ns > begin_ns ? (double)(end_ns - begin_ns) / 1e9 : 0;
+}
+
 struct request *request_new(void)
 {
     struct request *request = calloc(1, sizeof *request);

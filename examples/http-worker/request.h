@@ -67,6 +67,9 @@ struct request {
     struct text *texts;
 };
 
+/* 0 if the end has not come. */
+double seconds_between(uint64_t begin_ns, uint64_t end_ns);
+
 /* An empty request with the defaults, or NULL without memory.  The caller owns it. */
 struct request *request_new(void);
 
