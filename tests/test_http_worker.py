@@ -113,6 +113,9 @@ class Worker:
         return status
 
     def __del__(self):
+        if self.process.poll() is None:  # its test has failed
+            self.process.kill()
+            self.stop()
         self.log_file.close()
 
 
