@@ -97,6 +97,34 @@ $(BUILD)/examples/%: examples/%.c examples/example.h $(BUILD)/libgpt2.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)
 
+# The HTTP worker, which needs libmicrohttpd and jansson.
+WORKER := examples/http-worker
+WORKER_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard $(WORKER)/*.c)))
+
+http-worker: $(BUILD)/http-worker
+
+$(BUILD)/static/$(WORKER)/%.o: ALL_CFLAGS += -D_GNU_SOURCE -I$(BUILD)/$(WORKER)
+
+# Its page as a list of bytes.
+$(BUILD)/static/$(WORKER)/page.o: $(BUILD)/$(WORKER)/page.inc
+$(BUILD)/$(WORKER)/page.inc: $(WORKER)/page.html
+	@mkdir -p $(@D)
+	$(Q)od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' >$@
+
+$(BUILD)/http-worker: $(WORKER_OBJECTS) $(BUILD)/libgpt2.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmicrohttpd -ljansson $(LIBS)
+
+-include $(WORKER_OBJECTS:.o=.d)
+
+# `make -j deps-worker demo-worker`: first the one, then the other.
+ifneq ($(filter deps-worker,$(MAKECMDGOALS)),)
+$(WORKER_OBJECTS): | deps-worker
+endif
+
+demo-worker: $(BUILD)/http-worker
+	@$(BUILD)/http-worker examples/demo-model
+
 # ------------------------------------------------------------------------------------------ tests
 
 # Each tests/test_NAME.c is a program; what they share is in the other files, but core.c.
@@ -187,6 +215,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/test_next.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score_modes.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_http_worker.sh $(BUILD)" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \
@@ -214,6 +243,10 @@ tables: $(addprefix $(BUILD)/tests/test_,checkpoints misuse torture)
 # not have our answers as they are now, or with LIVE=1.  PIN=1 runs all live and writes the pins.
 check-hf: all
 	@PIN='$(PIN)' bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(if $(LIVE),--live)
+
+# The OpenAI client and lm-evaluation-harness against the HTTP worker.
+check-clients: $(BUILD)/http-worker
+	@bash tests/clients/run.sh $(BUILD)/http-worker $(BUILD)
 
 # Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
 # BLIMP holds BLiMP's .jsonl files, SYNTAXGYM the .json files of SyntaxGym.
@@ -257,6 +290,9 @@ soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 deps:
 	@sh tests/deps.sh
 
+deps-worker:
+	@sh tests/deps.sh worker
+
 # ---------------------------------------------------------------------------------------- install
 
 install: all
@@ -288,11 +324,15 @@ help:
 	@echo 'demo       builds, and generates some text'
 	@echo 'bench      the speed of a GPT-2 with random weights; two minutes'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
+	@echo 'http-worker      the HTTP worker of examples/http-worker; demo-worker runs it with the demo model'
 	@echo 'deps       installs what the tests need: cmocka'
+	@echo 'deps-worker      installs what the HTTP worker needs, too: libmicrohttpd and jansson'
 	@echo 'check      the tests; two to three minutes'
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   compares with transformers, tokenizers, tiktoken, tinygrad, minicons; two minutes, or 20'
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
+	@echo 'check-clients      the OpenAI client and lm-evaluation-harness against the HTTP worker; two minutes'
+	@echo '           and the network for the first time'
 	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR]      the real weights in DIR/gpt2, ...'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
@@ -306,5 +346,6 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo bench bench-threads bench-peers check tables check-hf check-real \
-  check-sanitized check-tsan check-valgrind fuzz soak deps install uninstall clean help
+.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers check tables \
+  check-hf check-real check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
+  uninstall clean help

@@ -127,7 +127,7 @@ verdict ".data and .bss are empty" "$scratch/data"
 
 # ---- text
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
-    clang-format --dry-run include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.[ch] 2>&1 |
+    clang-format --dry-run include/*.h lib/*/*.[ch] src/*.[ch] src/*/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.[ch] examples/*/*.[ch] 2>&1 |
         grep -E 'warning|error' >"$scratch/format"
     verdict "clang-format" "$scratch/format"
 else

@@ -91,6 +91,10 @@ if [ -n "$with_program" ]; then
         "sh tests/test_generate.sh $build/gpt2 examples/demo-model" \
         "sh tests/test_next.sh $build/gpt2 examples/demo-model"
 fi
+if [ "$kind" != valgrind ]; then
+    export CFLAGS="-O1 -g $flags" # it is built by its suite
+    set -- "$@" "sh tests/test_http_worker.sh $build"
+fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
 for suite in $suites; do
     is_alone "$suite" || set -- "$@" "$(command_of "$suite")"
