@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "loading.h"
-#include "logprobs.h"
 #include "request.h"
 
 enum { IDLE_CHUNK_TOKENS = 256 }; /* when no text waits for its next token */
@@ -285,6 +284,25 @@ static void run_prompts(struct engine *engine)
     remove_ended(engine);
 }
 
+/*
+ * The natural logarithm of the probability of a text's next token, before any sampling parameter.  The
+ * likeliest tokens go into the text.  The logits were drawn from, so they are finite.
+ */
+static double log_probability(struct engine *engine, struct text *text, const float *logits,
+                              int32_t id)
+{
+    size_t n_likeliest = (size_t)text->request->n_likeliest;
+    gpt2_score_params params;
+    gpt2_token_score score;
+
+    gpt2_score_params_init(&params, sizeof params);
+    params.n_likeliest = text->request->n_likeliest;
+    (void)gpt2_score_logits(engine->session, logits, id, &params, &score,
+                            n_likeliest > 0 ? text->likeliest + text->done.n_tokens * n_likeliest
+                                            : NULL);
+    return score.logprob;
+}
+
 /* Hands a text what its generator gave; 'logits' are those that the token was drawn from. */
 static void deliver(struct engine *engine, struct slot *slot, const gpt2_generated *result,
                     const float *logits)
@@ -304,12 +322,9 @@ static void deliver(struct engine *engine, struct slot *slot, const gpt2_generat
         return;
     if (result->id >= 0 && finish != GPT2_FINISH_TOKEN) {
         double logprob = 0;
-        int n_likeliest = text->request->n_likeliest;
 
-        if (n_likeliest >= 0)
-            logprob = log_probability(logits, engine->info.n_vocab, result->id,
-                                      text->likeliest + text->done.n_tokens * (size_t)n_likeliest,
-                                      n_likeliest);
+        if (text->request->n_likeliest >= 0)
+            logprob = log_probability(engine, text, logits, result->id);
         text_add(text, result->id, logprob, result->text, result->n_bytes);
         left = NULL;
     }
