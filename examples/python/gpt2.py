@@ -517,8 +517,11 @@ class Session:
         of a stop string.  Each text is the one that its generator writes alone.
         """
         given = list(generators)
+        if not given:
+            return []
         for generator in given:
             generator._sequence_number(self)
+        self._ready()
         pointers = (ctypes.c_void_p * len(given))(*(g._object._as_parameter_.value for g in given))
         results = (c.Generated * len(given))()
         status = c.lib.gpt2_generator_step(pointers, len(given), results)
@@ -545,7 +548,7 @@ class Session:
         generator.start(prompt, n, sampling=sampling, **fields)
         yield from generator
         if generator.finish == "length" and (self._shifts or self.position < self.n_ctx):
-            self.forward(generator.ids[-1:])
+            self.forward(generator.ids[-1:] or generator._prompt)
 
 
 class Generator:
