@@ -647,6 +647,14 @@ class Generators(Binding):
             self.assertEqual([(text.text, text.finish, text.ids) for text in texts], alone)
             self.assertEqual(pieces, [text for text, _, _ in alone])
             self.assertEqual(session.step([]), [])
+            sequences[1].close()    # of a text that has ended
+            texts[0].start("I", 1, sequence=sequences[0])
+            self.assertEqual(session.step(texts), [texts[0].text, "", "", ""])
+            texts[2].start("I", 1, sequence=sequences[2])
+            sequences[2].close()
+            self.assertRaisesRegex(ValueError, "closed", session.step, texts)
+            with self.model.session() as other:
+                self.assertRaisesRegex(ValueError, "another session", other.step, texts[:1])
 
     def test_stops(self):
         drawn = self.model.encode("one two\u00e9 three")
