@@ -85,6 +85,8 @@ enum outcome score_open(struct score *score, const struct options *options)
                         "--stride is %d, wanted 1 to %d: windows of %d tokens overlap",
                         (int)options->stride, (int)score->n_ctx - 1, (int)score->n_ctx);
     score->per_call = options->n_batch > 0 ? (size_t)options->n_batch : SCORING_ROWS;
+    if (score->per_call > (size_t)score->n_ctx) /* a window has no more */
+        score->per_call = (size_t)score->n_ctx;
     if (options->base == 0)
         score->is_in_bits = options->pairs == NULL && options->choices == NULL;
     else

@@ -221,6 +221,10 @@ class Numbers(Binding):
         session = self.model.session()
         parts = list(session.generate(PROMPT, n=15, seed=3)) + list(session.generate(n=25, seed=3))
         self.assertEqual("".join(parts), whole)
+        session = self.model.session()
+        self.assertEqual(list(session.generate(PROMPT, n=0)), [])  # the prompt has run
+        self.assertEqual(session.first.ids, self.ids)
+        self.assertEqual("".join(session.generate(n=40, seed=3)), whole)
 
     def test_generate_ends_with_the_context(self):
         wanted = program("generate", "-m", MODEL, "-p", PROMPT, "-n", -1, "-c", 20, "--temp", 0)
@@ -592,6 +596,14 @@ class Sequences(Binding):
             session.forward([1])
             session.first  # another object of sequence 0
             self.assertEqual(session.position, 1)
+        with self.model.session(n_sequences=2, n_pages=1) as session:
+            a = session.sequence()
+            self.run_one(a, [1])
+            text = session.generator()
+            text.start([1], 2)
+            del a  # a step has its page
+            session.step([text])
+            self.assertEqual((text.finish, len(text.ids)), (None, 1))
 
 
 class Generators(Binding):
@@ -634,6 +646,15 @@ class Generators(Binding):
                 pieces = [a + b for a, b in zip(pieces, session.step(texts))]
             self.assertEqual([(text.text, text.finish, text.ids) for text in texts], alone)
             self.assertEqual(pieces, [text for text, _, _ in alone])
+            self.assertEqual(session.step([]), [])
+            sequences[1].close()    # of a text that has ended
+            texts[0].start("I", 1, sequence=sequences[0])
+            self.assertEqual(session.step(texts), [texts[0].text, "", "", ""])
+            texts[2].start("I", 1, sequence=sequences[2])
+            sequences[2].close()
+            self.assertRaisesRegex(ValueError, "closed", session.step, texts)
+            with self.model.session() as other:
+                self.assertRaisesRegex(ValueError, "another session", other.step, texts[:1])
 
     def test_stops(self):
         drawn = self.model.encode("one two\u00e9 three")

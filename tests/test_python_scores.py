@@ -244,6 +244,13 @@ class Surprisals(Scored):
             self.assertEqual(found.words.texts, ["It", "was"])
             self.assertFalse(np.isnan(found.words.surprisals[1]))
             self.assertEqual(len(self.model.surprisal("", bow_correction=correction).words), 0)
+            # a text that begins behind one without <|endoftext|> in front
+            found = self.model.surprisal("It<|endoftext|>was so", eot=False, special=True,
+                                         bow_correction=correction)
+            behind = self.model.surprisal("<|endoftext|>was so", "It", eot=False, special=True,
+                                          bow_correction=correction)
+            self.assertEqual(found.words.texts, ["It", "<|endoftext|>", "was", "so"])
+            self.same(found.words.surprisals[2:], behind.words.surprisals[1:])
 
 
 class Minicons(Scored):

@@ -119,6 +119,11 @@ for mode in "--by token --top 3 $text" "--by word --word-correction --stride 100
     done
 done
 
+# Memory is for one window, whatever -b says.
+"$program" score -m "$demo" --by token --top 2000 "$tmp/start" >"$tmp/wanted"
+run score -m "$demo" --by token --top 2000 -b 2147483647 "$tmp/start"
+equal 'a huge -b' "$code $(cmp "$tmp/out" "$tmp/wanted" 2>&1)" '0 '
+
 # ---- what goes wrong -----------------------------------------------------------------------------
 
 : >"$tmp/empty"

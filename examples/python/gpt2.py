@@ -517,8 +517,11 @@ class Session:
         of a stop string.  Each text is the one that its generator writes alone.
         """
         given = list(generators)
+        if not given:
+            return []
         for generator in given:
-            generator._sequence_number(self)
+            generator._check(self)
+        self._ready()
         pointers = (ctypes.c_void_p * len(given))(*(g._object._as_parameter_.value for g in given))
         results = (c.Generated * len(given))()
         status = c.lib.gpt2_generator_step(pointers, len(given), results)
@@ -545,7 +548,7 @@ class Session:
         generator.start(prompt, n, sampling=sampling, **fields)
         yield from generator
         if generator.finish == "length" and (self._shifts or self.position < self.n_ctx):
-            self.forward(generator.ids[-1:])
+            self.forward(generator.ids[-1:] or generator._prompt)
 
 
 class Generator:
@@ -638,11 +641,14 @@ class Generator:
         if self.error:
             raise Error(_ERRORS[self.finish], self.error)
 
-    def _sequence_number(self, session: Session) -> int:
-        """Its sequence, for a step of `session`."""
+    def _check(self, session: Session) -> None:
+        """For a step of `session`.  When the text has ended, its sequence may be closed."""
         if self._sequence is None:
             raise ValueError("the generator has not been started")
-        return self._sequence._number_in(session)
+        if self._session is not session:
+            raise ValueError("the generator is of another session")
+        if self.finish is None:
+            self._sequence._number_in(session)
 
     def _take(self, result: c.Generated) -> str:
         if result.id >= 0:

@@ -191,7 +191,7 @@ class Scorer:
                     + [self.model.info.eot_token])
             for i, end in zip(starts, ends):
                 if i in begin_text:
-                    values[i] += math.log(outside.class_probs[i])
+                    values[i] += math.log(outside.class_probs[i - len(missing)])
                 elif spaced[i] or is_eot[i]:
                     values[i] += within[i]
                 values[end - 1] -= 0 if is_eot[end - 1] else within[end]
