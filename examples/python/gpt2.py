@@ -540,7 +540,7 @@ class Session:
         """Runs the prompt and yields what follows it, in pieces of whole characters.
 
         Ends after `n` tokens, before <|endoftext|> or a stop, or when the context is full, unless
-        the session shifts.  At the end all that has been yielded has been run: another generate()
+        the session shifts.  After `n` tokens all that has been yielded has been run: another generate()
         goes on from there.  A text that begins with an empty prompt begins with <|endoftext|>.
         `sampling`, or its fields by name, is as in sample().
         """
