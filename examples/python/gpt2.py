@@ -540,8 +540,8 @@ class Session:
         """Runs the prompt and yields what follows it, in pieces of whole characters.
 
         Ends after `n` tokens, before <|endoftext|> or a stop, or when the context is full, unless
-        the session shifts.  After `n` tokens all that has been yielded has been run: another generate()
-        goes on from there.  A text that begins with an empty prompt begins with <|endoftext|>.
+        the session shifts.  After `n` tokens all that has been yielded has been run: another
+        generate() goes on from there.  A text with an empty prompt begins with <|endoftext|>.
         `sampling`, or its fields by name, is as in sample().
         """
         generator = self.generator(stop_ids, stop_strings)
