@@ -51,11 +51,11 @@ static struct batch_text *add_text(struct lines *lines, const struct bytes *text
     return &lines->texts[lines->n_texts++];
 }
 
-static void free_texts(struct lines *lines)
+/* Leaves the first n. */
+static void drop_texts(struct lines *lines, size_t n)
 {
-    for (size_t i = 0; i < lines->n_texts; i++)
-        free(lines->texts[i].tokens.ids.data);
-    lines->n_texts = 0;
+    while (lines->n_texts > n)
+        free(lines->texts[--lines->n_texts].tokens.ids.data);
 }
 
 /* Takes what stands before the next 'separator' from the front of 'text'. */
@@ -288,7 +288,7 @@ static enum outcome run_texts(struct lines *lines)
         outcome = lines->write(lines, texts, n);
         lines->n_lines++;
     }
-    free_texts(lines);
+    drop_texts(lines, 0);
     return outcome == OUTCOME_DONE ? output_flush() : outcome;
 }
 
@@ -303,14 +303,18 @@ static enum outcome run_lines(struct lines *lines, const struct bytes *bytes)
         outcome = lines->write(lines, none, 1);
     for (size_t number = 1; rest.size > 0 && outcome == OUTCOME_DONE; number++) {
         struct bytes line = take_field(&rest, '\n');
+        size_t n_before = lines->n_texts;
+        enum outcome found = lines->read(lines, &line, number);
 
-        outcome = lines->read(lines, &line, number);
-        if (outcome == OUTCOME_DONE && (number % LINES_AT_A_TIME == 0 || rest.size == 0)) {
+        if (found != OUTCOME_DONE)
+            drop_texts(lines, n_before); /* the lines before it have rows */
+        if (found != OUTCOME_DONE || number % LINES_AT_A_TIME == 0 || rest.size == 0) {
             outcome = run_texts(lines);
             show_progress(lines);
         }
+        if (outcome == OUTCOME_DONE)
+            outcome = found;
     }
-    free_texts(lines);
     if (lines->shown > lines->start)
         progress_clear();
     return outcome;

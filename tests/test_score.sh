@@ -199,44 +199,18 @@ fails 1 'token 3000' 'a token that the model lacks' score -m "$tmp/wide" -p 'Q'
 
 # ---- a terminal, and Ctrl-C ------------------------------------------------------------------
 
-# terminal.py SIGNALS ARGUMENTS...: runs the program with a terminal as its stderr and sends SIGNALS
-# interrupts once it shows how far it is.  Prints the exit code, stdout and what the terminal got.
-cat >"$tmp/terminal.py" <<'PYTHON'
-import os, pty, signal, subprocess, sys
-n_signals, arguments = int(sys.argv[1]), sys.argv[2:]
-terminal, stderr = pty.openpty()
-process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=stderr, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-os.close(stderr)
-seen = b""
-while True:
-    try:
-        piece = os.read(terminal, 4096)
-    except OSError:
-        break
-    if not piece:
-        break
-    seen += piece
-    if n_signals and b"tokens/s" in seen:
-        process.send_signal(signal.SIGINT)
-        n_signals -= 1
-stdout = process.stdout.read().decode()
-print("code", process.wait())
-print("shows progress" if b"tokens/s, perplexity" in seen else "no progress")
-print("stdout", len(stdout.splitlines()), "lines")
-print("last", repr(seen.split(b"\r\x1b[K")[-1].decode()))
-PYTHON
+mark="tokens/s, perplexity"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     cat "$text"
 done >"$tmp/long"
-python3 "$tmp/terminal.py" 0 "$program" score -m "$demo" -t 1 --cpu scalar "$text" >"$tmp/seen"
+python3 "$checkout/tests/terminal.py" 0 "$mark" "$program" score -m "$demo" -t 1 --cpu scalar "$text" >"$tmp/seen"
 equal 'terminal: progress, which is wiped out' "$(cat "$tmp/seen")" "code 0
 shows progress
 stdout 7 lines
 last ''"
 # In windows of one token many interrupts come between two calls of the model.
 for i in 1 2 3 4 5 6; do
-    python3 "$tmp/terminal.py" 1 "$program" score -m "$demo" -t 1 -c 1 "$tmp/long" >"$tmp/seen"
+    python3 "$checkout/tests/terminal.py" 1 "$mark" "$program" score -m "$demo" -t 1 -c 1 "$tmp/long" >"$tmp/seen"
     equal "Ctrl-C $i: exit code, no result" "$(sed -n '1p;3p' "$tmp/seen")" 'code 130
 stdout 0 lines'
 done

@@ -156,6 +156,7 @@ printf 'a\t\n' >"$tmp/bad"
 fails 1 "$tmp/bad:1: the text is empty" 'pairs: an empty text' score -m "$demo" --pairs "$tmp/bad"
 printf 'a\t b\n\n' >"$tmp/bad"
 fails 1 "$tmp/bad:2: found no tab" 'choices: no tab' score -m "$demo" --choices "$tmp/bad"
+equal 'choices: the line before the wrong one has its row' "$(cut -f 1 "$tmp/out" | paste -sd ' ')" 'line 1'
 printf 'a\t b\t\n' >"$tmp/bad"
 fails 1 "$tmp/bad:1: a continuation has no token" 'choices: an empty one' score -m "$demo" \
     --choices "$tmp/bad"
@@ -277,44 +278,24 @@ equal 'NaN logits: the old page stays' "$(cat "$tmp/page") $(ls "$tmp" | grep -c
 
 # ---- a terminal, and Ctrl-C ----------------------------------------------------------------------
 
-# terminal.py SIGNAL ARGUMENTS...: runs the program with a terminal as its stderr, and sends an
-# interrupt when it shows how far it is if SIGNAL is 1.  Prints the exit code and what the terminal got.
-cat >"$tmp/terminal.py" <<'PYTHON'
-import os, pty, signal, subprocess, sys
-wants_signal, arguments = sys.argv[1] == "1", sys.argv[2:]
-terminal, stderr = pty.openpty()
-stdout = stderr if "--html" in arguments else subprocess.DEVNULL
-process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-os.close(stderr)
-seen = b""
-while True:
-    try:
-        piece = os.read(terminal, 4096)
-    except OSError:
-        break
-    if not piece:
-        break
-    seen += piece
-    if wants_signal and b"/s" in seen:
-        process.send_signal(signal.SIGINT)
-        wants_signal = False
-print("code", process.wait(), "progress" if b"/s" in seen else "no progress")
-print(seen.split(b"\r\x1b[K")[-1].decode().strip())
-PYTHON
-python3 "$tmp/terminal.py" 0 "$program" score -m "$demo" --pairs "$tmp/pairs" >"$tmp/seen"
-equal 'terminal: the count of pairs' "$(cat "$tmp/seen")" 'code 0 no progress
-3 pairs: the first text is likelier in 1, the second in 1, neither in 1'
+python3 "$checkout/tests/terminal.py" 0 /s "$program" score -m "$demo" --pairs "$tmp/pairs" >"$tmp/seen"
+equal 'terminal: the count of pairs' "$(cat "$tmp/seen")" "code 0
+no progress
+stdout 4 lines
+last '3 pairs: the first text is likelier in 1, the second in 1, neither in 1\\r\\n'"
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     cat "$text"
 done >"$tmp/book"
 for mode in '--by token' '--by word --word-correction' '--by line' "--html $tmp/page"; do
+    stdout_too=
+    case $mode in --html*) stdout_too=--stdout-too ;; esac
     # shellcheck disable=SC2086
-    python3 "$tmp/terminal.py" 1 "$program" score -m "$demo" -t 1 $mode "$tmp/book" \
+    python3 "$checkout/tests/terminal.py" 1 /s $stdout_too "$program" score -m "$demo" -t 1 $mode "$tmp/book" \
         >"$tmp/seen"
-    equal "Ctrl-C: $(echo "$mode" | cut -d ' ' -f 1-2)" "$(head -n 1 "$tmp/seen")" 'code 130 progress'
+    equal "Ctrl-C: $(echo "$mode" | cut -d ' ' -f 1-2)" "$(head -n 2 "$tmp/seen")" 'code 130
+shows progress'
 done
-check 'Ctrl-C: says how far it was' grep -Eq '^ended after [0-9]+ of 21700 tokens$' "$tmp/seen"
+check 'Ctrl-C: says how far it was' grep -Eq "^last 'ended after [0-9]+ of 21700 tokens.r.n'\$" "$tmp/seen"
 equal 'Ctrl-C: the old page stays' "$(cat "$tmp/page") $(ls "$tmp" | grep -c page)" 'old 1'
 
 finish

@@ -1,6 +1,7 @@
 /*
- * test_scores.c: gpt2_score(), gpt2_score_logits(): their numbers against double, its bits in every batch, chunk, number of
- * threads and instruction set, what it refuses, and that a refused call changes nothing.
+ * test_scores.c: gpt2_score() and gpt2_score_logits(): their numbers against double, their bits in every
+ * batch, chunk, number of threads and instruction set, what they refuse, and that a refused call changes
+ * nothing.
  */
 #include "tiny_model.h"
 #include "scratch.h"
