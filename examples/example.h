@@ -2,6 +2,7 @@
  * example.h: what autocomplete.c and rescore.c share: loading a model, and errors, which end the
  * program.  minimal.c loads a model without it.
  */
+#include <ctype.h>
 #include <gpt2.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@ static gpt2_model *model;
 static gpt2_model_info info;
 static const gpt2_tokenizer *tokenizer; /* the model's */
 static gpt2_encoder *encoder;
-static gpt2_session_params params; /* load() fills in the defaults, the program changes some */
+static gpt2_session_params params;     /* load() fills in the defaults, the program changes some */
+static gpt2_score_params score_params; /* likewise */
 static gpt2_session *session;
 static char line[GPT2_ERRBUF_BYTES]; /* why a load or create failed */
 
@@ -28,6 +30,16 @@ static void check(int32_t status)
         fail(gpt2_strerror(status), *line ? line : gpt2_session_error(session));
 }
 
+/* How many ids from the first on are the same in both. */
+static size_t n_common_ids(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
+{
+    size_t n = 0;
+
+    while (n < n_a && n < n_b && a[n] == b[n])
+        n++;
+    return n;
+}
+
 /* Loads a model with its tokenizer, and makes an encoder. */
 static void load(const char *path)
 {
@@ -35,6 +47,7 @@ static void load(const char *path)
 
     gpt2_model_params_init(&files, sizeof files);
     gpt2_session_params_init(&params, sizeof params);
+    gpt2_score_params_init(&score_params, sizeof score_params);
     gpt2_model_info_init(&info, sizeof info);
     files.errbuf = params.errbuf = line;
     files.errbuf_size = params.errbuf_size = sizeof line;

@@ -55,9 +55,7 @@ int main(int argc, char **argv)
     n = read_sentences(argv[2]);
     n_common = all[0].n_ids;
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n_common; j++)
-            if (j == all[i].n_ids || all[i].ids[j] != all[0].ids[j])
-                n_common = j;
+        n_common = n_common_ids(all[0].ids, n_common, all[i].ids, all[i].n_ids);
         n_longest = all[i].n_ids > n_longest ? all[i].n_ids : n_longest;
         n_alone += all[i].n_ids - 1;
     }
@@ -70,7 +68,7 @@ int main(int argc, char **argv)
     common.n_tokens = n_common;
     n_run = n_common - 1;
     if (n_common > 1)
-        check(gpt2_score(session, &common, 1, NULL));
+        check(gpt2_score(session, &common, 1, &score_params));
     /* Behind them a fork for each sentence runs the last common id and what follows. */
     for (size_t i = 0; i < n; i++) {
         gpt2_score_item *item = &items[n_items];
@@ -85,7 +83,7 @@ int main(int argc, char **argv)
         n_items++;
     }
     if (n_items > 0)
-        check(gpt2_score(session, items, n_items, NULL));
+        check(gpt2_score(session, items, n_items, &score_params));
 
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j + 1 < all[i].n_ids; j++)
