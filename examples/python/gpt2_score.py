@@ -128,21 +128,21 @@ class Scorer:
         begins with the same prefix runs it once.  n_prefix 0 counts as 1."""
         parts: List[_Part] = []
         counts = []
-        mask = None if class_ids is None else self._mask(class_ids)
+        params = c.score_params(self.model.info.n_vocab, n_likeliest, class_ids)
         for ids, n_prefix in texts:
             # one more token, so that the class is told behind the text, too
-            ids = list(ids) + [0] * (mask is not None and len(ids) > 0)
+            ids = list(ids) + [0] * (class_ids is not None and len(ids) > 0)
             windows = list(self._windows(ids, max(1, n_prefix), stride))
             parts += windows
             counts.append(len(windows))
-        scored, made = iter(self._run(parts, n_likeliest, mask)), []
+        scored, made = iter(self._run(parts, params)), []
         for n in counts:
             rows = [next(scored) for _ in range(n)]
             tokens = np.concatenate([np.empty(0, TOKEN_SCORE), *(row[0] for row in rows)])
             likeliest = np.concatenate([np.empty((0, n_likeliest), TOKEN_LOGPROB),
                                         *(row[1] for row in rows)])
             class_probs = None
-            if mask is not None:
+            if class_ids is not None:
                 class_probs = tokens["class_prob"]
                 tokens, likeliest = tokens[:-1], likeliest[:-1]
             made.append(Scores(tokens["id"], tokens["logprob"], tokens["rank"], tokens["entropy"],
@@ -209,14 +209,6 @@ class Scorer:
         has_eot = eot and self.model.info.eot_token >= 0
         return [self.model.info.eot_token] * has_eot + self.model.encode(prefix, special)
 
-    def _mask(self, class_ids: Iterable[int]) -> Any:
-        wanted = np.zeros(self.model.info.n_vocab, bool)
-        ids = np.fromiter(class_ids, np.int64)
-        if ids.size and not 0 <= ids.min() <= ids.max() < len(wanted):
-            raise ValueError(f"class_ids has an id outside 0 to {len(wanted) - 1}")
-        wanted[ids] = True
-        return np.packbits(wanted, bitorder="little")
-
     def _windows(self, ids: List[int], n_prefix: int, stride: int) -> Iterator[_Part]:
         """What to run for a text of any length, so that each token behind the prefix is scored."""
         if not 0 <= stride < self.n_ctx:
@@ -230,11 +222,8 @@ class Scorer:
                 n_done = end
             begin = begin + stride if stride else end
 
-    def _run(self, parts: List[_Part], n_likeliest: int, mask: Any) -> List[Tuple[Any, Any]]:
+    def _run(self, parts: List[_Part], params: Any) -> List[Tuple[Any, Any]]:
         """Two arrays for each part: TOKEN_SCORE [n] and TOKEN_LOGPROB [n, n_likeliest]."""
-        params = c.params_of(c.ScoreParams, c.lib.gpt2_score_params_init, n_likeliest=n_likeliest)
-        if mask is not None:
-            params.class_mask = np.ctypeslib.as_ctypes(mask)
         groups: Dict[Tuple[int, ...], List[int]] = {}
         for i, part in enumerate(parts):
             groups.setdefault(tuple(part.ids[:part.n_prefix]), []).append(i)
