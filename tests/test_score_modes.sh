@@ -18,6 +18,8 @@ text=$checkout/tests/data/alice.txt
 head -c 600 "$text" >"$tmp/start"
 printf 'Caf\303\251 \342\202\2545  and\ttabs <b>&"x"</b> \360\237\230\200 \343\200\200 \377\376\000 \342\202 end.\r\n\n' \
     >"$tmp/bytes"
+printf 'is \302\200\302\205\302\237\302\240\330\233\330\234 \342\200\215\342\200\216\342\200\217\342\200\220 old\342\200\252<\342\200\256\342\200\257\342\201\245\342\201\246a\342\201\251\342\201\252' \
+    >"$tmp/controls"
 printf ' The old man<|endoftext|>It was<|endoftext|> a<|endoftext|><|endoftext|> day \n' >"$tmp/ends"
 tr '\n' ' ' <"$text" >"$tmp/long"
 
@@ -218,6 +220,25 @@ done
     printf '\t the\t sister said\n'
 } >"$tmp/choices"
 defined "$demo" choices "$tmp/choices"
+defined "$demo" html "$tmp/controls"
+# A model one of whose tokens is such a character: U+202E.
+python3 - "$demo" "$tmp/controlling" <<'PYTHON'
+import json, shutil, sys
+demo, folder = sys.argv[1:]
+shutil.copytree(demo, folder)
+with open(f"{folder}/merges.txt", encoding="utf-8") as file:
+    merges = file.read().splitlines()
+with open(f"{folder}/vocab.json", encoding="utf-8") as file:
+    vocab = json.load(file)
+pairs = ["\u0122 \u00ae", "\u00e2 \u0122\u00ae"]  # the bytes e2 80 ae
+for old, new in zip(merges[-2:], pairs):
+    vocab[new.replace(" ", "")] = vocab.pop(old.replace(" ", ""))
+with open(f"{folder}/merges.txt", "w", encoding="utf-8") as file:
+    file.write("\n".join(merges[:1] + pairs + merges[1:-2]) + "\n")
+with open(f"{folder}/vocab.json", "w", encoding="utf-8") as file:
+    json.dump(vocab, file)
+PYTHON
+defined "$tmp/controlling" html "$tmp/controls"
 if has_model "$slm"; then
     printf 'Q: what is the meaning\n of life?\n' >"$tmp/question"
     defined "$slm" tokens "$tmp/question"
