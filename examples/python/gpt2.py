@@ -246,7 +246,8 @@ class Model:
         import gpt2_score
         return gpt2_score.score(self, texts, prefix, **options)
 
-    def surprisal(self, text: str, prefix: str = "", **options: Any) -> "gpt2_score.Surprisal":
+    def surprisal(self, text: Union[str, bytes], prefix: Union[str, bytes] = "", **options: Any
+                  ) -> "gpt2_score.Surprisal":
         """The surprisal of each token and each word of a text: gpt2_score.Scorer.surprisal()."""
         import gpt2_score
         return gpt2_score.surprisal(self, text, prefix, **options)

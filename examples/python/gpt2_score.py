@@ -12,6 +12,7 @@ Who scores often keeps a Scorer, which has the memory for it: model.score() make
 """
 import ctypes
 import math
+import re
 from dataclasses import dataclass
 from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence as Items,
                     Tuple, Union)
@@ -149,14 +150,15 @@ class Scorer:
                                likeliest["id"], likeliest["logprob"], class_probs))
         return made
 
-    def surprisal(self, text: str, prefix: str = "", *, base: float = 2,
-                  bow_correction: bool = False, eot: bool = True, special: bool = False,
-                  stride: int = 0) -> Surprisal:
+    def surprisal(self, text: Union[str, bytes], prefix: Union[str, bytes] = "", *,
+                  base: float = 2, bow_correction: bool = False, eot: bool = True,
+                  special: bool = False, stride: int = 0) -> Surprisal:
         """The surprisal of each token and each word of a text.
 
         A word ends before whitespace; <|endoftext|> is a word by itself.  The surprisal of a word
         is the sum of its tokens', with the whitespace in front of it.  So `gpt2 score --by word`
-        has it.  The other arguments are as in score().
+        has it.  The other arguments are as in score().  In the Surprisal of bytes each byte that is
+        not UTF-8 is U+FFFD.
 
         `bow_correction`: a token " cat" tells that the word before has ended, and that "cat" is
         next.  The correction (Pimentel and Meister 2024; Oh and Schuler 2024) counts the end of a
@@ -172,7 +174,9 @@ class Scorer:
         values = np.concatenate([missing, -scores.logprobs])
 
         at = np.array(self.model.token_offsets(ids), np.int64).reshape(-1, 4)
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
+        if not isinstance(text, str):   # a byte that is not UTF-8 counts as a character
+            text = re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
         is_eot = [id_ == self.model.info.eot_token for id_ in ids]
         is_space = [data[i:i + 1].isspace() for i in range(len(data))]
         spaced = [is_space[first] for first in at[:, 0]]
@@ -299,7 +303,7 @@ def score(model: gpt2.Model, texts: Any, prefix: Any = "", threads: int = 1,
     return Scorer(model, threads).score(texts, prefix, **options)
 
 
-def surprisal(model: gpt2.Model, text: str, prefix: str = "", threads: int = 1,
-              **options: Any) -> Surprisal:
+def surprisal(model: gpt2.Model, text: Union[str, bytes], prefix: Union[str, bytes] = "",
+              threads: int = 1, **options: Any) -> Surprisal:
     """Scorer(model, threads).surprisal(text, prefix, **options)."""
     return Scorer(model, threads).surprisal(text, prefix, **options)
