@@ -19,6 +19,7 @@ threads="test_callbacks test_fpstate test_load test_memory test_parallel_for tes
 threads="$threads test_session test_taps test_threads"
 export GPT2_TEST_STEPS=25 # of each random schedule
 with_program=yes
+optimized="-Og -g1" # -O1 -g compiles kernels under AddressSanitizer for minutes
 runner=
 
 case $kind in
@@ -59,7 +60,7 @@ fi
 
 fuzz=$(printf '%s\n' tests/fuzz/fuzz_*.c | sed 's|.*/||; s|\.c$||')
 # shellcheck disable=SC2046,SC2086
-${MAKE:-make} -s -j2 $passed_on CFLAGS="-O1 -g $flags" "$build/gpt2" \
+${MAKE:-make} -s -j2 $passed_on CFLAGS="$optimized $flags" "$build/gpt2" \
     $(printf "$build/tests/%s " $suites ${with_program:+api_fuzz}) ${with_program:+"$build/checkkernels"} \
     $(printf "$build/tests/fuzz/%s " $fuzz) || exit 1
 
@@ -92,7 +93,7 @@ if [ -n "$with_program" ]; then
         "sh tests/test_next.sh $build/gpt2 examples/demo-model"
 fi
 if [ "$kind" != valgrind ]; then
-    export CFLAGS="-O1 -g $flags" # it is built by its suite
+    export CFLAGS="$optimized $flags" # it is built by its suite
     set -- "$@" "sh tests/test_http_worker.sh $build"
 fi
 set -- "$@" "sh tests/fuzz/check_corpus.sh $build $(echo $fuzz | tr '\n' ' ')"
