@@ -17,6 +17,7 @@ unset ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS MAKEFLAGS MAKELEVEL MFLAGS
 all=$(printf '%s\n' tests/test_*.c | sed 's|.*/||; s|\.c$||')
 threads="test_callbacks test_fpstate test_load test_memory test_parallel_for test_sequences"
 threads="$threads test_session test_taps test_threads"
+export GPT2_TEST_SLICE=5 # tests/slice.h
 export GPT2_TEST_STEPS=25 # of each random schedule
 with_program=yes
 optimized="-Og -g1" # -O1 -g compiles kernels under AddressSanitizer for minutes
