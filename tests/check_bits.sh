@@ -5,10 +5,15 @@
 # Builds tests/core.c with the library's sources in several ways, and compares the hashes it prints:
 # with each other, and for the models in this checkout with tests/golden-hashes.txt.  tests/checkkernels
 # runs on the emulated processors too.
+#
+# Under --quick, what is slow takes core's --brief: large models in all builds but the native one, and
+# emulated processors.  That threads and calls do not matter is seen in the other runs.
 set -u
 build=$1/bits
 shift
 options=$*
+slow_options=$options
+[ "$options" != --quick ] || slow_options=--brief
 shared=${GPT2_SHARED:-../shared}
 mkdir -p "$build"
 rm -f "$build"/*.txt
@@ -63,12 +68,17 @@ library() {
 }
 
 # try NAME RUNNER LIBRARY COMPILER FLAGS...: one build and its hashes, in NAME.txt, beside the others.
-# RUNNER runs a program of another processor, or is "none".  It is slow: small models only.
+# RUNNER runs a program of another processor, small models only; or it is "none".
 try() {
     name=$1 runner=$2 library=$build/lib-$3 compiler=$4
     shift 4
-    models="$small_models"
-    [ "$runner" = none ] && models="$small_models $large_models" && runner=
+    options_here=$options large=$large_models large_options=$slow_options
+    [ "$name" != native ] || large_options=$options
+    if [ "$runner" = none ]; then
+        runner=
+    else
+        options_here=$slow_options large=
+    fi
     # shellcheck disable=SC2086
     tools_are_here $name $compiler $runner || return
     tried="$tried $name"
@@ -76,7 +86,9 @@ try() {
     {
         cat "$library/log" >&2 && [ -f "$library/is_built" ] &&
             "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -Iinclude tests/core.c \
-                "$library"/o/*.o -lm -pthread -o "$build/$name" && $runner "$build/$name" $options $models
+                "$library"/o/*.o -lm -pthread -o "$build/$name" &&
+            $runner "$build/$name" $options_here $small_models &&
+            { [ -z "$large" ] || "$build/$name" $large_options $large; }
     } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
 

@@ -38,7 +38,7 @@ fi
 
 # generate.py PROGRAM MODEL TESTS WHAT
 cat >"$tmp/generate.py" <<'PYTHON'
-import json, math, random, subprocess, sys
+import json, math, os, random, subprocess, sys
 sys.path.insert(0, sys.argv[3])
 from trace_logits import log_softmax, trace_logits
 program, model, _, what = sys.argv[1:]
@@ -69,7 +69,8 @@ def expect(name, found, wanted):
 def check_stops():
     """Equal to a plain search in the finished text: the string that is complete first, of those the longest."""
     n_found = 0
-    for seed in range(40):
+    seeds = range(0, 40, int(os.environ.get("GPT2_TEST_SLICE", 1)))
+    for seed in seeds:
         arguments = ["-p", "It was a", "-s", str(seed), "-n", "60"] + ["--temp", "3", "--top-k", "0"] * (seed % 4 == 3)
         whole = objects(*arguments)[0]
         text = whole["text"].encode()
@@ -94,7 +95,7 @@ def check_stops():
         expect(f"{arguments} {options}: stop", found["stop"], "string" if ends else whole["stop"])
         expect(f"{arguments} {options}: plain", generate(*arguments, *options), b"It was a" + wanted + b"\n")
         n_found += bool(ends)
-    assert n_found > 20
+    assert n_found > len(seeds) / 2
     # many texts, whatever runs beside them
     lines = "It was a\nThe old man\nShe said\n\n"
     options = ["--prompts", "-", "-s", "5", "-n", "50", "--stop", "the", "--stop", ","]
@@ -141,11 +142,12 @@ def check_object(name, found, prompt_ids, ids, n):
         at += len(bytes_of[token])
     return rows
 
-# the bytes and the name of each token
+# the bytes and the name of each token, from one run: <|endoftext|>, the last of them, stands between
 n_vocab = 2560
-bytes_of = []
-for i in range(n_vocab):
-    bytes_of.append(run("detokenize", "-m", model, "--tokens", str(i)) if what == "logprobs" else b"")
+end = b"<|endoftext|>"
+ids = "".join(f"{i},{n_vocab - 1}," for i in range(n_vocab - 1)) + str(n_vocab - 1)
+bytes_of = run("detokenize", "-m", model, "--tokens", ids).split(end)[:n_vocab - 1] + [end]
+assert len(bytes_of) == n_vocab and all(bytes_of)
 names_of = []
 for data in bytes_of:
     try:

@@ -5,6 +5,7 @@
  */
 #include "tiny_model.h"
 #include "scratch.h"
+#include "slice.h"
 
 #include <math.h>
 
@@ -360,7 +361,7 @@ static void test_equal_bits(void **state)
     size_t n_masks = tiny_cpu_masks(masks);
 
     (void)state;
-    for (size_t i = 0; i < n_masks * COUNT(chunks) * COUNT(batches) * 2; i++) {
+    for (size_t i = 0; i < n_masks * COUNT(chunks) * COUNT(batches) * 2; i += slice_step()) {
         size_t rest = i / n_masks;
         int32_t n_threads = 1 + (int32_t)(rest % 2);
         int32_t chunk = chunks[rest / 2 % COUNT(chunks)];

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include "slice.h"
 #include "tiny_model.h"
 
 #include <inttypes.h>
@@ -436,7 +437,7 @@ static void check_ways(const gpt2_model *model, const int32_t *ids, size_t n_ids
     uint32_t masks[4];
     size_t n_masks = tiny_cpu_masks(masks);
 
-    for (size_t i = 0; i < n_masks * COUNT(threads) * COUNT(batches); i++) {
+    for (size_t i = 0; i < n_masks * COUNT(threads) * COUNT(batches); i += slice_step()) {
         uint32_t mask = masks[i / COUNT(threads) / COUNT(batches)];
         int32_t n_threads = threads[i / COUNT(batches) % COUNT(threads)];
         int32_t n_batch = batches[i % COUNT(batches)];
