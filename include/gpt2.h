@@ -12,25 +12,27 @@
  *
  *   Errors    A function that can fail returns GPT2_OK or a negative status whose number never
  *             changes.  Calls that create an object write one line of detail to the buffer named in
- *             their params.  After later calls, gpt2_session_error() or gpt2_encoder_error() returns
- *             the line.  A call that fails leaves its object as it was before.  It sets its
+ *             their params.  After later calls, gpt2_session_error() or gpt2_encoder_error()
+ *             returns the line.  A call that fails leaves its object as it was before.  It sets its
  *             out-parameters to NULL or 0 unless its comment says otherwise, and nothing stays
  *             allocated.  The library never aborts, exits, prints, or reads the environment.
  *   Threads   A model and a tokenizer are immutable: any number of threads may use one.  A session
- *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the exception.
- *   Memory    Functions that load, create or free use the system: they allocate, read files or start
- *             threads.  gpt2_session_size() and _init() may count CPUs; gpt2_session_init() may start
- *             threads.  No other function allocates, opens files or starts threads, and on one thread
- *             or with a parallel_for none makes a system call.
+ *             and an encoder belong to one thread at a time; gpt2_session_cancel() is the
+ *             exception.
+ *   Memory    Functions that load, create or free use the system: they allocate, read files or
+ *             start threads.  gpt2_session_size() and _init() may count CPUs; gpt2_session_init()
+ *             may start threads.  No other function allocates, opens files or starts threads, and
+ *             on one thread or with a parallel_for none makes a system call.
  *             Every call needs less than 12 KB of stack, besides what the host's callbacks need.
  *   Numbers   The same inputs give the same bits on every CPU, with every number of threads and
  *             however the tokens are split into calls.  docs/numerics.md says how.
  *   Growth    Params and info structs begin with struct_size and grow only at their end.  Set them
  *             up with their _init function.  docs/abi.md says what may change and what never does.
  *
- * Shapes are written [rows, columns], row-major.  Everything is available since 0.1 unless a comment
- * says otherwise.  Every function that takes a params struct may also return GPT2_ERR_UNSUPPORTED:
- * the struct is from a newer header, and a field is set that this library does not know.
+ * Shapes are written [rows, columns], row-major.  Everything is available since 0.1 unless a
+ * comment says otherwise.  Every function that takes a params struct may also return
+ * GPT2_ERR_UNSUPPORTED: the struct is from a newer header, and a field is set that this library
+ * does not know.
  */
 #ifndef GPT2_H
 #define GPT2_H
@@ -60,7 +62,7 @@ extern "C" {
 /* The version of the library in use, such as "0.1.0".  It may be newer than this header. */
 GPT2_API const char *gpt2_version(void);
 
-/* ------------------------------------------------------------------------------------- status -- */
+/* ------------------------------------------------------------------------------------ status -- */
 
 #define GPT2_OK 0
 
@@ -72,7 +74,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_BUFFER   (-5) /* a buffer is too small */
 #define GPT2_ERR_PIECE    (-6) /* a piece of text is longer than the encoder was made for */
 #define GPT2_ERR_SEQUENCE (-7) /* a sequence that is not open, or all of them are */
-#define GPT2_ERR_PAGES    (-8) /* the KV cache has too few free pages: close or truncate a sequence */
+#define GPT2_ERR_PAGES    (-8) /* too few free KV cache pages: close or truncate a sequence */
 #define GPT2_ERR_STATE    (-9) /* a saved state is damaged, or of another model or kv_type */
 
 /* The machine lacks resources: free some, or ask for less. */
@@ -83,16 +85,16 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_FILE   (-40) /* cannot be opened or read */
 #define GPT2_ERR_FORMAT (-41) /* damaged, or not the format it should be */
 
-/* Well-formed, but this library cannot run it correctly: a variant of the model in a file, or a field
-   of a newer params struct. */
+/* Well-formed, but this library cannot run it correctly: a variant of the model in a file, or a
+   field of a newer params struct. */
 #define GPT2_ERR_UNSUPPORTED (-42)
 
 /* The call was ended early. */
 #define GPT2_ERR_CANCELLED (-60) /* by gpt2_session_cancel() or by a tap */
 #define GPT2_ERR_DEADLINE  (-61) /* the deadline of gpt2_session_set_deadline() has passed */
 
-/* Sampling or scoring is not possible: some logit is NaN or +infinity, all are -infinity, or a logit
-   divided by the temperature is outside the range of float. */
+/* Sampling or scoring is not possible: some logit is NaN or +infinity, all are -infinity, or a
+   logit divided by the temperature is outside the range of float. */
 #define GPT2_ERR_NONFINITE (-80)
 
 /* A good size for an errbuf: only lines with very long paths are cut short. */
@@ -101,7 +103,7 @@ GPT2_API const char *gpt2_version(void);
 /* A sentence for any status, never NULL, even for numbers that this library does not know. */
 GPT2_API const char *gpt2_strerror(int32_t status);
 
-/* ---------------------------------------------------------------------------------------- CPU -- */
+/* --------------------------------------------------------------------------------------- CPU -- */
 
 /* Groups of CPU features that kernels use.  They change the speed, never the results. */
 #define GPT2_CPU_AVX2   0x1u /* x86-64: AVX2, FMA, F16C */
@@ -112,14 +114,14 @@ GPT2_API const char *gpt2_strerror(int32_t status);
 /* Which of these groups the CPU and the operating system support. */
 GPT2_API uint32_t gpt2_cpu_features(void);
 
-/* ------------------------------------------------------------------------------------ sources -- */
+/* ----------------------------------------------------------------------------------- sources -- */
 
 /*
- * Reads bytes of a source: up to 'capacity' of them, from 'offset' on, into 'bytes'.  '*n_read' receives
- * how many; fewer than 'capacity' is no error, the rest is asked for again; 0 is an early end.
- * Non-zero ends the load with GPT2_ERR_FILE.  It is called by the threads that load: with n_threads
- * 1, the default, by the calling thread alone, in whose floating-point state it runs.  It must
- * return, as a gpt2_tap_callback.
+ * Reads bytes of a source: up to 'capacity' of them, from 'offset' on, into 'bytes'.  '*n_read'
+ * receives how many; fewer than 'capacity' is no error, the rest is asked for again; 0 is an early
+ * end.  Non-zero ends the load with GPT2_ERR_FILE.  It is called by the threads that load: with
+ * n_threads 1, the default, by the calling thread alone, in whose floating-point state it runs.  It
+ * must return, as a gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, size_t capacity,
                                       size_t *n_read);
@@ -136,7 +138,7 @@ typedef struct gpt2_source {
     void *user;              /* what 'read' gets */
 } gpt2_source;
 
-/* -------------------------------------------------------------------------------------- model -- */
+/* ------------------------------------------------------------------------------------- model -- */
 
 /* Weights and hyper-parameters, and the tokenizer if its files are there. */
 typedef struct gpt2_model gpt2_model;
@@ -146,9 +148,9 @@ typedef struct gpt2_tokenizer gpt2_tokenizer;
 
 /*
  * Tells how many bytes of the weights have been read, about once a megabyte; in the last call
- * 'n_bytes_done' is 'n_bytes_total'.  Runs on the thread that called the load, in the floating-point
- * state of the caller.  Non-zero ends the load with GPT2_ERR_CANCELLED.  It must return, as a
- * gpt2_tap_callback.
+ * 'n_bytes_done' is 'n_bytes_total'.  Runs on the thread that called the load, in the
+ * floating-point state of the caller.  Non-zero ends the load with GPT2_ERR_CANCELLED.  It must
+ * return, as a gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
                                           uint64_t n_bytes_total);
@@ -196,8 +198,8 @@ GPT2_API int32_t gpt2_model_load(const char *path, const gpt2_model_params *para
                                  gpt2_model **model);
 
 /*
- * gpt2_model_load_sources() is gpt2_model_load() without a directory: the files are 'n_sources' blocks
- * of memory or callbacks, in any order.  Opens no file.  Errors: those of gpt2_model_load().
+ * gpt2_model_load_sources() is gpt2_model_load() without a directory: the files are 'n_sources'
+ * blocks of memory or callbacks, in any order.  Opens no file.  Errors: those of gpt2_model_load().
  */
 GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
                                          const gpt2_model_params *params, gpt2_model **model);
@@ -242,7 +244,7 @@ GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *i
  */
 GPT2_API const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model);
 
-/* ---------------------------------------------------------------------------------- tokenizer -- */
+/* --------------------------------------------------------------------------------- tokenizer -- */
 
 typedef struct gpt2_tokenizer_params {
     uint32_t struct_size; /* set by gpt2_tokenizer_params_init() */
@@ -255,9 +257,10 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'.  It reads no other
- * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json name
- * are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'.  It reads no
+ * other file, so tokens that only added_tokens.json, special_tokens_map.json or
+ * tokenizer_config.json name are unknown to it.  'tokenizer' receives it; the caller frees it with
+ * gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
@@ -279,17 +282,17 @@ GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
  * 1 if vocab.json has the token 'id', but no merge makes it, and it is neither a single byte nor
- * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is encoded
- * as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
+ * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is
+ * encoded as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
  */
 GPT2_API int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id);
 
 /*
- * gpt2_tokenizer_token_bytes() stores in '*bytes' a pointer to the bytes of token 'id'.  They are not
- * NUL-terminated and may be only a part of a UTF-8 character.  The pointer is borrowed: it is valid
- * as long as the tokenizer.  Ids that the vocabulary leaves out have no bytes; '*bytes' is then not
- * NULL.  Ids are valid below gpt2_tokenizer_n_vocab(); for a model's tokenizer also those below the
- * model's n_vocab.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
+ * gpt2_tokenizer_token_bytes() stores in '*bytes' a pointer to the bytes of token 'id'.  They are
+ * not NUL-terminated and may be only a part of a UTF-8 character.  The pointer is borrowed: it is
+ * valid as long as the tokenizer.  Ids that the vocabulary leaves out have no bytes; '*bytes' is
+ * then not NULL.  Ids are valid below gpt2_tokenizer_n_vocab(); for a model's tokenizer also those
+ * below the model's n_vocab.  Errors: GPT2_ERR_TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int32_t id,
                                             const char **bytes, size_t *n_bytes);
@@ -298,8 +301,8 @@ GPT2_API int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int
  * gpt2_decode() writes the bytes of 'n_ids' tokens one after another, without a NUL.
  *
  *   text      receives the bytes; may be NULL if 'capacity' is 0
- *   n_bytes   receives the number of bytes, also if GPT2_ERR_BUFFER says that 'capacity' is too small;
- *             do not read 'text' then
+ *   n_bytes   receives the number of bytes, also if GPT2_ERR_BUFFER says that 'capacity' is too
+ *             small; do not read 'text' then
  *   errbuf    optional, NULL if 'errbuf_size' is 0: receives one line of detail on failure, such as
  *             "id 3 is 70000, wanted 0 to 50256", and "" on success; NUL-terminated
  *
@@ -320,19 +323,19 @@ typedef struct gpt2_decode_state {
 
 /*
  * gpt2_decode_part() is gpt2_decode() for tokens that come one by one, or a few at a time.  With
- * GPT2_DECODE_MORE it writes whole UTF-8 characters: the bytes of an unfinished one, at most 3, wait
- * in 'state' for the next call.  A call without the flag (n_ids may be 0) writes the waiting bytes
- * too and makes 'state' ready for another text.
+ * GPT2_DECODE_MORE it writes whole UTF-8 characters: the bytes of an unfinished one, at most 3,
+ * wait in 'state' for the next call.  A call without the flag (n_ids may be 0) writes the waiting
+ * bytes too and makes 'state' ready for another text.
  *
  *     while (generate(&id))
- *         gpt2_decode_part(tokenizer, &state, &id, 1, GPT2_DECODE_MORE, text, sizeof text, &n_bytes,
- *                          NULL, 0);
+ *         gpt2_decode_part(tokenizer, &state, &id, 1, GPT2_DECODE_MORE, text, sizeof text,
+ *                          &n_bytes, NULL, 0);
  *     gpt2_decode_part(tokenizer, &state, NULL, 0, 0, text, sizeof text, &n_bytes, NULL, 0);
  *
  * The calls together write the text of gpt2_decode().  Bytes that are not UTF-8 are written as they
- * are.  A 'capacity' of the tokens' own bytes and 3 more is always enough.  Do not read 'text' behind
- * '*n_bytes'.  A call that fails leaves 'state' as it was.  A call that returns GPT2_OK has consumed
- * its tokens, even if it writes nothing.  'errbuf' is as in gpt2_decode().
+ * are.  A 'capacity' of the tokens' own bytes and 3 more is always enough.  Do not read 'text'
+ * behind '*n_bytes'.  A call that fails leaves 'state' as it was.  A call that returns GPT2_OK has
+ * consumed its tokens, even if it writes nothing.  'errbuf' is as in gpt2_decode().
  * Errors: GPT2_ERR_BUFFER ('*n_bytes' receives the capacity it needs), _TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_state *state,
@@ -341,8 +344,8 @@ GPT2_API int32_t gpt2_decode_part(const gpt2_tokenizer *tokenizer, gpt2_decode_s
                                   size_t errbuf_size);
 
 /*
- * Where a token is in the text, in bytes and in characters.  Characters are code points.  A byte at which
- * no well-formed UTF-8 begins is a character by itself.  This struct never changes.
+ * Where a token is in the text, in bytes and in characters.  Characters are code points.  A byte at
+ * which no well-formed UTF-8 begins is a character by itself.  This struct never changes.
  */
 typedef struct gpt2_offsets {
     size_t first_byte;
@@ -402,7 +405,7 @@ GPT2_API int32_t gpt2_encoder_init(const gpt2_tokenizer *tokenizer,
 /* NULL is ignored. */
 GPT2_API void gpt2_encoder_free(gpt2_encoder *encoder);
 
-/* One line of detail if the last call on this encoder failed, else ""; valid until the next call. */
+/* One line of detail if the last call on the encoder failed, else ""; valid until the next call. */
 GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 
 /*
@@ -421,20 +424,20 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  *   text      'n_bytes' bytes of any content, UTF-8 or not, NULs included; NULL if n_bytes is 0
  *   ids       receives up to 'capacity' ids; a whole text never needs more than n_bytes ids; may be
  *             NULL if 'capacity' is 0, to count
- *   n_ids     receives the number of ids, also if GPT2_ERR_BUFFER says that 'capacity' is too small;
- *             do not read 'ids' then
+ *   n_ids     receives the number of ids, also if GPT2_ERR_BUFFER says that 'capacity' is too
+ *             small; do not read 'ids' then
  *
- * A long text may come in parts, cut anywhere.  Each part but the last has the flag GPT2_ENCODE_MORE;
- * the last may be empty.  The other flags are the same for all parts.
+ * A long text may come in parts, cut anywhere.  Each part but the last has the flag
+ * GPT2_ENCODE_MORE; the last may be empty.  The other flags are the same for all parts.
  *
  *     while ((n_bytes = fread(text, 1, sizeof text, file)) > 0)
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
  * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes.  So a call may
- * give no ids, or up to n_bytes + max_piece_bytes + 64.  The calls together give the ids of the whole
- * text.  A call that fails consumes no bytes: the same call with more room gives the ids.  If a call
- * returns GPT2_OK, the bytes are consumed even if no id is written.
+ * give no ids, or up to n_bytes + max_piece_bytes + 64.  The calls together give the ids of the
+ * whole text.  A call that fails consumes no bytes: the same call with more room gives the ids.  If
+ * a call returns GPT2_OK, the bytes are consumed even if no id is written.
  *
  * If the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.  Other added tokens are
  * always encoded as plain text: see gpt2_tokenizer_is_added().
@@ -444,7 +447,7 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
 GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_bytes,
                              uint32_t flags, int32_t *ids, size_t capacity, size_t *n_ids);
 
-/* ------------------------------------------------------------------------------------ session -- */
+/* ----------------------------------------------------------------------------------- session -- */
 
 /*
  * What runs texts through a model: sequences, the KV cache that they share, the workspace of a
@@ -454,8 +457,8 @@ GPT2_API int32_t gpt2_encode(gpt2_encoder *encoder, const char *text, size_t n_b
 typedef struct gpt2_session gpt2_session;
 
 /*
- * The host's own thread pool.  It calls worker(argument, i) once for each i in [0, n_workers), on any
- * threads, in any order, at the same time or one after another, and returns when all calls have
+ * The host's own thread pool.  It calls worker(argument, i) once for each i in [0, n_workers), on
+ * any threads, in any order, at the same time or one after another, and returns when all calls have
  * returned.  No worker waits for another.  If the host runs fewer of them, the caller does the work
  * that is left.  With OpenMP:
  *
@@ -463,10 +466,10 @@ typedef struct gpt2_session gpt2_session;
  *     for (int32_t i = 0; i < n_workers; i++)
  *         worker(argument, i);
  *
- * Each gpt2_forward() calls it many times, gpt2_sequence_save() and _restore() once or twice, on the
- * thread and in the floating-point state of their caller.  Workers set the library's floating-point state and restore the one
- * before.  It must not call functions on its session except gpt2_session_cancel().  It must return,
- * as a gpt2_tap_callback must.
+ * Each gpt2_forward() calls it many times, gpt2_sequence_save() and _restore() once or twice, on
+ * the thread and in the floating-point state of their caller.  Workers set the library's
+ * floating-point state and restore the one before.  It must not call functions on its session
+ * except gpt2_session_cancel().  It must return, as a gpt2_tap_callback must.
  */
 typedef void (*gpt2_parallel_for)(void *user, int32_t n_workers,
                                   void (*worker)(void *argument, int32_t index), void *argument);
@@ -499,12 +502,13 @@ typedef struct gpt2_session_params {
 } gpt2_session_params;
 
 /*
- * For 'on_full'.  STOP refuses tokens that do not fit, with GPT2_ERR_CONTEXT.  SHIFT cuts the text: it
- * keeps the first n_keep tokens and the newest (n_ctx - n_keep) / 2, runs these again at the
- * positions from n_keep on, and goes on.  The logits are those of a fresh run on the tokens that are
- * left.  A text is cut at the same tokens however it was split into calls.  If a call fails after it
- * has cut a text, the text stays as it was, but keys and values behind the first n_keep tokens are
- * lost, and their pages are free.  The next call computes them again, for which it needs pages.
+ * For 'on_full'.  STOP refuses tokens that do not fit, with GPT2_ERR_CONTEXT.  SHIFT cuts the text:
+ * it keeps the first n_keep tokens and the newest (n_ctx - n_keep) / 2, runs these again at the
+ * positions from n_keep on, and goes on.  The logits are those of a fresh run on the tokens that
+ * are left.  A text is cut at the same tokens however it was split into calls.  If a call fails
+ * after it has cut a text, the text stays as it was, but keys and values behind the first n_keep
+ * tokens are lost, and their pages are free.  The next call computes them again, for which it needs
+ * pages.
  */
 #define GPT2_FULL_STOP  0
 #define GPT2_FULL_SHIFT 1
@@ -513,10 +517,11 @@ typedef struct gpt2_session_params {
 GPT2_API int32_t gpt2_session_params_init(gpt2_session_params *params, size_t struct_size);
 
 /*
- * gpt2_session_create() makes a session over 'model', which must outlive it.  It makes one allocation
- * and starts n_threads - 1 threads, or none if there is a parallel_for.  The threads sleep while the
- * session is idle.  A call wakes only as many threads as there were CPUs for when the session was made.
- * The caller frees it with gpt2_session_free().  Errors: GPT2_ERR_MEMORY, _THREAD, _ARGUMENT.
+ * gpt2_session_create() makes a session over 'model', which must outlive it.  It makes one
+ * allocation and starts n_threads - 1 threads, or none if there is a parallel_for.  The threads
+ * sleep while the session is idle.  A call wakes only as many threads as there were CPUs for when
+ * the session was made.  The caller frees it with gpt2_session_free().  Errors: GPT2_ERR_MEMORY,
+ * _THREAD, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session_params *params,
                                      gpt2_session **session);
@@ -525,8 +530,8 @@ GPT2_API int32_t gpt2_session_create(const gpt2_model *model, const gpt2_session
  * The same in the caller's memory.  gpt2_session_size() stores how many bytes a session of these
  * params needs with this library.  gpt2_session_init() makes the session in 'memory', which has
  * 'memory_bytes' bytes, any alignment and any content.  Do not move or reuse the memory before
- * gpt2_session_free(), which ends the threads and frees nothing.  If n_threads is 0, the size depends
- * on how many CPUs there are at that moment.
+ * gpt2_session_free(), which ends the threads and frees nothing.  If n_threads is 0, the size
+ * depends on how many CPUs there are at that moment.
  * Errors: GPT2_ERR_BUFFER (memory_bytes is too small), _MEMORY (more than an address space holds),
  * _THREAD, _ARGUMENT.
  */
@@ -564,8 +569,8 @@ GPT2_API const char *gpt2_session_error(const gpt2_session *session);
 
 /*
  * gpt2_session_cancel() makes the running gpt2_forward(), or the next one if none runs, return
- * GPT2_ERR_CANCELLED soon.  It ends one call.  This is the one function that any thread, or a signal
- * handler, may call on a session in use.
+ * GPT2_ERR_CANCELLED soon.  It ends one call.  This is the one function that any thread, or a
+ * signal handler, may call on a session in use.
  */
 GPT2_API void gpt2_session_cancel(gpt2_session *session);
 
@@ -574,15 +579,15 @@ GPT2_API uint64_t gpt2_clock_ns(void);
 
 /*
  * From now on, a gpt2_forward() that still runs when gpt2_clock_ns() reaches 'deadline_ns' returns
- * GPT2_ERR_DEADLINE soon.  0 removes the deadline.  A deadline ends one call: a call that fails after
- * the deadline has passed removes it.
+ * GPT2_ERR_DEADLINE soon.  0 removes the deadline.  A deadline ends one call: a call that fails
+ * after the deadline has passed removes it.
  */
 GPT2_API int32_t gpt2_session_set_deadline(gpt2_session *session, uint64_t deadline_ns);
 
 /*
  * Call this in the child of fork() before any other call on the session: the threads of the session
- * do not exist there.  The child's copy then runs on one thread.  Sessions of one thread do not need
- * this call.
+ * do not exist there.  The child's copy then runs on one thread.  Sessions of one thread do not
+ * need this call.
  */
 GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
 
@@ -590,10 +595,11 @@ GPT2_API int32_t gpt2_session_after_fork(gpt2_session *session);
  * gpt2_forward() appends tokens to sequence 0 and runs them through the model.
  *
  *   tokens        borrowed for the call, each in [0, n_vocab)
- *   n_tokens      1 or more; a text without a prompt begins with <|endoftext|>, the model's eot_token
- *   n_logit_rows  how many of the last tokens get logits, which are kept: 1 to choose the next token,
- *                 n_tokens to score a text, 0 for none.  More than n_tokens means all of them.  The
- *                 max is the session's n_logit_rows.
+ *   n_tokens      1 or more; a text without a prompt begins with <|endoftext|>, the model's
+ *                 eot_token
+ *   n_logit_rows  how many of the last tokens get logits, which are kept: 1 to choose the next
+ *                 token, n_tokens to score a text, 0 for none.  More than n_tokens means all of
+ *                 them.  The max is the session's n_logit_rows.
  *
  * Errors: GPT2_ERR_TOKEN, _CONTEXT, _PAGES, _ARGUMENT, _CANCELLED, _DEADLINE.  The text stays as it
  * was.  The kept logits stay, too, unless the forward pass had begun.
@@ -613,8 +619,9 @@ typedef struct gpt2_batch_item {
 /*
  * gpt2_forward_batch() is gpt2_forward() for several sequences in one call, any mix of prompts and
  * single tokens.  The weights are read once for all rows of a step, and each sequence gets the bits
- * that it gets alone.  All or nothing: on failure every sequence is as before.  n_items is 1 or more.
- * The line of an error names the item or the sequence.  Errors: those of gpt2_forward(), _SEQUENCE.
+ * that it gets alone.  All or nothing: on failure every sequence is as before.  n_items is 1 or
+ * more.  The line of an error names the item or the sequence.  Errors: those of gpt2_forward(),
+ * _SEQUENCE.
  */
 GPT2_API int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item *items,
                                     size_t n_items);
@@ -631,19 +638,19 @@ GPT2_API int32_t gpt2_forward_batch(gpt2_session *session, const gpt2_batch_item
 GPT2_API int32_t gpt2_session_logits(gpt2_session *session, int32_t row, const float **logits);
 
 /*
- * The same for a row of item 'item', from 0, of the last gpt2_forward_batch(); gpt2_session_logits() is
- * item 0.  The rows of the items follow each other.
+ * The same for a row of item 'item', from 0, of the last gpt2_forward_batch();
+ * gpt2_session_logits() is item 0.  The rows of the items follow each other.
  */
 GPT2_API int32_t gpt2_batch_logits(gpt2_session *session, size_t item, int32_t row,
                                    const float **logits);
 
-/* ---------------------------------------------------------------------------------- sequences -- */
+/* --------------------------------------------------------------------------------- sequences -- */
 
 /*
  * Sequences share the KV cache of their session.  It is cut into pages of 64 positions; a sequence
  * takes pages as it grows and gives them back when it is closed or truncated.  Forks share the
- * pages of their common beginning.  Opening, closing, forking and truncating copy no key or value: the
- * first write to a page that several sequences share copies that page.
+ * pages of their common beginning.  Opening, closing, forking and truncating copy no key or value:
+ * the first write to a page that several sequences share copies that page.
  *
  * All these calls keep the logits of the last forward call.  Each may return GPT2_ERR_SEQUENCE and
  * _ARGUMENT.
@@ -652,7 +659,7 @@ GPT2_API int32_t gpt2_batch_logits(gpt2_session *session, size_t item, int32_t r
 /* Opens an empty sequence and stores its number, which is below n_sequences. */
 GPT2_API int32_t gpt2_sequence_open(gpt2_session *session, int32_t *sequence);
 
-/* Closes a sequence and frees the pages that no other uses.  Sequence 0 is emptied and stays open. */
+/* Closes a sequence and frees pages that no other uses.  Sequence 0 is emptied and stays open. */
 GPT2_API int32_t gpt2_sequence_close(gpt2_session *session, int32_t sequence);
 
 /*
@@ -697,8 +704,8 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
  * GPT2_ERR_BUFFER says that 'capacity' is too small; bytes may be NULL if capacity is 0, to ask.
  * gpt2_sequence_write() gives it to 'write', in parts of any size.
  * The first save or restore of a session reads all weights once, for the model's checksum.
- * Errors: GPT2_ERR_BUFFER, _CANCELLED, _STATE (a call has failed after a cut, so keys and values are
- * missing: run a token first), _UNSUPPORTED (a big-endian CPU).
+ * Errors: GPT2_ERR_BUFFER, _CANCELLED, _STATE (a call has failed after a cut, so keys and values
+ * are missing: run a token first), _UNSUPPORTED (a big-endian CPU).
  */
 GPT2_API int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
                                     size_t capacity, size_t *n_bytes);
@@ -706,29 +713,29 @@ GPT2_API int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence,
                                      gpt2_write_callback write, void *user);
 
 /*
- * gpt2_sequence_restore() makes an open sequence what was saved in bytes[n_bytes], which it borrows for
- * the call.  The sequence has no logits before its next token has run.
- * Errors: GPT2_ERR_STATE, _CONTEXT (it has more tokens than n_ctx), _PAGES, _UNSUPPORTED (a big-endian
- * CPU).  The sequence stays as it was.
+ * gpt2_sequence_restore() makes an open sequence what was saved in bytes[n_bytes], which it borrows
+ * for the call.  The sequence has no logits before its next token has run.
+ * Errors: GPT2_ERR_STATE, _CONTEXT (it has more tokens than n_ctx), _PAGES, _UNSUPPORTED (a
+ * big-endian CPU).  The sequence stays as it was.
  */
 GPT2_API int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const void *bytes,
                                        size_t n_bytes);
 
-/* ----------------------------------------------------------------------------------- sampling -- */
+/* ---------------------------------------------------------------------------------- sampling -- */
 
 /*
- * Called with a row of logits [n_vocab] after all changes that the params ask for; it may change them.
- * 'position' is that of the token to choose.  Non-zero ends the call with GPT2_ERR_CANCELLED.  It runs in
- * the floating-point state of the caller, must not call functions on its session, and must return, as a
- * gpt2_tap_callback.
+ * Called with a row of logits [n_vocab] after all changes that the params ask for; it may change
+ * them.  'position' is that of the token to choose.  Non-zero ends the call with
+ * GPT2_ERR_CANCELLED.  It runs in the floating-point state of the caller, must not call functions
+ * on its session, and must return, as a gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_logits_callback)(void *user, int64_t position, float *logits,
                                         int32_t n_vocab);
 
 /*
- * How a token is chosen.  Everything applies in the order below: first the changes to the logits, then
- * temperature, then the filters, which leave tokens out, then the draw.  A probability is always one among
- * the tokens that the filters before have kept.  Arrays are borrowed for the call.
+ * How a token is chosen.  Everything applies in the order below: first the changes to the logits,
+ * then temperature, then the filters, which leave tokens out, then the draw.  A probability is
+ * always one among the tokens that the filters before have kept.  Arrays are borrowed for the call.
  */
 typedef struct gpt2_sample_params {
     uint32_t struct_size; /* set by gpt2_sample_params_init() */
@@ -741,7 +748,7 @@ typedef struct gpt2_sample_params {
     int64_t position;  /* index in the whole text of the token to draw; -1 (default): the position
                              of the row + 1, tokens that GPT2_FULL_SHIFT cut off included */
 
-    /* filters, in the order in which they apply: top_n_sigma, top_k, top_p, then the others as here */
+    /* filters, in the order in which they apply: top_n_sigma, top_k, top_p, then as here */
     float top_n_sigma; /* keep logits at most so many standard deviations of all finite logits
                               below the largest; 0 (default): all */
     float min_p;       /* keep what is at least min_p times as probable as the most probable
@@ -758,8 +765,8 @@ typedef struct gpt2_sample_params {
                               - mirostat_tau) from *mirostat_mu; default 0.1 */
 
     /*
-     * changes to the logits before the filters, in this order: bias, repetition penalty, frequency and
-     * presence penalty, DRY, n-grams, banned and allowed tokens, callback
+     * changes to the logits before the filters, in this order: bias, repetition penalty, frequency
+     * and presence penalty, DRY, n-grams, banned and allowed tokens, callback
      */
     int32_t penalty_window; /* the last tokens of the history that penalties and DRY see; 0
                                    (default): all */
@@ -804,14 +811,16 @@ typedef struct gpt2_sample_params {
 GPT2_API int32_t gpt2_sample_params_init(gpt2_sample_params *params, size_t struct_size);
 
 /*
- * gpt2_sample() chooses a token from one row of logits.  'row' is as in gpt2_session_logits().  The same
- * (seed, stream, position) always draws the same number, so a text can be reproduced from any point.
+ * gpt2_sample() chooses a token from one row of logits.  'row' is as in gpt2_session_logits().  The
+ * same (seed, stream, position) always draws the same number, so a text can be reproduced from any
+ * point.
  *
  *   params   NULL for the defaults
  *   id       receives the token
  *
  * It does not change the text: pass the id to gpt2_forward() for that.
- * Errors: GPT2_ERR_ROW, _NONFINITE, _TOKEN (an id in the params), _CANCELLED (by the callback), _ARGUMENT.
+ * Errors: GPT2_ERR_ROW, _NONFINITE, _TOKEN (an id in the params), _CANCELLED (by the callback),
+ * _ARGUMENT.
  */
 GPT2_API int32_t gpt2_sample(gpt2_session *session, int32_t row, const gpt2_sample_params *params,
                              int32_t *id);
@@ -821,8 +830,8 @@ GPT2_API int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t r
                                    const gpt2_sample_params *params, int32_t *id);
 
 /*
- * The same for logits [n_vocab] of the caller, borrowed for the call; a position of -1 is n_history.  The
- * session lends its workspace.  Errors: those of gpt2_sample() but GPT2_ERR_ROW.
+ * The same for logits [n_vocab] of the caller, borrowed for the call; a position of -1 is
+ * n_history.  The session lends its workspace.  Errors: those of gpt2_sample() but GPT2_ERR_ROW.
  */
 GPT2_API int32_t gpt2_sample_logits(gpt2_session *session, const float *logits,
                                     const gpt2_sample_params *params, int32_t *id);
@@ -834,15 +843,15 @@ typedef struct gpt2_candidate {
 } gpt2_candidate;
 
 /*
- * gpt2_sample_candidates() tells what gpt2_sample_logits() would draw from: the tokens that are kept, the
- * most probable first, of equal ones the lower id, with the probabilities of the draw.  A temperature
- * below 1e-6 counts as 1.
+ * gpt2_sample_candidates() tells what gpt2_sample_logits() would draw from: the tokens that are
+ * kept, the most probable first, of equal ones the lower id, with the probabilities of the draw.  A
+ * temperature below 1e-6 counts as 1.
  *
  *   candidates   receives up to 'capacity' of them; may be NULL if that is 0
  *   n_kept       receives how many are kept, also if there are more than 'capacity'
  *
- * Tokens of probability 0, such as banned ones, are among the kept ones, as the last, unless a filter
- * drops them.
+ * Tokens of probability 0, such as banned ones, are among the kept ones, as the last, unless a
+ * filter drops them.
  *
  * Errors: those of gpt2_sample_logits().
  */
@@ -851,11 +860,11 @@ GPT2_API int32_t gpt2_sample_candidates(gpt2_session *session, const float *logi
                                         gpt2_candidate *candidates, size_t capacity,
                                         size_t *n_kept);
 
-/* ---------------------------------------------------------------------------------- generator -- */
+/* --------------------------------------------------------------------------------- generator -- */
 
 /*
- * What continues a text: it runs the tokens, draws the next one, turns it into text, and finds where
- * the text ends.
+ * What continues a text: it runs the tokens, draws the next one, turns it into text, and finds
+ * where the text ends.
  *
  *     gpt2_generator_create(session, NULL, &generator);
  *     gpt2_generator_start(generator, 0, ids, n_ids, max_tokens, NULL);
@@ -887,8 +896,8 @@ GPT2_API int32_t gpt2_generator_params_init(gpt2_generator_params *params, size_
 
 /*
  * gpt2_generator_create() makes a generator over 'session', which must outlive it.
- * The caller frees it with gpt2_generator_free().  Errors: GPT2_ERR_MEMORY, _TOKEN (a stop id outside
- * the vocabulary), _ARGUMENT.
+ * The caller frees it with gpt2_generator_free().  Errors: GPT2_ERR_MEMORY, _TOKEN (a stop id
+ * outside the vocabulary), _ARGUMENT.
  */
 GPT2_API int32_t gpt2_generator_create(gpt2_session *session, const gpt2_generator_params *params,
                                        gpt2_generator **generator);
@@ -904,8 +913,8 @@ GPT2_API int32_t gpt2_generator_init(gpt2_session *session, const gpt2_generator
                                      void *memory, size_t memory_bytes, gpt2_generator **generator);
 
 /*
- * NULL is ignored.  The sequence stays as it is.  It uses nothing of the session, so any thread may call
- * it while the session runs, but not while a call with this generator runs.
+ * NULL is ignored.  The sequence stays as it is.  It uses nothing of the session, so any thread may
+ * call it while the session runs, but not while a call with this generator runs.
  */
 GPT2_API void gpt2_generator_free(gpt2_generator *generator);
 
@@ -914,13 +923,13 @@ GPT2_API void gpt2_generator_free(gpt2_generator *generator);
  * not finished leaves its text as it is.
  *
  *   sequence     an open one, empty or not; no other generator should continue it at the same time
- *   ids          the prompt, as the tokens of gpt2_forward(): the first step runs it behind what the
- *                sequence has.  Borrowed until that step has returned
+ *   ids          the prompt, as the tokens of gpt2_forward(): the first step runs it behind what
+ *                the sequence has.  Borrowed until that step has returned
  *   n_ids        1 or more
  *   max_tokens   how many tokens to draw; -1: no limit
  *   sampling     copied, but what it points to must stay until the text has ended; NULL for the
- *                defaults.  A 'position' other than -1 is that of the first token that is drawn; each
- *                later token has the next one
+ *                defaults.  A 'position' other than -1 is that of the first token that is drawn;
+ *                each later token has the next one
  *
  * Errors: GPT2_ERR_TOKEN, _CONTEXT, _SEQUENCE, _ARGUMENT; the line is in gpt2_session_error().  The
  * generator stays as it was.
@@ -946,23 +955,24 @@ typedef struct gpt2_generated {
     int32_t finish; /* GPT2_FINISH_* */
     const char
         *text;      /* what became certain: whole UTF-8 characters, no part of a stop string; at the
-                         end of the text all that is left.  No NUL; valid until the next step or start
-                         of the generator, or until it is freed */
+                         end of the text all that is left.  No NUL; valid until the next step or
+                         start of the generator, or until it is freed */
     size_t n_bytes; /* 0 without a tokenizer */
 } gpt2_generated;
 
 /*
  * gpt2_generator_step() draws the next token of 'n' generators of one session.  It runs all their
- * tokens in one batch, as gpt2_forward_batch(): their prompts, and the tokens of the step before.  So a
- * token that ends a text is not in its sequence.  Each text is the one that its generator gives alone.
+ * tokens in one batch, as gpt2_forward_batch(): their prompts, and the tokens of the step before.
+ * So a token that ends a text is not in its sequence.  Each text is the one that its generator
+ * gives alone.
  *
  *   generators   of different sequences; those that have finished give no token and no text
  *   results      receives [n]
  *
- * A generator that cannot go on finishes, and the others go on.  If pages are short, the first that does
- * not fit finishes, then the next, until the others fit.  A cancel or a deadline finishes all that run:
- * their sequences are as before the step.  A text can be resumed: start again with the tokens that are
- * not in its sequence, the prompt or the last id.
+ * A generator that cannot go on finishes, and the others go on.  If pages are short, the first that
+ * does not fit finishes, then the next, until the others fit.  A cancel or a deadline finishes all
+ * that run: their sequences are as before the step.  A text can be resumed: start again with the
+ * tokens that are not in its sequence, the prompt or the last id.
  *
  * After a step, item i of gpt2_batch_logits() is the i-th of the generators whose tokens have run.
  * Errors: GPT2_ERR_SEQUENCE (closed since the start), _TOKEN (the ids of a prompt have changed),
@@ -972,12 +982,12 @@ GPT2_API int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n
                                      gpt2_generated *results);
 
 /*
- * One line of detail if the generator has finished with GPT2_FINISH_CONTEXT and no id, or with a number
- * above it; else "".  Valid until the next step or start of the generator.
+ * One line of detail if the generator has finished with GPT2_FINISH_CONTEXT and no id, or with a
+ * number above it; else "".  Valid until the next step or start of the generator.
  */
 GPT2_API const char *gpt2_generator_error(const gpt2_generator *generator);
 
-/* ------------------------------------------------------------------------------------ scoring -- */
+/* ----------------------------------------------------------------------------------- scoring -- */
 
 typedef struct gpt2_score_params {
     uint32_t struct_size;      /* set by gpt2_score_params_init() */
@@ -1025,32 +1035,34 @@ typedef struct gpt2_score_item {
 /*
  * gpt2_score() scores given tokens: how likely the model finds each of them after those before it.
  *
- *   items    as of gpt2_forward_batch(): many sequences run together, each gets the bits that it gets
- *            alone
+ *   items    as of gpt2_forward_batch(): many sequences run together, each gets the bits that it
+ *            gets alone
  *   params   NULL for the defaults
  *
- * It appends all tokens of an item but the last to its sequence: the last one is only predicted.  So
- * a long text can be scored in several calls, each of which begins with the last token of the one
- * before.  To go on after the text, run the last token with gpt2_forward().  A text of n_ctx + 1
- * tokens fits into an empty sequence.
+ * It appends all tokens of an item but the last to its sequence: the last one is only predicted.
+ * So a long text can be scored in several calls, each of which begins with the last token of the
+ * one before.  To go on after the text, run the last token with gpt2_forward().  A text of
+ * n_ctx + 1 tokens fits into an empty sequence.
  *
- * To compare ways in which a text goes on, run the text without its last token, fork the sequence for
- * each way, and score in one call items of that last token and the way's tokens, with n_prefix 1.
+ * To compare ways in which a text goes on, run the text without its last token, fork the sequence
+ * for each way, and score in one call items of that last token and the way's tokens, with
+ * n_prefix 1.
  *
- * Logits are not kept: after the call gpt2_session_logits() fails with GPT2_ERR_ROW.  They are computed
- * and scored in chunks of as many rows as the session's n_logit_rows, at most 64.  Each chunk reads
- * the weights of lm_head once, so a session that scores long texts should have 64.
+ * Logits are not kept: after the call gpt2_session_logits() fails with GPT2_ERR_ROW.  They are
+ * computed and scored in chunks of as many rows as the session's n_logit_rows, at most 64.  Each
+ * chunk reads the weights of lm_head once, so a session that scores long texts should have 64.
  *
- * All or nothing: on failure every sequence is as before.  Then do not read 'scores' and 'likeliest'.
- * GPT2_ERR_NONFINITE says that some logit is NaN or +infinity, or all of one row are -infinity.
+ * All or nothing: on failure every sequence is as before.  Then do not read 'scores' and
+ * 'likeliest'.  GPT2_ERR_NONFINITE says that some logit is NaN or +infinity, or all of one row
+ * are -infinity.
  * Errors: those of gpt2_forward_batch(), _NONFINITE.
  */
 GPT2_API int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
                             const gpt2_score_params *params);
 
 /*
- * gpt2_score_logits() scores one token by logits [n_vocab] of the caller, borrowed for the call, such as
- * those of gpt2_batch_logits() that a token was drawn from.
+ * gpt2_score_logits() scores one token by logits [n_vocab] of the caller, borrowed for the call,
+ * such as those of gpt2_batch_logits() that a token was drawn from.
  *
  *   token       whose score is wanted, 0 to n_vocab - 1
  *   params      NULL for the defaults
@@ -1064,13 +1076,13 @@ GPT2_API int32_t gpt2_score_logits(gpt2_session *session, const float *logits, i
                                    const gpt2_score_params *params, gpt2_token_score *score,
                                    gpt2_token_logprob *likeliest);
 
-/* --------------------------------------------------------------------------------------- taps -- */
+/* -------------------------------------------------------------------------------------- taps -- */
 
 /*
- * Points inside the forward pass where a caller can read and change the activations.  In the shapes,
- * t is the number of new tokens and past the number of positions before them.  n_kv_head is the
- * number of key and value heads.  In all models that load now each query head has its own key and
- * value head, so qkv is [t, 3 n_embd].
+ * Points inside the forward pass where a caller can read and change the activations.  In the
+ * shapes, t is the number of new tokens and past the number of positions before them.  n_kv_head is
+ * the number of key and value heads.  In all models that load now each query head has its own key
+ * and value head, so qkv is [t, 3 n_embd].
  */
 #define GPT2_TAP_EMBED 0 /* embed             [t, n_embd]     wte[id] + wpe[position] */
 #define GPT2_TAP_LN_1  1 /* h.N.ln_1          [t, n_embd]     first norm */
@@ -1125,10 +1137,10 @@ typedef struct gpt2_tap {
 typedef int32_t (*gpt2_tap_callback)(void *user, const gpt2_tap *tap);
 
 /*
- * gpt2_session_set_tap() sets the callback for every point whose GPT2_TAP_BIT is in 'kinds', from the
- * next gpt2_forward() on.  NULL or 0 switches taps off; then they cost nothing.  A callback that
- * changes no data changes no bit of any result.  It must not call functions on its session except
- * gpt2_session_cancel(): while gpt2_forward() runs, those that return a status fail with
+ * gpt2_session_set_tap() sets the callback for every point whose GPT2_TAP_BIT is in 'kinds', from
+ * the next gpt2_forward() on.  NULL or 0 switches taps off; then they cost nothing.  A callback
+ * that changes no data changes no bit of any result.  It must not call functions on its session
+ * except gpt2_session_cancel(): while gpt2_forward() runs, those that return a status fail with
  * GPT2_ERR_ARGUMENT.  It must never free its session.
  * Errors: GPT2_ERR_ARGUMENT.
  */
@@ -1136,8 +1148,8 @@ GPT2_API int32_t gpt2_session_set_tap(gpt2_session *session, gpt2_tap_callback c
                                       uint32_t kinds);
 
 /*
- * gpt2_tap_name() writes the name of a point, such as "h.3.attn.qkv", and a NUL; 32 bytes are always
- * enough.  'layer' is ignored for points outside the blocks.
+ * gpt2_tap_name() writes the name of a point, such as "h.3.attn.qkv", and a NUL; 32 bytes are
+ * always enough.  'layer' is ignored for points outside the blocks.
  * Errors: GPT2_ERR_ARGUMENT, _BUFFER.
  */
 GPT2_API int32_t gpt2_tap_name(int32_t kind, int32_t layer, char *name, size_t capacity);

@@ -129,15 +129,18 @@ static int32_t score_together(struct batch *batch, const struct batch_text *text
     return status == GPT2_OK ? gpt2_score(batch->session, items, n_texts, NULL) : status;
 }
 
-static enum outcome run_together(struct batch *batch, struct batch_text *texts, size_t n_texts)
+static enum outcome run_together(struct batch *batch, struct batch_text *texts, size_t n_texts,
+                                 size_t *n_scored)
 {
     const gpt2_token_score *score = batch->scores;
     int32_t status = score_together(batch, texts, n_texts);
     enum outcome outcome = OUTCOME_DONE;
 
     if (status == GPT2_ERR_NONFINITE) { /* find out which, and report it */
-        for (size_t i = 0; i < n_texts && outcome == OUTCOME_DONE; i++)
+        for (size_t i = 0; i < n_texts && outcome == OUTCOME_DONE; i++) {
             outcome = run_alone(batch, &texts[i]);
+            *n_scored += outcome == OUTCOME_DONE;
+        }
         return outcome;
     }
     if (status != GPT2_OK)
@@ -146,23 +149,29 @@ static enum outcome run_together(struct batch *batch, struct batch_text *texts, 
         for (size_t j = texts[i].tokens.first; j < texts[i].tokens.ids.count; j++)
             add_score(&texts[i], score++);
     }
+    *n_scored += n_texts;
     return OUTCOME_DONE;
 }
 
-enum outcome batch_run(struct batch *batch, struct batch_text *texts, size_t n_texts)
+enum outcome batch_run(struct batch *batch, struct batch_text *texts, size_t n_texts,
+                       size_t *n_scored)
 {
     enum outcome outcome = OUTCOME_DONE;
 
+    *n_scored = 0;
     for (size_t i = 0; i < n_texts; i++)
         texts[i].is_greedy = true;
-    for (size_t i = 0; i < n_texts && outcome == OUTCOME_DONE;) {
-        size_t n = count_fitting(batch, texts + i, n_texts - i);
+    while (*n_scored < n_texts && outcome == OUTCOME_DONE) {
+        struct batch_text *next = texts + *n_scored;
+        size_t n = count_fitting(batch, next, n_texts - *n_scored);
 
-        if (n > 0)
-            outcome = run_together(batch, texts + i, n);
-        else if (has_scores(&texts[i]))
-            outcome = run_alone(batch, &texts[i]);
-        i += n > 0 ? n : 1;
+        if (n > 0) {
+            outcome = run_together(batch, next, n, n_scored);
+        } else {
+            if (has_scores(next))
+                outcome = run_alone(batch, next);
+            *n_scored += outcome == OUTCOME_DONE;
+        }
     }
     return outcome;
 }

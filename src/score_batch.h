@@ -35,7 +35,9 @@ struct batch {
 enum outcome batch_open(struct batch *batch, const struct score *score, const char *path);
 void batch_close(struct batch *batch);
 
-/* Scores texts.  One that is longer than the context runs in windows. */
-enum outcome batch_run(struct batch *batch, struct batch_text *texts, size_t n_texts);
+/* Scores texts.  One that is longer than the context runs in windows.  If it fails, the first *n_scored
+   of them have results. */
+enum outcome batch_run(struct batch *batch, struct batch_text *texts, size_t n_texts,
+                       size_t *n_scored);
 
 #endif

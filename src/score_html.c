@@ -49,11 +49,31 @@ static const char head[] =
     "  color: #fff; font: 13px/1.5 monospace; white-space: pre; border-radius: 4px }\n"
     "main span:empty::before { content: \"\\b7\"; color: #888 }\n"
     "i { font-style: normal; color: #888; user-select: none }\n"
+    "code { border: 1px solid #888; border-radius: 3px; padding: 0 .2em; font: .65em monospace }\n"
     ".lead { color: #777 }\n"
     ".legend span { padding: .2em .5em }\n";
 
-/* Writes a text that is no markup: control characters become pictures of themselves, bytes that are not
-   UTF-8 U+FFFD.  In the text of the page a newline has an arrow in front of it. */
+/* The code point of a whole character. */
+static uint32_t code_point(const char *character, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)character;
+    uint32_t code = length == 1 ? bytes[0] : bytes[0] & 0x7fu >> length;
+
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (bytes[i] & 0x3f);
+    return code;
+}
+
+/* Control characters that have no picture: those of Latin-1, and those that set the direction of text. */
+static bool is_control(uint32_t code)
+{
+    return (code >= 0x80 && code <= 0x9f) || code == 0x61c || code == 0x200e || code == 0x200f ||
+           (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Writes a text that is no markup.  Control characters become pictures of themselves, or their code point
+   in a box; bytes that are not UTF-8 become U+FFFD.  In the text of the page a newline has an arrow in
+   front of it. */
 static void write_text(FILE *file, const char *text, size_t n_bytes, bool is_attribute)
 {
     for (size_t at = 0; at < n_bytes;) {
@@ -71,6 +91,9 @@ static void write_text(FILE *file, const char *text, size_t n_bytes, bool is_att
             fputs("\t", file);
         else if (c < 0x20 || c == 0x7f)
             fprintf(file, "&#x%x;", c == '\n' ? 0x21b5 : c == 0x7f ? 0x2421 : 0x2400 + c);
+        else if (is_control(code_point(text + at, length)))
+            fprintf(file, is_attribute ? "[U+%04X]" : "<code>U+%04X</code>",
+                    (unsigned)code_point(text + at, length));
         else
             fwrite(text + at, 1, length, file);
         at += length;

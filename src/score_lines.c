@@ -275,21 +275,27 @@ static void show_progress(struct lines *lines)
              (double)lines->n_lines / (now - lines->start));
 }
 
-/* Scores the texts that have been read, and writes their rows. */
+/* Scores the texts that have been read, and writes the rows of all lines before the first that fails. */
 static enum outcome run_texts(struct lines *lines)
 {
-    enum outcome outcome = batch_run(&lines->batch, lines->texts, lines->n_texts);
+    size_t n_scored;
+    enum outcome scored = batch_run(&lines->batch, lines->texts, lines->n_texts, &n_scored);
+    enum outcome outcome = OUTCOME_DONE;
 
-    for (size_t i = 0, n; i < lines->n_texts && outcome == OUTCOME_DONE; i += n) {
+    for (size_t i = 0, n; i < n_scored && outcome == OUTCOME_DONE; i += n) {
         const struct batch_text *texts = &lines->texts[i];
 
         for (n = 1; i + n < lines->n_texts && texts[n].line == texts[0].line;)
             n++;
+        if (i + n > n_scored)
+            break; /* a later text of the line has failed */
         outcome = lines->write(lines, texts, n);
         lines->n_lines++;
     }
     drop_texts(lines, 0);
-    return outcome == OUTCOME_DONE ? output_flush() : outcome;
+    if (outcome == OUTCOME_DONE)
+        outcome = output_flush();
+    return outcome == OUTCOME_DONE ? scored : outcome;
 }
 
 static enum outcome run_lines(struct lines *lines, const struct bytes *bytes)

@@ -80,6 +80,10 @@ enum outcome score_open(struct score *score, const struct options *options)
     score->n_ctx = score->info.n_positions;
     if (options->n_ctx > 0 && options->n_ctx < score->n_ctx)
         score->n_ctx = options->n_ctx;
+    if (options->stride > 0 && score->n_ctx == 1)
+        return complain(OUTCOME_MISUSED,
+                        "the context is 1 token, --stride needs 2 or more: windows "
+                        "of one token cannot overlap");
     if (options->stride >= score->n_ctx)
         return complain(OUTCOME_MISUSED,
                         "--stride is %d, wanted 1 to %d: windows of %d tokens overlap",

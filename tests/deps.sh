@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh [worker]: installs what the tests need, from the system's packages, if it is missing: cmocka.
-# With "worker" also what the HTTP worker needs; on CI machines (CI=true) that too, and the compilers and
-# emulators whose checks are skipped where they are absent.
+# With "worker" also what the HTTP worker needs; on CI machines (CI=true) that too, and the compilers,
+# emulators and numpy, whose checks are skipped where they are absent.
 set -eu
 worker=${1:-}
 [ "${CI:-}" != true ] || worker=worker
@@ -20,11 +20,16 @@ have_clang_runtime() {
     ls "$(clang --print-resource-dir)"/lib/*/libclang_rt.fuzzer* >/dev/null 2>&1
 }
 
+# As tests/check_examples.sh looks for it.
+have_numpy() {
+    python3 -c 'import numpy' 2>/dev/null || /usr/bin/python3 -c 'import numpy' 2>/dev/null
+}
+
 have_ci_tools() {
     for tool in chromium clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
-    have_clang_runtime
+    have_clang_runtime && have_numpy
 }
 
 if have_cmocka && { [ -z "$worker" ] || have_worker_packages; } &&
@@ -45,7 +50,7 @@ if command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config \
         ${worker:+libmicrohttpd-dev libjansson-dev} \
-        $extra ${extra:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user musl-tools}
+        $extra ${extra:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3-numpy qemu-user musl-tools}
     if [ -n "$extra" ] && ! have_clang_runtime; then
         runtime=$(clang -dumpversion | cut -d. -f1)-dev # of the same version
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "libclang-rt-$runtime" ||

@@ -19,6 +19,8 @@ import tempfile
 
 SPACE = b" \t\n\v\f\r"
 EOT = b"<|endoftext|>"
+# of Latin-1, and of the direction of text
+CONTROL = "[\x80-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 def byte_of_character():
@@ -280,8 +282,16 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag, f"</{tag}>"
 
     def handle_data(self, data):
-        if "main" in self.open and self.open[-1] not in ("i", "b"):
+        if "main" in self.open and not {"i", "b"} & set(self.open):
             self.shown += data
+
+
+def pictures(data, plain, code_point):
+    """What the page shows for bytes: pictures of control characters but those in `plain`."""
+    text = data.decode(errors="replace")
+    text = "".join(c if c in plain or ord(c) >= 32 else chr(0x2400 + ord(c)) for c in text)
+    text = text.replace("\x7f", "\u2421")
+    return re.sub(CONTROL, lambda found: code_point.format(ord(found[0])), text)
 
 
 def check_html(reference, text, options):
@@ -294,10 +304,10 @@ def check_html(reference, text, options):
     page.feed(source)
     assert page.open == [], page.open
     assert page.tags == {"html", "head", "meta", "title", "style", "body", "header", "div", "span", "main",
-                         "footer"} | (page.tags & {"i", "b"}), page.tags
+                         "footer"} | (page.tags & {"i", "b", "code"}), page.tags
     assert "http" not in source.replace(text.text.decode(errors="replace"), "")
-    shown = "".join(c if c in "\n\t" or ord(c) >= 32 else chr(0x2400 + ord(c))
-                    for c in text.text.decode(errors="replace")).replace("\x7f", "\u2421")
+    shown = pictures(text.text, "\n\t", "U+{:04X}")
+    assert not re.search(CONTROL, source), "a control character stands in the page"
     assert page.shown == shown, f"the page shows {page.shown!r}, wanted {shown!r}"
     assert len(page.spans) == len(text.ids) - text.n_lead
     for k, span in enumerate(page.spans):
@@ -308,6 +318,8 @@ def check_html(reference, text, options):
             continue
         bits = -logprob / math.log(2)
         assert span["class"] in [f"s{min(int(bits + d), 15)}" for d in (-1e-5, 1e-5)], (span, bits)
+        token = reference.bytes[text.ids[text.n_lead + k]]
+        assert details[0] == pictures(token, "", "[U+{:04X}]").replace("\u240a", "\u21b5"), span
         assert details[1] == f"id {text.ids[text.n_lead + k]}", span
         assert abs(float(details[4].split()[1]) - bits) <= 0.0006, (span, bits)
         assert len(details) == 7 + 5, span

@@ -746,6 +746,42 @@ class Generators(Binding):
         self.assertRaises(ValueError, session.sample_logits, logits[1:])
         self.assertRaises(ValueError, session.sample_logits, bytes(logits))
 
+    def test_scores_of_ones_own_logits(self):
+        session = self.model.session()
+        logits = session.forward(self.ids)
+        n_vocab = len(logits)
+        peak = max(logits)
+        norm = peak + math.log(sum(math.exp(x - peak) for x in logits))
+        row = [x - norm for x in logits]
+        best = sorted(range(n_vocab), key=lambda id_: -row[id_])
+        for token in (best[0], best[-1], 0, n_vocab - 1):
+            members = [token, 7, 8, n_vocab - 1]
+            for given in (logits, logits.tolist()):
+                score = session.score_logits(given, token, n_likeliest=3, class_ids=members)
+                self.assertEqual((score.id, score.rank),
+                                 (token, 1 + sum(x > row[token] for x in row)))
+                self.assertAlmostEqual(score.logprob, row[token], places=6)
+                self.assertAlmostEqual(score.entropy, -sum(x * math.exp(x) for x in row), places=5)
+                self.assertAlmostEqual(score.class_prob,
+                                       sum(math.exp(row[id_]) for id_ in set(members)), places=6)
+                self.assertEqual([id_ for id_, _ in score.likeliest], best[:3])
+                for id_, logprob in score.likeliest:
+                    self.assertAlmostEqual(logprob, row[id_], places=5)
+        score = session.score_logits([-math.inf] + [0.0] * (n_vocab - 1), 0)
+        self.assertEqual(score[:3], (0, n_vocab, -math.inf))
+        self.assertEqual(score[4:], (0.0, []))
+        self.fails(gpt2.ERR_TOKEN, "token is -1", session.score_logits, logits, -1)
+        self.fails(gpt2.ERR_NONFINITE, "NaN", session.score_logits, [math.nan] * n_vocab, 0)
+        for error, words, options in (
+                (gpt2.Error, "n_likeliest is -1", dict(n_likeliest=-1)),
+                (gpt2.Error, "n_likeliest is", dict(n_likeliest=n_vocab + 1)),
+                (ValueError, "class_ids has -1", dict(class_ids=[-1])),
+                (ValueError, f"class_ids has {n_vocab}", dict(class_ids=[n_vocab])),
+                (OverflowError, "outside the range", dict(token=1 << 32)),
+                (ValueError, "logits have shape", dict(logits=logits[1:]))):
+            with self.assertRaisesRegex(error, words):
+                session.score_logits(**{"logits": logits, "token": 0, **options})
+
     def test_mirostat_keeps_its_state(self):
         def draws(session, sampling):
             session.reset()

@@ -9,6 +9,7 @@ import math
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,12 +53,12 @@ class Answer:
 
 
 class Worker:
-    """A worker with the demo model on a port of its own; its log is kept in a file."""
+    """A worker with a model on a port of its own; its log is kept in a file."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, model=MODEL):
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "http-worker"), MODEL, "--port", "0", "--threads", "1",
+            [os.path.join(BUILD, "http-worker"), model, "--port", "0", "--threads", "1",
              *map(str, options)],
             stdout=subprocess.PIPE, stderr=self.log_file, text=True)
         line = self.process.stdout.readline()
@@ -340,6 +341,37 @@ class Execute(WithWorker):
                  for event in self.worker.post("/v1/completions", {**body, "stream": True}).events[:-1]]
         for name, part in lists.items():
             self.assertEqual(sum((p[name] for p in parts), []), part)
+
+    def test_names_of_tokens(self):
+        """No two tokens share a key of top_logprobs, though they have NUL or no text."""
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "model")
+            shutil.copytree(MODEL, model)
+            with open(os.path.join(model, "vocab.json"), encoding="utf-8") as file:
+                vocab = json.load(file)
+            nul = vocab["\u0100"]
+            gone = [vocab.pop("<|endoftext|>")]
+            with open(os.path.join(model, "merges.txt"), encoding="utf-8") as file:
+                merges = file.read().splitlines()
+            for _ in range(2):
+                gone.append(vocab.pop(merges.pop().replace(" ", "")))
+            with open(os.path.join(model, "merges.txt"), "w", encoding="utf-8") as file:
+                file.write("\n".join(merges) + "\n")
+            with open(os.path.join(model, "vocab.json"), "w", encoding="utf-8") as file:
+                json.dump(vocab, file)
+            worker = Worker(model=model)
+            lists = worker.post("/v1/completions", {
+                "prompt": "It was", "max_tokens": 5, "logprobs": 100, "ignore_eot": True,
+                "logit_bias": {str(nul): 100}}).json["choices"][0]["logprobs"]
+            self.assertEqual(lists["tokens"], ["bytes:\\x00"] * 5)
+            for top, logprob in zip(lists["top_logprobs"], lists["token_logprobs"]):
+                self.assertEqual((len(top), top["bytes:\\x00"]), (101, logprob))
+            lists = worker.post("/v1/completions", {
+                "prompt": "It was", "max_tokens": 40, "logprobs": 0, "ignore_eot": True, "seed": 1,
+                "temperature": 5, "allowed_ids": gone}).json["choices"][0]["logprobs"]
+            self.assertEqual(set(lists["tokens"]), {f"token_id:{id_}" for id_ in gone})
+            self.assertEqual([list(top) for top in lists["top_logprobs"]], [[name] for name in lists["tokens"]])
+            self.assertEqual(worker.stop(), 0)
 
     def test_models(self):
         models = self.worker.ask("GET", "/v1/models").json

@@ -196,6 +196,21 @@ class Surprisals(Scored):
         found = self.model.surprisal("It<|endoftext|>was so<|endoftext|> I", special=True)
         self.assertEqual(found.words.texts, ["It", "<|endoftext|>", "was", "so", "<|endoftext|>", "I"])
 
+    def test_bytes(self):
+        same, of_bytes = self.model.surprisal(TEXT), self.model.surprisal(TEXT.encode(), b"")
+        self.assertEqual((of_bytes.text, of_bytes.words.texts), (TEXT, same.words.texts))
+        self.assertEqual(of_bytes.tokens.surprisals.tolist(), same.tokens.surprisals.tolist())
+        broken = b"It \xff\xfewas \xe2\x82 na\xc3\xafve \xed\xa0\x80\xf0\x9f\x99\x82"
+        shown = "It \ufffd\ufffdwas \ufffd\ufffd na\u00efve \ufffd\ufffd\ufffd\U0001f642"
+        for correction in (False, True):
+            found = self.model.surprisal(broken, b"\xff", bow_correction=correction)
+            self.assertEqual((found.text, found.words.texts), (shown, shown.split()))
+            self.assertEqual(found.tokens.char_offsets.tolist(),
+                             self.model.score(broken).char_offsets.tolist())
+            if not correction:
+                self.same(found.tokens.surprisals,
+                          -self.model.score(broken, b"\xff").logprobs / math.log(2))
+
     def test_the_correction(self):
         """Against the formula of the papers, on probabilities."""
         data = [self.model.decode_bytes([id_]) for id_ in range(self.model.info.n_vocab)]

@@ -64,6 +64,9 @@ scores 'windows that share one token' 1085 6678.733127 -m "$demo" "$text" --stri
 run score -m "$demo" "$text" -c 100 --stride 100
 equal 'a stride of a whole window is refused' "$code $(cat "$tmp/err")" \
     "2 gpt2: --stride is 100, wanted 1 to 99: windows of 100 tokens overlap"
+fails 2 'the context is 1 token, --stride needs 2 or more' 'a stride in windows of one token' \
+    score -m "$demo" "$tmp/start" -c 1 --stride 1
+scores 'windows of 2 that overlap' 180 1128.131869 -m "$demo" "$tmp/start" -c 2 --stride 1
 scores 'less than one window' 180 1195.875682 -m "$demo" "$tmp/start"
 scores 'one window' 180 1195.875682 -m "$demo" "$tmp/start" -c 180
 scores 'one window and one token' 180 1191.825010 -m "$demo" "$tmp/start" -c 179

@@ -18,6 +18,8 @@ text=$checkout/tests/data/alice.txt
 head -c 600 "$text" >"$tmp/start"
 printf 'Caf\303\251 \342\202\2545  and\ttabs <b>&"x"</b> \360\237\230\200 \343\200\200 \377\376\000 \342\202 end.\r\n\n' \
     >"$tmp/bytes"
+printf 'is \302\200\302\205\302\237\302\240\330\233\330\234 \342\200\215\342\200\216\342\200\217\342\200\220 old\342\200\252<\342\200\256\342\200\257\342\201\245\342\201\246a\342\201\251\342\201\252' \
+    >"$tmp/controls"
 printf ' The old man<|endoftext|>It was<|endoftext|> a<|endoftext|><|endoftext|> day \n' >"$tmp/ends"
 tr '\n' ' ' <"$text" >"$tmp/long"
 
@@ -218,6 +220,25 @@ done
     printf '\t the\t sister said\n'
 } >"$tmp/choices"
 defined "$demo" choices "$tmp/choices"
+defined "$demo" html "$tmp/controls"
+# A model one of whose tokens is such a character: U+202E.
+python3 - "$demo" "$tmp/controlling" <<'PYTHON'
+import json, shutil, sys
+demo, folder = sys.argv[1:]
+shutil.copytree(demo, folder)
+with open(f"{folder}/merges.txt", encoding="utf-8") as file:
+    merges = file.read().splitlines()
+with open(f"{folder}/vocab.json", encoding="utf-8") as file:
+    vocab = json.load(file)
+pairs = ["\u0122 \u00ae", "\u00e2 \u0122\u00ae"]  # the bytes e2 80 ae
+for old, new in zip(merges[-2:], pairs):
+    vocab[new.replace(" ", "")] = vocab.pop(old.replace(" ", ""))
+with open(f"{folder}/merges.txt", "w", encoding="utf-8") as file:
+    file.write("\n".join(merges[:1] + pairs + merges[1:-2]) + "\n")
+with open(f"{folder}/vocab.json", "w", encoding="utf-8") as file:
+    json.dump(vocab, file)
+PYTHON
+defined "$tmp/controlling" html "$tmp/controls"
 if has_model "$slm"; then
     printf 'Q: what is the meaning\n of life?\n' >"$tmp/question"
     defined "$slm" tokens "$tmp/question"
@@ -256,25 +277,46 @@ for mode in "--by token --top 2 --no-bos $tmp/start" "--by word $tmp/start" "--b
         python3 "$tmp/same.py" "$tmp/rows" "$tmp/objects"
 done
 
-# A model whose final norm gives NaN.
-python3 - "$demo" "$tmp" <<'PYTHON'
+# nan_model FOLDER TENSOR ROW: the demo model with NaN as the first value of a row of a tensor
+nan_model() {
+    python3 - "$demo" "$tmp/$1" "$2" "$3" <<'PYTHON'
 import json, shutil, struct, sys
-demo, tmp = sys.argv[1:]
-shutil.copytree(demo, f"{tmp}/nan")
-path = f"{tmp}/nan/model.safetensors"
+demo, folder, tensor, row = sys.argv[1:]
+shutil.copytree(demo, folder)
+path = f"{folder}/model.safetensors"
 data = bytearray(open(path, "rb").read())
 n = struct.unpack("<Q", data[:8])[0]
-entry = json.loads(data[8 : 8 + n])["transformer.ln_f.bias"]
-begin = 8 + n + entry["data_offsets"][0]
+entry = json.loads(data[8 : 8 + n])[tensor]
+assert entry["dtype"] == "F16"
+begin = 8 + n + entry["data_offsets"][0] + int(row) * 2 * entry["shape"][-1]
 data[begin : begin + 2] = b"\x00\x7e"
 open(path, "wb").write(data)
 PYTHON
+}
+nan_model nan transformer.ln_f.bias 0
 fails 1 'predictions 1 to 64 of 180' 'NaN logits: tokens' score -m "$tmp/nan" --by token "$tmp/start"
 fails 1 "$tmp/pairs:1: one of the predictions 1 to 7 of 7" 'NaN logits: pairs' \
     score -m "$tmp/nan" --pairs "$tmp/pairs"
 echo old >"$tmp/page"
 fails 1 'predictions 1 to 64' 'NaN logits: page' score -m "$tmp/nan" --html "$tmp/page" "$tmp/start"
 equal 'NaN logits: the old page stays' "$(cat "$tmp/page") $(ls "$tmp" | grep -c page)" 'old 1'
+
+# A model that gives NaN from position 16 on: only what is longer than that fails.
+nan_model late transformer.wpe.weight 16
+long='The old man was asleep in his chair by the fire, and the dog was asleep at his feet, as before.'
+# late MODE LINE COMMAND: the rows are those of the demo model, up to the line before LINE
+late() {
+    "$program" score -m "$demo" "$1" "$tmp/late.txt" | awk -v n="$2" 'NR == 1 || $1 < n' >"$tmp/wanted"
+    fails 1 "$tmp/late.txt:$2: one of the predictions" "NaN logits: $1" \
+        score -m "$tmp/late" "$1" "$tmp/late.txt"
+    check "NaN logits: $1: the rows before it" cmp "$tmp/wanted" "$tmp/out"
+}
+printf 'a\tb\nA man.\tA dog.\nA dog.\t%s\na\tc\n' "$long" >"$tmp/late.txt"
+late --pairs 3
+printf 'It was\t a\t the\nA\t man\t %s\nIt was\t a\n' "$long" >"$tmp/late.txt"
+late --choices 2
+printf 'It was\n\nA man.\nA dog.\n%s\nA cat.\n' "$long" >"$tmp/late.txt"
+late --by=line 5
 
 # ---- a terminal, and Ctrl-C ----------------------------------------------------------------------
 

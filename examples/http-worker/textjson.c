@@ -81,7 +81,9 @@ json_t *json_token_text(const gpt2_tokenizer *tokenizer, int32_t id)
     char *text, *end;
 
     (void)gpt2_tokenizer_token_bytes(tokenizer, id, &bytes, &n_bytes);
-    json = json_stringn(bytes, n_bytes);
+    if (n_bytes == 0)
+        return json_sprintf("token_id:%d", (int)id);
+    json = memchr(bytes, '\0', n_bytes) == NULL ? json_stringn(bytes, n_bytes) : NULL;
     if (json != NULL)
         return json;
     end = text = malloc(6 + 4 * n_bytes);

@@ -57,8 +57,8 @@ from gpt2_c import ERR_BUFFER, Error
 if TYPE_CHECKING:
     import gpt2_score
 
-__all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "likeliest",
-           "version", *c.__all__]
+__all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "TokenScore",
+           "likeliest", "version", *c.__all__]
 
 File = Union[bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], Optional[bool]]
@@ -126,6 +126,16 @@ class Offsets(NamedTuple):
     end_byte: int
     first_char: int
     end_char: int
+
+
+class TokenScore(NamedTuple):
+    """What the model says about one token.  Natural logarithms."""
+    id: int
+    rank: int                           # 1 + how many tokens have larger logits
+    logprob: float                      # -inf if its logit is that
+    entropy: float                      # of the distribution that the token is from
+    class_prob: float                   # of the class; 0.0 without one
+    likeliest: List[Tuple[int, float]]  # tokens and their log-probabilities, the likeliest first
 
 
 class Model:
@@ -236,7 +246,8 @@ class Model:
         import gpt2_score
         return gpt2_score.score(self, texts, prefix, **options)
 
-    def surprisal(self, text: str, prefix: str = "", **options: Any) -> "gpt2_score.Surprisal":
+    def surprisal(self, text: Union[str, bytes], prefix: Union[str, bytes] = "", **options: Any
+                  ) -> "gpt2_score.Surprisal":
         """The surprisal of each token and each word of a text: gpt2_score.Scorer.surprisal()."""
         import gpt2_score
         return gpt2_score.surprisal(self, text, prefix, **options)
@@ -491,6 +502,20 @@ class Session:
             self._call(c.lib.gpt2_sample_candidates, floats.buf, sampling._given(self.model),
                        candidates, len(candidates), byref(n_kept))
         return [(kept.id, kept.probability) for kept in candidates[:n_kept.value]]
+
+    def score_logits(self, logits: Any, token: int, *, n_likeliest: int = 0,
+                     class_ids: Optional[Iterable[int]] = None) -> TokenScore:
+        """How likely `token` is by logits as in sample_logits(), such as those that it was drawn
+        from.  `n_likeliest` tokens are told; `class_ids`: tokens whose probability all together is
+        told, too."""
+        n_vocab = self.model.info.n_vocab
+        params = c.score_params(n_vocab, n_likeliest, class_ids)
+        score, likeliest = c.TokenScore(), (c.TokenLogprob * min(max(0, n_likeliest), n_vocab))()
+        with c.borrowed(self._floats(logits)) as floats:
+            self._call(c.lib.gpt2_score_logits, floats.buf, token, byref(params), byref(score),
+                       likeliest)
+        return TokenScore(score.id, score.rank, score.logprob, score.entropy, score.class_prob,
+                          [(likely.id, likely.logprob) for likely in likeliest])
 
     def _floats(self, logits: Any) -> Any:
         """`logits` if they lie in memory as the library wants them, else a copy."""

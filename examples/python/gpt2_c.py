@@ -227,6 +227,8 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_generator_error": (c_char_p, c_void_p),
     "gpt2_score_params_init": (c_int32, POINTER(ScoreParams), c_size_t),
     "gpt2_score": (c_int32, c_void_p, POINTER(ScoreItem), c_size_t, POINTER(ScoreParams)),
+    "gpt2_score_logits": (c_int32, c_void_p, c_void_p, c_int32, POINTER(ScoreParams),
+                          POINTER(TokenScore), POINTER(TokenLogprob)),
 }
 
 
@@ -266,6 +268,19 @@ def set_fields(struct: Any, **fields: Any) -> None:
         setattr(struct, name, value)
         if isinstance(value, int) and getattr(struct, name) != value:  # ctypes cuts in silence
             raise OverflowError(f"{name} is {value}, outside the range of its type in gpt2.h")
+
+
+def score_params(n_vocab: int, n_likeliest: int, class_ids: Optional[Iterable[int]]) -> Any:
+    """A ScoreParams; `class_ids`: the tokens of a class, None for none."""
+    params = params_of(ScoreParams, lib.gpt2_score_params_init, n_likeliest=n_likeliest)
+    if class_ids is not None:
+        mask = (c_uint8 * -(-n_vocab // 8))()
+        for id_ in class_ids:
+            if not 0 <= id_ < n_vocab:
+                raise ValueError(f"class_ids has {id_}, wanted 0 to {n_vocab - 1}")
+            mask[id_ // 8] |= 1 << id_ % 8
+        params.class_mask = mask
+    return params
 
 
 class Object:

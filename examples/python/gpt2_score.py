@@ -12,6 +12,7 @@ Who scores often keeps a Scorer, which has the memory for it: model.score() make
 """
 import ctypes
 import math
+import re
 from dataclasses import dataclass
 from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence as Items,
                     Tuple, Union)
@@ -128,35 +129,36 @@ class Scorer:
         begins with the same prefix runs it once.  n_prefix 0 counts as 1."""
         parts: List[_Part] = []
         counts = []
-        mask = None if class_ids is None else self._mask(class_ids)
+        params = c.score_params(self.model.info.n_vocab, n_likeliest, class_ids)
         for ids, n_prefix in texts:
             # one more token, so that the class is told behind the text, too
-            ids = list(ids) + [0] * (mask is not None and len(ids) > 0)
+            ids = list(ids) + [0] * (class_ids is not None and len(ids) > 0)
             windows = list(self._windows(ids, max(1, n_prefix), stride))
             parts += windows
             counts.append(len(windows))
-        scored, made = iter(self._run(parts, n_likeliest, mask)), []
+        scored, made = iter(self._run(parts, params)), []
         for n in counts:
             rows = [next(scored) for _ in range(n)]
             tokens = np.concatenate([np.empty(0, TOKEN_SCORE), *(row[0] for row in rows)])
             likeliest = np.concatenate([np.empty((0, n_likeliest), TOKEN_LOGPROB),
                                         *(row[1] for row in rows)])
             class_probs = None
-            if mask is not None:
+            if class_ids is not None:
                 class_probs = tokens["class_prob"]
                 tokens, likeliest = tokens[:-1], likeliest[:-1]
             made.append(Scores(tokens["id"], tokens["logprob"], tokens["rank"], tokens["entropy"],
                                likeliest["id"], likeliest["logprob"], class_probs))
         return made
 
-    def surprisal(self, text: str, prefix: str = "", *, base: float = 2,
-                  bow_correction: bool = False, eot: bool = True, special: bool = False,
-                  stride: int = 0) -> Surprisal:
+    def surprisal(self, text: Union[str, bytes], prefix: Union[str, bytes] = "", *,
+                  base: float = 2, bow_correction: bool = False, eot: bool = True,
+                  special: bool = False, stride: int = 0) -> Surprisal:
         """The surprisal of each token and each word of a text.
 
         A word ends before whitespace; <|endoftext|> is a word by itself.  The surprisal of a word
         is the sum of its tokens', with the whitespace in front of it.  So `gpt2 score --by word`
-        has it.  The other arguments are as in score().
+        has it.  The other arguments are as in score().  In the Surprisal of bytes each byte that is
+        not UTF-8 is U+FFFD.
 
         `bow_correction`: a token " cat" tells that the word before has ended, and that "cat" is
         next.  The correction (Pimentel and Meister 2024; Oh and Schuler 2024) counts the end of a
@@ -172,7 +174,9 @@ class Scorer:
         values = np.concatenate([missing, -scores.logprobs])
 
         at = np.array(self.model.token_offsets(ids), np.int64).reshape(-1, 4)
-        data = text.encode()
+        data = text.encode() if isinstance(text, str) else text
+        if not isinstance(text, str):   # a byte that is not UTF-8 counts as a character
+            text = re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
         is_eot = [id_ == self.model.info.eot_token for id_ in ids]
         is_space = [data[i:i + 1].isspace() for i in range(len(data))]
         spaced = [is_space[first] for first in at[:, 0]]
@@ -209,14 +213,6 @@ class Scorer:
         has_eot = eot and self.model.info.eot_token >= 0
         return [self.model.info.eot_token] * has_eot + self.model.encode(prefix, special)
 
-    def _mask(self, class_ids: Iterable[int]) -> Any:
-        wanted = np.zeros(self.model.info.n_vocab, bool)
-        ids = np.fromiter(class_ids, np.int64)
-        if ids.size and not 0 <= ids.min() <= ids.max() < len(wanted):
-            raise ValueError(f"class_ids has an id outside 0 to {len(wanted) - 1}")
-        wanted[ids] = True
-        return np.packbits(wanted, bitorder="little")
-
     def _windows(self, ids: List[int], n_prefix: int, stride: int) -> Iterator[_Part]:
         """What to run for a text of any length, so that each token behind the prefix is scored."""
         if not 0 <= stride < self.n_ctx:
@@ -230,11 +226,8 @@ class Scorer:
                 n_done = end
             begin = begin + stride if stride else end
 
-    def _run(self, parts: List[_Part], n_likeliest: int, mask: Any) -> List[Tuple[Any, Any]]:
+    def _run(self, parts: List[_Part], params: Any) -> List[Tuple[Any, Any]]:
         """Two arrays for each part: TOKEN_SCORE [n] and TOKEN_LOGPROB [n, n_likeliest]."""
-        params = c.params_of(c.ScoreParams, c.lib.gpt2_score_params_init, n_likeliest=n_likeliest)
-        if mask is not None:
-            params.class_mask = np.ctypeslib.as_ctypes(mask)
         groups: Dict[Tuple[int, ...], List[int]] = {}
         for i, part in enumerate(parts):
             groups.setdefault(tuple(part.ids[:part.n_prefix]), []).append(i)
@@ -310,7 +303,7 @@ def score(model: gpt2.Model, texts: Any, prefix: Any = "", threads: int = 1,
     return Scorer(model, threads).score(texts, prefix, **options)
 
 
-def surprisal(model: gpt2.Model, text: str, prefix: str = "", threads: int = 1,
-              **options: Any) -> Surprisal:
+def surprisal(model: gpt2.Model, text: Union[str, bytes], prefix: Union[str, bytes] = "",
+              threads: int = 1, **options: Any) -> Surprisal:
     """Scorer(model, threads).surprisal(text, prefix, **options)."""
     return Scorer(model, threads).surprisal(text, prefix, **options)

@@ -430,4 +430,12 @@ extern "C" {
         n_items: usize,
         params: *const gpt2_score_params,
     ) -> i32;
+    pub fn gpt2_score_logits(
+        session: *mut gpt2_session,
+        logits: *const f32,
+        token: i32,
+        params: *const gpt2_score_params,
+        score: *mut gpt2_token_score,
+        likeliest: *mut gpt2_token_logprob,
+    ) -> i32;
 }

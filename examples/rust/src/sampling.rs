@@ -262,7 +262,7 @@ impl Session<'_> {
         Ok(kept)
     }
 
-    fn check_length(&self, logits: &[f32]) -> Result<()> {
+    pub(crate) fn check_length(&self, logits: &[f32]) -> Result<()> {
         if logits.len() == self.n_vocab {
             return Ok(());
         }

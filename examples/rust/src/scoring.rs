@@ -47,6 +47,36 @@ fn mask_of(class: &[bool]) -> Vec<u8> {
     class.chunks(8).map(byte).collect()
 }
 
+impl ScoreParams {
+    /// The library's struct, which borrows `mask`: mask_of() the class.
+    fn raw(&self, n_vocab: usize, mask: &[u8]) -> Result<raw::gpt2_score_params> {
+        if !self.class.is_empty() && self.class.len() != n_vocab {
+            let n = self.class.len();
+            let line = format!("class has {n} values, wanted {n_vocab} or none");
+            return Err(Error::argument(line));
+        }
+        let mut raw = params(raw::gpt2_score_params_init);
+        raw.n_likeliest = i32::try_from(self.n_likeliest).unwrap_or(i32::MAX);
+        if !mask.is_empty() {
+            raw.class_mask = mask.as_ptr();
+        }
+        Ok(raw)
+    }
+}
+
+impl TokenScore {
+    fn new(raw: &raw::gpt2_token_score, likeliest: &[TokenLogprob]) -> TokenScore {
+        TokenScore {
+            id: raw.id,
+            rank: raw.rank,
+            logprob: raw.logprob,
+            entropy: raw.entropy,
+            class_prob: raw.class_prob,
+            likeliest: likeliest.to_vec(),
+        }
+    }
+}
+
 impl Session<'_> {
     /// How likely the model finds each token behind the prefix, given those before it: `[item][i]`
     /// is about `tokens[n_prefix + i]`.  Many sequences run together; each gets the bits that it
@@ -69,18 +99,8 @@ impl Session<'_> {
         items: &[ScoreItem],
         given: &ScoreParams,
     ) -> Result<Vec<Vec<TokenScore>>> {
-        let mut params = params(raw::gpt2_score_params_init);
-        params.n_likeliest = i32::try_from(given.n_likeliest).unwrap_or(i32::MAX);
-        if !given.class.is_empty() && given.class.len() != self.n_vocab {
-            let (n, wanted) = (given.class.len(), self.n_vocab);
-            return Err(Error::argument(format!(
-                "class has {n} values, wanted {wanted} or none"
-            )));
-        }
         let mask = mask_of(&given.class);
-        if !mask.is_empty() {
-            params.class_mask = mask.as_ptr();
-        }
+        let params = given.raw(self.n_vocab, &mask)?;
         // If it is out of range, the library says so, and writes nothing.
         let n_likeliest = given.n_likeliest.min(self.n_vocab);
         let mut rows: Vec<(Vec<raw::gpt2_token_score>, Vec<TokenLogprob>)> = items
@@ -110,22 +130,43 @@ impl Session<'_> {
             .collect::<Result<_>>()?;
         let session = self.with_room();
         self.check(unsafe { raw::gpt2_score(session, batch.as_ptr(), batch.len(), &params) })?;
-        let token =
-            |(i, score): (usize, &raw::gpt2_token_score), likeliest: &[TokenLogprob]| TokenScore {
-                id: score.id,
-                rank: score.rank,
-                logprob: score.logprob,
-                entropy: score.entropy,
-                class_prob: score.class_prob,
-                likeliest: likeliest[i * n_likeliest..][..n_likeliest].to_vec(),
-            };
         let tokens = |(scores, likeliest): &(Vec<_>, Vec<_>)| {
+            let row = |i| &likeliest[i * n_likeliest..][..n_likeliest];
+            let scores = scores.iter().enumerate();
             scores
-                .iter()
-                .enumerate()
-                .map(|score| token(score, likeliest))
+                .map(|(i, score)| TokenScore::new(score, row(i)))
                 .collect()
         };
         Ok(rows.iter().map(tokens).collect())
+    }
+
+    /// How likely `token` is by n_vocab logits of your own, such as those that it was drawn from.
+    ///
+    /// ```
+    /// # let model = gpt2::Model::load("../demo-model")?;
+    /// # let mut session = model.session(1)?;
+    /// let logits = session.forward(&[1])?.to_vec();
+    /// let token = session.sample(&Default::default())?;
+    /// let score = session.score_logits(&logits, token, &Default::default())?;
+    /// println!("{} nats, rank {}", -score.logprob, score.rank);
+    /// # Ok::<(), gpt2::Error>(())
+    /// ```
+    pub fn score_logits(
+        &mut self,
+        logits: &[f32],
+        token: i32,
+        given: &ScoreParams,
+    ) -> Result<TokenScore> {
+        self.check_length(logits)?;
+        let mask = mask_of(&given.class);
+        let params = given.raw(self.n_vocab, &mask)?;
+        let (session, mut score) = (self.raw.as_ptr(), Default::default());
+        // If n_likeliest is out of range, the library says so, and writes nothing.
+        let mut likeliest = vec![TokenLogprob::default(); given.n_likeliest.min(self.n_vocab)];
+        let (row, to) = (logits.as_ptr(), likeliest.as_mut_ptr());
+        self.check(unsafe {
+            raw::gpt2_score_logits(session, row, token, &params, &mut score, to)
+        })?;
+        Ok(TokenScore::new(&score, &likeliest))
     }
 }

@@ -62,6 +62,53 @@ fn scores_are_of_the_rows() {
 }
 
 #[test]
+fn scores_of_ones_own_logits() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let n_vocab = model.info().n_vocab as usize;
+    let params = ScoreParams {
+        n_likeliest: 4,
+        class: (0..n_vocab).map(|id| id % 5 == 0).collect(),
+    };
+    let mut session = model.session(1).unwrap();
+    let first = session.first();
+    let item = score_item(&first, &ids, ids.len() - 1);
+    let scored = session.score(&[item], &params).unwrap();
+    let mut other = model.session(1).unwrap();
+    let logits = other.forward(&ids[..ids.len() - 1]).unwrap().to_vec();
+    let own = ids[ids.len() - 1];
+    let score = session.score_logits(&logits, own, &params).unwrap();
+    assert_eq!(score, scored[0][0]); // the same bits
+    assert_eq!(score.likeliest.len(), 4);
+    let best = score.likeliest[0].id;
+    let plain = session
+        .score_logits(&logits, best, &Default::default())
+        .unwrap();
+    assert_eq!((plain.id, plain.rank), (best, 1));
+    assert_eq!((plain.class_prob, plain.likeliest.len()), (0.0, 0));
+
+    let mut fails = |logits: &[f32], token, params: &ScoreParams, status, words: &str| {
+        let error = session.score_logits(logits, token, params).unwrap_err();
+        assert_eq!(error.status, status, "{error}");
+        assert!(error.line.contains(words), "{error}");
+    };
+    let plain = ScoreParams::default();
+    let many = ScoreParams {
+        n_likeliest: n_vocab + 1,
+        ..Default::default()
+    };
+    let short = ScoreParams {
+        class: vec![true; n_vocab - 1],
+        ..Default::default()
+    };
+    fails(&logits, -1, &plain, -2, "token is -1");
+    fails(&vec![f32::NAN; n_vocab], 0, &plain, -80, "NaN");
+    fails(&logits, 0, &many, raw::ERR_ARGUMENT, "n_likeliest");
+    fails(&logits, 0, &short, raw::ERR_ARGUMENT, "class has");
+    fails(&logits[1..], 0, &plain, raw::ERR_ARGUMENT, "logits, wanted");
+}
+
+#[test]
 fn forks_are_scored_together() {
     let model = Model::load(MODEL).unwrap();
     let ids = prompt(&model);
