@@ -155,6 +155,12 @@ typedef struct gpt2_tokenizer gpt2_tokenizer;
 typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
                                           uint64_t n_bytes_total);
 
+/* Types of numbers in a file or in memory. */
+#define GPT2_TYPE_AS_FILE (-1) /* of gpt2_model_params: the type that a matrix has in the file */
+#define GPT2_TYPE_F32     0
+#define GPT2_TYPE_F16     1
+#define GPT2_TYPE_BF16    2
+
 typedef struct gpt2_model_params {
     uint32_t struct_size; /* set by gpt2_model_params_init() */
     int32_t n_threads;    /* 1..256 threads that load, the caller's included; 0: one per CPU;
@@ -163,6 +169,12 @@ typedef struct gpt2_model_params {
     size_t errbuf_size;   /* bytes in errbuf */
     gpt2_progress_callback progress; /* optional */
     void *progress_user;             /* what 'progress' gets */
+    int32_t weight_type;             /* GPT2_TYPE_* of the weight matrices in memory; default
+                                        GPT2_TYPE_AS_FILE.  F16 and BF16 take half of the memory of
+                                        F32 and are read in half of the time.  A file's F16 or BF16
+                                        gives the same numbers in its own type as in F32.  Other
+                                        changes of type round each weight to the nearest one */
+    int32_t reserved;                /* 0 */
 } gpt2_model_params;
 
 /*
@@ -201,10 +213,6 @@ GPT2_API void gpt2_model_free(gpt2_model *model);
 #define GPT2_ACT_GELU_PYTORCH_TANH 3 /* same formula as gelu_new, by PyTorch's name */
 #define GPT2_ACT_RELU              4 /* max(x, 0) */
 
-#define GPT2_TYPE_F32  0
-#define GPT2_TYPE_F16  1
-#define GPT2_TYPE_BF16 2
-
 typedef struct gpt2_model_info {
     uint32_t struct_size; /* set by gpt2_model_info_init() */
     int32_t n_vocab;
@@ -215,11 +223,13 @@ typedef struct gpt2_model_info {
     int32_t n_inner;     /* width of the MLP */
     int32_t activation;  /* GPT2_ACT_* */
     int32_t tied_head;   /* 1: lm_head is wte; 0: lm_head has its own weights */
-    int32_t weight_type; /* GPT2_TYPE_* of wte in the file; arithmetic is always f32 */
+    int32_t weight_type; /* GPT2_TYPE_* of wte in the file */
     int32_t eot_token;   /* id of <|endoftext|>, -1 if the model has none */
     float layer_norm_epsilon;
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
+    int32_t memory_type;   /* GPT2_TYPE_* of wte in memory; arithmetic is always f32 */
+    int32_t reserved;      /* 0 */
 } gpt2_model_info;
 
 /* As gpt2_model_params_init(). */

@@ -26,19 +26,6 @@ static const char *activation_name(int32_t activation)
     return names[activation];
 }
 
-static const char *type_name(int32_t type)
-{
-    static const char *const names[] = {
-        [GPT2_TYPE_F32] = "f32",
-        [GPT2_TYPE_F16] = "f16",
-        [GPT2_TYPE_BF16] = "bf16",
-    };
-
-    if (type < 0 || (size_t)type >= sizeof names / sizeof names[0])
-        return "unknown";
-    return names[type];
-}
-
 /* Asks a session of one position which kernels it runs. */
 static enum outcome find_kernels(const struct options *options, const gpt2_model *model,
                                  char *kernels, size_t capacity)
@@ -118,7 +105,11 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
     print_word("activation", activation_name(info->activation));
     printf(KEY_FORMAT "%g\n", "layer_norm_epsilon", (double)info->layer_norm_epsilon);
     print_word("lm_head", info->tied_head != 0 ? "tied to wte" : "separate");
-    print_word("weights", type_name(info->weight_type));
+    if (info->memory_type == info->weight_type)
+        print_word("weights", weight_type_name(info->weight_type));
+    else
+        printf(KEY_FORMAT "%s in the file, %s in memory\n", "weights",
+               weight_type_name(info->weight_type), weight_type_name(info->memory_type));
     if (tokenizer != NULL)
         printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
     else

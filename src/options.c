@@ -22,6 +22,14 @@ static const struct word cpu_words[] = {
     {NULL, 0},
 };
 
+static const struct word type_words[] = {
+    {"file", GPT2_TYPE_AS_FILE},
+    {"f32", GPT2_TYPE_F32},
+    {"f16", GPT2_TYPE_F16},
+    {"bf16", GPT2_TYPE_BF16},
+    {NULL, 0},
+};
+
 static const struct word shape_words[] = {
     {"gpt2", SHAPE_GPT2},
     {"gpt2-medium", SHAPE_GPT2_MEDIUM},
@@ -144,6 +152,9 @@ static const struct option table[] = {
     {OPTIONS_MODEL, 'm', "model", NULL, "DIR", TEXT(model),
      "read the model from the directory DIR\n"
      "(default: the demo model)"},
+    {OPTIONS_MODEL | OPTIONS_BENCH, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),
+     "keep the weights as TYPE in memory: f32, f16, bf16, or\n"
+     "file for that of the file (default: file)"},
     {OPTIONS_RUN, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
      "use N threads, at most 256; 0 means one for each CPU\n"
      "(default: 0)"},
@@ -471,6 +482,7 @@ enum outcome options_parse(struct options *options, const struct command *comman
     options->empty_prompt = EMPTY_ENDOFTEXT;
     options->n_top = -1;
     options->cpu_mask = -1;
+    options->weight_type = GPT2_TYPE_AS_FILE;
     options->shape = -1;
     options->seed_is_random = true;
     for (int i = 0; i < argc && outcome == OUTCOME_DONE && !options->help; i++) {
@@ -491,6 +503,15 @@ void options_free(struct options *options)
     free(options->stops.data);
     free(options->biases.ids);
     free(options->biases.values);
+}
+
+const char *weight_type_name(int32_t type)
+{
+    const struct word *word = type_words;
+
+    while (word->name != NULL && word->value != type)
+        word++;
+    return word->name != NULL ? word->name : "unknown";
 }
 
 void options_print(unsigned groups, FILE *out)

@@ -110,6 +110,7 @@ struct options {
     int64_t base;         /* 2 or BASE_E; 0: score chooses */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: all that the CPU has */
     int64_t shape;        /* SHAPE_*; -1: none was named */
+    int64_t weight_type;  /* GPT2_TYPE_* */
     uint64_t seed;
     bool seed_is_random; /* no --seed, or --seed -1 */
     bool special;
@@ -132,6 +133,9 @@ enum outcome options_parse(struct options *options, const struct command *comman
                            const char *program, int argc, char **argv);
 
 void options_free(struct options *options);
+
+/* GPT2_TYPE_* as --type calls it. */
+const char *weight_type_name(int32_t type);
 
 /* Prints the list of the options in 'groups', with their defaults. */
 void options_print(unsigned groups, FILE *out);

@@ -95,6 +95,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
         return outcome;
     gpt2_model_params_init(&params, sizeof params);
     params.n_threads = options->n_threads;
+    params.weight_type = (int32_t)options->weight_type;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     if (platform_is_terminal(stderr)) {

@@ -961,6 +961,24 @@ class Loading(Binding):
                 load(lambda done, total: {}["mine"])
 
 
+    def test_weight_type(self):
+        names = {"f32": gpt2_c.TYPE_F32, "f16": gpt2_c.TYPE_F16, "bf16": gpt2_c.TYPE_BF16}
+        for name, number in names.items():
+            for model in (gpt2.Model(MODEL, weight_type=name),
+                          gpt2.Model.from_files(self.files(), weight_type=name)):
+                self.assertEqual(model.info.memory_type, number)
+                if number == self.model.info.weight_type or name == "f32":
+                    self.same(model)
+                else:
+                    self.assertNotEqual(self.run_ids(model.session()),
+                                        self.run_ids(self.model.session()))
+        small, large = (gpt2.Model(MODEL, weight_type=name).info.memory_bytes
+                        for name in ("bf16", "f32"))
+        self.assertLess(small, 0.7 * large)
+        with self.assertRaisesRegex(ValueError, "q4"):
+            gpt2.Model(MODEL, weight_type="q4")
+
+
 class Lifetimes(Binding):
     def test_a_session_keeps_its_model(self):
         model = gpt2.Model(MODEL)

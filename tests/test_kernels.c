@@ -273,6 +273,63 @@ static void test_widen_is_exact(void **state)
     }
 }
 
+/* The nearer of the two BF16 around a finite x, the even one where both are as near. */
+static uint16_t define_bf16(float x)
+{
+    uint32_t bits, above;
+    float low, high;
+    double to_low, to_high;
+
+    memcpy(&bits, &x, sizeof bits);
+    above = (bits | 0xffff) + 1; /* of larger magnitude; behind the largest BF16, infinity */
+    bits &= 0xffff0000u;
+    memcpy(&low, &bits, sizeof low);
+    memcpy(&high, &above, sizeof high);
+    to_low = fabs((double)x - (double)low);
+    to_high = isinf(high) ? 0x1p128 - fabs((double)x) : fabs((double)high - (double)x);
+    if (to_low != to_high)
+        return (uint16_t)((to_low < to_high ? bits : above) >> 16);
+    return (uint16_t)(((bits >> 16 & 1) == 0 ? bits : above) >> 16);
+}
+
+static void test_narrow(void **state)
+{
+    static const uint32_t ties[] = {0x3f808000, 0x3f818000, 0xbf808000, 0x00008000,
+                                    0x00018000, 0x7f7f7fff, 0x7f7f8000, 0xff7fffff};
+    float buffer[3];
+    uint16_t halves[3];
+
+    (void)state;
+    for (uint32_t i = 0; i < 400000; i++) {
+        uint32_t bits = i < sizeof ties / sizeof ties[0] ? ties[i] : i * 2654435761u;
+        float x;
+
+        memcpy(&x, &bits, sizeof x);
+        if (!isfinite(x))
+            continue;
+        for (int j = 0; j < 3; j++)
+            buffer[j] = x;
+        halves[0] = define_bf16(x);
+        assert_int_equal(gpt2i_narrow(buffer, GPT2_TYPE_BF16, 3),
+                         (halves[0] & 0x7fff) == 0x7f80 ? 0 : 3);
+        memcpy(halves + 1, buffer, 2 * sizeof *halves);
+        if (halves[1] != halves[0] || halves[2] != halves[0])
+            fail_msg("%a becomes %04x, wanted %04x", (double)x, halves[1], halves[0]);
+    }
+    buffer[0] = NAN;
+    buffer[1] = -INFINITY;
+    buffer[2] = 65520.0f;
+    assert_int_equal(gpt2i_narrow(buffer, GPT2_TYPE_F16, 3), 2); /* the first that is lost */
+    memcpy(halves, buffer, sizeof halves);
+    assert_int_equal(halves[0] & 0x7e00, 0x7e00);
+    assert_int_equal(halves[1], 0xfc00);
+    assert_int_equal(halves[2], 0x7c00);
+    buffer[0] = NAN;
+    assert_int_equal(gpt2i_narrow(buffer, GPT2_TYPE_BF16, 1), 1);
+    memcpy(halves, buffer, sizeof *halves);
+    assert_true((halves[0] & 0x7f80) == 0x7f80 && (halves[0] & 0x7f) != 0);
+}
+
 /* What struct.pack("<e", x) of Python 3.11 gives, and what it refuses. */
 static void test_to_f16_of_python(void **state)
 {
@@ -358,13 +415,50 @@ static void test_pack_and_unpack(void **state)
     }
 }
 
+/* Weights of 16 bits lie where floats lie, and are the same numbers. */
+static void test_pack_16(void **state)
+{
+    enum { N_IN = 19, N_OUT = 101 };
+    uint16_t matrix[N_OUT * N_IN], transposed[N_IN * N_OUT];
+    uint16_t panels[2][N_IN * 112] = {{0}};
+    float row[N_IN];
+
+    (void)state;
+    for (int32_t type = GPT2_TYPE_F16; type <= GPT2_TYPE_BF16; type++) {
+        struct gpt2i_matrix by_outputs = {panels[0], type, N_IN, N_OUT};
+        struct gpt2i_matrix by_inputs = {panels[1], type, N_IN, N_OUT};
+
+        for (size_t i = 0; i < N_OUT * N_IN; i++) {
+            matrix[i] = (uint16_t)(i * 13 % 0x7c00);
+            transposed[i % N_IN * N_OUT + i / N_IN] = matrix[i];
+        }
+        assert_int_equal(gpt2i_matrix_bytes(&by_outputs), sizeof panels[0]);
+        gpt2i_matrix_pack_outputs(&by_outputs, matrix, 0, N_OUT);
+        gpt2i_matrix_pack_inputs(&by_inputs, transposed, 0, N_IN);
+        assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
+        assert_int_equal(panels[0][N_IN * 64 + 48], matrix[64 * N_IN + 1]);
+        for (size_t o = 0; o < N_OUT; o++) {
+            gpt2i_matrix_unpack(row, &by_outputs, o);
+            for (size_t k = 0; k < N_IN; k++) {
+                float wanted[1];
+
+                memcpy((char *)wanted + 2, &matrix[o * N_IN + k], 2);
+                gpt2i_order_16((char *)wanted + 2, 1); /* to little-endian, as in a file */
+                gpt2i_widen(wanted, type, 1);
+                assert_memory_equal(&row[k], wanted, sizeof *wanted);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fma_is_exact),    cmocka_unit_test(test_activations_are_accurate),
         cmocka_unit_test(test_log_is_accurate), cmocka_unit_test(test_softmax_is_accurate),
         cmocka_unit_test(test_widen_is_exact),  cmocka_unit_test(test_to_f16_of_python),
-        cmocka_unit_test(test_pack_and_unpack), cmocka_unit_test(test_layer_norm_of_huge_values),
+        cmocka_unit_test(test_pack_and_unpack), cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_pack_16),         cmocka_unit_test(test_layer_norm_of_huge_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

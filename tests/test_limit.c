@@ -84,13 +84,24 @@ static void test_own_head(void **state)
     assert_int_equal(token_bytes(&untied), 4 * 4900);
 }
 
+/* Weights of 16 bits: 4100 of 2 bytes; 800 numbers of norms and biases stay floats. */
+static void test_half_weights(void **state)
+{
+    gpt2_model_info halves = model;
+
+    (void)state;
+    halves.memory_type = GPT2_TYPE_F16;
+    assert_int_equal(token_bytes(&halves), 8200 + 3200);
+    halves.memory_type = GPT2_TYPE_BF16;
+    assert_int_equal(token_bytes(&halves), 8200 + 3200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),
-        cmocka_unit_test(test_multiplying),
-        cmocka_unit_test(test_sum),
-        cmocka_unit_test(test_own_head),
+        cmocka_unit_test(test_reading),      cmocka_unit_test(test_multiplying),
+        cmocka_unit_test(test_sum),          cmocka_unit_test(test_own_head),
+        cmocka_unit_test(test_half_weights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,7 +198,8 @@ static void test_info(void **state)
         assert_true(info->layer_norm_epsilon == 1e-5f);
         assert_int_equal(info->n_parameters,
                          2 * block + 2 * 35 + (8 + 97 + 97 * (uint64_t)untied) * 35);
-        assert_in_range(info->memory_bytes, info->n_parameters * 4, info->n_parameters * 6);
+        assert_int_equal(info->memory_type, info->weight_type);
+        assert_in_range(info->memory_bytes, info->n_parameters * 2, info->n_parameters * 4);
         for (size_t i = 0; i < NEXT; i++) /* fields of a later release are 0 */
             assert_int_equal(room.more[i], 0);
         assert_true((gpt2_model_tokenizer(model) != NULL) == file.tokenizer);
@@ -208,7 +209,10 @@ static void test_info(void **state)
         assert_int_equal(gpt2_model_get_info(model, info), GPT2_OK);
         assert_int_equal(info->n_vocab, 97);
         assert_int_equal(room.more[0], 0x5a);
-        for (info->struct_size = 0; info->struct_size < sizeof *info; info->struct_size++)
+        info->struct_size = offsetof(gpt2_model_info, memory_type); /* of the first release */
+        assert_int_equal(gpt2_model_get_info(model, info), GPT2_OK);
+        for (info->struct_size = 0; info->struct_size < offsetof(gpt2_model_info, memory_type);
+             info->struct_size++)
             assert_int_equal(gpt2_model_get_info(model, info), GPT2_ERR_ARGUMENT);
         assert_int_equal(gpt2_model_get_info(model, NULL), GPT2_ERR_ARGUMENT);
         assert_int_equal(gpt2_model_get_info(NULL, info), GPT2_ERR_ARGUMENT);
@@ -216,6 +220,124 @@ static void test_info(void **state)
     }
     assert_null(gpt2_model_tokenizer(NULL));
     gpt2_model_free(NULL);
+}
+
+/* --------------------------------------------------------------------------------------- types -- */
+
+static gpt2_model *load_type(int32_t weight_type, gpt2_model_info *info)
+{
+    gpt2_model_params params;
+    gpt2_model *model;
+
+    assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
+    assert_int_equal(params.weight_type, GPT2_TYPE_AS_FILE);
+    params.weight_type = weight_type;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_OK);
+    assert_int_equal(gpt2_model_info_init(info, sizeof *info), GPT2_OK);
+    assert_int_equal(gpt2_model_get_info(model, info), GPT2_OK);
+    return model;
+}
+
+/* Of the logits of 8 tokens at once. */
+static uint64_t logits_hash(gpt2_model *model)
+{
+    gpt2_session *session = tiny_session(model, GPT2_CPU_ALL, 1, 8);
+    const int32_t ids[8] = {1, 96, 5, 17, 40, 2, 63, 88};
+    uint64_t hash = 0;
+    const float *row;
+
+    assert_int_equal(gpt2_forward(session, ids, 8, 8), GPT2_OK);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(gpt2_session_logits(session, (int64_t)i, &row), GPT2_OK);
+        for (size_t o = 0; o < 97; o++) {
+            uint32_t bits;
+
+            memcpy(&bits, &row[o], sizeof bits);
+            hash = (hash ^ bits) * 0x9e3779b97f4a7c15u;
+        }
+    }
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    return hash;
+}
+
+/* The same numbers in a file of their type, in one of F32, and in memory of each type that holds them. */
+static void test_weight_types(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    static const char *const names[] = {NULL, "F16", "BF16"};
+    uint64_t hash, f32_bytes;
+    gpt2_model_info info;
+
+    (void)state;
+    for (int copy = 0; copy < 3; copy++) {
+        file.untied = copy == 1;
+        file.head_copy = copy == 2;
+        for (int32_t type = GPT2_TYPE_F16; type <= GPT2_TYPE_BF16; type++) {
+            gpt2_model *model;
+
+            file.dtype = names[type];
+            file.widened = true;
+            tiny_write(&file);
+            model = load_type(GPT2_TYPE_AS_FILE, &info);
+            assert_int_equal(info.weight_type, GPT2_TYPE_F32);
+            assert_int_equal(info.memory_type, GPT2_TYPE_F32);
+            f32_bytes = info.memory_bytes;
+            hash = logits_hash(model);
+            model = load_type(type, &info);
+            assert_int_equal(info.weight_type, GPT2_TYPE_F32);
+            assert_int_equal(info.memory_type, type);
+            assert_true(info.memory_bytes < f32_bytes * 7 / 10);
+            assert_true(logits_hash(model) == hash);
+            file.widened = false;
+            tiny_write(&file);
+            model = load_type(GPT2_TYPE_AS_FILE, &info);
+            assert_int_equal(info.weight_type, type);
+            assert_int_equal(info.memory_type, type);
+            assert_true(logits_hash(model) == hash);
+            model = load_type(GPT2_TYPE_F32, &info);
+            assert_int_equal(info.weight_type, type);
+            assert_int_equal(info.memory_type, GPT2_TYPE_F32);
+            assert_int_equal(info.memory_bytes, f32_bytes);
+            assert_true(logits_hash(model) == hash);
+            /* the other type of 16 bits has not all of these numbers */
+            model = load_type(GPT2_TYPE_F16 + GPT2_TYPE_BF16 - type, &info);
+            assert_true(logits_hash(model) != hash);
+        }
+    }
+}
+
+static void test_weight_type_refusals(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_model_params params;
+    gpt2_model *model;
+    char line[512] = "";
+
+    (void)state;
+    file.untied = true;
+    file.head_exponent = 100;
+    tiny_write(&file);
+    assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    params.weight_type = GPT2_TYPE_F16;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_UNSUPPORTED);
+    tiny_check_says(line, WEIGHTS ": lm_head.weight has a number in row 0, column ");
+    tiny_check_says(line, " that is too large for f16");
+    assert_null(model);
+    params.weight_type = GPT2_TYPE_BF16;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_OK);
+    gpt2_model_free(model);
+    params.weight_type = 3;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
+    tiny_check_says(line, "gpt2_model_params.weight_type is 3, wanted -1 to 2");
+    params.weight_type = -2;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
+    params.weight_type = 0;
+    params.reserved = 1;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
+    tiny_check_says(line, "gpt2_model_params.reserved is 1, wanted 0");
 }
 
 /* ------------------------------------------------------------------------------------- refusals -- */
@@ -430,7 +552,7 @@ static void test_growth(void **state)
         int32_t (*init)(void *params, size_t struct_size);
         int32_t (*use)(const void *params);
     } kinds[] = {
-        {sizeof(gpt2_model_params), sizeof(gpt2_model_params), init_load, use_load},
+        {offsetof(gpt2_model_params, weight_type), sizeof(gpt2_model_params), init_load, use_load},
         {offsetof(gpt2_session_params, parallel_for), sizeof(gpt2_session_params), init_session,
          use_session},
         {offsetof(gpt2_sample_params, top_n_sigma), sizeof(gpt2_sample_params), init_sample,
@@ -521,6 +643,8 @@ int main(void)
         cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_weight_types),
+        cmocka_unit_test(test_weight_type_refusals),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_tied_head),

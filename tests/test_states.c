@@ -266,6 +266,17 @@ static void check_refused(const gpt2_model *model, const gpt2_session_params *pa
     gpt2_session_free(session);
 }
 
+static gpt2_model *load_f16(const char *directory)
+{
+    gpt2_model_params params;
+    gpt2_model *model;
+
+    assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
+    params.weight_type = GPT2_TYPE_F16;
+    assert_int_equal(gpt2_model_load(directory, &params, &model), GPT2_OK);
+    return model;
+}
+
 /* What does not fit is named; another n_ctx or n_batch fits. */
 static void test_other_sessions(void **state)
 {
@@ -285,6 +296,9 @@ static void test_other_sessions(void **state)
     check_refused(odd.model, &params, &saved, GPT2_ERR_STATE, "another model");
     scaled.untied = true; /* the same shapes, other numbers in the head alone */
     other = tiny_load(&scaled);
+    check_refused(other, &params, &saved, GPT2_ERR_STATE, "another model");
+    gpt2_model_free(other);
+    other = load_f16(DIRECTORY "-pages"); /* the same file in another type */
     check_refused(other, &params, &saved, GPT2_ERR_STATE, "another model");
     gpt2_model_free(other);
     params.n_ctx = 99;

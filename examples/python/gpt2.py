@@ -142,33 +142,42 @@ class Model:
     """Weights and tokenizer, for any number of sessions and threads."""
 
     def __init__(self, path: Union[str, "os.PathLike[str]"], threads: int = 1,
-                 progress: Optional[Progress] = None) -> None:
+                 progress: Optional[Progress] = None, weight_type: str = "file") -> None:
         """Reads a Hugging Face directory.
 
         `threads` load it; 0: one per CPU.  `progress(done, total)` is called with how many bytes of
         the weights have been read.  If it returns True, the load ends with ERR_CANCELLED; an
         exception that it raises ends the load, too, and is raised here.
+
+        `weight_type` is that of the weights in memory: "f32", "f16", "bf16", or "file" for the type
+        that each matrix has in the file.
         """
         with _Load() as load:
-            self._load(load, c.lib.gpt2_model_load, (os.fsencode(path),), threads, progress)
+            self._load(load, c.lib.gpt2_model_load, (os.fsencode(path),), threads, progress,
+                       weight_type)
 
     @classmethod
     def from_files(cls, files: Mapping[str, File], threads: int = 1,
-                   progress: Optional[Progress] = None) -> "Model":
+                   progress: Optional[Progress] = None, weight_type: str = "file") -> "Model":
         """A model whose files are not in a directory: "config.json" and "model.safetensors", and
         "vocab.json" with "merges.txt" for a tokenizer.
 
         A file is bytes (or bytearray, mmap, any contiguous buffer), which are not copied, or a
-        binary file object that can seek.  `threads` and `progress` are as in Model().
+        binary file object that can seek.  The other arguments are as in Model().
         """
         model = cls.__new__(cls)
         with _Load() as load:
-            model._load(load, c.lib.gpt2_model_load_sources, load.sources(files), threads, progress)
+            model._load(load, c.lib.gpt2_model_load_sources, load.sources(files), threads, progress,
+                        weight_type)
         return model
 
     def _load(self, load: _Load, function: Any, given: Tuple[Any, ...], threads: int,
-              progress: Optional[Progress]) -> None:
-        params = c.params_of(c.ModelParams, c.lib.gpt2_model_params_init, n_threads=threads)
+              progress: Optional[Progress], weight_type: str) -> None:
+        params = c.params_of(
+            c.ModelParams, c.lib.gpt2_model_params_init, n_threads=threads,
+            weight_type=_choice("weight_type", weight_type, {
+                "file": c.TYPE_AS_FILE, "f32": c.TYPE_F32, "f16": c.TYPE_F16,
+                "bf16": c.TYPE_BF16}))
         if progress is not None:
             params.progress = load.progress(progress)
         self._object: Optional[c.Object] = c.Object(function, c.lib.gpt2_model_free, given, params)

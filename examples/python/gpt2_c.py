@@ -35,6 +35,8 @@ ENCODE_SPECIAL = 1
 LAST_ROW = -1
 TYPE_F32 = 0
 TYPE_F16 = 1
+TYPE_BF16 = 2
+TYPE_AS_FILE = -1
 FULL_STOP = 0
 FULL_SHIFT = 1
 FINISH_NOT_YET = 0
@@ -76,7 +78,8 @@ class Source(ctypes.Structure):
 class ModelParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("n_threads", c_int32),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
-                ("progress", ProgressCallback), ("progress_user", c_void_p)]
+                ("progress", ProgressCallback), ("progress_user", c_void_p),
+                ("weight_type", c_int32), ("reserved", c_int32)]
 
 
 class ModelInfo(ctypes.Structure):
@@ -85,7 +88,8 @@ class ModelInfo(ctypes.Structure):
                 ("n_embd", c_int32), ("n_layer", c_int32), ("n_head", c_int32),
                 ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
                 ("weight_type", c_int32), ("eot_token", c_int32), ("layer_norm_epsilon", c_float),
-                ("n_parameters", c_uint64), ("memory_bytes", c_uint64)]
+                ("n_parameters", c_uint64), ("memory_bytes", c_uint64),
+                ("memory_type", c_int32), ("reserved", c_int32)]
 
 
 class EncoderParams(ctypes.Structure):

@@ -8,6 +8,7 @@
 static const gpt2_model_params model_defaults = {
     .struct_size = sizeof(gpt2_model_params),
     .n_threads = 1,
+    .weight_type = GPT2_TYPE_AS_FILE,
 };
 
 static const struct gpt2i_params_kind model_params = {
@@ -49,6 +50,11 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
     if (status == GPT2_OK)
         status = gpt2i_check_range("gpt2_model_params.n_threads", known->n_threads, 0,
                                    GPT2I_MAX_THREADS, error);
+    if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_model_params.weight_type", known->weight_type,
+                                   GPT2_TYPE_AS_FILE, GPT2_TYPE_BF16, error);
+    if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_model_params.reserved", known->reserved, 0, 0, error);
     if (status == GPT2_OK)
         known->n_threads = gpt2i_thread_count(known->n_threads);
     return status;
@@ -111,6 +117,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     known.eot_token = model->eot_token;
     known.layer_norm_epsilon = model->config.layer_norm_epsilon;
     known.n_parameters = model->n_parameters;
+    known.memory_type = model->wte.type;
     known.memory_bytes = model->struct_bytes + model->weights_bytes;
     memset(info, 0, info->struct_size);
     memcpy(info, &known, gpt2i_min(known.struct_size, sizeof known));

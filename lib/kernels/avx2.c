@@ -42,6 +42,18 @@ GPT2I_INLINE TARGET v16 v16_load_f16(const uint16_t *x)
                 _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(x + 8))));
 }
 
+GPT2I_INLINE TARGET __m256 load_bf16_8(const uint16_t *x)
+{
+    __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)x));
+
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+}
+
+GPT2I_INLINE TARGET v16 v16_load_bf16(const uint16_t *x)
+{
+    return PAIR(load_bf16_8(x), load_bf16_8(x + 8));
+}
+
 GPT2I_INLINE TARGET void v16_store_f16(uint16_t *x, v16 v)
 {
     _mm_storeu_si128((__m128i *)(void *)x, _mm256_cvtps_ph(v.low, _MM_FROUND_TO_NEAREST_INT));

@@ -32,6 +32,13 @@ GPT2I_INLINE TARGET v16 v16_load_f16(const uint16_t *x)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)x));
 }
 
+GPT2I_INLINE TARGET v16 v16_load_bf16(const uint16_t *x)
+{
+    __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)x));
+
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+
 GPT2I_INLINE TARGET void v16_store_f16(uint16_t *x, v16 v)
 {
     _mm256_storeu_si256((__m256i *)(void *)x, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));

@@ -15,8 +15,10 @@ void gpt2i_kernels_choose(struct gpt2i_kernels *kernels, uint32_t features, bool
         kernels->matmul_row[GPT2_TYPE_F32] = kernels->matmul_any[GPT2_TYPE_F32];
     if ((features & GPT2_CPU_AVX512) != 0)
         gpt2i_kernels_add_avx512(kernels);
-    if (row_fetches)
+    if (row_fetches) {
         kernels->matmul_row[GPT2_TYPE_F16] = kernels->matmul_any[GPT2_TYPE_F16];
+        kernels->matmul_row[GPT2_TYPE_BF16] = kernels->matmul_any[GPT2_TYPE_BF16];
+    }
 #elif defined(__aarch64__)
     if ((features & GPT2_CPU_NEON) != 0)
         gpt2i_kernels_add_neon(kernels);

@@ -1,5 +1,5 @@
 /*
- * half.h: IEEE half floats (F16) to float and back, in plain C.
+ * half.h: floats of 16 bits, F16 (IEEE) and BF16, to float and back, in plain C.
  */
 #ifndef GPT2I_HALF_H
 #define GPT2I_HALF_H
@@ -35,6 +35,12 @@ static inline float gpt2i_float_of_half(uint16_t half)
     return gpt2i_float_of_bits(sign | (magnitude + ((127u - 15u) << 23)));
 }
 
+/* Exact: BF16 is the upper half of a float. */
+static inline float gpt2i_float_of_bf16(uint16_t half)
+{
+    return gpt2i_float_of_bits((uint32_t)half << 16);
+}
+
 /* x / 2^n rounded to nearest even, for 1 <= n <= 31 and x < 2^31. */
 static inline uint32_t gpt2i_shift_rounded(uint32_t x, uint32_t n)
 {
@@ -67,6 +73,16 @@ static inline uint16_t gpt2i_half_of_float(float x)
     /* the mantissa with its leading 1 counts 2^(exponent - 127 - 23), a denormal half counts 2^-24 */
     return (uint16_t)(sign |
                       gpt2i_shift_rounded((magnitude & 0x7fffffu) | 0x800000u, 127 - 1 - exponent));
+}
+
+/* Rounded to nearest even, to infinity behind the largest BF16; NaN stays NaN. */
+static inline uint16_t gpt2i_bf16_of_float(float x)
+{
+    uint32_t bits = gpt2i_bits_of_float(x);
+
+    if ((bits & 0x7fffffffu) > 0x7f800000u) /* NaN, made quiet */
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
 #endif

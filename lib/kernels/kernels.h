@@ -17,8 +17,8 @@
 /* Rows of logits are looked at in blocks of as many: their sums are the steps of a draw. */
 #define GPT2I_VOCAB_BLOCK 64
 
-/* The types that kernels read weights in: GPT2_TYPE_F32 and GPT2_TYPE_F16. */
-#define GPT2I_WEIGHT_TYPES 2
+/* The types that kernels read weights in: GPT2_TYPE_F32, GPT2_TYPE_F16 and GPT2_TYPE_BF16. */
+#define GPT2I_WEIGHT_TYPES 3
 
 /*
  * y[r][o] = total + bias[o], where total starts at 0, or at y[r][o] if 'adds', and grows by the sum
@@ -29,18 +29,20 @@
  * is read in groups of 16 outputs, the last one whole; what is past n_outputs is dropped.
  * 'next' has weights that the calling thread is likely to read after these, as many or more: the first
  * of them are fetched into its cache.  NULL if there are none.
- * y must not overlap x or w.  Strides count elements.  Weights of F16 give the bits that the same
- * weights as floats give.
+ * y must not overlap x or w.  Strides count elements.  Weights of F16 and BF16 give the bits that the
+ * same weights as floats give.
  */
 struct gpt2i_matmul {
     float *y; /* [n_rows, n_outputs] */
     size_t y_stride;
     const float *x; /* [n_rows, n_k] */
     size_t x_stride;
-    const void *w; /* [n_k, n_outputs]: float, or uint16_t for F16 */
+    const void *w; /* [n_k, n_outputs]: float, or uint16_t for F16 and BF16 */
     size_t w_stride;
     const void *next;
-    int32_t w_type;    /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
+    int32_t w_type; /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
+    float *widened; /* workspace, [GPT2I_K_BLOCK, n_outputs rounded up to 16], or NULL: weights of
+                          F16 and BF16 for many rows are widened here once */
     const float *bias; /* [n_outputs], or NULL: nothing is added */
     size_t n_rows;
     size_t n_k; /* at least 1 */

@@ -8,7 +8,8 @@
  *     TARGET           function attribute that switches the instruction set on
  *     v16              16 floats
  *     v16_set1 v16_load v16_store           of one float; of 16 floats at any alignment
- *     v16_load_f16 v16_store_f16            likewise of 16 half floats; a store rounds to nearest even
+ *     v16_load_f16 v16_load_bf16            of 16 floats of 16 bits, at any alignment
+ *     v16_store_f16                         rounds to nearest even
  *     v16_load_n v16_store_n                of the first n < 16 lanes; a load zeros the others
  *     v16_add _sub _mul _div _fma           lane by lane, each rounded once; fma(a, b, c) = a b + c
  *     v16_max v16_min                       a > b ? a : b, a < b ? a : b; so NaN in b stays
@@ -79,6 +80,14 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 #define W_ELEMENT     uint16_t
 #define W_LOAD(w)     v16_load_f16(w)
 #define W_FETCH_STEPS 16 /* 2 KiB */
+#define W_WIDENS
+#include "matmul_template.h"
+
+#define W_TYPE        bf16
+#define W_ELEMENT     uint16_t
+#define W_LOAD(w)     v16_load_bf16(w)
+#define W_FETCH_STEPS 16
+#define W_WIDENS
 #include "matmul_template.h"
 
 /* -------------------------------------------------------------------------- element by element -- */
@@ -458,8 +467,10 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->matmul_row[GPT2_TYPE_F32] = matmul_row_f32;
 #endif
     kernels->matmul_row[GPT2_TYPE_F16] = matmul_row_f16;
+    kernels->matmul_row[GPT2_TYPE_BF16] = matmul_row_bf16;
     kernels->matmul_any[GPT2_TYPE_F32] = matmul_any_f32;
     kernels->matmul_any[GPT2_TYPE_F16] = matmul_any_f16;
+    kernels->matmul_any[GPT2_TYPE_BF16] = matmul_any_bf16;
     kernels->add = add;
     kernels->scale = scale;
     kernels->to_f16 = to_f16;

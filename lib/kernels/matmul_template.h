@@ -7,6 +7,7 @@
  *     W_LOAD(w)        16 weights as floats, from 'const W_ELEMENT *w' at any alignment
  *     W_FETCH_STEPS    how many steps of k ahead the weights are fetched into the first cache
  *     W_WITHOUT_ROW    if defined: matmul_row_TYPE() is not wanted
+ *     W_WIDENS         if defined: many rows widen the weights first; matmul_any_f32() is there
  *
  * It defines matmul_any_TYPE() and matmul_row_TYPE(), and undefines these again.
  */
@@ -205,11 +206,43 @@ TARGET_INLINE void NAMED(matmul_all_rows)(const struct gpt2i_matmul *m, size_t k
     }
 }
 
+#ifdef W_WIDENS
+/* Widens K_TOGETHER steps of k at a time: a tile would widen the weights again for its few rows. */
+static TARGET void NAMED(matmul_widened)(const struct gpt2i_matmul *m)
+{
+    const W_ELEMENT *w = m->w;
+    struct gpt2i_matmul part = *m;
+
+    part.w = m->widened;
+    part.w_stride = gpt2i_round_up(m->n_outputs, GPT2I_LANES);
+    for (size_t k = 0; k < m->n_k; k += K_TOGETHER) {
+        float *to = m->widened;
+
+        part.x = m->x + k;
+        part.n_k = gpt2i_min(K_TOGETHER, m->n_k - k);
+        part.adds = m->adds || k > 0;
+        for (size_t i = 0; i < part.n_k; i++, w += m->w_stride, to += part.w_stride) {
+            for (size_t o = 0; o < part.w_stride; o += GPT2I_LANES)
+                v16_store(to + o, W_LOAD(w + o));
+        }
+        part.next = k + part.n_k < m->n_k ? w : m->next;
+        part.bias = k + part.n_k < m->n_k ? NULL : m->bias;
+        matmul_any_f32(&part);
+    }
+}
+#endif
+
 /* K_TOGETHER steps of k at a time, so that their weights stay in the second cache for all rows. */
 static TARGET void NAMED(matmul_any)(const struct gpt2i_matmul *m)
 {
     size_t k = 0;
 
+#ifdef W_WIDENS
+    if (m->widened != NULL && m->n_rows >= FEW_ROWS) {
+        NAMED(matmul_widened)(m);
+        return;
+    }
+#endif
     do {
         size_t end = gpt2i_min(k + K_TOGETHER, m->n_k);
 
@@ -240,3 +273,4 @@ static TARGET void NAMED(matmul_row)(const struct gpt2i_matmul *m)
 #undef W_LOAD
 #undef W_FETCH_STEPS
 #undef W_WITHOUT_ROW
+#undef W_WIDENS

@@ -48,6 +48,16 @@ GPT2I_INLINE v16 v16_load_f16(const uint16_t *x)
     return FOUR(load_f16_4(x), load_f16_4(x + 4), load_f16_4(x + 8), load_f16_4(x + 12));
 }
 
+GPT2I_INLINE float32x4_t load_bf16_4(const uint16_t *x)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(x), 16));
+}
+
+GPT2I_INLINE v16 v16_load_bf16(const uint16_t *x)
+{
+    return FOUR(load_bf16_4(x), load_bf16_4(x + 4), load_bf16_4(x + 8), load_bf16_4(x + 12));
+}
+
 /* The rounding is that of fpstate.h: to nearest even. */
 GPT2I_INLINE void store_f16_4(uint16_t *x, float32x4_t v)
 {

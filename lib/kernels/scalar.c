@@ -46,6 +46,15 @@ GPT2I_INLINE v16 v16_load_f16(const uint16_t *x)
     return out;
 }
 
+GPT2I_INLINE v16 v16_load_bf16(const uint16_t *x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = gpt2i_float_of_bf16(x[l]);
+    return out;
+}
+
 GPT2I_INLINE void v16_store_f16(uint16_t *x, v16 v)
 {
     FOR_LANES

@@ -1,8 +1,10 @@
 /*
- * widen.c: F32, F16 and BF16 to float.
+ * widen.c: F32, F16 and BF16 to float, and back.
  */
 #include "widen.h"
 #include "half.h"
+
+#include <math.h>
 
 size_t gpt2i_type_bytes(int32_t type)
 {
@@ -25,6 +27,39 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
         else if (type == GPT2_TYPE_F16)
             buffer[i] = gpt2i_float_of_half(gpt2i_load_le16(from));
         else
-            buffer[i] = gpt2i_float_of_bits((uint32_t)gpt2i_load_le16(from) << 16);
+            buffer[i] = gpt2i_float_of_bf16(gpt2i_load_le16(from));
     }
+}
+
+size_t gpt2i_narrow(float *buffer, int32_t type, size_t n)
+{
+    unsigned char *to = (unsigned char *)buffer;
+    size_t first_lost = n;
+
+    for (size_t i = 0; i < n; i++, to += sizeof(uint16_t)) {
+        float x = buffer[i];
+        uint16_t half = type == GPT2_TYPE_F16 ? gpt2i_half_of_float(x) : gpt2i_bf16_of_float(x);
+        uint16_t infinity = type == GPT2_TYPE_F16 ? 0x7c00 : 0x7f80;
+
+        if ((half & 0x7fff) == infinity && isfinite(x) && first_lost == n)
+            first_lost = i;
+        memcpy(to, &half, sizeof half);
+    }
+    return first_lost;
+}
+
+void gpt2i_order_16(void *elements, size_t n)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    (void)elements;
+    (void)n;
+#else
+    unsigned char *at = elements;
+
+    for (size_t i = 0; i < n; i++, at += sizeof(uint16_t)) {
+        uint16_t element = gpt2i_load_le16(at);
+
+        memcpy(at, &element, sizeof element);
+    }
+#endif
 }

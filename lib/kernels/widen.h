@@ -1,12 +1,12 @@
 /*
- * widen.h: the numbers of a file as floats.
+ * widen.h: the numbers of a file as floats, and floats as numbers of 16 bits.
  */
 #ifndef GPT2I_WIDEN_H
 #define GPT2I_WIDEN_H
 
 #include "../base/common.h"
 
-/* Bytes of one element of GPT2_TYPE_* in a file. */
+/* Bytes of one element of GPT2_TYPE_*. */
 GPT2I_HIDDEN size_t gpt2i_type_bytes(int32_t type);
 
 /*
@@ -14,5 +14,14 @@ GPT2I_HIDDEN size_t gpt2i_type_bytes(int32_t type);
  * the elements fill its last n * gpt2i_type_bytes(type) bytes.
  */
 GPT2I_HIDDEN void gpt2i_widen(float *buffer, int32_t type, size_t n);
+
+/*
+ * Rounds n floats in place to F16 or BF16, to nearest even: 'buffer' then begins with n uint16_t.
+ * Returns which is the first finite one that becomes infinite; n if none does.
+ */
+GPT2I_HIDDEN size_t gpt2i_narrow(float *buffer, int32_t type, size_t n);
+
+/* Puts n little-endian elements of 16 bits into the machine's order of bytes, in place. */
+GPT2I_HIDDEN void gpt2i_order_16(void *elements, size_t n);
 
 #endif

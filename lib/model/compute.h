@@ -10,8 +10,9 @@
 struct gpt2i_compute {
     struct gpt2i_kernels kernels;
     struct gpt2i_pool *pool;
-    float
-        *panels; /* [n_threads][GPT2I_PANEL_ROWS, GPT2I_PANEL]: workspace of gpt2i_linear_rows() */
+    /* workspace of gpt2i_linear_rows() */
+    float *panels;  /* [n_threads][GPT2I_PANEL_ROWS, GPT2I_PANEL] */
+    float *widened; /* [n_threads][GPT2I_K_BLOCK, GPT2I_PANEL] */
 };
 
 /*

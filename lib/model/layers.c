@@ -49,6 +49,7 @@ static void linear_task(void *argument, size_t task, size_t worker)
         .y_stride = job->y_stride,
         .x = job->x + row * x_stride,
         .x_stride = x_stride,
+        .widened = job->compute->widened + worker * GPT2I_K_BLOCK * GPT2I_PANEL,
         .n_rows = row_group + 1 < job->n_row_groups ? kernels->matmul_rows : job->n_rows - row,
     };
     /* threads take tasks in turns, so this is likely the next one of this thread */

@@ -16,7 +16,7 @@
 
 struct gpt2i_matrix {
     void *panels; /* zeros at first: what packs the weights does not write the padding */
-    int32_t type; /* GPT2_TYPE_* of the weights in the panels */
+    int32_t type; /* GPT2_TYPE_* of the weights in the panels: floats, or uint16_t */
     size_t n_in;
     size_t n_out;
 };
@@ -24,15 +24,18 @@ struct gpt2i_matrix {
 /* Bytes of the panels, from the other members. */
 GPT2I_HIDDEN uint64_t gpt2i_matrix_bytes(const struct gpt2i_matrix *matrix);
 
-/* Packs rows first_in .. first_in + n_rows - 1 of the matrix as [n_in, n_out] (Conv1D in a file). */
-GPT2I_HIDDEN void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, const float *rows,
+/*
+ * Packs rows first_in .. first_in + n_rows - 1 of the matrix as [n_in, n_out] (Conv1D in a file).  Their
+ * elements have the matrix's type.
+ */
+GPT2I_HIDDEN void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, const void *rows,
                                            size_t first_in, size_t n_rows);
 
 /* Packs rows first_out .. of the matrix as [n_out, n_in] (an embedding or Linear in a file). */
-GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const float *rows,
+GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *rows,
                                             size_t first_out, size_t n_rows);
 
-/* The weights of output 'out': row[n_in]. */
+/* The weights of output 'out' as floats: row[n_in]. */
 GPT2I_HIDDEN void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t out);
 
 GPT2I_HIDDEN size_t gpt2i_matrix_n_panels(const struct gpt2i_matrix *matrix);

@@ -20,8 +20,7 @@ static gpt2_model *model_layout(struct gpt2i_arena *arena, const struct gpt2i_co
 
 static struct gpt2i_matrix matrix_of(int32_t n_in, int32_t n_out)
 {
-    struct gpt2i_matrix matrix = {
-        .type = GPT2_TYPE_F32, .n_in = (size_t)n_in, .n_out = (size_t)n_out};
+    struct gpt2i_matrix matrix = {.n_in = (size_t)n_in, .n_out = (size_t)n_out};
 
     return matrix;
 }

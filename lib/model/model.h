@@ -45,7 +45,7 @@ struct gpt2_model {
     size_t weights_bytes;
 };
 
-/* A model without weights: the structs, and the sizes of the matrices.  Errors: GPT2_ERR_MEMORY. */
+/* A model without weights: the structs, and the sizes of the matrices, of F32 as yet.  Errors: GPT2_ERR_MEMORY. */
 GPT2I_HIDDEN int32_t gpt2i_model_new(gpt2_model **model, const struct gpt2i_config *config,
                                      struct gpt2i_error *error);
 

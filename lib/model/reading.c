@@ -1,8 +1,8 @@
 /*
  * reading.c: reading weights on several threads.
  *
- * A task reads some rows of one tensor into its thread's staging memory, widens them to f32 and packs
- * them into their place in the model.
+ * A task reads some rows of one tensor into its thread's staging memory, converts them to their type in
+ * memory and packs them into their place in the model.
  */
 #include "reading.h"
 #include "../base/arena.h"
@@ -102,23 +102,34 @@ static int32_t show_progress(struct reading *reading, struct gpt2i_error *error)
                       reading->list->tensors->source->path);
 }
 
+/* Rows of a tensor as they are in the file, at the end of 'floats', which has room for them as floats. */
+static int32_t read_raw(struct reading *reading, const struct gpt2i_tensor *tensor,
+                        size_t first_row, size_t n_rows, size_t n_columns, float *floats,
+                        unsigned char **raw, struct gpt2i_error *error)
+{
+    size_t type_bytes = gpt2i_type_bytes(tensor->type);
+    size_t n = n_rows * n_columns;
+    int32_t status;
+
+    *raw = (unsigned char *)floats + n * (sizeof(float) - type_bytes);
+    status = gpt2i_source_read(tensor->source, tensor->offset + first_row * n_columns * type_bytes,
+                               *raw, n * type_bytes, error);
+    if (status == GPT2_OK)
+        atomic_fetch_add(&reading->n_bytes_done, n * type_bytes);
+    return status;
+}
+
 /* Rows of a tensor as floats. */
 static int32_t read_floats(struct reading *reading, const struct gpt2i_tensor *tensor,
                            size_t first_row, size_t n_rows, size_t n_columns, float *floats,
                            struct gpt2i_error *error)
 {
-    size_t type_bytes = gpt2i_type_bytes(tensor->type);
-    size_t n = n_rows * n_columns;
-    unsigned char *raw = (unsigned char *)floats + n * (sizeof(float) - type_bytes);
-    int32_t status =
-        gpt2i_source_read(tensor->source, tensor->offset + first_row * n_columns * type_bytes, raw,
-                          n * type_bytes, error);
+    unsigned char *raw;
+    int32_t status = read_raw(reading, tensor, first_row, n_rows, n_columns, floats, &raw, error);
 
-    if (status != GPT2_OK)
-        return status;
-    gpt2i_widen(floats, tensor->type, n);
-    atomic_fetch_add(&reading->n_bytes_done, n * type_bytes);
-    return GPT2_OK;
+    if (status == GPT2_OK)
+        gpt2i_widen(floats, tensor->type, n_rows * n_columns);
+    return status;
 }
 
 /* Fails unless the rows of weight->copy, read behind 'rows', have the same bits. */
@@ -140,25 +151,65 @@ static int32_t check_copy(struct reading *reading, const struct gpt2i_weight *we
     return status;
 }
 
+/* Rounds rows to the type of their matrix. */
+static int32_t narrow(const struct gpt2i_weight *weight, size_t first_row, size_t n_rows,
+                      float *rows, struct gpt2i_error *error)
+{
+    size_t n = n_rows * weight->n_columns;
+    size_t lost = gpt2i_narrow(rows, weight->matrix->type, n);
+
+    if (lost == n)
+        return GPT2_OK;
+    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                      "%s: %s has a number in row %zu, column %zu that is too large for %s",
+                      weight->tensor->source->path, weight->tensor->name,
+                      first_row + lost / weight->n_columns, lost % weight->n_columns,
+                      weight->matrix->type == GPT2_TYPE_F16 ? "f16" : "bf16");
+}
+
+/* Rows of a weight in the type that they have in memory, somewhere in 'staging'. */
+static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *weight,
+                          size_t first_row, size_t n_rows, float *staging, const void **rows,
+                          struct gpt2i_error *error)
+{
+    const struct gpt2i_tensor *tensor = weight->tensor;
+    int32_t type = weight->matrix == NULL ? GPT2_TYPE_F32 : weight->matrix->type;
+    unsigned char *raw;
+    int32_t status;
+
+    if (type == tensor->type && type != GPT2_TYPE_F32 && weight->copy == NULL) {
+        status =
+            read_raw(reading, tensor, first_row, n_rows, weight->n_columns, staging, &raw, error);
+        if (status == GPT2_OK)
+            gpt2i_order_16(raw, n_rows * weight->n_columns);
+        *rows = raw;
+        return status;
+    }
+    *rows = staging;
+    status = read_floats(reading, tensor, first_row, n_rows, weight->n_columns, staging, error);
+    if (status == GPT2_OK && weight->copy != NULL)
+        status = check_copy(reading, weight, first_row, n_rows, staging, error);
+    return status == GPT2_OK && type != GPT2_TYPE_F32
+               ? narrow(weight, first_row, n_rows, staging, error)
+               : status;
+}
+
 static int32_t read_rows(struct reading *reading, const struct gpt2i_weight *weight,
                          size_t first_row, float *staging, struct gpt2i_error *error)
 {
     size_t n_rows = gpt2i_min(rows_at_a_time(reading, weight), weight->n_rows - first_row);
     size_t n_columns = weight->n_columns;
-    int32_t status =
-        read_floats(reading, weight->tensor, first_row, n_rows, n_columns, staging, error);
+    const void *rows;
+    int32_t status = read_typed(reading, weight, first_row, n_rows, staging, &rows, error);
 
-    if (status == GPT2_OK && weight->copy != NULL)
-        status = check_copy(reading, weight, first_row, n_rows, staging, error);
     if (status != GPT2_OK)
         return status;
     if (weight->kind == GPT2I_WEIGHT_IN_OUT)
-        gpt2i_matrix_pack_inputs(weight->matrix, staging, first_row, n_rows);
+        gpt2i_matrix_pack_inputs(weight->matrix, rows, first_row, n_rows);
     else if (weight->kind == GPT2I_WEIGHT_OUT_IN)
-        gpt2i_matrix_pack_outputs(weight->matrix, staging, first_row, n_rows);
+        gpt2i_matrix_pack_outputs(weight->matrix, rows, first_row, n_rows);
     else
-        memcpy(*weight->floats + first_row * n_columns, staging,
-               n_rows * n_columns * sizeof(float));
+        memcpy(*weight->floats + first_row * n_columns, rows, n_rows * n_columns * sizeof(float));
     return GPT2_OK;
 }
 

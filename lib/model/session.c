@@ -107,6 +107,8 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     placed.compute.pool = gpt2i_pool_layout(arena, n_threads);
     placed.compute.panels = gpt2i_arena_take(
         arena, (uint64_t)n_threads * GPT2I_PANEL_ROWS * GPT2I_PANEL, sizeof(float));
+    placed.compute.widened =
+        gpt2i_arena_take(arena, (uint64_t)n_threads * GPT2I_K_BLOCK * GPT2I_PANEL, sizeof(float));
     placed.act = activations_layout(arena, sizes);
     placed.attention.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * scores, sizeof(float));
     placed.logits = gpt2i_arena_take(arena, (uint64_t)sizes->n_logit_rows * n_vocab, sizeof(float));

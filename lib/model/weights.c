@@ -21,6 +21,18 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
     }
 }
 
+/* The types of the matrices: those of the file, or params->weight_type. */
+static void choose_types(const struct gpt2i_weight_list *list, int32_t weight_type)
+{
+    for (size_t i = 0; i < list->n_weights; i++) {
+        const struct gpt2i_weight *weight = &list->weights[i];
+
+        if (weight->matrix != NULL)
+            weight->matrix->type =
+                weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
+    }
+}
+
 static int32_t place_weights(gpt2_model *model, const struct gpt2i_weight_list *list,
                              struct gpt2i_error *error)
 {
@@ -62,8 +74,10 @@ int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
     *out = NULL;
     if (status == GPT2_OK)
         status = gpt2i_weight_list_new(&list, model, tensors, error);
-    if (status == GPT2_OK)
+    if (status == GPT2_OK) {
+        choose_types(list, params->weight_type);
         status = place_weights(model, list, error);
+    }
     if (status == GPT2_OK) {
         count_parameters(model, list);
         status = gpt2i_weights_read(list, params, error);

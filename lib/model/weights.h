@@ -8,8 +8,8 @@
 #include "../formats/tensors.h"
 
 /*
- * A model of this config with the weights that 'tensors' have, read as 'params' say: their n_threads
- * and progress count.
+ * A model of this config with the weights that 'tensors' have, read as 'params' say: their n_threads,
+ * progress and weight_type count.
  * Errors: those of gpt2i_weight_list_new() and gpt2i_weights_read().
  */
 GPT2I_HIDDEN int32_t gpt2i_weights_load(gpt2_model **model, const struct gpt2i_config *config,

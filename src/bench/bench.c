@@ -68,7 +68,8 @@ static void print_json(const struct bench *bench, const struct measurements *res
     printf(",\n  \"n_layer\": %d,\n  \"n_embd\": %d,\n  \"n_vocab\": %d,\n  \"n_threads\": %d",
            (int)info->n_layer, (int)info->n_embd, (int)info->n_vocab,
            (int)bench->options.n_threads);
-    printf(",\n  \"kernels\": \"%s\"", results->kernels);
+    printf(",\n  \"weight_type\": \"%s\",\n  \"kernels\": \"%s\"",
+           weight_type_name(info->memory_type), results->kernels);
     for (int i = 0; i < N_FIGURES; i++)
         json_median(results->figures[i].key, "", &results->figures[i].rates, 1, 1);
     for (int i = 0; i < N_ROW_KINDS; i++)
@@ -123,10 +124,12 @@ static void print_table(const struct bench *bench, const struct measurements *re
     double weights = (double)info->memory_bytes;
     double cache = results->position_bytes * measured_context(info);
 
-    printf("libgpt2 %s, %s, %d layers of %d, %d ids, %d thread%s, %s kernels\n\n", gpt2_version(),
+    printf("libgpt2 %s, %s, %d layers of %d, %d ids, %s, %d thread%s, %s kernels\n\n",
+           gpt2_version(),
            bench->options.shape >= 0 ? random_model_name((enum shape)bench->options.shape)
                                      : bench->options.model,
-           (int)info->n_layer, (int)info->n_embd, (int)info->n_vocab, (int)bench->options.n_threads,
+           (int)info->n_layer, (int)info->n_embd, (int)info->n_vocab,
+           weight_type_name(info->memory_type), (int)bench->options.n_threads,
            bench->options.n_threads == 1 ? "" : "s", results->kernels);
     for (int i = 0; i < N_FIGURES; i++) {
         const struct figure *figure = &results->figures[i];

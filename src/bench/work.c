@@ -4,14 +4,6 @@
  */
 #include "work.h"
 
-uint64_t token_bytes(const gpt2_model_info *info)
-{
-    double n_rows = info->n_positions + (info->tied_head != 0 ? 0.0 : info->n_vocab);
-    double share = 1 - n_rows * info->n_embd / (double)info->n_parameters;
-
-    return (uint64_t)(share * (double)info->memory_bytes);
-}
-
 /* Bytes of a session of n_ctx positions; all its other sizes are the smallest. */
 static double session_bytes(const gpt2_model *model, int32_t n_ctx, int32_t kv_type)
 {
@@ -45,6 +37,16 @@ static double block_weights(const gpt2_model_info *info)
 static double head_weights(const gpt2_model_info *info)
 {
     return (double)info->n_embd * info->n_vocab;
+}
+
+uint64_t token_bytes(const gpt2_model_info *info)
+{
+    double n_weights = block_weights(info) + head_weights(info);
+    double n_embeddings = (double)info->n_positions * info->n_embd +
+                          (info->tied_head != 0 ? 0.0 : head_weights(info));
+    double n_others = (double)info->n_parameters - n_weights - n_embeddings; /* norms, biases */
+
+    return (uint64_t)(n_weights * (info->memory_type == GPT2_TYPE_F32 ? 4 : 2) + n_others * 4);
 }
 
 /* Of queries that see n_pairs positions, all together: a product with a key and one with a value. */

@@ -291,6 +291,7 @@ static const char *random_path(int32_t *model_status, int32_t *text_status)
 static void do_model_load(void)
 {
     static const int32_t odd_threads[] = {-1, 257, INT32_MAX, INT32_MIN};
+    static const int32_t odd_types[] = {-2, 3, INT32_MAX, INT32_MIN};
     gpt2_model *model = (gpt2_model *)fuzz_models, **out = fuzz_chance(16) ? NULL : &model;
     struct fuzz_params params;
     int32_t status, unused;
@@ -305,6 +306,13 @@ static void do_model_load(void)
 
         known->n_threads = fuzz_chance(8) ? PICK(odd_threads) : 1 + (int32_t)fuzz_below(3);
         fuzz_may(known->n_threads < 0 || known->n_threads > 256, GPT2_ERR_ARGUMENT);
+        if (known->struct_size >= sizeof *known) {
+            known->weight_type = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(4) - 1;
+            fuzz_may(known->weight_type < -1 || known->weight_type > 2, GPT2_ERR_ARGUMENT);
+            fuzz_may(known->weight_type == GPT2_TYPE_F16 && path != NULL &&
+                         strcmp(path, fuzz_models[5].directory) == 0,
+                     GPT2_ERR_UNSUPPORTED); /* its head is beyond F16 */
+        }
     }
     fuzz_may(status != GPT2_OK, status);
     fuzz_may(out == NULL, GPT2_ERR_ARGUMENT);

@@ -21,13 +21,18 @@ static void model_defaults(const void *at)
     REQUIRE(params->errbuf == NULL, "found an errbuf by default");
     REQUIRE(params->progress == NULL && params->progress_user == NULL,
             "found a progress callback by default");
+    if (params->struct_size < sizeof *params)
+        return;
+    DEFAULT(weight_type, GPT2_TYPE_AS_FILE);
+    DEFAULT(reserved, 0);
 }
 
 static void info_defaults(const void *at)
 {
+    const gpt2_model_info *info = at;
     const unsigned char *bytes = at;
 
-    for (size_t i = sizeof(uint32_t); i < sizeof(gpt2_model_info); i++)
+    for (size_t i = sizeof(uint32_t); i < sizeof *info && i < info->struct_size; i++)
         REQUIRE(bytes[i] == 0, "found byte %zu set by default", i);
 }
 

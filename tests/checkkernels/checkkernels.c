@@ -24,6 +24,8 @@ static const struct entry entries[] = {
     {"matmul_any", AT(matmul_any[GPT2_TYPE_F32]), check_matmul, bench_matmul},
     {"matmul_row_f16", AT(matmul_row[GPT2_TYPE_F16]), check_matmul, bench_matmul},
     {"matmul_any_f16", AT(matmul_any[GPT2_TYPE_F16]), check_matmul, bench_matmul},
+    {"matmul_row_bf16", AT(matmul_row[GPT2_TYPE_BF16]), check_matmul, bench_matmul},
+    {"matmul_any_bf16", AT(matmul_any[GPT2_TYPE_BF16]), check_matmul, bench_matmul},
     {"add", AT(add), check_add, bench_add},
     {"scale", AT(scale), check_scale, bench_scale},
     {"to_f16", AT(to_f16), check_to_f16, bench_to_f16},

@@ -83,6 +83,9 @@ size_t random_below(size_t n);
 void fill_values(float *x, size_t n, size_t kind);
 void fill_halves(uint16_t *x, size_t n, size_t kind);
 
+/* Likewise BF16: floats of the kind, rounded. */
+void fill_bf16(uint16_t *x, size_t n, size_t kind);
+
 /* ----------------------------------------------------------------------------------- checks, benches -- */
 
 void check_matmul(const struct entry *entry);

@@ -14,10 +14,11 @@
 enum { Y, X, W, BIAS };
 
 static const float with_bias; /* 'bias' of a case is this, or NULL */
+static float with_workspace;  /* 'widened' likewise */
 
 /* What is checked, or timed. */
 static bool one_row;   /* matmul_row, else matmul_any */
-static int32_t w_type; /* GPT2_TYPE_F32, GPT2_TYPE_F16 */
+static int32_t w_type; /* GPT2_TYPE_* */
 
 static void choose(const struct entry *entry)
 {
@@ -26,6 +27,16 @@ static void choose(const struct entry *entry)
 
     one_row = entry->offset < any;
     w_type = (int32_t)((entry->offset - (one_row ? row : any)) / sizeof(gpt2i_matmul_kernel *));
+}
+
+static float *new_workspace(size_t n_outputs)
+{
+    size_t n_floats = GPT2I_K_BLOCK * gpt2i_round_up(n_outputs, GPT2I_LANES);
+    float *space = malloc(gpt2i_max(n_floats, 1) * sizeof *space);
+
+    if (space == NULL)
+        abort();
+    return space;
 }
 
 static void call_matmul(const struct gpt2i_kernels *kernels, void *const *at, const void *argument)
@@ -37,18 +48,24 @@ static void call_matmul(const struct gpt2i_kernels *kernels, void *const *at, co
     m.w = at[W];
     if (m.bias != NULL)
         m.bias = at[BIAS];
+    if (m.widened != NULL) /* of its exact size, for sanitizers */
+        m.widened = new_workspace(m.n_outputs);
     if (one_row)
         kernels->matmul_row[m.w_type](&m);
     else
         kernels->matmul_any[m.w_type](&m);
+    free(m.widened);
 }
 
 static float define_weight(const struct gpt2i_matmul *m, const void *w, size_t k, size_t o)
 {
     size_t i = k * m->w_stride + o;
 
-    return m->w_type == GPT2_TYPE_F16 ? gpt2i_float_of_half(((const uint16_t *)w)[i])
-                                      : ((const float *)w)[i];
+    if (m->w_type == GPT2_TYPE_F16)
+        return gpt2i_float_of_half(((const uint16_t *)w)[i]);
+    if (m->w_type == GPT2_TYPE_BF16)
+        return gpt2i_float_of_bf16(((const uint16_t *)w)[i]);
+    return ((const float *)w)[i];
 }
 
 static float define_output(const struct gpt2i_matmul *m, const float *x, const void *w, size_t o,
@@ -108,12 +125,13 @@ static void weights(const struct gpt2i_matmul *m, size_t kind)
                    ? 0
                    : (m->n_k - 1) * m->w_stride + gpt2i_round_up(m->n_outputs, GPT2I_LANES);
 
-    if (m->w_type == GPT2_TYPE_F16) {
+    if (m->w_type != GPT2_TYPE_F32) {
         uint16_t *w = case_operand_halves("w", n);
 
         fill_canary_halves(w, n);
         for (size_t k = 0; k < m->n_k; k++)
-            fill_halves(w + k * m->w_stride, m->n_outputs, kind);
+            (m->w_type == GPT2_TYPE_F16 ? fill_halves : fill_bf16)(w + k * m->w_stride,
+                                                                   m->n_outputs, kind);
     } else {
         float *w = case_operand("w", n);
 
@@ -131,13 +149,15 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     shape.w_type = w_type;
     shape.adds = random_below(2) == 0;
     shape.bias = random_below(2) == 0 ? &with_bias : NULL;
+    shape.widened = m->n_rows > 1 && random_below(4) != 0 ? &with_workspace : NULL;
     if ((one_row && m->n_rows != 1) || case_skipped() ||
         (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
         return;
     case_begin("%zu rows (strides: y %zu, x %zu), %zu k (stride of w: %zu), %zu outputs, "
-               "%s values%s%s",
+               "%s values%s%s%s",
                m->n_rows, m->y_stride, m->x_stride, m->n_k, m->w_stride, m->n_outputs,
-               values_names[kind], m->adds ? ", adds" : "", m->bias != NULL ? ", bias" : "");
+               values_names[kind], m->adds ? ", adds" : "", m->bias != NULL ? ", bias" : "",
+               m->widened != NULL ? ", workspace" : "");
     y = matrix("y", m->n_rows, m->n_outputs, m->y_stride, kind);
     if (!m->adds)
         fill_canary(y, matrix_floats(m->n_rows, m->n_outputs, m->y_stride));
@@ -191,14 +211,14 @@ static void check_packed(size_t n_rows, size_t n_k, size_t n_outputs, size_t gap
     check_shape(packed(n_rows, n_k, n_outputs, gap), kind);
 }
 
-/* 1 times each half float is that half float, widened exactly. */
+/* 1 times each float of 16 bits is that float, widened exactly. */
 static void check_every_half(void)
 {
     struct gpt2i_matmul m = packed(1, 1, 0x10000, 0);
     uint16_t *w;
 
-    m.w_type = GPT2_TYPE_F16;
-    case_begin("1 times each half float");
+    m.w_type = w_type;
+    case_begin("1 times each float of 16 bits");
     fill_canary(case_operand("y", m.n_outputs), m.n_outputs);
     *case_operand("x", 1) = 1.0f;
     w = case_operand_halves("w", m.n_outputs);
@@ -218,7 +238,7 @@ void check_matmul(const struct entry *entry)
     size_t n_depths = sizeof depths / sizeof depths[0];
 
     choose(entry);
-    if (w_type == GPT2_TYPE_F16)
+    if (w_type != GPT2_TYPE_F32)
         check_every_half();
     for (size_t rows = 0; rows < 18; rows++) {
         for (size_t d = 0; d < n_depths; d++) {
@@ -266,7 +286,7 @@ struct matmul_bench {
 
 static size_t weight_bytes(void)
 {
-    return w_type == GPT2_TYPE_F16 ? sizeof(uint16_t) : sizeof(float);
+    return w_type == GPT2_TYPE_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
 static void run_matmul(const struct gpt2i_kernels *kernels, void *argument)
@@ -288,7 +308,7 @@ static void bench_shape(const struct entry *entry, const char *shape, struct mat
     float *y = bench_floats(m->n_rows * m->y_stride);
     float *x = bench_floats(matrix_floats(m->n_rows, m->n_k, m->x_stride));
     size_t n_weights = b.n_calls * b.w_apart + GPT2I_LANES;
-    void *w = w_type == GPT2_TYPE_F16 ? (void *)bench_halves(n_weights) : bench_floats(n_weights);
+    void *w = w_type == GPT2_TYPE_F32 ? (void *)bench_floats(n_weights) : bench_halves(n_weights);
     struct bench bench = {
         .run = run_matmul,
         .argument = &b,
@@ -296,6 +316,8 @@ static void bench_shape(const struct entry *entry, const char *shape, struct mat
         .unit = m->n_rows == 1 ? "GB/s" : "GFLOP/s",
     };
 
+    if (w_type == GPT2_TYPE_BF16)
+        fill_bf16(w, n_weights, VALUES_ORDINARY);
     m->w_type = w_type;
     m->y = y;
     m->x = x;
@@ -321,7 +343,9 @@ static void bench_packed(const struct entry *entry, const char *note, size_t n_r
     b.m.x_stride = gpt2i_row_stride(n_k);
     b.m.y_stride = gpt2i_row_stride(n_outputs);
     snprintf(shape, sizeof shape, "%zu x %zu x %zu%s", n_rows, n_k, n_outputs, note);
+    b.m.widened = bench_floats(GPT2I_K_BLOCK * GPT2I_PANEL);
     bench_shape(entry, shape, b);
+    free(b.m.widened);
 }
 
 /* One head of the 124M model against 16 pages: 1024 positions. */

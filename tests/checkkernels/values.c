@@ -163,3 +163,14 @@ void fill_halves(uint16_t *x, size_t n, size_t kind)
         }
     }
 }
+
+void fill_bf16(uint16_t *x, size_t n, size_t kind)
+{
+    float values[64];
+
+    for (size_t i = 0; i < n; i++) {
+        if (i % 64 == 0)
+            fill_values(values, 64, kind);
+        x[i] = gpt2i_bf16_of_float(values[i % 64]);
+    }
+}

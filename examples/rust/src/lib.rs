@@ -94,6 +94,17 @@ fn create<T>(call: impl FnOnce(*mut c_char, usize, *mut *mut T) -> i32) -> Resul
     Ok(NonNull::new(object).expect("created"))
 }
 
+/// The type of weights in memory.
+#[repr(i32)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WeightType {
+    /// That which each matrix has in the file.
+    AsFile = raw::TYPE_AS_FILE,
+    F32 = raw::TYPE_F32,
+    F16 = raw::TYPE_F16,
+    BF16 = raw::TYPE_BF16,
+}
+
 /// Weights, and the tokenizer where its files lie beside them.
 pub struct Model(NonNull<raw::gpt2_model>);
 
@@ -103,9 +114,15 @@ unsafe impl Sync for Model {}
 impl Model {
     /// Reads a Hugging Face directory.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        Model::load_as(path, WeightType::AsFile)
+    }
+
+    /// The same, with the weights of another type in memory.
+    pub fn load_as(path: impl AsRef<Path>, weight_type: WeightType) -> Result<Model> {
         let path = CString::new(path.as_ref().as_os_str().as_bytes())
             .map_err(|error| Error::argument(format!("{}: {error}", path.as_ref().display())))?;
         let mut params = params(raw::gpt2_model_params_init);
+        params.weight_type = weight_type as i32;
         create(|line, size, model| {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_model_load(path.as_ptr(), &params, model) }

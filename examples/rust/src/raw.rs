@@ -9,6 +9,8 @@ pub const ERR_SEQUENCE: i32 = -7;
 pub const LAST_ROW: i32 = -1;
 pub const TYPE_F32: i32 = 0;
 pub const TYPE_F16: i32 = 1;
+pub const TYPE_BF16: i32 = 2;
+pub const TYPE_AS_FILE: i32 = -1;
 pub const FULL_STOP: i32 = 0;
 pub const FULL_SHIFT: i32 = 1;
 pub const FINISH_NOT_YET: i32 = 0;
@@ -61,6 +63,8 @@ pub struct gpt2_model_params {
     pub errbuf_size: usize,
     pub progress: Option<gpt2_progress_callback>,
     pub progress_user: *mut c_void,
+    pub weight_type: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]
@@ -80,6 +84,8 @@ pub struct gpt2_model_info {
     pub layer_norm_epsilon: f32,
     pub n_parameters: u64,
     pub memory_bytes: u64,
+    pub memory_type: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]

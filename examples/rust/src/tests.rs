@@ -70,9 +70,11 @@ macro_rules! same_layout {
 fn structs_are_the_headers() {
     let c = same_layout! {
         gpt2_source { name bytes n_bytes read user }
-        gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user }
+        gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user
+            weight_type reserved }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
-            tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes }
+            tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes
+            memory_type reserved }
         gpt2_offsets { first_byte end_byte first_char end_char }
         gpt2_candidate { id probability }
         gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
@@ -218,6 +220,19 @@ fn models_load_from_memory() {
         raw::ERR_ARGUMENT
     );
     assert!(Model::from_sources(&[]).is_err());
+}
+
+#[test]
+fn weights_of_another_type() {
+    let logits = |weight_type| {
+        let model = Model::load_as(MODEL, weight_type).unwrap();
+        let mut session = model.session(1).unwrap();
+        run(&mut session, &prompt(&model))
+    };
+    let wanted = logits(WeightType::AsFile); // F16
+    assert!(logits(WeightType::F16) == wanted);
+    assert!(logits(WeightType::F32) == wanted);
+    assert!(logits(WeightType::BF16) != wanted);
 }
 
 #[test]
