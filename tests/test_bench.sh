@@ -32,7 +32,7 @@ layers, width, vocab, positions = {"demo": (4, 128, 2560, 256), "tiny": (1, 64, 
 pairs = json.load(sys.stdin, object_pairs_hook=list, parse_constant=refuse)
 got = dict(pairs)
 assert len(got) == len(pairs), "a key is there twice"
-words = {"version", "shape", "kernels"}
+words = {"version", "shape", "kernels", "weight_type"}
 asked = ["prefill_128", "prefill_512", "prefill_1000", "score_1000", "decode_0", "decode_895"]
 asked += [f"batch_{n}" for n in (1, 4, 8, 16, 32)]
 ratios = [k + {"p": "_of_fma", "s": "_of_fma", "d": "_of_read", "b": "_of_limit"}[k[0]] for k in asked]
@@ -49,6 +49,8 @@ for key in set(asked + ratios + compared + facts) - absent:
     assert type(got[key]) in (int, float) and got[key] > 0, (key, got[key])
 for key in set(ratios) - absent if model == "demo" else ():
     assert got[key] < 1.5, (key, got[key])
+weight_type, weight_bytes = {"demo": ("f16", 2), "tiny": ("f32", 4)}[model]
+assert got["weight_type"] == weight_type, got["weight_type"]
 assert got["shape"] is None and got["kernels"] == kernels, (got["shape"], got["kernels"])
 assert (got["n_layer"], got["n_embd"], got["n_vocab"], got["n_threads"]) == (layers, width, vocab, 1)
 assert 1 <= got["rounds"] <= 5 and (got["decode_tokens"], got["batch_steps"]) == (128, 64)
@@ -57,7 +59,8 @@ def near(key, ratio, factor=2):
     assert 1 / factor < ratio / got[key] < factor, (key, ratio, got[key])
 
 read, fma = got["read_gb_s"] * 1e9, got["fma_gflop_s"] * 1e9
-weights = 4 * (layers * (12 * width * width + 13 * width) + 2 * width + vocab * width)
+weights = (weight_bytes * (layers * 12 * width * width + vocab * width) +
+           4 * (layers * 13 * width + 2 * width))
 near("decode_0_of_read", got["decode_0"] * weights / read)
 flops = 2 * (layers * (12 * width * width * 128 + width * 128 * 129) + vocab * width)
 near("prefill_128_of_fma", got["prefill_128"] / 128 * flops / fma)
@@ -130,7 +133,7 @@ if has_model "$demo"; then
         succeeds 'a model of 1024 positions' bench -m "$tmp/tiny" -t 1 --json
         check 'a model of 1024 positions: every figure' \
             python3 "$tmp/figures.py" tiny "$kernels" <"$tmp/out"
-        succeeds 'a table' bench -m "$tmp/tiny" -t 2
+        succeeds 'a table' bench -m "$tmp/tiny" -t 2 --type bf16
         check 'the table: eleven figures, three comparisons, and the limits' is_table 11 3 "$tmp/out"
     else
         skip 'JSON, and a model of 1024 positions (no python3)'
