@@ -38,12 +38,15 @@ elif ! done_before "$llama/stamp" "$node_llama_cpp"; then
     echo "without llama.cpp's server: npm cannot install node-llama-cpp: $(tail -n 1 "$log")"
 else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
-    stamp="$node_llama_cpp $({ c++ --version || true; } 2>&1 | sed -n 1p)"
+    get_backend
+    stamp="$node_llama_cpp $compiler $(cksum <"$here/llama_server/CMakeLists.txt")"
     if ! done_before "$llama/server-stamp" "$stamp"; then
-        echo "compiling llama.cpp's server for this machine: 15 minutes on two CPUs"
+        echo "compiling llama.cpp's server: some minutes"
         if compile_server; then echo "$stamp" >"$llama/server-stamp"; fi
     fi
     if done_before "$llama/server-stamp" "$stamp"; then
+        rm -f "$llama"/server/bin/*.so # it takes its backend from its own folder
+        ln -s "${backend:-$llama/bins}"/libggml-cpu*.so "$llama/server/bin/"
         server=(--llama "$(cat "$llama/tag")" "$llama/server/bin/llama-server")
     else
         echo "without llama.cpp's server: cmake cannot build it: $(tail -n 1 "$log")"

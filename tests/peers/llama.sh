@@ -49,25 +49,35 @@ get_llama() {
     fi
 }
 
-# compile_llama FOLDER TARGET [OPTION...]: for this very machine.  The CPU backend does all the
-# computing; so compiled, it runs prompts faster than the prebuilt one that fits best.
-compile_llama() {
-    local folder=$llama/$1 target=$2
-    shift 2
-    rm -rf "$folder"
-    cmake -S "$llama/llama.cpp" -B "$folder" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-        -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=native -DCMAKE_CXX_FLAGS=-march=native \
-        -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF "$@" \
-        >>"$log" 2>&1 &&
-        cmake --build "$folder" --target "$target" -j "$(nproc)" >>"$log" 2>&1
-}
-
-# The backend alone, for the prebuilt library.
+# The CPU backend does all the computing.  Compiled for this very machine, it runs prompts faster than
+# the prebuilt one that fits best.
 compile_backend() {
-    compile_llama native ggml-cpu -DGGML_BACKEND_DL=ON -DLLAMA_BUILD_COMMON=OFF \
-        -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF
+    rm -rf "$llama/native"
+    cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
+        -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=native \
+        -DCMAKE_CXX_FLAGS=-march=native -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF \
+        -DLLAMA_BUILD_APP=OFF >>"$log" 2>&1 &&
+        cmake --build "$llama/native" --target ggml-cpu -j "$(nproc)" >>"$log" 2>&1
 }
 
+# get_backend: compiles it if that has not been done.  $backend: its folder, empty if that fails.
+get_backend() {
+    local stamp
+    compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
+    stamp="$node_llama_cpp $compiler"
+    if ! done_before "$llama/native-stamp" "$stamp"; then
+        echo "compiling llama.cpp's CPU backend for this machine"
+        if compile_backend; then echo "$stamp" >"$llama/native-stamp"; fi
+    fi
+    backend=
+    if done_before "$llama/native-stamp" "$stamp"; then backend=$llama/native/bin; fi
+}
+
+# The server, for the prebuilt libraries.
 compile_server() {
-    compile_llama server llama-server -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+    rm -rf "$llama/server"
+    cmake -S "$here/llama_server" -B "$llama/server" -DCMAKE_BUILD_TYPE=Release \
+        -DLLAMA="$llama/llama.cpp" -DBINS="$(readlink -f "$llama/bins")" >>"$log" 2>&1 &&
+        cmake --build "$llama/server" --target llama-server -j "$(nproc)" >>"$log" 2>&1
 }

@@ -73,14 +73,9 @@ else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
     version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
     add_llama prebuilt "$version" "$llama/bins"
-    compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
-    stamp="$node_llama_cpp $compiler"
-    if ! done_before "$llama/native-stamp" "$stamp"; then
-        echo "bench-peers: compiling llama.cpp's CPU backend for this machine"
-        if compile_backend; then echo "$stamp" >"$llama/native-stamp"; fi
-    fi
-    if done_before "$llama/native-stamp" "$stamp"; then
-        add_llama native "$version, CPU backend by $compiler -march=native" "$llama/native/bin"
+    get_backend
+    if [ -n "$backend" ]; then
+        add_llama native "$version, CPU backend by $compiler -march=native" "$backend"
     else
         leave_out "llama.cpp (native): cmake cannot build it: $(tail -n 1 "$log")"
     fi
