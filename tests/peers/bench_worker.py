@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load on the HTTP worker, beside the library alone and llama.cpp's server on the same weights.
 
-    bench_worker.py --build DIR --model DIR [--llama COMMAND...] [--rounds N]
+    bench_worker.py --build DIR --model DIR [--rounds N] [--no-bench] [--llama VERSION PROGRAM]
 
 The library, the worker and llama.cpp's server take turns in each round, so that a slow minute of the
 machine hits all alike.  A figure is the median over the rounds, a ratio the median of the rounds'
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -109,13 +110,20 @@ def measure_overhead(build, folder, n_rounds):
         f"  {clients:8.1f} us of the clients; {max(row[3] for row in rows):.0f} tokens/s")
 
 
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-bench", action="store_true", help="without gpt2 bench, which is slow")
-    parser.add_argument("--llama", nargs="+", help="llama.cpp's server, with its version before it")
+    parser.add_argument("--llama", nargs=2, metavar=("VERSION", "PROGRAM"),
+                        help="llama.cpp's server")
     args = parser.parse_args()
     say(f"{machine()}; load of the machine at the start: {os.getloadavg()[0]:.1f}")
     bench_rate = None if args.no_bench else gpt2_bench(args.build, args.model)
@@ -129,10 +137,11 @@ def main():
             servers.append(Server("the worker", [args.build / "http-worker", args.model, *OPTIONS],
                                   f"{folder}/worker.log"))
             if args.llama:
-                version, *command = args.llama
-                servers.append(Llama(f"llama.cpp's server, {version}",
-                                     command + ["-m", args.model / "model.gguf"],
-                                     f"{folder}/llama.log"))
+                version, program = args.llama
+                servers.append(Llama(f"llama.cpp's server, {version}", [
+                    program, "-m", args.model / "model.gguf", "-np", "40", "-c", str(40 * 1024),
+                    "-t", str(len(os.sched_getaffinity(0))), "--host", "127.0.0.1",
+                    "--port", str(free_port())], f"{folder}/llama.log"))
             for server in servers:      # touches their memory
                 asyncio.run(run_load(server, N_CLIENTS, 1, N_TOKENS))
             for n_round in range(args.rounds):
