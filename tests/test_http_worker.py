@@ -346,8 +346,9 @@ class Batching(WithWorker):
 
 @unittest.skipUnless(browser.PROGRAM, "no Chromium here")
 class Page(WithWorker):
-    """The page in a real browser; build/http-worker.png is how it looks at the end."""
+    """The page in a real browser."""
     options = ("--texts", 1)
+    picture = os.path.join(BUILD, "http-worker.png")     # how it looks
 
     @classmethod
     def setUpClass(cls):
@@ -386,8 +387,21 @@ class Page(WithWorker):
         self.assertTrue(tip[0].startswith("block"))
         self.assertEqual(sum(line.lstrip("block").startswith("> ") for line in tip), 1)
         self.assertIn(len(tip), (5, 6))
-        self.browser.screenshot(os.path.join(BUILD, "http-worker.png"))
+        self.browser.screenshot(self.picture)
+        print(f"screenshot: {self.picture}")
         self.assertEqual(self.browser.lines, [])
+
+    @unittest.skipUnless(browser.READER, "no tesseract here")
+    def test_a_person_can_read_it(self):
+        for theme in "one", "other":
+            self.set(prompt="It was", max_tokens=60, seed=2)
+            answer = self.answer()
+            self.browser.screenshot(self.picture)
+            read = set(browser.words_of(self.picture))
+            self.assertLessEqual({"GPT-2", "demo-model", "Settings", "60", "tokens,"}, read, theme)
+            words = {word for word in answer.split() if len(word) > 3 and word.isalpha()}
+            self.assertGreater(len(words & read), len(words) * 0.7, (theme, words - read))
+            self.browser.click("#theme")
 
     def test_themes(self):
         def back():
