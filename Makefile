@@ -162,7 +162,7 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.
 FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 FUZZ_SHARED := host.o blocks.o
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/fuzz/*.c)))
-FUZZ_LDFLAGS := $(call wraps_of,tests/fuzz/blocks.c)
+FUZZ_LDFLAGS = $(call wraps_of,tests/fuzz/blocks.c)
 
 $(FUZZ_REPLAYS): $(BUILD)/tests/fuzz/%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)

@@ -16,6 +16,7 @@ import unittest
 import browser
 from http_worker import (BUILD, EOT, LONG, MODEL, N_CTX, N_VOCAB, PROMPT, ROOT, WithWorker, Worker, generate,
                          mixed_body, raw_post)
+from http_worker_container import Container  # noqa: F401 (a test, too)
 from http_worker_faults import Life, Limits, Malformed, Memory, SlowClients, Token  # noqa: F401 (tests, too)
 
 
