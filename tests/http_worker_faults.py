@@ -309,6 +309,27 @@ class Life(unittest.TestCase):
         self.assertIn(b" 503 ", client.recv(1000))
         client.close()
 
+    def test_killed_and_started_again(self):
+        """At the same port, at once: what ran is lost, and nothing else."""
+        worker = Worker("--texts", 2)
+        body = {"prompt": PROMPT, "max_tokens": 20, "seed": 3}
+        wanted = worker.execute(**body)["results"]
+        clients = [worker.socket(raw_post({**LONG, "stream": True})) for _ in range(3)]
+        self.assertIn(b"200 OK", clients[0].recv(1000))
+        self.assertEqual(worker.stop(signal.SIGKILL), -signal.SIGKILL)
+        again = Worker("--port", worker.port)
+        self.assertEqual(again.execute(**body)["results"], wanted)
+        for client in clients:
+            received = b""
+            try:
+                while data := client.recv(1 << 16):
+                    received += data
+            except ConnectionError:
+                pass
+            self.assertNotIn(b"[DONE]", received)
+            client.close()
+        self.assertEqual(again.stop(), 0)
+
     def test_time_of_a_text(self):
         worker = Worker("--texts", 1, "--text-seconds", 1)
         answers = []
