@@ -24,7 +24,7 @@ from load import Llama, Server, run_load
 HERE = Path(__file__).resolve().parent
 DEMO = HERE.parents[1] / "examples" / "demo-model"
 N_CLIENTS, N_TOKENS = 32, 64
-N_PROMPT, PAUSE = 512, 1.0      # a long prompt each second
+N_PROMPT, PAUSE = 512, 0.5      # seconds from the answer to a long prompt to the next one
 OPTIONS = ["--port", "0", "--texts", "40", "--queue", "100"]
 
 
@@ -41,7 +41,7 @@ def measure_round(library, servers, results):
     results.setdefault("library", []).append(N_CLIENTS * N_TOKENS / seconds)
     for server in servers:
         plain = asyncio.run(run_load(server, N_CLIENTS, 1, N_TOKENS))
-        mixed = asyncio.run(run_load(server, N_CLIENTS, 3, N_TOKENS, PAUSE, N_PROMPT))
+        mixed = asyncio.run(run_load(server, N_CLIENTS, 2, N_TOKENS, PAUSE, N_PROMPT))
         results.setdefault(server.name, []).append((plain, mixed))
 
 
@@ -63,7 +63,7 @@ def report(results, bench_rate):
             f" {median(load.gap(50) for load in plain):.1f} ms between tokens (medians),"
             f" {median(1e6 * load.client_cpu / load.n_tokens for load in plain):.0f} us of the"
             " clients' CPU a token")
-    say(f"the same while a prompt of {N_PROMPT} tokens comes each {PAUSE:g} s")
+    say(f"the same while prompts of {N_PROMPT} tokens keep arriving, {PAUSE:g} s after the one before")
     for name, loads in results.items():
         mixed = [load for _, load in loads]
         gap = [(load.gap(50), load.gap(99)) for load in mixed]

@@ -11,6 +11,8 @@ import time
 
 import aiohttp
 
+from bench_peers import die_with_parent
+
 N_VOCAB_USED = 2000     # ids below it are tokens of the demo model, too
 TEMPERATURE = 0.8
 
@@ -23,7 +25,7 @@ class Server:
         self.name = name
         self.log = open(log, "w+")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=subprocess.STDOUT)
+                                        stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
         try:
             self.base = self.wait_ready()
         except BaseException:
@@ -116,20 +118,17 @@ async def client_loop(client, server, load, seed, n_texts, n_tokens, temperature
 
 
 async def prompts_loop(client, server, pause, n_prompt):
-    """Prompts that keep arriving, until it is cancelled."""
-    draw, unused, tasks = random.Random(0), Load(), []
-    try:
-        while True:
-            tasks.append(asyncio.create_task(stream(client, server, unused, draw, n_prompt, 1)))
-            await asyncio.sleep(pause)
-    finally:
-        await asyncio.gather(*tasks)
+    """Prompts that keep arriving, each `pause` seconds after the one before was answered."""
+    draw, unused = random.Random(0), Load()
+    while True:
+        await stream(client, server, unused, draw, n_prompt, 1)
+        await asyncio.sleep(pause)
 
 
 async def run_load(server, n_clients, n_texts, n_tokens, pause=None, n_prompt=512,
                    temperature=TEMPERATURE):
-    """`n_clients` at once, each with `n_texts`, one after the other; with `pause`, a long prompt
-    comes every `pause` seconds meanwhile."""
+    """`n_clients` at once, each with `n_texts`, one after the other; with `pause`, long
+    prompts come meanwhile."""
     load = Load()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector,
