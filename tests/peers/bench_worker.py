@@ -41,7 +41,7 @@ def measure_round(library, servers, results):
     results.setdefault("library", []).append(N_CLIENTS * N_TOKENS / seconds)
     for server in servers:
         plain = asyncio.run(run_load(server, N_CLIENTS, 1, N_TOKENS))
-        mixed = asyncio.run(run_load(server, N_CLIENTS, 2, N_TOKENS, PAUSE, N_PROMPT))
+        mixed = asyncio.run(run_load(server, N_CLIENTS, 1, N_TOKENS, PAUSE, N_PROMPT))
         results.setdefault(server.name, []).append((plain, mixed))
 
 

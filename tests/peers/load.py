@@ -130,7 +130,7 @@ async def run_load(server, n_clients, n_texts, n_tokens, pause=None, n_prompt=51
     """`n_clients` at once, each with `n_texts`, one after the other; with `pause`, long
     prompts come meanwhile."""
     load = Load()
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector,
                                      timeout=aiohttp.ClientTimeout(total=600)) as client:
         begin, cpu, own = time.perf_counter(), server.cpu_seconds(), time.process_time()
