@@ -162,7 +162,7 @@ FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.
 FUZZ_REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/tests/fuzz/%)
 FUZZ_SHARED := host.o blocks.o
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard tests/fuzz/*.c)))
-FUZZ_LDFLAGS := $(call wraps_of,tests/fuzz/blocks.c)
+FUZZ_LDFLAGS = $(call wraps_of,tests/fuzz/blocks.c)
 
 $(FUZZ_REPLAYS): $(BUILD)/tests/fuzz/%: $(FUZZ_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)
@@ -259,6 +259,10 @@ check-real: all
 bench-peers: all
 	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md
 
+# Load on the HTTP worker, beside `gpt2 bench` and llama.cpp's server.  ROUNDS=N for more than five.
+bench-worker: all $(BUILD)/http-worker
+	@bash tests/peers/bench_worker.sh $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 # libFuzzer on the parsers and the tokenizer: a fixed slice; FUZZ_CPU_SECONDS=1800 for more.
 fuzz:
 	@MAKE='$(MAKE_HERE)' sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)
@@ -338,6 +342,8 @@ help:
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
 	@echo '           network); writes a table into docs/performance.md; 15 minutes'
+	@echo 'bench-worker      load on the HTTP worker, beside gpt2 bench and the server of llama.cpp, which it'
+	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
 	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
@@ -346,6 +352,6 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers check tables \
+.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker check tables \
   check-hf check-real check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
   uninstall clean help

@@ -10,7 +10,14 @@ import subprocess
 import tempfile
 import time
 
+READER = shutil.which("tesseract")
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def words_of(path):
+    """The words that tesseract reads in a picture."""
+    return subprocess.run([READER, path, "-", "--psm", "11"], check=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL).stdout.decode().split()
 
 
 class Browser:
@@ -102,5 +109,9 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def screenshot(self, path):
+        """At twice the size, so that words_of() can read it."""
+        width, height = self.run("[innerWidth, innerHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 2}
+        picture = self.call("Page.captureScreenshot", format="png", clip=clip)["data"]
         with open(path, "wb") as file:
-            file.write(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+            file.write(base64.b64decode(picture))

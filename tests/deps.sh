@@ -26,7 +26,7 @@ have_numpy() {
 }
 
 have_ci_tools() {
-    for tool in chromium clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
+    for tool in chromium tesseract clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
     have_clang_runtime && have_numpy
@@ -50,7 +50,7 @@ if command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config \
         ${worker:+libmicrohttpd-dev libjansson-dev} \
-        $extra ${extra:+gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3-numpy qemu-user musl-tools}
+        $extra ${extra:+tesseract-ocr gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3-numpy qemu-user musl-tools}
     if [ -n "$extra" ] && ! have_clang_runtime; then
         runtime=$(clang -dumpversion | cut -d. -f1)-dev # of the same version
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "libclang-rt-$runtime" ||

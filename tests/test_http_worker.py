@@ -3,15 +3,12 @@
     python3 tests/test_http_worker.py build [TEST...]
 """
 import concurrent.futures
-import http.client
 import json
 import math
 import os
 import random
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,133 +16,12 @@ import time
 import unittest
 
 import browser
+from http_worker import (BUILD, EOT, LONG, MODEL, N_CTX, N_VOCAB, PROMPT, ROOT, WithWorker, Worker, generate,
+                         mixed_body, raw_post)
+from http_worker_container import Container  # noqa: F401 (a test, too)
+from http_worker_faults import Life, Limits, Malformed, Memory, SlowClients, Token  # noqa: F401 (tests, too)
 
-BUILD = sys.argv[1]
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-MODEL = os.path.join(ROOT, "examples", "demo-model")
-N_CTX, N_VOCAB, EOT = 256, 2560, 2559
-PROMPT = "It was a long way to the sea"
 SLICE = int(os.environ.get("GPT2_TEST_SLICE", 1))  # an Nth of the random requests, as under sanitizers
-LONG = {"prompt": PROMPT, "max_tokens": 240, "ignore_eot": True, "n": 16}  # some seconds with --texts 1
-
-
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    @property
-    def json(self):
-        return json.loads(self.body)
-
-    @property
-    def line(self):
-        """The message of an error, which is one line."""
-        message = self.json["error"]["message"]
-        assert message and "\n" not in message, message
-        return message
-
-    @property
-    def events(self):
-        events = self.body.decode().split("\n\n")
-        assert events[-1] == "" and all(event.startswith("data: ") for event in events[:-1])
-        return [event[6:] for event in events[:-1]]
-
-
-class Worker:
-    """A worker with a model on a port of its own; its log is kept in a file."""
-
-    def __init__(self, *options, model=MODEL):
-        self.log_file = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [os.path.join(BUILD, "http-worker"), model, "--port", "0", "--threads", "1",
-             *map(str, options)],
-            stdout=subprocess.PIPE, stderr=self.log_file, text=True)
-        line = self.process.stdout.readline()
-        if not line.startswith("ready: "):
-            raise AssertionError("the worker does not start: " + line + self.log())
-        self.port = int(line.rstrip("/\n").rsplit(":", 1)[1])
-
-    def log(self):
-        self.log_file.seek(0)
-        return self.log_file.read()
-
-    def ask(self, method, path, body=None, headers=None, timeout=60):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        if body is not None and not isinstance(body, (bytes, str)):
-            body = json.dumps(body)
-        connection.request(method, path, body, headers or {})
-        answer = Answer(connection.getresponse())
-        connection.close()
-        return answer
-
-    def post(self, path, body, headers=None):
-        return self.ask("POST", path, body, headers)
-
-    def execute(self, **body):
-        answer = self.post("/execute", body)
-        assert answer.status == 200, answer.body
-        return answer.json
-
-    def health(self):
-        return self.ask("GET", "/health").json
-
-    def socket(self, data):
-        """A raw connection that has sent 'data'."""
-        client = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        client.sendall(data)
-        return client
-
-    def wait_idle(self, seconds=30):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            health = self.health()
-            if health["texts_running"] == 0 and health["texts_waiting"] == 0:
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"texts still run: {health}")
-
-    def stop(self, how=signal.SIGTERM):
-        """Ends the worker and returns its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        status = self.process.wait(60)
-        self.process.stdout.close()
-        return status
-
-    def __del__(self):
-        if self.process.poll() is None:  # its test has failed
-            self.process.kill()
-            self.stop()
-        self.log_file.close()
-
-
-def raw_post(body, path="/execute"):
-    body = json.dumps(body).encode()
-    return (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
-
-
-def generate(*options):
-    """What the gpt2 program writes."""
-    return subprocess.run([os.path.join(BUILD, "gpt2"), "generate", "-m", MODEL, "-t", "1",
-                           *map(str, options)], check=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE).stdout.decode()
-
-
-class WithWorker(unittest.TestCase):
-    options = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.worker = Worker(*cls.options)
-
-    @classmethod
-    def tearDownClass(cls):
-        status, log = cls.worker.stop(), cls.worker.log()
-        assert status == 0, (status, log)
-        lines = [line for line in log.splitlines() if not line.startswith("time=")]
-        assert not lines, lines  # such as those of a sanitizer
 
 
 class Execute(WithWorker):
@@ -478,20 +354,9 @@ class Batching(WithWorker):
     """GPT2_TEST_REQUESTS=N for more than a few requests."""
     options = ("--texts", 6, "--chunk", 5, "--kv-pages", 8, "--queue", 400)
 
-    def mixed(self, draw):
-        beginning = draw.choice(["", PROMPT * 3, PROMPT * 3 + " and then", "The old man " * 12])
-        body = {"prompt": beginning + draw.choice(["", " it", " he said", " " + str(draw.random())]),
-                "max_tokens": draw.choice([0, 1, 5, 30, 100]), "seed": draw.randrange(100)}
-        for name, value in (("temperature", 0.5), ("top_k", 20), ("repetition_penalty", 1.3), ("logprobs", 2),
-                            ("echo", True), ("n", 3), ("stop", ["the", "."]), ("mirostat_tau", 3.0),
-                            ("ignores_prompt", 1), ("no_repeat_ngram_size", 3), ("ignore_eot", True)):
-            if draw.random() < 0.3:
-                body[name] = value
-        return body
-
     def test_same_bits_alone_and_together(self):
         draw = random.Random(1)
-        bodies = [self.mixed(draw) for _ in range(int(os.environ.get("GPT2_TEST_REQUESTS", 192 // SLICE)))]
+        bodies = [mixed_body(draw) for _ in range(int(os.environ.get("GPT2_TEST_REQUESTS", 192 // SLICE)))]
         alone = Worker("--texts", 1, "--chunk", 256)
         wanted = [without_times(alone.execute(**body)) for body in bodies]
         self.assertEqual(alone.stop(), 0)
@@ -515,92 +380,11 @@ class Batching(WithWorker):
                          list(map(str, [250, 170, 198, 0, 0])))
 
 
-class Limits(WithWorker):
-    options = ("--texts", 1, "--queue", 16, "--max-body", 5000, "--max-prompt", 20, "--max-tokens", 250,
-               "--read-seconds", 1)
-
-    def test_body(self):
-        body = json.dumps({"prompt": "a" * 5000})
-        answer = self.worker.post("/execute", body)
-        self.assertEqual(answer.status, 413)
-        self.assertIn("wanted at most 5000", answer.line)
-        chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [body[:4000].encode(), body[4000:].encode()])
-        client = self.worker.socket(b"POST /execute HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                    + chunks + b"0\r\n\r\n")
-        self.assertIn(b" 413 ", client.recv(100))
-        client.close()
-
-    def test_prompt(self):
-        answer = self.worker.post("/execute", {"tokens": [1] * 21})
-        self.assertEqual((answer.status, answer.line), (400, "tokens 0 has 21 tokens, wanted at most 20"))
-        answer = self.worker.post("/execute", {"prompt": "It", "max_tokens": 251})
-        self.assertIn("wanted 0 to 250", answer.line)
-
-    def test_full_queue_and_clients_that_leave(self):
-        for stream in (True, False):
-            client = self.worker.socket(raw_post({**LONG, "n": 16, "stream": stream}))
-            while self.worker.health()["texts_running"] == 0:
-                time.sleep(0.001)
-            answer = self.worker.post("/execute", {"prompt": "It", "n": 5})
-            self.assertEqual(answer.status, 429)
-            self.assertEqual(answer.headers["Retry-After"], "1")
-            self.assertIn("at most 16 may", answer.line)
-            client.close()
-            self.worker.wait_idle()
-        time.sleep(0.2)  # for the log
-        left = [line for line in self.worker.log().splitlines() if "whole=no" in line]
-        self.assertEqual(len(left), 2, left)
-        for line in left:
-            self.assertLess(int(re.search(r" tokens=(\d+)", line).group(1)), 16 * 240)
-
-    def test_slow_clients(self):
-        for data in b"", b"POST /execute HTTP/1.1\r\n", raw_post(LONG)[:-5]:
-            begin = time.monotonic()
-            client = self.worker.socket(data)
-            try:
-                while client.recv(1000):
-                    pass
-            except ConnectionError:
-                pass
-            self.assertTrue(0.9 < time.monotonic() - begin < 20, data)
-            client.close()
-
-
-def wrong_value(draw):
-    """Something that most fields do not want."""
-    return draw.choice([
-        None, True, 0, -1, 1.5, 1e300, -1e300, 2**31, 2**63 - 1, -2**63, "", "a", "\0", "\ud83d\ude00", [], {},
-        [[]], [[1, [2]]], ["a", 1], {"a": {}}, [1e9], [N_VOCAB], [-1], "x" * draw.randrange(300), [1] * 300,
-        {str(draw.randrange(-5, 3000)): draw.random() * 10**draw.randrange(60)}])
-
-
-def damaged_body(draw):
-    """A body of some endpoint with wrong values, or with damaged bytes."""
-    body = {"prompt": PROMPT, "max_tokens": 2}
-    names = ["prompt", "tokens", "max_tokens", "n", "logprobs", "echo", "stream", "stop", "stop_ids", "ignore_eot",
-             "seed", "temperature", "top_k", "top_p", "top_n_sigma", "min_p", "typical_p", "xtc_probability",
-             "xtc_threshold", "mirostat_tau", "mirostat_eta", "penalty_window", "ignores_prompt",
-             "repetition_penalty", "frequency_penalty", "presence_penalty", "dry_multiplier", "dry_base",
-             "dry_allowed_length", "no_repeat_ngram_size", "dry_breakers", "banned_ids", "allowed_ids", "logit_bias",
-             "stream_options", "model", "user", "add_special_tokens", "", "\n"]
-    if draw.random() < 0.2:
-        body = {"tokens": [draw.randrange(N_VOCAB) for _ in range(draw.randrange(5))]}
-    for _ in range(draw.randrange(3)):
-        body[draw.choice(names)] = wrong_value(draw)
-    data = bytearray(json.dumps(body, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass"))
-    if draw.random() < 0.5:
-        for _ in range(draw.randrange(1, 4)):
-            at = draw.randrange(len(data) + 1)
-            data[at:at + draw.randrange(3)] = draw.choice([
-                b"", b"\xff", b"\0", b"[", b"{", b"[" * 3000, b'{"a":' * 500, b'"', b",", b"1e999", b"-", b"\\u0000",
-                b"\\ud800", b"9" * 400, b"0." + b"1" * 500, b"\xf0\x9f", bytes([draw.randrange(256)])])
-    return bytes(data)
-
-
 @unittest.skipUnless(browser.PROGRAM, "no Chromium here")
 class Page(WithWorker):
-    """The page in a real browser; build/http-worker.png is how it looks at the end."""
+    """The page in a real browser."""
     options = ("--texts", 1)
+    picture = os.path.join(BUILD, "http-worker.png")     # how it looks
 
     @classmethod
     def setUpClass(cls):
@@ -639,8 +423,21 @@ class Page(WithWorker):
         self.assertTrue(tip[0].startswith("block"))
         self.assertEqual(sum(line.lstrip("block").startswith("> ") for line in tip), 1)
         self.assertIn(len(tip), (5, 6))
-        self.browser.screenshot(os.path.join(BUILD, "http-worker.png"))
+        self.browser.screenshot(self.picture)
+        print(f"screenshot: {self.picture}")
         self.assertEqual(self.browser.lines, [])
+
+    @unittest.skipUnless(browser.READER, "no tesseract here")
+    def test_a_person_can_read_it(self):
+        for theme in "one", "other":
+            self.set(prompt="It was", max_tokens=60, seed=2)
+            answer = self.answer()
+            self.browser.screenshot(self.picture)
+            read = set(browser.words_of(self.picture))
+            self.assertLessEqual({"GPT-2", "demo-model", "Settings", "60", "tokens,"}, read, theme)
+            words = {word for word in answer.split() if len(word) > 3 and word.isalpha()}
+            self.assertGreater(len(words & read), len(words) * 0.7, (theme, words - read))
+            self.browser.click("#theme")
 
     def test_themes(self):
         def back():
@@ -670,182 +467,6 @@ class Page(WithWorker):
         self.worker.wait_idle()
         self.assertEqual(self.browser.run("$('error').textContent"), "")
         self.assertGreater(n_before, 0)
-
-
-class Malformed(WithWorker):
-    """GPT2_TEST_BODIES=N for more than a few of them."""
-    options = ("--texts", 8, "--max-tokens", 8, "--max-n", 3)
-
-    def ask_many(self, seed, n):
-        draw = random.Random(seed)
-        connection = http.client.HTTPConnection("127.0.0.1", self.worker.port, timeout=60)
-        counts = {}
-        for _ in range(n):
-            path = draw.choice(["/execute", "/v1/completions", "/score", "/tokenize", "/detokenize"])
-            body = damaged_body(draw)
-            connection.request("POST", path, body)
-            answer = Answer(connection.getresponse())
-            counts[answer.status] = counts.get(answer.status, 0) + 1
-            if answer.status == 200:
-                assert answer.body.startswith(b"data: ") or answer.json, body
-            else:
-                assert answer.status == 400 and answer.line, (path, body, answer.body)
-        connection.close()
-        return counts
-
-    def test_bodies(self):
-        n = int(os.environ.get("GPT2_TEST_BODIES", 2000))
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            counts = list(pool.map(lambda seed: self.ask_many(seed, n // 4), range(4)))
-        self.assertGreater(min(count.get(200, 0) for count in counts), n // 100)
-        self.assertGreater(min(count.get(400, 0) for count in counts), n // 100)
-        self.worker.wait_idle()
-
-    def test_no_http(self):
-        draw = random.Random(1)
-        for _ in range(100):
-            data = bytearray(raw_post({"prompt": "It", "max_tokens": 1}))
-            for _ in range(draw.randrange(1, 4)):
-                at = draw.randrange(len(data))
-                data[at:at + draw.randrange(3)] = draw.choice([
-                    b"", b"\0", b"\r\n", b"\xff", b" ", b"Content-Length: 99999999999999999999\r\n", b"A" * 40000,
-                    b"Transfer-Encoding: chunked\r\n", bytes([draw.randrange(256)])])
-            client = self.worker.socket(b"")
-            try:
-                client.sendall(data)
-                client.shutdown(socket.SHUT_WR)
-                answer = client.recv(100)
-                self.assertTrue(answer == b"" or answer.startswith(b"HTTP/1."), answer)
-            except OSError:
-                pass  # the worker has closed the connection
-            client.close()
-        self.worker.wait_idle()
-
-
-class SlowClients(WithWorker):
-    options = ("--read-seconds", 2, "--connections", 400, "--queue", 400)
-
-    def test_hundreds(self):
-        """300 clients that send too little, are half closed, or keep the connection; others are served."""
-        draw = random.Random(1)
-        clients = []
-        for i in range(300):
-            whole = raw_post({"prompt": PROMPT, "max_tokens": 20, "stream": True})
-            client = self.worker.socket(whole if i % 3 == 0 else whole[:draw.randrange(len(whole))])
-            if i % 3 == 1:
-                client.shutdown(socket.SHUT_WR)
-            clients.append(client)
-        for _ in range(20):
-            self.worker.execute(prompt="It", max_tokens=2)
-        self.worker.wait_idle()
-        time.sleep(2.5)
-        self.assertEqual(self.worker.execute(prompt="It", max_tokens=2)["usage"]["completion_tokens"], 2)
-        ended = 0
-        for client in clients:
-            client.settimeout(2)
-            try:
-                while client.recv(1 << 20):
-                    pass
-                ended += 1
-            except ConnectionError:
-                ended += 1
-            except socket.timeout:
-                pass
-            client.close()
-        self.assertEqual(ended, 300)
-
-    def test_a_client_that_does_not_read(self):
-        """Its answer is too large for the buffers between."""
-        client = self.worker.socket(raw_post({**LONG, "stream": True, "logprobs": 100}))
-        line = re.compile("path=/execute status=200 whole=no .* texts=16 ")
-        end = time.monotonic() + 30
-        while not line.search(self.worker.log()):
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.1)
-        self.worker.wait_idle()
-        client.close()
-
-
-class Token(unittest.TestCase):
-    def test_token(self):
-        with tempfile.NamedTemporaryFile("w") as file:
-            file.write("a-token-of-some-length\n")
-            file.flush()
-            worker = Worker("--token-file", file.name)
-        body = {"prompt": "It", "max_tokens": 1}
-        for token, status in (("a-token-of-some-length", 200), ("a-token-of-some-lengti", 401), ("a", 401),
-                              ("", 401), ("a-token-of-some-length" * 2, 401)):
-            self.assertEqual(worker.post("/execute", body, {"Authorization": "Bearer " + token}).status, status)
-        self.assertEqual(worker.post("/execute", body).status, 401)
-        self.assertEqual(worker.health()["status"], "ok")
-        self.assertEqual(worker.stop(), 0)
-
-
-class Life(unittest.TestCase):
-    def test_drain(self):
-        worker = Worker("--texts", 4)
-        client = worker.socket(raw_post({**LONG, "stream": True}))
-        received = client.recv(100)
-        worker.process.send_signal(signal.SIGTERM)
-        time.sleep(0.15)
-        health = worker.ask("GET", "/health")
-        self.assertEqual((health.status, health.json["status"]), (503, "draining"))
-        self.assertEqual(worker.post("/execute", {"prompt": "It"}).status, 503)
-        while True:
-            data = client.recv(100000)
-            received += data
-            if not data or received.endswith(b"0\r\n\r\n"):
-                break
-        client.close()
-        self.assertIn(b"[DONE]", received)
-        self.assertEqual(worker.stop(), 0)
-
-    def test_a_client_that_leaves_ends_its_texts(self):
-        worker = Worker("--texts", 16)  # all run
-        begin = time.monotonic()
-        worker.execute(**LONG)
-        whole = time.monotonic() - begin
-        times = []
-        for _ in range(3):
-            client = worker.socket(raw_post({**LONG, "stream": True}))
-            client.recv(300)
-            client.close()
-            begin = time.monotonic()
-            worker.wait_idle()
-            times.append(time.monotonic() - begin)
-        self.assertLess(min(times), whole / 3)
-        self.assertEqual(worker.stop(), 0)
-
-    def test_drain_has_an_end(self):
-        worker = Worker("--texts", 1, "--drain-seconds", 0)
-        client = worker.socket(raw_post(LONG))
-        while worker.health()["texts_running"] == 0:
-            time.sleep(0.001)
-        self.assertEqual(worker.stop(), 0)
-        self.assertIn(b" 503 ", client.recv(1000))
-        client.close()
-
-    def test_time_of_a_text(self):
-        worker = Worker("--texts", 1, "--text-seconds", 1)
-        answers = []
-        with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: worker.post("/execute", LONG), range(4)))
-        self.assertEqual({answer.status for answer in answers} - {200, 503}, set())
-        self.assertIn(503, [answer.status for answer in answers])
-        worker.stop()
-
-    def test_wrong_options(self):
-        for options, words in ((["no-such-model"], "no-such-model/config.json"), ([], "missing"),
-                               ([MODEL, "--port", "x"], "--port is \"x\", wanted 0 to 65535"),
-                               ([MODEL, "--prot", "1"], "no option --prot"), ([MODEL, "--port"], "no value"),
-                               ([MODEL, "--host", "0.0.0.0"], "--token-file"), ([MODEL, "--host", "x"], "--host is"),
-                               ([MODEL, "--kv-pages", "2"], "wanted 5 or more"),
-                               ([MODEL, "--token-file", "/no/file"], "/no/file")):
-            run = subprocess.run([os.path.join(BUILD, "http-worker"), *options], stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True, timeout=20)
-            self.assertNotEqual(run.returncode, 0, options)
-            self.assertIn(words, run.stderr)
-            self.assertEqual(run.stderr.count("\n"), 1)
 
 
 class Counter(unittest.TextTestResult):

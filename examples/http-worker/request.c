@@ -145,8 +145,8 @@ void text_add(struct text *text, int32_t id, double logprob, const char *bytes, 
     text->tokens[text->done.n_tokens++] = (struct token){id, logprob, text->done.n_bytes};
     if (text->first_ns == 0)
         text->first_ns = gpt2_clock_ns();
-    pthread_cond_signal(&request->changed);
     pthread_mutex_unlock(&request->mutex);
+    pthread_cond_signal(&request->changed); /* a thread that wakes before waits for the lock */
 }
 
 /* The caller holds the lock; this gives it back. */
@@ -157,8 +157,8 @@ static void end_and_unlock(struct text *text, int finish)
     text->finish = finish;
     text->ended_ns = gpt2_clock_ns();
     text->done.has_ended = true;
-    pthread_cond_signal(&request->changed);
     pthread_mutex_unlock(&request->mutex);
+    pthread_cond_signal(&request->changed);
 }
 
 void text_end(struct text *text, int finish, const char *bytes, size_t n_bytes)

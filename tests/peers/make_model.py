@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Write one model of random weights at GPT-2's shape (124M, F32) in the formats of all engines.
 
-    make_model.py DIR [--gguf GGUF_PY]
+    make_model.py DIR [--onnx] [--gguf GGUF_PY]
 
-DIR gets config.json and model.safetensors, which libgpt2 and transformers read; model.onnx; and
-with --gguf, the folder of llama.cpp's Python package, model.gguf.
+DIR gets config.json, model.safetensors, vocab.json and merges.txt, which libgpt2 and transformers
+read; with --onnx model.onnx; with --gguf, the folder of llama.cpp's Python package, model.gguf.
 """
 import argparse
 import json
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, checker, helper, numpy_helper
 
+DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo-model"
 N_VOCAB, N_CTX, N_EMBD, N_LAYER, N_HEAD, EPSILON = 50257, 1024, 768, 12, 12, 1e-5
 LINEARS = {"attn.c_attn": (N_EMBD, 3 * N_EMBD), "attn.c_proj": (N_EMBD, N_EMBD),
            "mlp.c_fc": (N_EMBD, 4 * N_EMBD), "mlp.c_proj": (4 * N_EMBD, N_EMBD)}
@@ -39,6 +39,25 @@ def make_weights():
     return weights
 
 
+def make_vocabulary():
+    """GPT-2's number of tokens and merges: those of the demo model, and made-up ones."""
+    tokens = list(json.loads((DEMO / "vocab.json").read_text("utf-8")))[:-1]   # without the last one
+    merges = (DEMO / "merges.txt").read_text("utf-8").splitlines()[1:]
+    known, pairs = set(tokens), ((a, b) for a in tokens[:256] for b in tokens[256:])
+    while len(tokens) < N_VOCAB - 1:
+        a, b = next(pairs)
+        if a + b not in known:
+            known.add(a + b)
+            tokens.append(a + b)
+            merges.append(f"{a} {b}")
+    return tokens + ["<|endoftext|>"], merges
+
+
+def write_vocabulary(tokens, merges, directory):
+    (directory / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    (directory / "merges.txt").write_text("\n".join(["#version: 0.2"] + merges) + "\n", "utf-8")
+
+
 def write_hugging_face(weights, directory):
     config = dict(model_type="gpt2", architectures=["GPT2LMHeadModel"], vocab_size=N_VOCAB,
                   n_positions=N_CTX, n_ctx=N_CTX, n_embd=N_EMBD, n_layer=N_LAYER, n_head=N_HEAD,
@@ -58,8 +77,8 @@ def write_hugging_face(weights, directory):
             file.write(array.tobytes())
 
 
-def write_gguf(weights, path, package):
-    """llama.cpp's GGUF: its names, a linear layer's array [out, in], and no vocabulary."""
+def write_gguf(weights, tokens, merges, path, package):
+    """llama.cpp's GGUF: its names, and a linear layer's array [out, in]."""
     sys.path.insert(0, str(package))
     import gguf
     writer = gguf.GGUFWriter(path, "gpt2")
@@ -70,8 +89,13 @@ def write_gguf(weights, path, package):
     writer.add_head_count(N_HEAD)
     writer.add_layer_norm_eps(EPSILON)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_tokenizer_model("none")
-    writer.add_vocab_size(N_VOCAB)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.NORMAL] * (N_VOCAB - 1) + [gguf.TokenType.CONTROL])
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(N_VOCAB - 1)
+    writer.add_eos_token_id(N_VOCAB - 1)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, N_LAYER)
     for name, array in weights.items():
         linear = name.startswith("h.") and array.ndim == 2
@@ -86,6 +110,7 @@ def write_gguf(weights, path, package):
 def write_onnx(weights, path):
     """A graph of ONNX Runtime's own fused operators: the cache stays in place, and the logits are
     those of the last token."""
+    from onnx import TensorProto, checker, helper, numpy_helper
     nodes, caches = [], []
 
     def add(op, inputs, *outputs, **attributes):
@@ -142,14 +167,17 @@ def write_onnx(weights, path):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--onnx", action="store_true")
     parser.add_argument("--gguf", type=Path)
     args = parser.parse_args()
     args.directory.mkdir(parents=True, exist_ok=True)
-    weights = make_weights()
+    weights, (tokens, merges) = make_weights(), make_vocabulary()
     write_hugging_face(weights, args.directory)
-    write_onnx(weights, args.directory / "model.onnx")
+    write_vocabulary(tokens, merges, args.directory)
+    if args.onnx:
+        write_onnx(weights, args.directory / "model.onnx")
     if args.gguf:
-        write_gguf(weights, args.directory / "model.gguf", args.gguf)
+        write_gguf(weights, tokens, merges, args.directory / "model.gguf", args.gguf)
 
 
 if __name__ == "__main__":

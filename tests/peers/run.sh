@@ -9,27 +9,20 @@ here=$(dirname "$(readlink -f "$0")")
 peers=$build/peers
 log=$peers/install.log
 
-# node-llama-cpp ships llama.cpp's source, @node-llama-cpp/... what it compiles to, at one version.
-node_llama_cpp=3.22.1
 onnxruntime=1.31.1
 onnx=1.23.2
-# What llama.cpp's Python package for writing GGUF imports.
-gguf_needs="numpy==2.2.6 PyYAML==6.0.2 tqdm==4.67.1 requests==2.32.3"
 
 export PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 npm_config_update_notifier=false
 mkdir -p "$peers"
 peers=$(readlink -f "$peers")
 : >"$log"
+# shellcheck source=tests/peers/llama.sh
+. "$here/llama.sh"
 engines=() absent=()
 
 leave_out() {
     echo "bench-peers: without $1"
     absent+=(--absent "$1")
-}
-
-# done_before FILE STAMP: whether FILE holds STAMP already
-done_before() {
-    [ "$(cat "$1" 2>/dev/null)" = "$2" ]
 }
 
 # ---- ours, and the Python that writes the models
@@ -57,33 +50,6 @@ if ! done_before "$peers/venv/stamp" "$stamp"; then
 fi
 
 # ---- llama.cpp
-llama=$peers/llama-$node_llama_cpp
-
-# unpack NAME VERSION FOLDER: a package of npm's
-unpack() {
-    mkdir -p "$3"
-    (cd "$3" && npm pack --silent "$1@$2" && tar xzf ./*.tgz && rm ./*.tgz) >>"$log" 2>&1
-}
-
-install_llama() {
-    local arch bins tag
-    case $(uname -m) in
-    x86_64) arch=x64 ;;
-    aarch64) arch=arm64 ;;
-    *) arch=$(uname -m) ;;
-    esac
-    rm -rf "$llama"
-    unpack node-llama-cpp "$node_llama_cpp" "$llama/source" &&
-        unpack "@node-llama-cpp/linux-$arch" "$node_llama_cpp" "$llama/prebuilt" &&
-        git clone --quiet "$llama/source/package/llama/gitRelease.bundle" "$llama/llama.cpp" \
-            >>"$log" 2>&1 || return
-    tag=$(sed -n 's/.*"tag": "\(.*\)".*/\1/p' "$llama/source/package/llama/llama.cpp.info.json")
-    echo "$tag" >"$llama/tag"
-    bins=$llama/prebuilt/package/bins/linux-$arch
-    ln -s "$bins" "$llama/bins"
-    rm -rf "$llama/source"
-}
-
 # add_llama BUILD VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
 add_llama() {
     local bins=$llama/bins
@@ -97,27 +63,8 @@ add_llama() {
     fi
 }
 
-# The CPU backend does all the computing.  Compiled for this very machine, it runs prompts faster than
-# the prebuilt one that fits best.
-compile_backend() {
-    rm -rf "$llama/native"
-    cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-        -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=native \
-        -DCMAKE_CXX_FLAGS=-march=native -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
-        -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF \
-        -DLLAMA_BUILD_APP=OFF >>"$log" 2>&1 &&
-        cmake --build "$llama/native" --target ggml-cpu -j "$(nproc)" >>"$log" 2>&1
-}
-
 gguf=()
-missing=
-for tool in npm git "${CC:-cc}"; do
-    command -v "$tool" >/dev/null || missing="$missing $tool"
-done
-if [ -z "$missing" ] && ! done_before "$llama/stamp" "$node_llama_cpp"; then
-    echo "bench-peers: installing llama.cpp, from node-llama-cpp $node_llama_cpp"
-    if install_llama; then echo "$node_llama_cpp" >"$llama/stamp"; fi
-fi
+get_llama
 if [ -n "$missing" ]; then
     leave_out "llama.cpp: this machine lacks$missing"
 elif ! done_before "$llama/stamp" "$node_llama_cpp"; then
@@ -126,14 +73,9 @@ else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
     version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
     add_llama prebuilt "$version" "$llama/bins"
-    compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
-    stamp="$node_llama_cpp $compiler"
-    if ! done_before "$llama/native-stamp" "$stamp"; then
-        echo "bench-peers: compiling llama.cpp's CPU backend for this machine"
-        if compile_backend; then echo "$stamp" >"$llama/native-stamp"; fi
-    fi
-    if done_before "$llama/native-stamp" "$stamp"; then
-        add_llama native "$version, CPU backend by $compiler -march=native" "$llama/native/bin"
+    get_backend
+    if [ -n "$backend" ]; then
+        add_llama native "$version, CPU backend by $compiler -march=native" "$backend"
     else
         leave_out "llama.cpp (native): cmake cannot build it: $(tail -n 1 "$log")"
     fi
@@ -153,7 +95,7 @@ stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${#gguf[@]}"
 if ! done_before "$peers/model/stamp" "$stamp"; then
     echo "bench-peers: writing the model"
     rm -rf "$peers/model"
-    "$peers/venv/bin/python" "$here/make_model.py" "$peers/model" "${gguf[@]}"
+    "$peers/venv/bin/python" "$here/make_model.py" "$peers/model" --onnx "${gguf[@]}"
     echo "$stamp" >"$peers/model/stamp"
 fi
 
