@@ -250,6 +250,15 @@ class Execute(WithWorker):
             self.assertEqual([list(top) for top in lists["top_logprobs"]], [[name] for name in lists["tokens"]])
             self.assertEqual(worker.stop(), 0)
 
+    def test_weight_type(self):
+        """The demo model has f16: f32 has the same numbers, bf16 has not."""
+        body = {"prompt": PROMPT, "max_tokens": 20, "logprobs": 0, "seed": 1}
+        wanted = without_times(self.worker.execute(**body))
+        for weight_type in "f32", "bf16":
+            worker = Worker("--type", weight_type)
+            self.assertEqual(without_times(worker.execute(**body)) == wanted, weight_type == "f32")
+            self.assertEqual(worker.stop(), 0)
+
     def test_models(self):
         models = self.worker.ask("GET", "/v1/models").json
         self.assertEqual([model["id"] for model in models["data"]], ["demo-model"])

@@ -31,6 +31,7 @@ static bool load_model(struct engine *engine)
 
     gpt2_model_params_init(&params, sizeof params);
     params.n_threads = engine->options->n_threads;
+    params.weight_type = engine->options->weight_type;
     params.errbuf = engine->error;
     params.errbuf_size = sizeof engine->error;
     if (gpt2_model_load(path, &params, &engine->model) != GPT2_OK)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gpt2.h>
+
 static const struct number {
     const char *name;
     size_t offset;
@@ -47,9 +49,10 @@ static void print_help(void)
 {
     printf("usage: http-worker MODEL [OPTION VALUE]...\n\n"
            "Serves the model in the folder MODEL over HTTP.\n\n"
-           "  %-16s %s (default: %s)\n  %-16s %s\n",
+           "  %-16s %s (default: %s)\n  %-16s %s\n  %-16s %s (default: %s)\n",
            "--host", "address to listen on", "127.0.0.1", "--token-file",
-           "file with the token that clients must send: Authorization: Bearer TOKEN");
+           "file with the token that clients must send: Authorization: Bearer TOKEN", "--type",
+           "type of the weights in memory: f32, f16, bf16; file: that of the file", "file");
     for (size_t i = 0; i < n_numbers; i++)
         printf("  %-16s %s (default: %d)\n", numbers[i].name, numbers[i].help, numbers[i].preset);
     printf("\nSIGTERM and SIGINT end the worker when what runs has ended; a second one at once.\n");
@@ -101,6 +104,26 @@ static bool read_token(struct options *options)
     return true;
 }
 
+static bool read_type(struct options *options, const char *value)
+{
+    static const struct {
+        const char *name;
+        int type;
+    } types[] = {{"file", GPT2_TYPE_AS_FILE},
+                 {"f32", GPT2_TYPE_F32},
+                 {"f16", GPT2_TYPE_F16},
+                 {"bf16", GPT2_TYPE_BF16}};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(value, types[i].name) == 0) {
+            options->weight_type = types[i].type;
+            return true;
+        }
+    }
+    fprintf(stderr, "http-worker: --type is \"%s\", wanted file, f32, f16 or bf16\n", value);
+    return false;
+}
+
 static bool read_option(struct options *options, const char *name, const char *value)
 {
     for (size_t i = 0; i < n_numbers; i++) {
@@ -115,6 +138,8 @@ static bool read_option(struct options *options, const char *name, const char *v
         options->token_file = value;
         return read_token(options);
     }
+    if (strcmp(name, "--type") == 0)
+        return read_type(options, value);
     fprintf(stderr, "http-worker: there is no option %s: see --help\n", name);
     return false;
 }
@@ -123,6 +148,7 @@ int options_read(struct options *options, int argc, char **argv)
 {
     memset(options, 0, sizeof *options);
     options->host = "127.0.0.1";
+    options->weight_type = GPT2_TYPE_AS_FILE;
     for (size_t i = 0; i < n_numbers; i++)
         *number_at(options, &numbers[i]) = numbers[i].preset;
     for (int i = 1; i < argc; i++) {

@@ -13,6 +13,7 @@ struct options {
     int port; /* 0: any free one */
     const char *token_file;
     char token[257]; /* from the file; "": none is asked for */
+    int weight_type; /* GPT2_TYPE_* */
     int n_threads;
     int n_texts; /* that run at the same time */
     int n_pages; /* of the KV cache; 0: enough for n_texts of full length */
