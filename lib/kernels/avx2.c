@@ -131,21 +131,32 @@ GPT2I_INLINE TARGET v16 v16_where_bits(uint32_t bits, v16 x)
 }
 
 /* In two factors, of which the first is exact, so that the result is rounded once. */
-GPT2I_INLINE TARGET __m256 scale_pow2(__m256 x, __m256 n)
+/* x 2^n in two steps: the power may be denormal or infinite. */
+GPT2I_INLINE TARGET __m256 scale_far(__m256 x, __m256i n)
 {
     const __m256i bias = _mm256_set1_epi32(127);
-    __m256i whole = _mm256_cvtps_epi32(n);
-    __m256i first = _mm256_srai_epi32(whole, 1);
-    __m256i rest = _mm256_sub_epi32(whole, first);
+    __m256i first = _mm256_srai_epi32(n, 1);
+    __m256i rest = _mm256_sub_epi32(n, first);
 
     x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(first, bias), 23)));
     return _mm256_mul_ps(x,
                          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
 }
 
+/* Where |n| <= 125 in all lanes, the results are normal numbers: n is added to the exponents. */
 GPT2I_INLINE TARGET v16 v16_scale_pow2(v16 x, v16 n)
 {
-    return PAIR(scale_pow2(x.low, n.low), scale_pow2(x.high, n.high));
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256i low = _mm256_cvtps_epi32(n.low);
+    __m256i high = _mm256_cvtps_epi32(n.high);
+    __m256 larger = _mm256_max_ps(_mm256_andnot_ps(sign, n.low), _mm256_andnot_ps(sign, n.high));
+
+    if (_mm256_movemask_ps(_mm256_cmp_ps(larger, _mm256_set1_ps(125.0f), _CMP_NLE_UQ)) != 0)
+        return PAIR(scale_far(x.low, low), scale_far(x.high, high));
+    return PAIR(_mm256_castsi256_ps(
+                    _mm256_add_epi32(_mm256_castps_si256(x.low), _mm256_slli_epi32(low, 23))),
+                _mm256_castsi256_ps(
+                    _mm256_add_epi32(_mm256_castps_si256(x.high), _mm256_slli_epi32(high, 23))));
 }
 
 GPT2I_INLINE TARGET float v16_fold_add(v16 v)
