@@ -75,7 +75,7 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_PIECE    (-6) /* a piece of text is longer than the encoder was made for */
 #define GPT2_ERR_SEQUENCE (-7) /* a sequence that is not open, or all of them are */
 #define GPT2_ERR_PAGES    (-8) /* too few free KV cache pages: close or truncate a sequence */
-#define GPT2_ERR_STATE    (-9) /* a saved state is damaged, or of another model or kv_type */
+#define GPT2_ERR_STATE    (-9) /* a saved state is damaged, or of another model or type */
 
 /* The machine lacks resources: free some, or ask for less. */
 #define GPT2_ERR_MEMORY (-20) /* out of memory */
@@ -85,8 +85,8 @@ GPT2_API const char *gpt2_version(void);
 #define GPT2_ERR_FILE   (-40) /* cannot be opened or read */
 #define GPT2_ERR_FORMAT (-41) /* damaged, or not the format it should be */
 
-/* Well-formed, but this library cannot run it correctly: a variant of the model in a file, or a
-   field of a newer params struct. */
+/* Well-formed, but this library cannot run it correctly: a variant of the model in a file, a weight
+   too large for the weight_type, or a field of a newer params struct. */
 #define GPT2_ERR_UNSUPPORTED (-42)
 
 /* The call was ended early. */
@@ -169,11 +169,14 @@ typedef struct gpt2_model_params {
     size_t errbuf_size;   /* bytes in errbuf */
     gpt2_progress_callback progress; /* optional */
     void *progress_user;             /* what 'progress' gets */
-    int32_t weight_type;             /* GPT2_TYPE_* of the weight matrices in memory; default
-                                        GPT2_TYPE_AS_FILE.  F16 and BF16 take half of the memory of
-                                        F32 and are read in half of the time.  A file's F16 or BF16
-                                        gives the same numbers in its own type as in F32.  Other
-                                        changes of type round each weight to the nearest one */
+    int32_t weight_type;             /* GPT2_TYPE_* of the weight matrices in memory, wte's too;
+                                        default GPT2_TYPE_AS_FILE.  F16 and BF16 take half of the
+                                        memory of F32.  One text then runs up to twice as fast with
+                                        AVX2 or NEON, many rows as fast as with F32.  A file's F16
+                                        or BF16 gives the same logits in its own type as in F32.
+                                        Any other change rounds each weight to the nearest, and
+                                        fails with GPT2_ERR_UNSUPPORTED where a finite one is too
+                                        large.  Positions, norms and biases are always F32 */
     int32_t reserved;                /* 0 */
 } gpt2_model_params;
 
@@ -697,8 +700,8 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
  * A state is a sequence as bytes: its tokens, keys and values, with a checksum.  It can be restored
  * in another session, process or machine, with another n_ctx, n_batch, number of threads or
  * instruction set, and goes on with the same bits, up to the end of a shorter context.  The model's
- * numbers and kv_type must be the same, and n_keep if the text was cut.  Equal sequences have equal
- * states.
+ * numbers, the types of its weights in memory and kv_type must be the same, and n_keep if the text
+ * was cut.  Equal sequences have equal states.
  *
  * gpt2_sequence_save() writes a state to bytes[capacity].  '*n_bytes' receives its size, also if
  * GPT2_ERR_BUFFER says that 'capacity' is too small; bytes may be NULL if capacity is 0, to ask.

@@ -299,7 +299,7 @@ static void test_other_sessions(void **state)
     check_refused(other, &params, &saved, GPT2_ERR_STATE, "another model");
     gpt2_model_free(other);
     other = load_f16(DIRECTORY "-pages"); /* the same file in another type */
-    check_refused(other, &params, &saved, GPT2_ERR_STATE, "another model");
+    check_refused(other, &params, &saved, GPT2_ERR_STATE, "weights have another type");
     gpt2_model_free(other);
     params.n_ctx = 99;
     check_refused(pages.model, &params, &saved, GPT2_ERR_CONTEXT,

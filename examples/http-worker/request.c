@@ -146,10 +146,11 @@ void text_add(struct text *text, int32_t id, double logprob, const char *bytes, 
     if (text->first_ns == 0)
         text->first_ns = gpt2_clock_ns();
     pthread_mutex_unlock(&request->mutex);
-    pthread_cond_signal(&request->changed); /* a thread that wakes before waits for the lock */
+    pthread_cond_signal(
+        &request->changed); /* woken before, a thread would only wait for the lock */
 }
 
-/* The caller holds the lock; this gives it back. */
+/* The caller holds the lock; this gives it back.  The engine still owns the request. */
 static void end_and_unlock(struct text *text, int finish)
 {
     struct request *request = text->request;

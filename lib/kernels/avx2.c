@@ -130,8 +130,7 @@ GPT2I_INLINE TARGET v16 v16_where_bits(uint32_t bits, v16 x)
                       _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(all, high), high))));
 }
 
-/* In two factors, of which the first is exact, so that the result is rounded once. */
-/* x 2^n in two steps: the power may be denormal or infinite. */
+/* x 2^n, which may be denormal or infinite, in two products: the first is exact, so one is rounded. */
 GPT2I_INLINE TARGET __m256 scale_far(__m256 x, __m256i n)
 {
     const __m256i bias = _mm256_set1_epi32(127);
@@ -143,7 +142,7 @@ GPT2I_INLINE TARGET __m256 scale_far(__m256 x, __m256i n)
                          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
 }
 
-/* Where |n| <= 125 in all lanes, the results are normal numbers: n is added to the exponents. */
+/* With 0.5 < x < 2 and |n| <= 125 in all lanes the results are normal: n is added to exponents. */
 GPT2I_INLINE TARGET v16 v16_scale_pow2(v16 x, v16 n)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);

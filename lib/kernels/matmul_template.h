@@ -126,7 +126,8 @@ TARGET_INLINE struct NAMED(fetch)
     const bool at_end = end == m->n_k;
     const W_ELEMENT *next = at_end ? m->next : (const W_ELEMENT *)m->w + end * m->w_stride;
     size_t n_k = gpt2i_min(at_end ? m->n_k : m->n_k - end, K_TOGETHER);
-    size_t n_lines = n_k * m->w_stride * sizeof(W_ELEMENT) / 64;
+    size_t row_bytes = at_end ? m->next_row_bytes : m->w_stride * sizeof(W_ELEMENT);
+    size_t n_lines = n_k * row_bytes / 64;
     size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
     size_t first = n_lines * (row * n_groups + R * group) / (m->n_rows * n_groups);
     size_t past = n_lines * (row * n_groups + R * (group + G)) / (m->n_rows * n_groups);
@@ -207,7 +208,7 @@ TARGET_INLINE void NAMED(matmul_all_rows)(const struct gpt2i_matmul *m, size_t k
 }
 
 #ifdef W_WIDENS
-/* Widens K_TOGETHER steps of k at a time: a tile would widen the weights again for its few rows. */
+/* Widens GPT2I_K_BLOCK steps of k at a time: a tile would widen the weights again for its few rows. */
 static TARGET void NAMED(matmul_widened)(const struct gpt2i_matmul *m)
 {
     const W_ELEMENT *w = m->w;
@@ -215,18 +216,25 @@ static TARGET void NAMED(matmul_widened)(const struct gpt2i_matmul *m)
 
     part.w = m->widened;
     part.w_stride = gpt2i_round_up(m->n_outputs, GPT2I_LANES);
-    for (size_t k = 0; k < m->n_k; k += K_TOGETHER) {
+    for (size_t k = 0; k < m->n_k; k += GPT2I_K_BLOCK) {
         float *to = m->widened;
 
         part.x = m->x + k;
-        part.n_k = gpt2i_min(K_TOGETHER, m->n_k - k);
+        part.n_k = gpt2i_min(GPT2I_K_BLOCK, m->n_k - k);
         part.adds = m->adds || k > 0;
         for (size_t i = 0; i < part.n_k; i++, w += m->w_stride, to += part.w_stride) {
             for (size_t o = 0; o < part.w_stride; o += GPT2I_LANES)
                 v16_store(to + o, W_LOAD(w + o));
         }
-        part.next = k + part.n_k < m->n_k ? w : m->next;
-        part.bias = k + part.n_k < m->n_k ? NULL : m->bias;
+        if (k + part.n_k < m->n_k) {
+            part.next = w;
+            part.next_row_bytes = m->w_stride * sizeof(W_ELEMENT);
+            part.bias = NULL;
+        } else {
+            part.next = m->next;
+            part.next_row_bytes = m->next_row_bytes;
+            part.bias = m->bias;
+        }
         matmul_any_f32(&part);
     }
 }

@@ -8,7 +8,8 @@
 
 /*
  * A checksum of all hyper-parameters and weights that logits depend on.  Files of different formats
- * that hold the same numbers have the same.  Reads all weights.
+ * that hold the same numbers have the same, if the weights have the same types in memory.  Reads all
+ * weights.
  */
 GPT2I_HIDDEN uint64_t gpt2i_fingerprint(const gpt2_model *model);
 

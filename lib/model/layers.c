@@ -5,6 +5,7 @@
  * where there are so many that a weight is read more than once.  The other layers are cut along rows.
  */
 #include "layers.h"
+#include "../kernels/widen.h"
 
 #define ROWS_TOGETHER 4 /* rows of a task that is cut along rows alone */
 
@@ -60,6 +61,7 @@ static void linear_task(void *argument, size_t task, size_t worker)
     if (next_panel < gpt2i_matrix_n_panels(&linear->weight))
         (void)gpt2i_matrix_panel(&linear->weight, next_panel, &next);
     matmul.next = next.w_stride == matmul.w_stride ? next.w : NULL;
+    matmul.next_row_bytes = next.w_stride * gpt2i_type_bytes(matmul.w_type);
     matmul.y = job->y + row * job->y_stride + first;
     matmul.bias = linear->bias == NULL ? NULL : linear->bias + first;
     if (matmul.n_rows == 1 || matmul.n_rows > GPT2I_PANEL_ROWS || job->y_stride % GPT2I_LANES == 0)

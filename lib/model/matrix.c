@@ -75,15 +75,17 @@ void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t o
 {
     size_t stride;
     size_t from = find_output(matrix, out, &stride);
-    const uint16_t *halves = (const uint16_t *)matrix->panels + from;
 
-    for (size_t k = 0; k < matrix->n_in; k++) {
-        if (matrix->type == GPT2_TYPE_F32)
+    if (matrix->type == GPT2_TYPE_F32) {
+        for (size_t k = 0; k < matrix->n_in; k++)
             row[k] = ((const float *)matrix->panels)[from + k * stride];
-        else if (matrix->type == GPT2_TYPE_F16)
-            row[k] = gpt2i_float_of_half(halves[k * stride]);
-        else
-            row[k] = gpt2i_float_of_bf16(halves[k * stride]);
+    } else {
+        const uint16_t *weights = (const uint16_t *)matrix->panels + from;
+        bool is_f16 = matrix->type == GPT2_TYPE_F16;
+
+        for (size_t k = 0; k < matrix->n_in; k++)
+            row[k] = is_f16 ? gpt2i_float_of_half(weights[k * stride])
+                            : gpt2i_float_of_bf16(weights[k * stride]);
     }
 }
 

@@ -45,7 +45,10 @@ struct gpt2_model {
     size_t weights_bytes;
 };
 
-/* A model without weights: the structs, and the sizes of the matrices, of F32 as yet.  Errors: GPT2_ERR_MEMORY. */
+/*
+ * A model without weights: the structs, and the sizes of the matrices; gpt2i_weights_load() sets their
+ * types.  Errors: GPT2_ERR_MEMORY.
+ */
 GPT2I_HIDDEN int32_t gpt2i_model_new(gpt2_model **model, const struct gpt2i_config *config,
                                      struct gpt2i_error *error);
 

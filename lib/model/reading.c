@@ -33,10 +33,12 @@ static uint64_t weight_bytes(const struct gpt2i_weight *weight)
     return (uint64_t)weight->n_rows * weight->n_columns * sizeof(float);
 }
 
-/* Rows that are read together: 16 outputs fill a line of cache, which no two threads may share. */
+/* Rows that are read together: outputs that fill a line of cache, which no two threads should share. */
 static size_t min_rows(const struct gpt2i_weight *weight)
 {
-    return gpt2i_min(weight->n_rows, weight->kind == GPT2I_WEIGHT_OUT_IN ? GPT2I_LANES : 1);
+    return gpt2i_min(weight->n_rows, weight->kind == GPT2I_WEIGHT_OUT_IN
+                                         ? 64 / gpt2i_type_bytes(weight->matrix->type)
+                                         : 1);
 }
 
 static size_t rows_at_a_time(const struct reading *reading, const struct gpt2i_weight *weight)
@@ -161,7 +163,8 @@ static int32_t narrow(const struct gpt2i_weight *weight, size_t first_row, size_
     if (lost == n)
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                      "%s: %s has a number in row %zu, column %zu that is too large for %s",
+                      "%s: %s has a number in row %zu, column %zu that is too large for %s, "
+                      "wanted f32",
                       weight->tensor->source->path, weight->tensor->name,
                       first_row + lost / weight->n_columns, lost % weight->n_columns,
                       weight->matrix->type == GPT2_TYPE_F16 ? "f16" : "bf16");

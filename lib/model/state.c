@@ -279,7 +279,8 @@ static int32_t check_header(gpt2_session *session, const struct header *header, 
         return gpt2i_fail(error, GPT2_ERR_STATE, "the state has kv_type %u, the session %d",
                           (unsigned)header->kv_type, session->kv.type);
     if (header->fingerprint != fingerprint_of(session))
-        return gpt2i_fail(error, GPT2_ERR_STATE, "the state is of another model");
+        return gpt2i_fail(error, GPT2_ERR_STATE,
+                          "the state is of another model, or its weights have another type");
     if (header->n_ids > (uint32_t)sequences->n_ctx)
         return gpt2i_fail(error, GPT2_ERR_CONTEXT,
                           "the state has %u tokens, the session's context %d positions",
