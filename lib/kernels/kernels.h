@@ -40,7 +40,7 @@ struct gpt2i_matmul {
     const void *w; /* [n_k, n_outputs]: float, or uint16_t for F16 and BF16 */
     size_t w_stride;
     const void *next;
-    size_t next_row_bytes; /* of what has w_stride elements in w */
+    size_t next_row_bytes; /* from a row of 'next' to the following one */
     int32_t w_type;        /* GPT2_TYPE_*, below GPT2I_WEIGHT_TYPES */
     float *widened;    /* workspace, [GPT2I_K_BLOCK, n_outputs rounded up to 16], or NULL: weights
                               of F16 and BF16 for many rows are widened here once */

@@ -39,6 +39,7 @@ static double head_weights(const gpt2_model_info *info)
     return (double)info->n_embd * info->n_vocab;
 }
 
+/* As if all matrices had the type of wte. */
 uint64_t token_bytes(const gpt2_model_info *info)
 {
     double n_weights = block_weights(info) + head_weights(info);

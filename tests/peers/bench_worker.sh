@@ -17,18 +17,7 @@ mkdir -p "$peers" "$folder"
 # shellcheck source=tests/peers/llama.sh
 . "$here/llama.sh"
 
-stamp="aiohttp==$aiohttp $gguf_needs"
-if ! done_before "$folder/venv/stamp" "$stamp"; then
-    echo "installing aiohttp $aiohttp"
-    rm -rf "$folder/venv"
-    # shellcheck disable=SC2086
-    if ! python3 -m venv "$folder/venv" >>"$log" 2>&1 ||
-        ! "$folder/venv/bin/pip" install --disable-pip-version-check --quiet $stamp >>"$log" 2>&1; then
-        echo "bench-worker: python3's venv and pip cannot install $stamp: $(tail -n 1 "$log")" >&2
-        exit 1
-    fi
-    echo "$stamp" >"$folder/venv/stamp"
-fi
+install_venv bench-worker "aiohttp $aiohttp" "$folder/venv" "aiohttp==$aiohttp $gguf_needs"
 
 gguf=() server=()
 get_llama

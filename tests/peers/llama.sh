@@ -1,4 +1,5 @@
-# llama.sh: where run.sh and bench_worker.sh get llama.cpp from.  $peers: the folder for it, $log: a file.
+# llama.sh: what run.sh and bench_worker.sh share: Python packages in an environment of their own, and
+# llama.cpp.  $peers: the folder for it, $log: a file.
 
 # node-llama-cpp ships llama.cpp's source, @node-llama-cpp/... what it compiles to, at one version.
 node_llama_cpp=3.22.1
@@ -9,6 +10,21 @@ gguf_needs="numpy==2.2.6 PyYAML==6.0.2 tqdm==4.67.1 requests==2.32.3"
 # done_before FILE STAMP: whether FILE holds STAMP already
 done_before() {
     [ "$(cat "$1" 2>/dev/null)" = "$2" ]
+}
+
+# install_venv COMMAND NAME FOLDER PACKAGES: an environment FOLDER with pip's PACKAGES, if it is not there.
+# NAME is what the reader waits for; COMMAND begins the line of an error, which ends the script.
+install_venv() {
+    if done_before "$3/stamp" "$4"; then return; fi
+    echo "$1: installing $2"
+    rm -rf "$3"
+    # shellcheck disable=SC2086
+    if ! python3 -m venv "$3" >>"$log" 2>&1 ||
+        ! "$3/bin/pip" install --disable-pip-version-check --quiet $4 >>"$log" 2>&1; then
+        echo "$1: python3's venv and pip cannot install $4: $(tail -n 1 "$log")" >&2
+        exit 1
+    fi
+    echo "$4" >"$3/stamp"
 }
 
 # unpack NAME VERSION FOLDER: a package of npm's

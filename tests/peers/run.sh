@@ -36,18 +36,8 @@ else
     torch=
 fi
 
-stamp="onnxruntime==$onnxruntime onnx==$onnx $gguf_needs"
-if ! done_before "$peers/venv/stamp" "$stamp"; then
-    echo "bench-peers: installing ONNX Runtime $onnxruntime"
-    rm -rf "$peers/venv"
-    # shellcheck disable=SC2086
-    if ! python3 -m venv "$peers/venv" >>"$log" 2>&1 ||
-        ! "$peers/venv/bin/pip" install --disable-pip-version-check --quiet $stamp >>"$log" 2>&1; then
-        echo "bench-peers: python3's venv and pip cannot install $stamp: $(tail -n 1 "$log")" >&2
-        exit 1
-    fi
-    echo "$stamp" >"$peers/venv/stamp"
-fi
+install_venv bench-peers "ONNX Runtime $onnxruntime" "$peers/venv" \
+    "onnxruntime==$onnxruntime onnx==$onnx $gguf_needs"
 
 # ---- llama.cpp
 # add_llama BUILD VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
