@@ -77,8 +77,7 @@ static void answer(const char *text)
         memmove(ids, ids + half, (n_ids - half) * sizeof *ids); /* the oldest half is dropped */
     ids[0] = info.eot_token;
     check(gpt2_sequence_ids(session, 0, &old, &n_old));
-    n_same =
-        n_common_ids(ids, n_ids - (n_ids < n_old), old, n_old); /* the last one must run again */
+    n_same = n_common_ids(ids, n_ids - (n_ids < n_old), old, n_old); /* the last must run again */
     if (n_same < n_ids) {
         check(gpt2_sequence_truncate(session, 0, (int32_t)n_same));
         check(gpt2_forward(session, ids + n_same, n_ids - n_same, 1));
