@@ -106,10 +106,13 @@ GPT2_API const char *gpt2_strerror(int32_t status);
 /* --------------------------------------------------------------------------------------- CPU -- */
 
 /* Groups of CPU features that kernels use.  They change the speed, never the results. */
-#define GPT2_CPU_AVX2   0x1u /* x86-64: AVX2, FMA, F16C */
-#define GPT2_CPU_AVX512 0x2u /* x86-64: AVX-512 F, BW, DQ, VL; needs GPT2_CPU_AVX2 */
-#define GPT2_CPU_NEON   0x4u /* aarch64 */
-#define GPT2_CPU_ALL    0xffffffffu
+#define GPT2_CPU_AVX2        0x1u  /* x86-64: AVX2, FMA, F16C */
+#define GPT2_CPU_AVX512      0x2u  /* x86-64: AVX-512 F, BW, DQ, VL; needs GPT2_CPU_AVX2 */
+#define GPT2_CPU_NEON        0x4u  /* aarch64 */
+#define GPT2_CPU_AVX512_VNNI 0x8u  /* x86-64: needs GPT2_CPU_AVX512 */
+#define GPT2_CPU_AVX_VNNI    0x10u /* x86-64: needs GPT2_CPU_AVX2 */
+#define GPT2_CPU_DOTPROD     0x20u /* aarch64: needs GPT2_CPU_NEON */
+#define GPT2_CPU_ALL         0xffffffffu
 
 /* Which of these groups the CPU and the operating system support. */
 GPT2_API uint32_t gpt2_cpu_features(void);
@@ -160,6 +163,8 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
+#define GPT2_TYPE_Q8      3 /* blocks of 32 inputs: an F16 scale, and 8 bits a weight */
+#define GPT2_TYPE_Q4      4 /* likewise 4 bits, indices into a table; wte has Q8 */
 
 typedef struct gpt2_model_params {
     uint32_t struct_size; /* set by gpt2_model_params_init() */

@@ -18,7 +18,10 @@ static const struct word cpu_words[] = {
     {"scalar", 0},
     {"avx2", GPT2_CPU_AVX2},
     {"avx512", GPT2_CPU_AVX2 | GPT2_CPU_AVX512},
+    {"avxvnni", GPT2_CPU_AVX2 | GPT2_CPU_AVX_VNNI},
+    {"avx512vnni", GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_AVX512_VNNI},
     {"neon", GPT2_CPU_NEON},
+    {"dotprod", GPT2_CPU_NEON | GPT2_CPU_DOTPROD},
     {NULL, 0},
 };
 
@@ -27,6 +30,8 @@ static const struct word type_words[] = {
     {"f32", GPT2_TYPE_F32},
     {"f16", GPT2_TYPE_F16},
     {"bf16", GPT2_TYPE_BF16},
+    {"q8", GPT2_TYPE_Q8},
+    {"q4", GPT2_TYPE_Q4},
     {NULL, 0},
 };
 

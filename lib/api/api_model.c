@@ -52,7 +52,7 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
                                    GPT2I_MAX_THREADS, error);
     if (status == GPT2_OK)
         status = gpt2i_check_range("gpt2_model_params.weight_type", known->weight_type,
-                                   GPT2_TYPE_AS_FILE, GPT2_TYPE_BF16, error);
+                                   GPT2_TYPE_AS_FILE, GPT2_TYPE_Q4, error);
     if (status == GPT2_OK)
         status = gpt2i_check_range("gpt2_model_params.reserved", known->reserved, 0, 0, error);
     if (status == GPT2_OK)
@@ -117,7 +117,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     known.eot_token = model->eot_token;
     known.layer_norm_epsilon = model->config.layer_norm_epsilon;
     known.n_parameters = model->n_parameters;
-    known.memory_type = model->wte.type;
+    known.memory_type = model->h[0].c_attn.weight.type;
     known.memory_bytes = model->struct_bytes + model->weights_bytes;
     memset(info, 0, info->struct_size);
     memcpy(info, &known, gpt2i_min(known.struct_size, sizeof known));

@@ -26,8 +26,9 @@ uint32_t gpt2i_cpu_features(void)
 {
     const uint32_t need_1_ecx = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
     const uint32_t need_7_ebx = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    const uint64_t ymm = 0x6;  /* XMM and the upper halves of YMM */
-    const uint64_t zmm = 0xe6; /* also mask registers and ZMM */
+    const uint32_t need_7_1_eax = 1u << 4; /* AVX-VNNI */
+    const uint64_t ymm = 0x6;              /* XMM and the upper halves of YMM */
+    const uint64_t zmm = 0xe6;             /* also mask registers and ZMM */
     uint32_t eax, ebx, ecx, edx;
     uint32_t features = 0;
     uint64_t saved;
@@ -39,8 +40,14 @@ uint32_t gpt2i_cpu_features(void)
         return 0;
     if (has_all(ebx, bit_AVX2))
         features |= GPT2_CPU_AVX2;
-    if (features != 0 && has_all(ebx, need_7_ebx) && (saved & zmm) == zmm)
+    if (features != 0 && has_all(ebx, need_7_ebx) && (saved & zmm) == zmm) {
         features |= GPT2_CPU_AVX512;
+        if (has_all(ecx, bit_AVX512VNNI))
+            features |= GPT2_CPU_AVX512_VNNI;
+    }
+    if (features != 0 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
+        has_all(eax, need_7_1_eax))
+        features |= GPT2_CPU_AVX_VNNI;
     return features;
 }
 

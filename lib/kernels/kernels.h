@@ -17,7 +17,7 @@
 /* Rows of logits are looked at in blocks of as many: their sums are the steps of a draw. */
 #define GPT2I_VOCAB_BLOCK 64
 
-/* The types that kernels read weights in: GPT2_TYPE_F32, GPT2_TYPE_F16 and GPT2_TYPE_BF16. */
+/* The types that gpt2i_matmul reads weights in: GPT2_TYPE_F32, GPT2_TYPE_F16 and GPT2_TYPE_BF16. */
 #define GPT2I_WEIGHT_TYPES 3
 
 /*
@@ -51,6 +51,24 @@ struct gpt2i_matmul {
     bool adds;
 };
 
+/*
+ * y[r][o] = total + bias[o], where total starts at 0 and grows by (d_w d_x) times the integer sum of each
+ * block of 32 along k: docs/numerics.md.  Weights lie as quantised.h says.  'next' as in gpt2i_matmul.
+ */
+struct gpt2i_quantised_matmul {
+    float *y; /* [n_rows, n_outputs] */
+    size_t y_stride;
+    const void *x;         /* [n_rows]: rows that quantise() made */
+    size_t x_stride_bytes; /* a multiple of input_block_bytes */
+    const void *w;
+    const void *next;
+    const uint8_t *table; /* [16] of weights of 4 bits */
+    const float *bias;    /* [n_outputs], or NULL */
+    size_t n_rows;
+    size_t n_blocks; /* at least 1 */
+    size_t n_outputs;
+};
+
 /* What the score of a token needs of a row of logits x, with e = exp(x - max x).  docs/numerics.md */
 struct gpt2i_row_sums {
     double e;        /* sum of e */
@@ -60,16 +78,25 @@ struct gpt2i_row_sums {
 };
 
 typedef void gpt2i_matmul_kernel(const struct gpt2i_matmul *matmul);
+typedef void gpt2i_quantised_kernel(const struct gpt2i_quantised_matmul *matmul);
 
 struct gpt2i_kernels {
     const char *name; /* of the largest instruction set among them */
 
     size_t matmul_rows;    /* rows in one task of a matrix product: a multiple of the tiles' rows */
     size_t attention_rows; /* queries in one task of attention, at most 64 */
+    size_t input_block_bytes; /* of what quantise() makes of 32 activations */
 
     /* matrix products by the type of the weights: of one row, and of any number of rows */
     gpt2i_matmul_kernel *matmul_row[GPT2I_WEIGHT_TYPES];
     gpt2i_matmul_kernel *matmul_any[GPT2I_WEIGHT_TYPES];
+
+    /* quantises n activations x into blocks of 32 of input_block_bytes; the last one has zeros at its end */
+    void (*quantise)(void *blocks, const float *x, size_t n);
+
+    /* products with quantised weights of 8 and 4 bits */
+    gpt2i_quantised_kernel *matmul_q8;
+    gpt2i_quantised_kernel *matmul_q4;
 
     /* y[i] += x[i] for n elements */
     void (*add)(float *y, const float *x, size_t n);
@@ -130,6 +157,23 @@ GPT2I_HIDDEN void gpt2i_kernels_add_avx2(struct gpt2i_kernels *kernels);
 GPT2I_HIDDEN void gpt2i_kernels_add_avx512(struct gpt2i_kernels *kernels);
 #elif defined(__aarch64__)
 GPT2I_HIDDEN void gpt2i_kernels_add_neon(struct gpt2i_kernels *kernels);
+#endif
+
+/* Likewise for quantised weights: quantise() and the two products. */
+GPT2I_HIDDEN void gpt2i_quantised_add_scalar(struct gpt2i_kernels *kernels);
+#if defined(__x86_64__)
+GPT2I_HIDDEN void gpt2i_quantised_add_avx2(struct gpt2i_kernels *kernels);
+GPT2I_HIDDEN void gpt2i_quantised_add_avx512vnni(struct gpt2i_kernels *kernels);
+#if (defined(__clang__) && __clang_major__ >= 12) || (!defined(__clang__) && __GNUC__ >= 11)
+#define GPT2I_HAS_AVX_VNNI
+GPT2I_HIDDEN void gpt2i_quantised_add_avxvnni(struct gpt2i_kernels *kernels);
+#endif
+#elif defined(__aarch64__)
+GPT2I_HIDDEN void gpt2i_quantised_add_neon(struct gpt2i_kernels *kernels);
+#if !defined(__clang__) || __clang_major__ >= 16
+#define GPT2I_HAS_DOTPROD
+GPT2I_HIDDEN void gpt2i_quantised_add_dotprod(struct gpt2i_kernels *kernels);
+#endif
 #endif
 
 #endif

@@ -180,3 +180,110 @@ GPT2I_INLINE float v16_fold_max(v16 v)
 #define KERNELS_NAME "scalar"
 
 #include "kernels_template.h"
+
+/* -------------------------------------------------------------------------- quantised weights -- */
+
+#include "quantised.h"
+
+typedef struct {
+    int32_t lane[GPT2I_LANES];
+} v16i;
+
+GPT2I_INLINE v16i v16i_set1(int32_t x)
+{
+    v16i out;
+
+    FOR_LANES
+    out.lane[l] = x;
+    return out;
+}
+
+GPT2I_INLINE v16 v16_of_ints(v16i x)
+{
+    v16 out;
+
+    FOR_LANES
+    out.lane[l] = (float)x.lane[l];
+    return out;
+}
+
+typedef struct {
+    uint8_t of[GPT2I_LANES][4];
+} q_quads;
+
+GPT2I_INLINE q_quads q_load(const char *bytes)
+{
+    q_quads out;
+
+    memcpy(out.of, bytes, sizeof out.of);
+    return out;
+}
+
+typedef const uint8_t *q_table;
+
+GPT2I_INLINE q_table q_load_table(const uint8_t table[GPT2I_Q_TABLE])
+{
+    return table;
+}
+
+GPT2I_INLINE q_quads q_low(q_table table, q_quads quads)
+{
+    FOR_LANES
+    {
+        for (size_t i = 0; i < 4; i++)
+            quads.of[l][i] = table[quads.of[l][i] & 15];
+    }
+    return quads;
+}
+
+GPT2I_INLINE q_quads q_high(q_table table, q_quads quads)
+{
+    FOR_LANES
+    {
+        for (size_t i = 0; i < 4; i++)
+            quads.of[l][i] = table[quads.of[l][i] >> 4];
+    }
+    return quads;
+}
+
+typedef q_quads q_weights;
+
+GPT2I_INLINE q_weights q_weights_of(q_quads quads)
+{
+    return quads;
+}
+
+#define Q_INPUT int8_t
+
+GPT2I_INLINE void q_store(Q_INPUT *to, v16 x)
+{
+    FOR_LANES
+    to[l] = (int8_t)x.lane[l];
+}
+
+typedef const Q_INPUT *q_input;
+
+GPT2I_INLINE q_input q_input_of(const Q_INPUT *q)
+{
+    return q;
+}
+
+GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
+{
+    FOR_LANES
+    {
+        for (size_t i = 0; i < 4; i++)
+            sums.lane[l] += weights.of[l][i] * input[i];
+    }
+    return sums;
+}
+
+#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
+
+#define Q_TILES(ROW) ROW(2, 1) ROW(1, 1)
+#define Q_MAX_SUMS   2
+#define Q_MAX_GROUPS 1
+
+#define ADD_QUANTISED gpt2i_quantised_add_scalar
+
+#include "quantised_template.h"

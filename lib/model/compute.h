@@ -13,6 +13,7 @@ struct gpt2i_compute {
     /* workspace of gpt2i_linear_rows() */
     float *panels;  /* [n_threads][GPT2I_PANEL_ROWS, GPT2I_PANEL] */
     float *widened; /* [n_threads][GPT2I_K_BLOCK, GPT2I_PANEL] */
+    void *inputs;   /* [n_batch] rows of quantised activations; NULL without quantised weights */
 };
 
 /*

@@ -12,6 +12,8 @@ static uint64_t add_floats(uint64_t sum, const float *x, size_t n)
 static uint64_t add_matrix(uint64_t sum, const struct gpt2i_matrix *matrix)
 {
     sum = gpt2i_checksum(sum, &matrix->type, sizeof matrix->type);
+    if (matrix->type == GPT2_TYPE_Q4)
+        sum = gpt2i_checksum(sum, matrix->table, sizeof matrix->table);
     return gpt2i_checksum(sum, matrix->panels, (size_t)gpt2i_matrix_bytes(matrix));
 }
 

@@ -37,6 +37,55 @@ static void matmul_aside(const struct gpt2i_compute *compute, struct gpt2i_matmu
                matmul->n_outputs * sizeof *to);
 }
 
+/* Bytes of a row of quantised activations. */
+static size_t inputs_bytes(const struct gpt2i_compute *compute, size_t n_in)
+{
+    return gpt2i_ceil_div(n_in, GPT2I_Q_BLOCK) * compute->kernels.input_block_bytes;
+}
+
+static void quantise_task(void *argument, size_t row, size_t worker)
+{
+    const struct linear_job *job = argument;
+    const struct gpt2i_compute *compute = job->compute;
+    size_t n_in = job->linear->weight.n_in;
+
+    (void)worker;
+    compute->kernels.quantise((char *)compute->inputs + row * inputs_bytes(compute, n_in),
+                              job->x + row * gpt2i_row_stride(n_in), n_in);
+}
+
+/* As linear_task(), for quantised weights, with the activations that quantise_task() made. */
+static void quantised_task(void *argument, size_t task, size_t worker)
+{
+    const struct linear_job *job = argument;
+    const struct gpt2i_compute *compute = job->compute;
+    const struct gpt2i_linear *linear = job->linear;
+    size_t row_group = task % job->n_row_groups;
+    size_t row = row_group * compute->kernels.matmul_rows;
+    size_t row_bytes = inputs_bytes(compute, linear->weight.n_in);
+    struct gpt2i_quantised_matmul matmul = {
+        .y_stride = job->y_stride,
+        .x = (const char *)compute->inputs + row * row_bytes,
+        .x_stride_bytes = row_bytes,
+        .n_rows =
+            row_group + 1 < job->n_row_groups ? compute->kernels.matmul_rows : job->n_rows - row,
+    };
+    size_t next_panel = (task + gpt2i_pool_n_threads(compute->pool)) / job->n_row_groups;
+    struct gpt2i_quantised_matmul next = {0};
+    size_t first = gpt2i_matrix_quantised_panel(&linear->weight, task / job->n_row_groups, &matmul);
+
+    (void)worker;
+    if (next_panel < gpt2i_matrix_n_panels(&linear->weight))
+        (void)gpt2i_matrix_quantised_panel(&linear->weight, next_panel, &next);
+    matmul.next = next.w;
+    matmul.y = job->y + row * job->y_stride + first;
+    matmul.bias = linear->bias == NULL ? NULL : linear->bias + first;
+    if (linear->weight.type == GPT2_TYPE_Q8)
+        compute->kernels.matmul_q8(&matmul);
+    else
+        compute->kernels.matmul_q4(&matmul);
+}
+
 /* One panel, and one group of rows.  Tasks are small, so that threads end together. */
 static void linear_task(void *argument, size_t task, size_t worker)
 {
@@ -77,8 +126,19 @@ void gpt2i_linear_rows(const struct gpt2i_compute *compute, float *y, size_t y_s
     size_t n_row_groups = gpt2i_max(n_rows / compute->kernels.matmul_rows, 1);
     struct linear_job job = {compute, linear, y, y_stride, x, n_rows, n_row_groups};
 
-    gpt2i_pool_run(compute->pool, linear_task, &job,
-                   n_row_groups * gpt2i_matrix_n_panels(&linear->weight));
+    size_t n_tasks = n_row_groups * gpt2i_matrix_n_panels(&linear->weight);
+
+    if (!gpt2i_matrix_is_quantised(&linear->weight)) {
+        gpt2i_pool_run(compute->pool, linear_task, &job, n_tasks);
+        return;
+    }
+    if (n_rows < ROWS_TOGETHER) { /* sooner done than shared out */
+        for (size_t row = 0; row < n_rows; row++)
+            quantise_task(&job, row, 0);
+    } else {
+        gpt2i_pool_run(compute->pool, quantise_task, &job, n_rows);
+    }
+    gpt2i_pool_run(compute->pool, quantised_task, &job, n_tasks);
 }
 
 struct rows_job {

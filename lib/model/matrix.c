@@ -10,10 +10,17 @@ static size_t element_bytes(const struct gpt2i_matrix *matrix)
     return gpt2i_type_bytes(matrix->type);
 }
 
+/* Bytes of an output's weights: n_in of them, or whole blocks. */
+static size_t output_bytes(const struct gpt2i_matrix *matrix)
+{
+    if (gpt2i_matrix_is_quantised(matrix))
+        return gpt2i_ceil_div(matrix->n_in, GPT2I_Q_BLOCK) * gpt2i_q_block_bytes(matrix->type);
+    return matrix->n_in * element_bytes(matrix);
+}
+
 uint64_t gpt2i_matrix_bytes(const struct gpt2i_matrix *matrix)
 {
-    return (uint64_t)matrix->n_in * gpt2i_round_up(matrix->n_out, GPT2I_LANES) *
-           element_bytes(matrix);
+    return (uint64_t)gpt2i_round_up(matrix->n_out, GPT2I_LANES) * output_bytes(matrix);
 }
 
 size_t gpt2i_matrix_n_panels(const struct gpt2i_matrix *matrix)
@@ -37,11 +44,101 @@ static size_t find_output(const struct gpt2i_matrix *matrix, size_t out, size_t 
     return first * matrix->n_in + in_panel;
 }
 
+/* ----------------------------------------------------------------------------- quantised blocks -- */
+
+/* The block of inputs that 'block' counts, of output 'out', in its panel. */
+struct place {
+    char *d;       /* uint16_t */
+    uint8_t *quad; /* its first four inputs; in Q4 the next four are in the upper halves */
+    size_t stride; /* from quad to quad of bytes */
+};
+
+static struct place find_block(const struct gpt2i_matrix *matrix, size_t out, size_t block)
+{
+    size_t in_panel = out % GPT2I_PANEL;
+    size_t first = out - in_panel;
+    size_t width = panel_width(matrix, first);
+    char *at = (char *)matrix->panels + first * output_bytes(matrix) +
+               block * width * gpt2i_q_block_bytes(matrix->type);
+    struct place place = {
+        .d = at + in_panel * sizeof(uint16_t),
+        .quad = (uint8_t *)at + width * sizeof(uint16_t) + in_panel * 4,
+        .stride = width * 4,
+    };
+
+    return place;
+}
+
+/* Quantises n inputs of an output, 'stride' floats apart, from a first one of a block on. */
+static void pack_quantised(const struct gpt2i_matrix *matrix, size_t out, size_t first_in,
+                           const float *x, size_t stride, size_t n)
+{
+    for (size_t k = 0; k < n; k += GPT2I_Q_BLOCK) {
+        struct place place = find_block(matrix, out, (first_in + k) / GPT2I_Q_BLOCK);
+        size_t n_block = gpt2i_min(n - k, GPT2I_Q_BLOCK);
+        float block[GPT2I_Q_BLOCK];
+        struct gpt2i_q_weights weights;
+
+        for (size_t i = 0; i < n_block; i++)
+            block[i] = x[(k + i) * stride];
+        if (matrix->type == GPT2_TYPE_Q8) {
+            gpt2i_quantise_q8(&weights, block, n_block);
+            for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+                place.quad[i / 4 * place.stride + i % 4] = weights.q[i];
+        } else {
+            gpt2i_quantise_q4(&weights, block, n_block, matrix->table);
+            for (size_t i = 0; i < GPT2I_Q_BLOCK; i += 8) {
+                for (size_t j = 0; j < 4; j++)
+                    place.quad[i / 8 * place.stride + j] =
+                        (uint8_t)(weights.q[i + j] | weights.q[i + 4 + j] << 4);
+            }
+        }
+        memcpy(place.d, &weights.d, sizeof weights.d);
+    }
+}
+
+static void unpack_quantised(float *row, const struct gpt2i_matrix *matrix, size_t out)
+{
+    for (size_t k = 0; k < matrix->n_in; k++) {
+        struct place place = find_block(matrix, out, k / GPT2I_Q_BLOCK);
+        size_t i = k % GPT2I_Q_BLOCK;
+        uint16_t d;
+        uint8_t q;
+
+        memcpy(&d, place.d, sizeof d);
+        if (matrix->type == GPT2_TYPE_Q8)
+            q = place.quad[i / 4 * place.stride + i % 4];
+        else
+            q = matrix->table[place.quad[i / 8 * place.stride + i % 4] >> (i / 4 % 2 * 4) & 15];
+        row[k] = gpt2i_float_of_half(d) * (float)(q - GPT2I_Q_OFFSET);
+    }
+}
+
+size_t gpt2i_matrix_quantised_panel(const struct gpt2i_matrix *matrix, size_t panel,
+                                    struct gpt2i_quantised_matmul *matmul)
+{
+    size_t first = panel * GPT2I_PANEL;
+
+    matmul->w = (const char *)matrix->panels + first * output_bytes(matrix);
+    matmul->table = matrix->table;
+    matmul->n_blocks = gpt2i_ceil_div(matrix->n_in, GPT2I_Q_BLOCK);
+    matmul->n_outputs = gpt2i_min(matrix->n_out - first, GPT2I_PANEL);
+    return first;
+}
+
+/* ---------------------------------------------------------------------------------- all types -- */
+
 void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, const void *rows, size_t first_in,
                               size_t n_rows)
 {
-    size_t bytes = element_bytes(matrix);
+    size_t bytes;
 
+    if (gpt2i_matrix_is_quantised(matrix)) {
+        for (size_t out = 0; out < matrix->n_out; out++)
+            pack_quantised(matrix, out, first_in, (const float *)rows + out, matrix->n_out, n_rows);
+        return;
+    }
+    bytes = element_bytes(matrix);
     for (size_t first = 0; first < matrix->n_out; first += GPT2I_PANEL) {
         size_t n = gpt2i_min(matrix->n_out - first, GPT2I_PANEL);
         size_t stride;
@@ -61,7 +158,9 @@ void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *ro
         size_t to = find_output(matrix, first_out + r, &stride);
         size_t from = r * matrix->n_in;
 
-        if (matrix->type == GPT2_TYPE_F32) {
+        if (gpt2i_matrix_is_quantised(matrix)) {
+            pack_quantised(matrix, first_out + r, 0, (const float *)rows + from, 1, matrix->n_in);
+        } else if (matrix->type == GPT2_TYPE_F32) {
             for (size_t k = 0; k < matrix->n_in; k++)
                 ((float *)matrix->panels)[to + k * stride] = ((const float *)rows)[from + k];
         } else {
@@ -76,7 +175,9 @@ void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t o
     size_t stride;
     size_t from = find_output(matrix, out, &stride);
 
-    if (matrix->type == GPT2_TYPE_F32) {
+    if (gpt2i_matrix_is_quantised(matrix)) {
+        unpack_quantised(row, matrix, out);
+    } else if (matrix->type == GPT2_TYPE_F32) {
         for (size_t k = 0; k < matrix->n_in; k++)
             row[k] = ((const float *)matrix->panels)[from + k * stride];
     } else {

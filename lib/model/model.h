@@ -36,6 +36,7 @@ struct gpt2_model {
     struct gpt2i_block *h;   /* [n_layer] */
     struct gpt2i_norm ln_f;
     struct gpt2i_linear lm_head; /* n_embd -> n_vocab, no bias; wte's panels where tied */
+    size_t max_quantised_in;     /* the largest n_in of the quantised matrices, 0 without any */
     int32_t weight_type;         /* GPT2_TYPE_* of wte in the file */
     int32_t eot_token;           /* -1: none */
     uint64_t n_parameters;

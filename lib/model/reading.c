@@ -33,12 +33,20 @@ static uint64_t weight_bytes(const struct gpt2i_weight *weight)
     return (uint64_t)weight->n_rows * weight->n_columns * sizeof(float);
 }
 
-/* Rows that are read together: outputs that fill a line of cache, which no two threads should share. */
+/*
+ * Rows that are read together: outputs that fill a line of cache, which no two threads should share, or
+ * the inputs of a quantised block.
+ */
 static size_t min_rows(const struct gpt2i_weight *weight)
 {
-    return gpt2i_min(weight->n_rows, weight->kind == GPT2I_WEIGHT_OUT_IN
-                                         ? 64 / gpt2i_type_bytes(weight->matrix->type)
-                                         : 1);
+    bool is_quantised = weight->matrix != NULL && gpt2i_matrix_is_quantised(weight->matrix);
+    size_t n_rows = 1;
+
+    if (weight->kind == GPT2I_WEIGHT_OUT_IN)
+        n_rows = is_quantised ? 32 : 64 / gpt2i_type_bytes(weight->matrix->type);
+    else if (is_quantised)
+        n_rows = GPT2I_Q_BLOCK;
+    return gpt2i_min(weight->n_rows, n_rows);
 }
 
 static size_t rows_at_a_time(const struct reading *reading, const struct gpt2i_weight *weight)
@@ -153,6 +161,22 @@ static int32_t check_copy(struct reading *reading, const struct gpt2i_weight *we
     return status;
 }
 
+/* Fails where a weight cannot be quantised. */
+static int32_t check_quantisable(const struct gpt2i_weight *weight, size_t first_row, size_t n_rows,
+                                 const float *rows, struct gpt2i_error *error)
+{
+    for (size_t i = 0; i < n_rows * weight->n_columns; i++) {
+        if (!(rows[i] >= -GPT2I_Q_LARGEST && rows[i] <= GPT2I_Q_LARGEST))
+            return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                              "%s: %s has %g in row %zu, column %zu, which %s cannot hold, wanted "
+                              "f32",
+                              weight->tensor->source->path, weight->tensor->name, (double)rows[i],
+                              first_row + i / weight->n_columns, i % weight->n_columns,
+                              weight->matrix->type == GPT2_TYPE_Q8 ? "q8" : "q4");
+    }
+    return GPT2_OK;
+}
+
 /* Rounds rows to the type of their matrix. */
 static int32_t narrow(const struct gpt2i_weight *weight, size_t first_row, size_t n_rows,
                       float *rows, struct gpt2i_error *error)
@@ -192,9 +216,11 @@ static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *we
     status = read_floats(reading, tensor, first_row, n_rows, weight->n_columns, staging, error);
     if (status == GPT2_OK && weight->copy != NULL)
         status = check_copy(reading, weight, first_row, n_rows, staging, error);
-    return status == GPT2_OK && type != GPT2_TYPE_F32
-               ? narrow(weight, first_row, n_rows, staging, error)
-               : status;
+    if (status != GPT2_OK || type == GPT2_TYPE_F32)
+        return status;
+    if (gpt2i_matrix_is_quantised(weight->matrix)) /* which the matrix does when it packs */
+        return check_quantisable(weight, first_row, n_rows, staging, error);
+    return narrow(weight, first_row, n_rows, staging, error);
 }
 
 static int32_t read_rows(struct reading *reading, const struct gpt2i_weight *weight,

@@ -109,6 +109,10 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
         arena, (uint64_t)n_threads * GPT2I_PANEL_ROWS * GPT2I_PANEL, sizeof(float));
     placed.compute.widened =
         gpt2i_arena_take(arena, (uint64_t)n_threads * GPT2I_K_BLOCK * GPT2I_PANEL, sizeof(float));
+    if (sizes->model->max_quantised_in > 0)
+        placed.compute.inputs = gpt2i_arena_take(
+            arena, n_batch * gpt2i_ceil_div(sizes->model->max_quantised_in, GPT2I_Q_BLOCK),
+            sizes->compute.kernels.input_block_bytes);
     placed.act = activations_layout(arena, sizes);
     placed.attention.scores = gpt2i_arena_take(arena, (uint64_t)n_threads * scores, sizeof(float));
     placed.logits = gpt2i_arena_take(arena, (uint64_t)sizes->n_logit_rows * n_vocab, sizeof(float));

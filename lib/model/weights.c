@@ -21,15 +21,25 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
     }
 }
 
-/* The types of the matrices: those of the file, or params->weight_type. */
-static void choose_types(const struct gpt2i_weight_list *list, int32_t weight_type)
+/*
+ * The types of the matrices: those of the file, or params->weight_type.  With Q4 the embeddings, whose
+ * errors cost most, have 8 bits.
+ */
+static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list,
+                         int32_t weight_type)
 {
     for (size_t i = 0; i < list->n_weights; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
+        struct gpt2i_matrix *matrix = weight->matrix;
 
-        if (weight->matrix != NULL)
-            weight->matrix->type =
-                weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
+        if (matrix == NULL)
+            continue;
+        matrix->type = weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
+        if (matrix->type == GPT2_TYPE_Q4 && weight->kind == GPT2I_WEIGHT_OUT_IN)
+            matrix->type = GPT2_TYPE_Q8;
+        memcpy(matrix->table, gpt2i_iq4_nl_table, sizeof matrix->table);
+        if (gpt2i_matrix_is_quantised(matrix))
+            model->max_quantised_in = gpt2i_max(model->max_quantised_in, matrix->n_in);
     }
 }
 
@@ -75,7 +85,7 @@ int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
     if (status == GPT2_OK)
         status = gpt2i_weight_list_new(&list, model, tensors, error);
     if (status == GPT2_OK) {
-        choose_types(list, params->weight_type);
+        choose_types(model, list, params->weight_type);
         status = place_weights(model, list, error);
     }
     if (status == GPT2_OK) {

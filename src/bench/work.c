@@ -39,15 +39,26 @@ static double head_weights(const gpt2_model_info *info)
     return (double)info->n_embd * info->n_vocab;
 }
 
-/* As if all matrices had the type of wte. */
+/* Bytes of a weight: a quantised block of 32 has a scale of 2 bytes. */
+static double bytes_of_weight(int32_t type)
+{
+    return type == GPT2_TYPE_F32  ? 4.0
+           : type == GPT2_TYPE_Q8 ? 34.0 / 32
+           : type == GPT2_TYPE_Q4 ? 18.0 / 32
+                                  : 2.0;
+}
+
+/* As if all matrices had the same type, but for the head, which has Q8 where the others have Q4. */
 uint64_t token_bytes(const gpt2_model_info *info)
 {
+    int32_t head_type = info->memory_type == GPT2_TYPE_Q4 ? GPT2_TYPE_Q8 : info->memory_type;
     double n_weights = block_weights(info) + head_weights(info);
     double n_embeddings = (double)info->n_positions * info->n_embd +
                           (info->tied_head != 0 ? 0.0 : head_weights(info));
     double n_others = (double)info->n_parameters - n_weights - n_embeddings; /* norms, biases */
 
-    return (uint64_t)(n_weights * (info->memory_type == GPT2_TYPE_F32 ? 4 : 2) + n_others * 4);
+    return (uint64_t)(block_weights(info) * bytes_of_weight(info->memory_type) +
+                      head_weights(info) * bytes_of_weight(head_type) + n_others * 4);
 }
 
 /* Of queries that see n_pairs positions, all together: a product with a key and one with a value. */

@@ -26,6 +26,9 @@ static const struct entry entries[] = {
     {"matmul_any_f16", AT(matmul_any[GPT2_TYPE_F16]), check_matmul, bench_matmul},
     {"matmul_row_bf16", AT(matmul_row[GPT2_TYPE_BF16]), check_matmul, bench_matmul},
     {"matmul_any_bf16", AT(matmul_any[GPT2_TYPE_BF16]), check_matmul, bench_matmul},
+    {"quantise", AT(quantise), check_quantise, bench_quantise},
+    {"matmul_q8", AT(matmul_q8), check_quantised, bench_quantised},
+    {"matmul_q4", AT(matmul_q4), check_quantised, bench_quantised},
     {"add", AT(add), check_add, bench_add},
     {"scale", AT(scale), check_scale, bench_scale},
     {"to_f16", AT(to_f16), check_to_f16, bench_to_f16},
@@ -60,8 +63,11 @@ static size_t make_tables(void)
     static const uint32_t sets[] = {
         0,
         GPT2_CPU_AVX2,
+        GPT2_CPU_AVX2 | GPT2_CPU_AVX_VNNI,
         GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
+        GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_AVX512_VNNI,
         GPT2_CPU_NEON,
+        GPT2_CPU_NEON | GPT2_CPU_DOTPROD,
     };
     size_t n_skipped = 0;
 
@@ -69,7 +75,7 @@ static size_t make_tables(void)
         struct gpt2i_kernels *table = &tables[n_tables];
 
         gpt2i_kernels_choose(table, sets[i], false);
-        if (n_tables > 0 && strcmp(table->name, tables[0].name) == 0)
+        if (n_tables > 0 && strcmp(table->name, tables[n_tables - 1].name) == 0)
             continue; /* a set of another kind of processor */
         if ((sets[i] & ~gpt2i_cpu_features()) == 0) {
             n_tables++;

@@ -21,7 +21,7 @@ struct entry {
 };
 
 /* The tables that this CPU can run, plainest first. */
-#define MAX_TABLES 4
+#define MAX_TABLES 7
 extern struct gpt2i_kernels tables[MAX_TABLES];
 extern size_t n_tables;
 
@@ -89,6 +89,8 @@ void fill_bf16(uint16_t *x, size_t n, size_t kind);
 /* ----------------------------------------------------------------------------------- checks, benches -- */
 
 void check_matmul(const struct entry *entry);
+void check_quantise(const struct entry *entry);
+void check_quantised(const struct entry *entry);
 void check_add(const struct entry *entry);
 void check_scale(const struct entry *entry);
 void check_layer_norm(const struct entry *entry);
@@ -102,6 +104,8 @@ void check_collect(const struct entry *entry);
 void check_weigh(const struct entry *entry);
 
 void bench_matmul(const struct entry *entry);
+void bench_quantise(const struct entry *entry);
+void bench_quantised(const struct entry *entry);
 void bench_add(const struct entry *entry);
 void bench_scale(const struct entry *entry);
 void bench_layer_norm(const struct entry *entry);
