@@ -61,10 +61,12 @@ typedef struct {
 
 GPT2I_INLINE TARGET q_input q_input_of(const Q_INPUT *q)
 {
-    int32_t pairs[2];
+    int32_t even;
+    int32_t odd;
 
-    memcpy(pairs, q, sizeof pairs);
-    return (q_input){_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
+    memcpy(&even, q, sizeof even);
+    memcpy(&odd, q + 2, sizeof odd);
+    return (q_input){_mm256_set1_epi32(even), _mm256_set1_epi32(odd)};
 }
 
 GPT2I_INLINE TARGET __m256i dot_8(__m256i sums, __m256i even, __m256i odd, q_input input)
@@ -82,8 +84,10 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
 
 /* 16 registers, two for a group's sums and four for its weights */
-#define Q_TILES(ROW) ROW(4, 1) ROW(1, 4)
-#define Q_MAX_SUMS   4
+#define Q_WIDENS
+#define Q_UNROLL_QUADS
+#define Q_TILES(ROW) ROW(5, 1) ROW(1, 4)
+#define Q_MAX_SUMS   5
 #define Q_MAX_GROUPS 4
 
 #define ADD_QUANTISED gpt2i_quantised_add_avx2

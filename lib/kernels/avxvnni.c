@@ -46,9 +46,10 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
 
 /* 16 registers, two for a group: 12 of sums, or 8 for one row */
-#define Q_TILES(ROW) ROW(6, 1) ROW(3, 1) ROW(1, 4)
-#define Q_MAX_SUMS   6
-#define Q_MAX_GROUPS 4
+#define Q_UNROLL_QUADS UNROLL
+#define Q_TILES(ROW)   ROW(6, 1) ROW(3, 1) ROW(1, 4)
+#define Q_MAX_SUMS     6
+#define Q_MAX_GROUPS   4
 
 #define ADD_QUANTISED gpt2i_quantised_add_avxvnni
 

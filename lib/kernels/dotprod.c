@@ -55,9 +55,10 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 }
 
 /* 32 registers, four for a group */
-#define Q_TILES(ROW) ROW(4, 1) ROW(1, 4)
-#define Q_MAX_SUMS   4
-#define Q_MAX_GROUPS 4
+#define Q_UNROLL_QUADS UNROLL
+#define Q_TILES(ROW)   ROW(4, 1) ROW(1, 4)
+#define Q_MAX_SUMS     4
+#define Q_MAX_GROUPS   4
 
 #define ADD_QUANTISED gpt2i_quantised_add_dotprod
 

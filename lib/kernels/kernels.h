@@ -51,6 +51,9 @@ struct gpt2i_matmul {
     bool adds;
 };
 
+#define GPT2I_Q_OUTPUTS   64
+#define GPT2I_Q_WORKSPACE 16384
+
 /*
  * y[r][o] = total + bias[o], where total starts at 0 and grows by (d_w d_x) times the integer sum of each
  * block of 32 along k: docs/numerics.md.  Weights lie as quantised.h says.  'next' as in gpt2i_matmul.
@@ -63,7 +66,9 @@ struct gpt2i_quantised_matmul {
     const void *w;
     const void *next;
     const uint8_t *table; /* [16] of weights of 4 bits */
-    const float *bias;    /* [n_outputs], or NULL */
+    void *widened;     /* workspace of GPT2I_Q_WORKSPACE bytes, for at most GPT2I_Q_OUTPUTS outputs,
+                             or NULL: for many rows some kernels unpack weights here once */
+    const float *bias; /* [n_outputs], or NULL */
     size_t n_rows;
     size_t n_blocks; /* at least 1 */
     size_t n_outputs;

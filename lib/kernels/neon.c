@@ -69,11 +69,13 @@ typedef struct {
 
 GPT2I_INLINE q_input q_input_of(const Q_INPUT *q)
 {
-    int32_t pairs[2];
+    int32_t even;
+    int32_t odd;
 
-    memcpy(pairs, q, sizeof pairs);
-    return (q_input){vreinterpretq_s16_s32(vdupq_n_s32(pairs[0])),
-                     vreinterpretq_s16_s32(vdupq_n_s32(pairs[1]))};
+    memcpy(&even, q, sizeof even);
+    memcpy(&odd, q + 2, sizeof odd);
+    return (q_input){vreinterpretq_s16_s32(vdupq_n_s32(even)),
+                     vreinterpretq_s16_s32(vdupq_n_s32(odd))};
 }
 
 GPT2I_INLINE int32x4_t dot_4(int32x4_t sums, uint8x16_t even, uint8x16_t odd, q_input input)
@@ -93,6 +95,7 @@ GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
 
 /* 32 registers, four for a group's sums and eight for its weights */
+#define Q_UNROLL_QUADS
 #define Q_TILES(ROW) ROW(4, 1) ROW(1, 1)
 #define Q_MAX_SUMS   4
 #define Q_MAX_GROUPS 1

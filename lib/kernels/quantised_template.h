@@ -16,6 +16,8 @@
  *     q_dot(sums, weights, input)           adds the four products of each output
  *     Q_START(sum)              what sums begin with, where 'sum' is that of the block's activations:
  *                               it takes back the offset of the weights
+ *     Q_WIDENS                  if defined: for many rows, q_weights_of() is called once, not in each tile
+ *     Q_UNROLL_QUADS            UNROLL, or nothing where that is faster
  *     Q_TILES(ROW)              the sizes of register tiles, largest rows first
  *     Q_MAX_SUMS Q_MAX_GROUPS   of these tiles
  *     ADD_QUANTISED             the function that fills the table
@@ -36,8 +38,7 @@ struct q_inputs {
 /* Blocks that all rows are multiplied by before the next ones: they stay in the first cache. */
 #define Q_BLOCKS_TOGETHER 8
 
-/* With fewer rows the weights come from memory: they are fetched as far ahead. */
-#define Q_FEW_ROWS    12
+/* With one row the weights come from memory: they are fetched as far ahead. */
 #define Q_FETCH_BYTES 4096
 
 static TARGET void quantise_block(struct q_inputs *block, v16 low, v16 high)
@@ -85,6 +86,14 @@ struct q_panel {
     size_t bytes;
 };
 
+TARGET_INLINE struct q_panel q_panel_of(const struct gpt2i_quantised_matmul *m, const size_t BITS)
+{
+    size_t width = gpt2i_round_up(m->n_outputs, GPT2I_LANES);
+    size_t block_bytes = width * (sizeof(uint16_t) + GPT2I_Q_BLOCK * BITS / 8);
+
+    return (struct q_panel){width, block_bytes, m->n_blocks * block_bytes};
+}
+
 /* Where weights lie that are wanted soon after those at 'offset': in the panel, or in the next one. */
 TARGET_INLINE const char *q_ahead(const struct gpt2i_quantised_matmul *m, size_t offset,
                                   size_t panel_bytes)
@@ -96,22 +105,37 @@ TARGET_INLINE const char *q_ahead(const struct gpt2i_quantised_matmul *m, size_t
     return m->next == NULL ? m->w : (const char *)m->next + (ahead - panel_bytes);
 }
 
+/* The 8 / BITS fours of weights of each output that 'quads' has. */
+TARGET_INLINE void q_unpack(q_weights *weights, size_t stride, const char *quads, q_table table,
+                            const size_t BITS)
+{
+    q_quads raw = q_load(quads);
+
+    if (BITS == 8) {
+        weights[0] = q_weights_of(raw);
+    } else {
+        weights[0] = q_weights_of(q_low(table, raw));
+        weights[stride] = q_weights_of(q_high(table, raw));
+    }
+}
+
 /*
  * One register tile: R rows by G groups from (row, group) on, blocks [block, end); the last group keeps
- * n_last lanes.  R, G, BITS and FETCHES are constants where this is inlined.
+ * n_last lanes.  'widened' has the weights of these blocks, [k / 4][groups of the panel], where WIDENED.
+ * R, G, BITS, FETCHES and WIDENED are constants where this is inlined.
  */
-TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, struct q_panel panel, size_t row,
-                          size_t group, size_t block, size_t end, const size_t R, const size_t G,
-                          size_t n_last, const size_t BITS, const bool FETCHES)
+TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, size_t group,
+                          size_t block, size_t end, const size_t R, const size_t G, size_t n_last,
+                          const size_t BITS, const bool FETCHES, const bool WIDENED)
 {
+    const struct q_panel panel = q_panel_of(m, BITS);
     const char *w = (const char *)m->w + block * panel.block_bytes;
-    const struct q_inputs *x =
-        (const struct q_inputs *)(const void *)((const char *)m->x + row * m->x_stride_bytes) +
-        block;
-    const size_t x_stride = m->x_stride_bytes / sizeof *x;
+    const q_weights *widened = (const q_weights *)m->widened + group;
+    const size_t x_stride = m->x_stride_bytes / sizeof(struct q_inputs);
+    const struct q_inputs *x = (const struct q_inputs *)m->x + row * x_stride + block;
     float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
-    v16 totals[Q_MAX_SUMS]; /* [R][G] */
     q_table table = q_load_table(m->table);
+    v16 totals[Q_MAX_SUMS]; /* [R][G] */
 
     UNROLL
     for (size_t r = 0; r < R; r++) {
@@ -132,32 +156,31 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, struct q_panel
             for (size_t g = 0; g < G; g++)
                 sums[r * G + g] = v16i_set1(x[r * x_stride].start);
         }
+        Q_UNROLL_QUADS
         for (size_t quad = 0; quad < Q_QUADS; quad += 8 / BITS) {
-            q_quads raw[Q_MAX_GROUPS];
+            q_weights w_k[2 * Q_MAX_GROUPS]; /* [8 / BITS][G] */
 
             UNROLL
             for (size_t g = 0; g < G; g++) {
                 if (FETCHES)
-                    GPT2I_FETCH_SOON(ahead + g * 64);
-                raw[g] = q_load(quads + g * GPT2I_LANES * 4);
+                    GPT2I_FETCH_SOON(ahead + g * GPT2I_LANES * 4);
+                if (!WIDENED)
+                    q_unpack(w_k + g, G, quads + g * GPT2I_LANES * 4, table, BITS);
             }
             UNROLL
-            for (size_t half = 0; half < 8 / BITS; half++) {
-                q_weights w_k[Q_MAX_GROUPS];
-
+            for (size_t i = 0; i < 8 / BITS; i++) {
                 UNROLL
-                for (size_t g = 0; g < G; g++)
-                    w_k[g] = q_weights_of(BITS == 8   ? raw[g]
-                                          : half == 0 ? q_low(table, raw[g])
-                                                      : q_high(table, raw[g]));
+                for (size_t g = 0; WIDENED && g < G; g++)
+                    w_k[i * G + g] = widened[g];
                 UNROLL
                 for (size_t r = 0; r < R; r++) {
-                    q_input x_k = q_input_of(x[r * x_stride].q + (quad + half) * 4);
+                    q_input x_k = q_input_of(x[r * x_stride].q + (quad + i) * 4);
 
                     UNROLL
                     for (size_t g = 0; g < G; g++)
-                        sums[r * G + g] = q_dot(sums[r * G + g], w_k[g], x_k);
+                        sums[r * G + g] = q_dot(sums[r * G + g], w_k[i * G + g], x_k);
                 }
+                widened += panel.width / GPT2I_LANES;
             }
             quads += panel.width * 4;
             ahead += panel.width * 4;
@@ -189,59 +212,119 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, struct q_panel
 /* All groups of R rows from 'row' on, G at a time, then one by one. */
 TARGET_INLINE void q_rows(const struct gpt2i_quantised_matmul *m, size_t row, size_t block,
                           size_t end, const size_t R, const size_t G, const size_t BITS,
-                          const bool FETCHES)
+                          const bool WIDENED)
 {
     size_t n_groups = gpt2i_ceil_div(m->n_outputs, GPT2I_LANES);
-    struct q_panel panel = {n_groups * GPT2I_LANES,
-                            n_groups * GPT2I_LANES * (sizeof(uint16_t) + GPT2I_Q_BLOCK * BITS / 8),
-                            0};
     size_t group = 0;
 
-    panel.bytes = m->n_blocks * panel.block_bytes;
     for (; group + G <= n_groups; group += G)
-        q_tile(m, panel, row, group, block, end, R, G,
-               gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES), BITS, FETCHES);
+        q_tile(m, row, group, block, end, R, G,
+               gpt2i_min(m->n_outputs - (group + G - 1) * GPT2I_LANES, GPT2I_LANES), BITS, R == 1,
+               WIDENED);
     for (; G > 1 && group < n_groups; group++)
-        q_tile(m, panel, row, group, block, end, R, 1,
-               gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES), BITS, FETCHES);
+        q_tile(m, row, group, block, end, R, 1,
+               gpt2i_min(m->n_outputs - group * GPT2I_LANES, GPT2I_LANES), BITS, R == 1, WIDENED);
 }
 
 /* Functions for each tile size, so that each has the registers to itself. */
-#define DEFINE_Q_ROWS_BITS(R, G, BITS)                                                \
-    static TARGET __attribute__((noinline)) void q##BITS##_##R##_rows(                \
-        const struct gpt2i_quantised_matmul *m, size_t row, size_t block, size_t end) \
-    {                                                                                 \
-        q_rows(m, row, block, end, R, G, BITS, R == 1);                               \
+#define DEFINE_Q_ROWS_AS(name, R, G, BITS, WIDENED)                                           \
+    static TARGET __attribute__((noinline)) void name(const struct gpt2i_quantised_matmul *m, \
+                                                      size_t row, size_t block, size_t end)   \
+    {                                                                                         \
+        q_rows(m, row, block, end, R, G, BITS, WIDENED);                                      \
     }
-#define DEFINE_Q_ROWS(R, G)     \
-    DEFINE_Q_ROWS_BITS(R, G, 8) \
-    DEFINE_Q_ROWS_BITS(R, G, 4)
+#define DEFINE_Q_ROWS(R, G)                         \
+    DEFINE_Q_ROWS_AS(q8_##R##_rows, R, G, 8, false) \
+    DEFINE_Q_ROWS_AS(q4_##R##_rows, R, G, 4, false)
 Q_TILES(DEFINE_Q_ROWS)
 
-#define RUN_Q_ROWS(R, G, BITS)                     \
-    if (n_left >= R) {                             \
-        q##BITS##_##R##_rows(m, row, block, next); \
-        row += R;                                  \
-        continue;                                  \
+#define RUN_ROWS(function, R)          \
+    if (n_left >= R) {                 \
+        function(m, row, block, next); \
+        row += R;                      \
+        continue;                      \
     }
-#define RUN_Q8_ROWS(R, G) RUN_Q_ROWS(R, G, 8)
-#define RUN_Q4_ROWS(R, G) RUN_Q_ROWS(R, G, 4)
+#define RUN_Q8_ROWS(R, G) RUN_ROWS(q8_##R##_rows, R)
+#define RUN_Q4_ROWS(R, G) RUN_ROWS(q4_##R##_rows, R)
 
-#define DEFINE_MATMUL_Q(name, RUN)                                                \
-    static TARGET void name(const struct gpt2i_quantised_matmul *m)               \
-    {                                                                             \
-        for (size_t block = 0; block < m->n_blocks; block += Q_BLOCKS_TOGETHER) { \
-            size_t next = gpt2i_min(block + Q_BLOCKS_TOGETHER, m->n_blocks);      \
-                                                                                  \
-            for (size_t row = 0; row < m->n_rows;) {                              \
-                size_t n_left = m->n_rows - row;                                  \
-                                                                                  \
-                Q_TILES(RUN)                                                      \
-            }                                                                     \
-        }                                                                         \
+/* All rows, n_together blocks after the other; prepare(m, block, next) comes before them. */
+#define DEFINE_MATMUL(name, n_together, prepare, RUN)                      \
+    static TARGET void name(const struct gpt2i_quantised_matmul *m)        \
+    {                                                                      \
+        for (size_t block = 0; block < m->n_blocks; block += n_together) { \
+            size_t next = gpt2i_min(block + n_together, m->n_blocks);      \
+                                                                           \
+            prepare(m, block, next);                                       \
+            for (size_t row = 0; row < m->n_rows;) {                       \
+                size_t n_left = m->n_rows - row;                           \
+                                                                           \
+                Q_TILES(RUN)                                               \
+            }                                                              \
+        }                                                                  \
     }
-DEFINE_MATMUL_Q(matmul_q8, RUN_Q8_ROWS)
-DEFINE_MATMUL_Q(matmul_q4, RUN_Q4_ROWS)
+#define PREPARE_NOTHING(m, block, next) ((void)0)
+
+#ifndef Q_WIDENS
+DEFINE_MATMUL(matmul_q8, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q8_ROWS)
+DEFINE_MATMUL(matmul_q4, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q4_ROWS)
+#else
+DEFINE_MATMUL(q8_plain, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q8_ROWS)
+DEFINE_MATMUL(q4_plain, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q4_ROWS)
+
+#define Q_WIDEN_ROWS 20 /* rows from which on it pays to widen the weights first */
+
+/* Blocks of a panel of GPT2I_Q_OUTPUTS that the workspace holds. */
+#define Q_WIDENED_BLOCKS \
+    (GPT2I_Q_WORKSPACE / (GPT2I_Q_OUTPUTS / GPT2I_LANES * Q_QUADS * sizeof(q_weights)))
+
+/* Puts the weights of blocks [block, end) into the workspace, as q_tile() takes them. */
+TARGET_INLINE void q_widen(const struct gpt2i_quantised_matmul *m, size_t block, size_t end,
+                           const size_t BITS)
+{
+    const struct q_panel panel = q_panel_of(m, BITS);
+    const size_t n_groups = panel.width / GPT2I_LANES;
+    q_table table = q_load_table(m->table);
+    q_weights *to = m->widened;
+
+    for (; block < end; block++) {
+        const char *quads =
+            (const char *)m->w + block * panel.block_bytes + panel.width * sizeof(uint16_t);
+
+        for (size_t quad = 0; quad < Q_QUADS; quad += 8 / BITS, to += 8 / BITS * n_groups) {
+            for (size_t g = 0; g < n_groups; g++, quads += GPT2I_LANES * 4)
+                q_unpack(to + g, n_groups, quads, table, BITS);
+        }
+    }
+}
+
+#define DEFINE_WIDENED_ROWS(R, G)                          \
+    DEFINE_Q_ROWS_AS(widened_q8_##R##_rows, R, G, 8, true) \
+    DEFINE_Q_ROWS_AS(widened_q4_##R##_rows, R, G, 4, true)
+Q_TILES(DEFINE_WIDENED_ROWS)
+
+#define WIDEN_Q8(m, block, next)  q_widen(m, block, next, 8)
+#define WIDEN_Q4(m, block, next)  q_widen(m, block, next, 4)
+#define RUN_WIDENED_Q8_ROWS(R, G) RUN_ROWS(widened_q8_##R##_rows, R)
+#define RUN_WIDENED_Q4_ROWS(R, G) RUN_ROWS(widened_q4_##R##_rows, R)
+DEFINE_MATMUL(q8_widened, Q_WIDENED_BLOCKS, WIDEN_Q8, RUN_WIDENED_Q8_ROWS)
+DEFINE_MATMUL(q4_widened, Q_WIDENED_BLOCKS, WIDEN_Q4, RUN_WIDENED_Q4_ROWS)
+
+static TARGET void matmul_q8(const struct gpt2i_quantised_matmul *m)
+{
+    if (m->widened != NULL && m->n_rows >= Q_WIDEN_ROWS)
+        q8_widened(m);
+    else
+        q8_plain(m);
+}
+
+static TARGET void matmul_q4(const struct gpt2i_quantised_matmul *m)
+{
+    if (m->widened != NULL && m->n_rows >= Q_WIDEN_ROWS)
+        q4_widened(m);
+    else
+        q4_plain(m);
+}
+#endif
 
 void ADD_QUANTISED(struct gpt2i_kernels *kernels)
 {

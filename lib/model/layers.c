@@ -67,6 +67,7 @@ static void quantised_task(void *argument, size_t task, size_t worker)
         .y_stride = job->y_stride,
         .x = (const char *)compute->inputs + row * row_bytes,
         .x_stride_bytes = row_bytes,
+        .widened = compute->widened + worker * GPT2I_K_BLOCK * GPT2I_PANEL,
         .n_rows =
             row_group + 1 < job->n_row_groups ? compute->kernels.matmul_rows : job->n_rows - row,
     };
@@ -74,7 +75,6 @@ static void quantised_task(void *argument, size_t task, size_t worker)
     struct gpt2i_quantised_matmul next = {0};
     size_t first = gpt2i_matrix_quantised_panel(&linear->weight, task / job->n_row_groups, &matmul);
 
-    (void)worker;
     if (next_panel < gpt2i_matrix_n_panels(&linear->weight))
         (void)gpt2i_matrix_quantised_panel(&linear->weight, next_panel, &next);
     matmul.next = next.w;

@@ -75,7 +75,7 @@ static size_t make_tables(void)
         struct gpt2i_kernels *table = &tables[n_tables];
 
         gpt2i_kernels_choose(table, sets[i], false);
-        if (n_tables > 0 && strcmp(table->name, tables[n_tables - 1].name) == 0)
+        if (i > 0 && strcmp(table->name, tables[0].name) == 0)
             continue; /* a set of another kind of processor */
         if ((sets[i] & ~gpt2i_cpu_features()) == 0) {
             n_tables++;

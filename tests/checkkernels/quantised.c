@@ -17,6 +17,7 @@ static bool is_q8; /* what is checked, or timed: matmul_q8, else matmul_q4 */
 
 static uint8_t table[GPT2I_Q_TABLE];
 static const float with_bias; /* 'bias' of a case is this, or NULL */
+static char with_workspace;   /* 'widened' likewise */
 
 /* The sizes of a case; in 'm' are those that the kernel gets. */
 struct shape {
@@ -64,7 +65,10 @@ static void call_quantised(const struct gpt2i_kernels *kernels, void *const *at,
     m.table = table;
     if (m.bias != NULL)
         m.bias = at[BIAS];
+    if (m.widened != NULL) /* of its exact size, for sanitizers */
+        m.widened = aligned_alloc(64, GPT2I_Q_WORKSPACE);
     (is_q8 ? kernels->matmul_q8 : kernels->matmul_q4)(&m);
+    free(m.widened);
     free(inputs);
 }
 
@@ -168,6 +172,8 @@ static void check_shape(size_t n_rows, size_t n_in, size_t n_outputs, size_t gap
         .m =
             {
                 .y_stride = n_outputs + gap,
+                .widened =
+                    n_outputs <= GPT2I_Q_OUTPUTS && random_below(4) != 0 ? &with_workspace : NULL,
                 .bias = random_below(2) == 0 ? &with_bias : NULL,
                 .n_rows = n_rows,
                 .n_blocks = gpt2i_ceil_div(n_in, GPT2I_Q_BLOCK),
@@ -182,8 +188,9 @@ static void check_shape(size_t n_rows, size_t n_in, size_t n_outputs, size_t gap
 
     if (case_skipped() || (quick && n_rows * n_in * n_outputs > 40000))
         return;
-    case_begin("%zu rows, %zu inputs, %zu outputs, gaps of %zu, %s values%s", n_rows, n_in,
-               n_outputs, gap, values_names[kind], shape.m.bias != NULL ? ", bias" : "");
+    case_begin("%zu rows, %zu inputs, %zu outputs, gaps of %zu, %s values%s%s", n_rows, n_in,
+               n_outputs, gap, values_names[kind], shape.m.bias != NULL ? ", bias" : "",
+               shape.m.widened != NULL ? ", workspace" : "");
     fill_canary(case_operand("y", y_floats), y_floats);
     x = case_operand("x", x_floats);
     fill_canary(x, x_floats);
@@ -314,6 +321,7 @@ static void bench_shape(const struct entry *entry, const char *note, size_t n_ro
     float *y = bench_floats(n_rows * n_outputs);
     uint16_t *w = bench_halves(w_bytes / sizeof *w);
     float *inputs = bench_floats(n_rows * n_in); /* more than any form takes */
+    float *widened = bench_floats(GPT2I_Q_WORKSPACE / sizeof(float));
     double n_products = (double)(n_rows * n_in * n_outputs);
     struct bench bench = {
         .run = only_quantise ? run_quantise : run_quantised,
@@ -328,6 +336,7 @@ static void bench_shape(const struct entry *entry, const char *note, size_t n_ro
     b.x = x;
     b.inputs = (char *)inputs;
     b.shape.m.y = y;
+    b.shape.m.widened = widened;
     b.shape.m.w = w;
     snprintf(shape, sizeof shape, "%zu x %zu x %zu%s", n_rows, n_in, n_outputs, note);
     bench_run(entry, shape, &bench);
@@ -335,6 +344,7 @@ static void bench_shape(const struct entry *entry, const char *note, size_t n_ro
     free(y);
     free(w);
     free(inputs);
+    free(widened);
 }
 
 void bench_quantised(const struct entry *entry)
