@@ -1,7 +1,8 @@
 /*
  * quantise.c: the scale and the integers that stand for the weights of a block.
  *
- * Plain arithmetic in a fixed order, so that every machine gets the same bytes.
+ * Several scales are tried, and that with the least squared error is taken: docs/quantization.md.  Plain
+ * arithmetic in a fixed order, so that every machine gets the same bytes.
  */
 #include "half.h"
 #include "quantised.h"
@@ -10,7 +11,22 @@ const uint8_t gpt2i_iq4_nl_table[GPT2I_Q_TABLE] = {
     1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241,
 };
 
-#define N_MIDDLES (GPT2I_Q_TABLE - 1)
+/* Which entry of the table is nearest to an integer with the offset; the lower of two. */
+static const uint8_t nearest_entry[256] = {
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,
+    1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,
+    2,  2,  2,  2,  2,  2,  2,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,  3,
+    4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  4,  5,  5,  5,  5,  5,  5,  5,  5,  5,
+    5,  5,  5,  5,  6,  6,  6,  6,  6,  6,  6,  6,  6,  6,  6,  6,  6,  7,  7,  7,  7,  7,  7,  7,
+    7,  7,  7,  7,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  8,  9,  9,  9,  9,  9,  9,  9,  9,
+    9,  9,  9,  9,  10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 11, 11, 11, 11, 11, 11, 11, 11,
+    11, 11, 11, 11, 11, 11, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 13, 13,
+    13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14,
+    14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+};
+
+#define N_SUMS 4 /* sums that run beside each other */
 
 /* The element of x with the largest magnitude; 0 if all are 0. */
 static float extreme_of(const float *x)
@@ -32,6 +48,69 @@ static float inverse_of(float d)
     return d < 0.0f || d > 0.0f ? 1.0f / d : 0.0f;
 }
 
+/*
+ * x times 'inverse', rounded to an integer in [least, 127], halves to even.  All products are small: scales
+ * come from the largest weight.
+ */
+GPT2I_INLINE int32_t to_integer(float x, float inverse, int32_t least)
+{
+    const float round = 0x1.8p23f; /* adding it rounds to an integer */
+    int32_t y = (int32_t)(x * inverse + round - round);
+
+    return y < least ? least : y > 127 ? 127 : y;
+}
+
+/* A way to write a block for a scale of 1 / inverse: integers t[32]. */
+typedef void write_block(int32_t *t, const float *x, float inverse);
+
+GPT2I_INLINE void write_q8(int32_t *t, const float *x, float inverse)
+{
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+        t[i] = to_integer(x[i], inverse, -127);
+}
+
+GPT2I_INLINE uint8_t entry_of(float x, float inverse)
+{
+    return nearest_entry[to_integer(x, inverse, -128) + GPT2I_Q_OFFSET];
+}
+
+GPT2I_INLINE void write_q4(int32_t *t, const float *x, float inverse)
+{
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+        t[i] = gpt2i_iq4_nl_table[entry_of(x[i], inverse)] - GPT2I_Q_OFFSET;
+}
+
+/* A scale, and by how much the squared error falls with it. */
+struct fit {
+    float d;
+    float gain;
+};
+
+/* With integers t the best scale is the sum of x t over that of t t. */
+GPT2I_INLINE void try_scale(struct fit *best, const float *x, float inverse, write_block *write)
+{
+    int32_t t[GPT2I_Q_BLOCK];
+    float products[N_SUMS] = {0.0f};
+    float squares[N_SUMS] = {0.0f};
+    float product, square;
+
+    write(t, x, inverse);
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i += N_SUMS) {
+        for (size_t j = 0; j < N_SUMS; j++) {
+            float entry = (float)t[i + j];
+
+            products[j] += x[i + j] * entry;
+            squares[j] += entry * entry;
+        }
+    }
+    product = (products[0] + products[1]) + (products[2] + products[3]);
+    square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    if (square > 0.0f && product / square * product > best->gain) {
+        best->d = product / square;
+        best->gain = best->d * product;
+    }
+}
+
 static void copy_block(float block[GPT2I_Q_BLOCK], const float *x, size_t n)
 {
     memset(block, 0, GPT2I_Q_BLOCK * sizeof block[0]);
@@ -40,90 +119,39 @@ static void copy_block(float block[GPT2I_Q_BLOCK], const float *x, size_t n)
 
 void gpt2i_quantise_q8(struct gpt2i_q_weights *weights, const float *x, size_t n)
 {
-    const float round = 0x1.8p23f; /* adding it rounds to an integer */
     float block[GPT2I_Q_BLOCK];
+    struct fit best = {0.0f, 0.0f};
     float extreme, inverse;
 
     copy_block(block, x, n);
     extreme = extreme_of(block);
-    weights->d = gpt2i_half_of_float((extreme < 0.0f ? -extreme : extreme) / 127.0f);
+    /* the largest weight becomes 127, or somewhat less or more */
+    for (float largest = 120.5f; largest <= 128.0f; largest += 0.5f)
+        try_scale(&best, block, largest * inverse_of(extreme < 0.0f ? -extreme : extreme),
+                  write_q8);
+    weights->d = gpt2i_half_of_float(best.d);
     inverse = inverse_of(gpt2i_float_of_half(weights->d));
-    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++) {
-        float q = block[i] * inverse + round - round;
-
-        /* a scale that was rounded down */
-        q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
-        weights->q[i] = (uint8_t)((int32_t)q + GPT2I_Q_OFFSET);
-    }
-}
-
-/* The entries that are nearest to x times 'inverse': their indices, and the entries without offset. */
-static void nearest(uint8_t *indices, const float *x, float inverse, const float middles[N_MIDDLES])
-{
-    int32_t n_below[GPT2I_Q_BLOCK] = {0};
-
-    for (size_t m = 0; m < N_MIDDLES; m++) {
-        for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
-            n_below[i] += x[i] * inverse > middles[m];
-    }
     for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
-        indices[i] = (uint8_t)n_below[i];
+        weights->q[i] = (uint8_t)(to_integer(block[i], inverse, -127) + GPT2I_Q_OFFSET);
 }
 
-/*
- * For a scale 1 / inverse: chooses the entries t and returns the scale that fits them best, the sum of
- * w x t over that of w t t; '*gain' is by how much the squared error, weighted by w, falls.
- */
-static float fit(const float *x, const float *w, float inverse, const float entries[GPT2I_Q_TABLE],
-                 const float middles[N_MIDDLES], float *gain)
+void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float *x, size_t n)
 {
-    uint8_t indices[GPT2I_Q_BLOCK];
-    float product = 0.0f;
-    float square = 0.0f;
-
-    nearest(indices, x, inverse, middles);
-    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++) {
-        float t = entries[indices[i]];
-
-        product += w[i] * x[i] * t;
-        square += w[i] * t * t;
-    }
-    *gain = square > 0.0f ? product / square * product : 0.0f;
-    return square > 0.0f ? product / square : 0.0f;
-}
-
-void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float *x, size_t n,
-                       const uint8_t table[GPT2I_Q_TABLE])
-{
+    const float first = (float)gpt2i_iq4_nl_table[0] - GPT2I_Q_OFFSET;
+    const float last = (float)gpt2i_iq4_nl_table[GPT2I_Q_TABLE - 1] - GPT2I_Q_OFFSET;
     float block[GPT2I_Q_BLOCK];
-    float w[GPT2I_Q_BLOCK];
-    float entries[GPT2I_Q_TABLE];
-    float middles[N_MIDDLES];
-    float best_gain = -1.0f;
-    float best = 0.0f;
-    float extreme;
+    struct fit best = {0.0f, 0.0f};
+    float inverse;
 
     copy_block(block, x, n);
-    extreme = extreme_of(block);
-    for (size_t i = 0; i < GPT2I_Q_TABLE; i++)
-        entries[i] = (float)(table[i] - GPT2I_Q_OFFSET);
-    for (size_t i = 0; i < N_MIDDLES; i++)
-        middles[i] = 0.5f * (entries[i] + entries[i + 1]);
-    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
-        w[i] = 1.0f;
-    for (int32_t step = -9; step <= 9; step++) {
-        for (size_t side = 0; side < 2; side++) {
-            /* which entry the largest weight would be, somewhat more or less */
-            float entry = entries[side == 0 ? 0 : GPT2I_Q_TABLE - 1] * (1.0f + 0.03f * (float)step);
-            float gain;
-            float d = fit(block, w, entry * inverse_of(extreme), entries, middles, &gain);
-
-            if (gain > best_gain) {
-                best_gain = gain;
-                best = d;
-            }
-        }
+    inverse = inverse_of(extreme_of(block));
+    /* the largest weight becomes the first or the last entry, or somewhat less or more */
+    for (float part = 0.8125f; part <= 1.1875f; part += 0.0625f) {
+        try_scale(&best, block, first * part * inverse, write_q4);
+        try_scale(&best, block, last * part * inverse, write_q4);
     }
-    weights->d = gpt2i_half_of_float(best);
-    nearest(weights->q, block, inverse_of(gpt2i_float_of_half(weights->d)), middles);
+    weights->d = gpt2i_half_of_float(best.d);
+    inverse = inverse_of(gpt2i_float_of_half(weights->d));
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+        weights->q[i] = entry_of(block[i], inverse);
 }

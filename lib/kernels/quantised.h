@@ -32,12 +32,11 @@ GPT2I_INLINE size_t gpt2i_q_block_bytes(int32_t type)
 }
 
 /*
- * The scale and the integers that are nearest to n <= 32 weights x: docs/quantization.md.  Missing
- * weights are 0.  'x' is finite and at most GPT2I_Q_LARGEST.
+ * The scale and the integers that stand for n <= 32 weights x with the least error: docs/quantization.md.
+ * Missing weights are 0.  'x' is finite and at most GPT2I_Q_LARGEST.  Q4 takes ggml's table.
  */
 GPT2I_HIDDEN void gpt2i_quantise_q8(struct gpt2i_q_weights *weights, const float *x, size_t n);
-GPT2I_HIDDEN void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float *x, size_t n,
-                                    const uint8_t table[GPT2I_Q_TABLE]);
+GPT2I_HIDDEN void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float *x, size_t n);
 
 #define GPT2I_Q_LARGEST 4194304.0f /* 2^22: every scale is a finite F16 */
 

@@ -86,7 +86,7 @@ static void pack_quantised(const struct gpt2i_matrix *matrix, size_t out, size_t
             for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
                 place.quad[i / 4 * place.stride + i % 4] = weights.q[i];
         } else {
-            gpt2i_quantise_q4(&weights, block, n_block, matrix->table);
+            gpt2i_quantise_q4(&weights, block, n_block);
             for (size_t i = 0; i < GPT2I_Q_BLOCK; i += 8) {
                 for (size_t j = 0; j < 4; j++)
                     place.quad[i / 8 * place.stride + j] =
