@@ -39,7 +39,7 @@ struct q_inputs {
 #define Q_BLOCKS_TOGETHER 8
 
 /* With one row the weights come from memory: they are fetched as far ahead. */
-#define Q_FETCH_BYTES 4096
+#define Q_FETCH_BYTES 1024
 
 static TARGET void quantise_block(struct q_inputs *block, v16 low, v16 high)
 {
