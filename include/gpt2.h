@@ -163,8 +163,8 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
-#define GPT2_TYPE_Q8      3 /* blocks of 32 inputs: an F16 scale, and 8 bits a weight */
-#define GPT2_TYPE_Q4      4 /* likewise 4 bits, indices into a table; wte has Q8 */
+#define GPT2_TYPE_Q8      3 /* in memory only: 8 bits a weight, an F16 scale for each 32 of them */
+#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
 
 typedef struct gpt2_model_params {
     uint32_t struct_size; /* set by gpt2_model_params_init() */
@@ -181,7 +181,12 @@ typedef struct gpt2_model_params {
                                         or BF16 gives the same logits in its own type as in F32.
                                         Any other change rounds each weight to the nearest, and
                                         fails with GPT2_ERR_UNSUPPORTED where a finite one is too
-                                        large.  Positions, norms and biases are always F32 */
+                                        large.  Q8 takes about a quarter of the memory of F32, Q4
+                                        about a fifth, and one text runs up to 3.7 and 5 times as
+                                        fast.  Both round activations, too; docs/quantization.md
+                                        has what that costs.  They fail where a weight is not
+                                        finite or beyond 2^22.  Positions, norms and biases are
+                                        always F32 */
     int32_t reserved;                /* 0 */
 } gpt2_model_params;
 
@@ -236,7 +241,7 @@ typedef struct gpt2_model_info {
     float layer_norm_epsilon;
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
-    int32_t memory_type;   /* GPT2_TYPE_* of wte in memory; arithmetic is always f32 */
+    int32_t memory_type;   /* GPT2_TYPE_* of the blocks' matrices in memory */
     int32_t reserved;      /* 0 */
 } gpt2_model_info;
 
@@ -567,8 +572,9 @@ GPT2_API int32_t gpt2_session_n_ctx(const gpt2_session *session);
 GPT2_API int32_t gpt2_session_n_free_pages(const gpt2_session *session);
 
 /*
- * One word for the kernels in use: "scalar", "avx2", "avx512" or "neon"; "" for NULL.  If they come
- * from several instruction sets, it is the name of the largest set among them.
+ * One word for the kernels in use: "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon" or
+ * "dotprod"; "" for NULL.  If they come from several instruction sets, it is the name of the largest
+ * set among them.
  */
 GPT2_API const char *gpt2_session_kernels(const gpt2_session *session);
 

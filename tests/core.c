@@ -4,7 +4,7 @@
  *     core [--quick | --brief] MODEL...
  *
  * runs each model directory over kernels, threads and ways of cutting the tokens into calls, and
- * prints "HASH MODEL" once all ways agree.  --quick takes fewer tokens and a third of the ways, --brief as
+ * prints "HASH MODEL" once all ways agree; then the same with quantised weights, in fewer ways.  --quick takes fewer tokens and a third of the ways, --brief as
  * many tokens and two ways for each instruction set: in one call, and one token in each.  It needs no
  * test library and no file but the model, so that it runs wherever the library does; builds are
  * compared by comparing what it prints.
@@ -82,19 +82,29 @@ static int run(const gpt2_model *model, const struct way *way, const int32_t *to
     return status == GPT2_OK ? 0 : 1;
 }
 
-static int check_model(const char *path, bool quick, bool brief)
+static int check_model(const char *path, int32_t type, bool quick, bool brief)
 {
-    static const uint32_t masks[] = {GPT2_CPU_ALL, GPT2_CPU_AVX2, 0};
+    static const uint32_t masks[] = {GPT2_CPU_ALL,
+                                     GPT2_CPU_AVX2 | GPT2_CPU_AVX_VNNI,
+                                     GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
+                                     GPT2_CPU_AVX2,
+                                     GPT2_CPU_NEON,
+                                     0};
     static const int32_t threads[] = {1, 2, 3, 8, 4, 5, 6, 7};
     int32_t tokens[MOST_TOKENS];
     gpt2_model_info info = {.struct_size = sizeof info};
-    gpt2_model *model;
-    int32_t status = gpt2_model_load(path, NULL, &model);
+    gpt2_model_params params;
+    gpt2_model *model = NULL;
+    int32_t status = gpt2_model_params_init(&params, sizeof params);
     size_t n_tokens = MOST_TOKENS;
+    uint32_t features_before = UINT32_MAX;
     uint64_t first = 0;
     int n_ways = 0;
     int failed = 0;
 
+    params.weight_type = type;
+    if (status == GPT2_OK)
+        status = gpt2_model_load(path, &params, &model);
     if (status != GPT2_OK || gpt2_model_get_info(model, &info) != GPT2_OK) {
         fprintf(stderr, "core: %s: %s\n", path, gpt2_strerror(status));
         return 1;
@@ -107,8 +117,11 @@ static int check_model(const char *path, bool quick, bool brief)
     for (size_t m = 0; m < sizeof masks / sizeof masks[0]; m++) {
         const size_t together[] = {n_tokens, 1, 7};
 
-        if (m > 0 && ((masks[m] ^ masks[m - 1]) & gpt2_cpu_features()) == 0)
-            continue; /* the same kernels again */
+        /* Only the kernels of quantised weights know VNNI; and the same kernels need not run again. */
+        if ((masks[m] & gpt2_cpu_features()) == features_before ||
+            (type < GPT2_TYPE_Q8 && (masks[m] & GPT2_CPU_AVX_VNNI) != 0 && m > 0))
+            continue;
+        features_before = masks[m] & gpt2_cpu_features();
         for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
             for (size_t k = 0; k < sizeof together / sizeof together[0]; k++) {
                 struct way way = {masks[m], threads[t], together[k]};
@@ -133,7 +146,10 @@ static int check_model(const char *path, bool quick, bool brief)
     }
     gpt2_model_free(model);
     if (!failed)
-        printf("%016" PRIx64 " %s %zu tokens\n", first, path, n_tokens);
+        printf("%016" PRIx64 " %s %zu tokens%s\n", first, path, n_tokens,
+               type == GPT2_TYPE_Q8   ? " q8"
+               : type == GPT2_TYPE_Q4 ? " q4"
+                                      : "");
     return failed;
 }
 
@@ -143,7 +159,10 @@ int main(int argc, char **argv)
     bool quick = brief || (argc > 1 && strcmp(argv[1], "--quick") == 0);
     int failed = argc - quick < 2;
 
-    for (int i = 1 + quick; i < argc; i++)
-        failed |= check_model(argv[i], quick, brief);
+    for (int i = 1 + quick; i < argc; i++) {
+        failed |= check_model(argv[i], GPT2_TYPE_AS_FILE, quick, brief);
+        for (int32_t type = GPT2_TYPE_Q8; type <= GPT2_TYPE_Q4; type++)
+            failed |= check_model(argv[i], type, quick, true);
+    }
     return failed;
 }

@@ -386,8 +386,8 @@ static void test_pack_and_unpack(void **state)
     float transposed[N_IN * N_OUT];
     float panels[2][N_IN * 112] = {{0.0f}};
     float row[N_IN];
-    struct gpt2i_matrix by_outputs = {panels[0], GPT2_TYPE_F32, N_IN, N_OUT};
-    struct gpt2i_matrix by_inputs = {panels[1], GPT2_TYPE_F32, N_IN, N_OUT};
+    struct gpt2i_matrix by_outputs = {panels[0], GPT2_TYPE_F32, N_IN, N_OUT, {0}};
+    struct gpt2i_matrix by_inputs = {panels[1], GPT2_TYPE_F32, N_IN, N_OUT, {0}};
 
     (void)state;
     random_state = 4;
@@ -425,8 +425,8 @@ static void test_pack_16(void **state)
 
     (void)state;
     for (int32_t type = GPT2_TYPE_F16; type <= GPT2_TYPE_BF16; type++) {
-        struct gpt2i_matrix by_outputs = {panels[0], type, N_IN, N_OUT};
-        struct gpt2i_matrix by_inputs = {panels[1], type, N_IN, N_OUT};
+        struct gpt2i_matrix by_outputs = {panels[0], type, N_IN, N_OUT, {0}};
+        struct gpt2i_matrix by_inputs = {panels[1], type, N_IN, N_OUT, {0}};
 
         for (size_t i = 0; i < N_OUT * N_IN; i++) {
             matrix[i] = (uint16_t)(i * 13 % 0x7c00);
@@ -451,14 +451,78 @@ static void test_pack_16(void **state)
     }
 }
 
+/* Packed by inputs or by outputs, each weight is near to its own, and a block of zeros is zeros. */
+static void test_quantised(void **state)
+{
+    enum { N_IN = 83, N_OUT = 101, N_BLOCKS = 3 };
+    static float matrix[N_OUT * N_IN], transposed[N_IN * N_OUT];
+    static uint8_t panels[2][N_BLOCKS * 112 * 34];
+    float row[N_IN];
+
+    (void)state;
+    random_state = 5;
+    fill(matrix, N_OUT * N_IN);
+    for (size_t k = 0; k < N_IN; k++)
+        matrix[7 * N_IN + k] = k < 32 ? 0.0f : k < 64 ? -1.0f : 1e-30f; /* not all are ordinary */
+    for (size_t i = 0; i < N_OUT * N_IN; i++)
+        transposed[i % N_IN * N_OUT + i / N_IN] = matrix[i];
+    for (int32_t type = GPT2_TYPE_Q8; type <= GPT2_TYPE_Q4; type++) {
+        struct gpt2i_matrix by_outputs = {panels[0], type, N_IN, N_OUT, {0}};
+        struct gpt2i_matrix by_inputs = {panels[1], type, N_IN, N_OUT, {0}};
+        double largest_error = type == GPT2_TYPE_Q8 ? 0.01 : 0.16; /* the largest are cut */
+        double error = 0.0;
+        double all = 0.0;
+
+        memset(panels, 0, sizeof panels);
+        memcpy(by_outputs.table, gpt2i_iq4_nl_table, sizeof by_outputs.table);
+        assert_int_equal(gpt2i_matrix_bytes(&by_outputs),
+                         N_BLOCKS * 112 * (type == GPT2_TYPE_Q8 ? 34 : 18));
+        gpt2i_matrix_pack_outputs(&by_outputs, matrix, 0, 64);
+        gpt2i_matrix_pack_outputs(&by_outputs, matrix + 64 * N_IN, 64, N_OUT - 64);
+        gpt2i_matrix_pack_inputs(&by_inputs, transposed, 0, 64);
+        gpt2i_matrix_pack_inputs(&by_inputs, transposed + 64 * N_OUT, 64, N_IN - 64);
+        assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
+        for (size_t o = 0; o < N_OUT; o++) {
+            gpt2i_matrix_unpack(row, &by_outputs, o);
+            for (size_t first = 0; first < N_IN; first += 32) {
+                size_t end = first + 32 < N_IN ? first + 32 : N_IN;
+                double largest = 0.0;
+
+                for (size_t k = first; k < end; k++)
+                    largest = fmax(largest, fabs((double)matrix[o * N_IN + k]));
+                for (size_t k = first; k < end; k++) {
+                    double wanted = (double)matrix[o * N_IN + k];
+
+                    assert_true(fabs((double)row[k] - wanted) <= largest_error * largest + 1e-7);
+                    error += (row[k] - wanted) * (row[k] - wanted);
+                    all += wanted * wanted;
+                }
+            }
+        }
+        /* evenly spread weights and a scale of the largest over 127 have 1 / 127 / sqrt(12) * sqrt(3) =
+           3.9e-3 */
+        assert_true(sqrt(error / all) < (type == GPT2_TYPE_Q8 ? 3.5e-3 : 6.5e-2));
+        for (size_t k = 0; k < N_IN; k++) {
+            gpt2i_matrix_unpack(row, &by_outputs, 7);
+            assert_true(k < 32 || k >= 64 ? row[k] == 0.0f : fabsf(row[k] + 1.0f) < 4e-4f);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fma_is_exact),    cmocka_unit_test(test_activations_are_accurate),
-        cmocka_unit_test(test_log_is_accurate), cmocka_unit_test(test_softmax_is_accurate),
-        cmocka_unit_test(test_widen_is_exact),  cmocka_unit_test(test_to_f16_of_python),
-        cmocka_unit_test(test_pack_and_unpack), cmocka_unit_test(test_narrow),
-        cmocka_unit_test(test_pack_16),         cmocka_unit_test(test_layer_norm_of_huge_values),
+        cmocka_unit_test(test_fma_is_exact),
+        cmocka_unit_test(test_activations_are_accurate),
+        cmocka_unit_test(test_log_is_accurate),
+        cmocka_unit_test(test_softmax_is_accurate),
+        cmocka_unit_test(test_widen_is_exact),
+        cmocka_unit_test(test_to_f16_of_python),
+        cmocka_unit_test(test_pack_and_unpack),
+        cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_pack_16),
+        cmocka_unit_test(test_layer_norm_of_huge_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -307,6 +307,39 @@ static void test_weight_types(void **state)
     }
 }
 
+/* Whatever type the file has, its numbers are quantised alike, and the memory is as documented. */
+static void test_quantised_types(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_model_info info;
+
+    (void)state;
+    for (int untied = 0; untied < 2; untied++) {
+        uint64_t hashes[2][2];
+        uint64_t f32_bytes;
+
+        file.untied = untied == 1;
+        file.dtype = "F16";
+        for (int widened = 0; widened < 2; widened++) {
+            file.widened = widened == 1;
+            tiny_write(&file);
+            gpt2_model_free(load_type(GPT2_TYPE_F32, &info));
+            f32_bytes = info.memory_bytes;
+            for (int32_t type = GPT2_TYPE_Q8; type <= GPT2_TYPE_Q4; type++) {
+                gpt2_model *model = load_type(type, &info);
+
+                assert_int_equal(info.memory_type, type);
+                assert_int_equal(info.weight_type, widened == 1 ? GPT2_TYPE_F32 : GPT2_TYPE_F16);
+                assert_true(info.memory_bytes < f32_bytes * 6 / 10);
+                hashes[widened][type - GPT2_TYPE_Q8] = logits_hash(model);
+            }
+        }
+        assert_true(hashes[0][0] == hashes[1][0]);
+        assert_true(hashes[0][1] == hashes[1][1]);
+        assert_true(hashes[0][0] != hashes[0][1]);
+    }
+}
+
 static void test_weight_type_refusals(void **state)
 {
     struct tiny_model file = tiny_odd(DIRECTORY);
@@ -329,9 +362,13 @@ static void test_weight_type_refusals(void **state)
     params.weight_type = GPT2_TYPE_BF16;
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_OK);
     gpt2_model_free(model);
-    params.weight_type = 3;
+    params.weight_type = GPT2_TYPE_Q8;
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_UNSUPPORTED);
+    tiny_check_says(line, WEIGHTS ": lm_head.weight has ");
+    tiny_check_says(line, ", which q8 cannot hold, wanted f32");
+    params.weight_type = 5;
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
-    tiny_check_says(line, "gpt2_model_params.weight_type is 3, wanted -1 to 2");
+    tiny_check_says(line, "gpt2_model_params.weight_type is 5, wanted -1 to 4");
     params.weight_type = -2;
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
     params.weight_type = 0;
@@ -619,20 +656,23 @@ static void test_kernels(void **state)
     uint32_t have = gpt2_cpu_features();
 
     (void)state;
-    for (uint32_t mask = 0; mask < 16; mask++) {
+    for (uint32_t mask = 0; mask < 64; mask++) {
         gpt2_session *session = tiny_session(shared_model, mask, 1, 8);
         uint32_t both = have & mask;
-        const char *wanted = (both & GPT2_CPU_NEON) != 0 ? "neon"
-                             : (both & 3) == 3           ? "avx512"
-                             : (both & 1) == 1           ? "avx2"
-                                                         : "scalar";
+        const char *wanted = (both & 0x24) == 0x24   ? "dotprod"
+                             : (both & 0x04) == 0x04 ? "neon"
+                             : (both & 0x0b) == 0x0b ? "avx512vnni"
+                             : (both & 0x03) == 0x03 ? "avx512"
+                             : (both & 0x11) == 0x11 ? "avxvnni"
+                             : (both & 0x01) == 0x01 ? "avx2"
+                                                     : "scalar";
 
         assert_string_equal(gpt2_session_kernels(session), wanted);
         gpt2_session_free(session);
     }
     if ((have & GPT2_CPU_AVX512) != 0)
         assert_true((have & GPT2_CPU_AVX2) != 0);
-    assert_int_equal(have & ~(uint32_t)(GPT2_CPU_AVX2 | GPT2_CPU_AVX512 | GPT2_CPU_NEON), 0);
+    assert_int_equal(have & ~UINT32_C(0x3f), 0);
 }
 
 int main(void)
@@ -644,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_weight_types),
+        cmocka_unit_test(test_quantised_types),
         cmocka_unit_test(test_weight_type_refusals),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_tensors),

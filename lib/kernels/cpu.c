@@ -60,14 +60,40 @@ bool gpt2i_cpu_row_fetches(void)
 
 #else
 
-uint32_t gpt2i_cpu_features(void)
-{
 #if defined(__aarch64__)
-    return GPT2_CPU_NEON; /* part of every aarch64 */
+
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+static bool has_dotprod(void)
+{
+    return (getauxval(AT_HWCAP) & 1u << 20) != 0; /* HWCAP_ASIMDDP */
+}
 #else
-    return 0;
+static bool has_dotprod(void)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    return true;
+#else
+    return false;
 #endif
 }
+#endif
+
+/* NEON is part of every aarch64. */
+uint32_t gpt2i_cpu_features(void)
+{
+    return GPT2_CPU_NEON | (has_dotprod() ? GPT2_CPU_DOTPROD : 0);
+}
+
+#else
+
+uint32_t gpt2i_cpu_features(void)
+{
+    return 0;
+}
+
+#endif
 
 bool gpt2i_cpu_row_fetches(void)
 {

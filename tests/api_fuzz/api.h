@@ -209,7 +209,8 @@ struct fuzz_model {
     gpt2_model *model;
     int32_t n_vocab, n_positions, n_embd, n_layer, n_head, n_inner, eot;
     bool tokenizer;
-    int n_sessions; /* over it: it is loaded anew when there are none */
+    int n_sessions;      /* over it: it is loaded anew when there are none */
+    int32_t weight_type; /* that it is loaded with */
 };
 
 #define FUZZ_N_MODELS 6

@@ -141,6 +141,7 @@ static void load(struct fuzz_model *model)
 
     (void)gpt2_model_params_init(&params, sizeof params);
     params.n_threads = 1;
+    params.weight_type = model->weight_type;
     params.errbuf = line;
     params.errbuf_size = sizeof line;
     REQUIRE(gpt2_model_load(model->directory, &params, &model->model) == GPT2_OK, "%s", line);
@@ -175,6 +176,9 @@ void fuzz_models_open(void)
             .n_inner = file->n_inner,
             .eot = file->eot,
             .tokenizer = file->tokenizer,
+            .weight_type = i == 2   ? GPT2_TYPE_Q4
+                           : i == 3 ? GPT2_TYPE_Q8
+                                    : GPT2_TYPE_AS_FILE,
         };
         load(&fuzz_models[i]);
         model_hashes[i] = hash_of(&fuzz_models[i]);
@@ -307,11 +311,12 @@ static void do_model_load(void)
         known->n_threads = fuzz_chance(8) ? PICK(odd_threads) : 1 + (int32_t)fuzz_below(3);
         fuzz_may(known->n_threads < 0 || known->n_threads > 256, GPT2_ERR_ARGUMENT);
         if (known->struct_size >= sizeof *known) {
-            known->weight_type = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(4) - 1;
-            fuzz_may(known->weight_type < -1 || known->weight_type > 2, GPT2_ERR_ARGUMENT);
-            fuzz_may(known->weight_type == GPT2_TYPE_F16 && path != NULL &&
+            known->weight_type = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(6) - 1;
+            fuzz_may(known->weight_type < -1 || known->weight_type > 4, GPT2_ERR_ARGUMENT);
+            fuzz_may(known->weight_type != GPT2_TYPE_F32 && known->weight_type != GPT2_TYPE_BF16 &&
+                         known->weight_type != GPT2_TYPE_AS_FILE && path != NULL &&
                          strcmp(path, fuzz_models[5].directory) == 0,
-                     GPT2_ERR_UNSUPPORTED); /* its head is beyond F16 */
+                     GPT2_ERR_UNSUPPORTED); /* its head is beyond F16 and scales of F16 */
         }
     }
     fuzz_may(status != GPT2_OK, status);

@@ -246,7 +246,8 @@ static void do_make(void)
 
 static void do_getters(void)
 {
-    static const char *const kernels[] = {"scalar", "avx2", "avx512", "neon"};
+    static const char *const kernels[] = {"scalar",     "avx2", "avxvnni", "avx512",
+                                          "avx512vnni", "neon", "dotprod"};
     struct fuzz_session *session = fuzz_chance(8) ? NULL : fuzz_pick_session();
     const gpt2_session *handle = session == NULL ? NULL : session->handle;
     const char *name;
