@@ -77,8 +77,8 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
 
 #define Q_UNROLL_QUADS UNROLL
-#define Q_TILES(ROW) ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
-#define Q_MAX_SUMS   16
+#define Q_TILES(ROW)   ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
+#define Q_MAX_SUMS     16
 #define Q_MAX_GROUPS   4
 
 #define ADD_QUANTISED gpt2i_quantised_add_avx512vnni
