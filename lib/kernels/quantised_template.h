@@ -47,22 +47,22 @@ static TARGET void quantise_block(struct q_inputs *block, v16 low, v16 high)
     const v16 round = v16_set1(0x1.8p23f); /* adding it rounds to an integer */
     v16 larger = v16_max(v16_max(low, v16_sub(zero, low)), v16_max(high, v16_sub(zero, high)));
     float max = v16_fold_max(larger);
-    float bad = v16_fold_add(v16_add(v16_mul(low, zero), v16_mul(high, zero)));
-    v16 factor = zero;
+    bool is_zero = !(max >= 0x1p-100f);
+    v16 factor = v16_set1(is_zero ? 0.0f : 127.0f / max);
+    float sum;
 
-    block->d = 0.0f;
-    if (bad != 0.0f) { /* NaN, which infinities give, too */
-        block->d = NAN;
-        low = high = zero;
-    } else if (max >= 0x1p-100f) {
-        block->d = max / 127.0f;
-        factor = v16_set1(127.0f / max);
-    }
     low = v16_sub(v16_add(v16_mul(low, factor), round), round);
     high = v16_sub(v16_add(v16_mul(high, factor), round), round);
+    sum = v16_fold_add(v16_add(low, high));
+    block->d = is_zero ? 0.0f : max / 127.0f;
+    if (isnan(sum)) { /* NaN or infinity, which times 127 / infinity is NaN */
+        block->d = NAN;
+        low = high = zero;
+        sum = 0.0f;
+    }
     q_store(block->q, low);
     q_store(block->q + GPT2I_LANES, high);
-    block->start = Q_START((int32_t)v16_fold_add(v16_add(low, high)));
+    block->start = Q_START((int32_t)sum);
 }
 
 static TARGET void quantise(void *blocks, const float *x, size_t n)
@@ -169,9 +169,11 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, si
             }
             UNROLL
             for (size_t i = 0; i < 8 / BITS; i++) {
-                UNROLL
-                for (size_t g = 0; WIDENED && g < G; g++)
-                    w_k[i * G + g] = widened[g];
+                if (WIDENED) {
+                    UNROLL
+                    for (size_t g = 0; g < G; g++)
+                        w_k[i * G + g] = widened[g];
+                }
                 UNROLL
                 for (size_t r = 0; r < R; r++) {
                     q_input x_k = q_input_of(x[r * x_stride].q + (quad + i) * 4);
