@@ -3,6 +3,7 @@
  * change that state, and changes no bit by doing so.
  */
 #include "tiny_model.h"
+#include "model/model.h"
 
 #include <fenv.h>
 
@@ -133,10 +134,43 @@ static void test_load_callbacks_have_the_hosts_state(void **state)
         (void)fclose(files[i].stream);
 }
 
+static gpt2_model *load_quantised(int32_t type, int rounding)
+{
+    gpt2_model_params params;
+    gpt2_model *model;
+
+    (void)gpt2_model_params_init(&params, sizeof params);
+    params.weight_type = type;
+    assert_int_equal(fesetround(rounding), 0);
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_OK);
+    assert_int_equal(tiny_rounding(), rounding);
+    assert_int_equal(fesetround(FE_TONEAREST), 0);
+    return model;
+}
+
+/* Weights are quantised alike whatever the host's rounding is. */
+static void test_quantising(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+
+    (void)state;
+    tiny_write(&file);
+    for (int32_t type = GPT2_TYPE_Q8; type <= GPT2_TYPE_Q4; type++) {
+        gpt2_model *model = load_quantised(type, FE_TONEAREST);
+        gpt2_model *other = load_quantised(type, FE_UPWARD);
+
+        assert_int_equal(model->weights_bytes, other->weights_bytes);
+        assert_memory_equal(model->weights, other->weights, model->weights_bytes);
+        gpt2_model_free(model);
+        gpt2_model_free(other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_callback_has_the_hosts_state),
+        cmocka_unit_test(test_quantising),
         cmocka_unit_test(test_load_callbacks_have_the_hosts_state),
     };
 

@@ -6,6 +6,7 @@
  */
 #include "reading.h"
 #include "../base/arena.h"
+#include "../base/fpstate.h"
 #include "../base/threads.h"
 #include "../kernels/widen.h"
 
@@ -216,30 +217,42 @@ static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *we
     status = read_floats(reading, tensor, first_row, n_rows, weight->n_columns, staging, error);
     if (status == GPT2_OK && weight->copy != NULL)
         status = check_copy(reading, weight, first_row, n_rows, staging, error);
-    if (status != GPT2_OK || type == GPT2_TYPE_F32)
-        return status;
-    if (gpt2i_matrix_is_quantised(weight->matrix)) /* which the matrix does when it packs */
-        return check_quantisable(weight, first_row, n_rows, staging, error);
-    return narrow(weight, first_row, n_rows, staging, error);
+    return status == GPT2_OK && (type == GPT2_TYPE_F16 || type == GPT2_TYPE_BF16)
+               ? narrow(weight, first_row, n_rows, staging, error)
+               : status;
+}
+
+/* Puts rows, in their type in memory, into their place; floats for matrices that are quantised. */
+static int32_t pack(const struct gpt2i_weight *weight, size_t first_row, size_t n_rows,
+                    const void *rows, struct gpt2i_error *error)
+{
+    size_t n_columns = weight->n_columns;
+    uint64_t host_state;
+    int32_t status = GPT2_OK;
+
+    if (weight->matrix == NULL) {
+        memcpy(*weight->floats + first_row * n_columns, rows, n_rows * n_columns * sizeof(float));
+        return GPT2_OK;
+    }
+    host_state = gpt2i_fpstate_enter(); /* quantising rounds */
+    if (gpt2i_matrix_is_quantised(weight->matrix))
+        status = check_quantisable(weight, first_row, n_rows, rows, error);
+    if (status == GPT2_OK && weight->kind == GPT2I_WEIGHT_IN_OUT)
+        gpt2i_matrix_pack_inputs(weight->matrix, rows, first_row, n_rows);
+    else if (status == GPT2_OK)
+        gpt2i_matrix_pack_outputs(weight->matrix, rows, first_row, n_rows);
+    gpt2i_fpstate_leave(host_state);
+    return status;
 }
 
 static int32_t read_rows(struct reading *reading, const struct gpt2i_weight *weight,
                          size_t first_row, float *staging, struct gpt2i_error *error)
 {
     size_t n_rows = gpt2i_min(rows_at_a_time(reading, weight), weight->n_rows - first_row);
-    size_t n_columns = weight->n_columns;
     const void *rows;
     int32_t status = read_typed(reading, weight, first_row, n_rows, staging, &rows, error);
 
-    if (status != GPT2_OK)
-        return status;
-    if (weight->kind == GPT2I_WEIGHT_IN_OUT)
-        gpt2i_matrix_pack_inputs(weight->matrix, rows, first_row, n_rows);
-    else if (weight->kind == GPT2I_WEIGHT_OUT_IN)
-        gpt2i_matrix_pack_outputs(weight->matrix, rows, first_row, n_rows);
-    else
-        memcpy(*weight->floats + first_row * n_columns, rows, n_rows * n_columns * sizeof(float));
-    return GPT2_OK;
+    return status == GPT2_OK ? pack(weight, first_row, n_rows, rows, error) : status;
 }
 
 /* The weight whose tasks 'task' is one of: the last that begins at or before it. */
