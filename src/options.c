@@ -158,14 +158,18 @@ static const struct option table[] = {
      "read the model from the directory DIR\n"
      "(default: the demo model)"},
     {OPTIONS_MODEL | OPTIONS_BENCH, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),
-     "keep the weights as TYPE in memory: f32, f16, bf16, or\n"
-     "file for that of the file (default: file)"},
+     "keep the weights as TYPE in memory: f32, f16, bf16, q8,\n"
+     "q4, or file for that of the file (default: file).  q8 and\n"
+     "q4 have 8 and 4 bits a weight, rounded when the model\n"
+     "loads: for gpt2 134.9 and 92.4 MB, where f32 has 497.8"},
     {OPTIONS_RUN, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
      "use N threads, at most 256; 0 means one for each CPU\n"
      "(default: 0)"},
     {OPTIONS_RUN, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
      "use the instructions of LEVEL: scalar, avx2, avx512 or\n"
-     "neon (default: the fastest that the CPU has)"},
+     "neon; avxvnni, avx512vnni and dotprod add instructions\n"
+     "that only q8 and q4 need (default: the fastest that the\n"
+     "CPU has)"},
     {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
      "run N tokens at a time; 0 means all at once, but 64 in\n"
      "score (default: 0)"},

@@ -346,7 +346,7 @@ class Life(unittest.TestCase):
                                ([MODEL, "--port", "x"], "--port is \"x\", wanted 0 to 65535"),
                                ([MODEL, "--prot", "1"], "no option --prot"), ([MODEL, "--port"], "no value"),
                                ([MODEL, "--host", "0.0.0.0"], "--token-file"), ([MODEL, "--host", "x"], "--host is"),
-                               ([MODEL, "--type", "q4"], "--type is \"q4\", wanted file, f32"),
+                               ([MODEL, "--type", "q5"], "--type is \"q5\", wanted file, f32"),
                                ([MODEL, "--kv-pages", "2"], "wanted 5 or more"),
                                ([MODEL, "--token-file", "/no/file"], "/no/file")):
             run = subprocess.run([os.path.join(BUILD, "http-worker"), *options], stdout=subprocess.PIPE,

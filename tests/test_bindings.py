@@ -962,7 +962,8 @@ class Loading(Binding):
 
 
     def test_weight_type(self):
-        names = {"f32": gpt2_c.TYPE_F32, "f16": gpt2_c.TYPE_F16, "bf16": gpt2_c.TYPE_BF16}
+        names = {"f32": gpt2_c.TYPE_F32, "f16": gpt2_c.TYPE_F16, "bf16": gpt2_c.TYPE_BF16,
+                 "q8": gpt2_c.TYPE_Q8, "q4": gpt2_c.TYPE_Q4}
         for name, number in names.items():
             for model in (gpt2.Model(MODEL, weight_type=name),
                           gpt2.Model.from_files(self.files(), weight_type=name)):
@@ -972,11 +973,12 @@ class Loading(Binding):
                 else:
                     self.assertNotEqual(self.run_ids(model.session()),
                                         self.run_ids(self.model.session()))
-        small, large = (gpt2.Model(MODEL, weight_type=name).info.memory_bytes
-                        for name in ("bf16", "f32"))
-        self.assertLess(small, 0.7 * large)
-        with self.assertRaisesRegex(ValueError, "q4"):
-            gpt2.Model(MODEL, weight_type="q4")
+        sizes = [gpt2.Model(MODEL, weight_type=name).info.memory_bytes
+                 for name in ("q4", "q8", "bf16", "f32")]
+        for small, large in zip(sizes, sizes[1:]):
+            self.assertLess(small, 0.75 * large)
+        with self.assertRaisesRegex(ValueError, "q5"):
+            gpt2.Model(MODEL, weight_type="q5")
 
 
 class Lifetimes(Binding):

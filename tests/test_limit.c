@@ -96,12 +96,27 @@ static void test_half_weights(void **state)
     assert_int_equal(token_bytes(&halves), 8200 + 3200);
 }
 
+/*
+ * 32 weights have 34 bytes in Q8 and 18 in Q4.  The 3600 weights of the layers are 112.5 times 32, the
+ * 500 of the head 15.625 times; the head has Q8 in both.  3200 bytes of floats.
+ */
+static void test_quantised_weights(void **state)
+{
+    gpt2_model_info quantised = model;
+
+    (void)state;
+    quantised.memory_type = GPT2_TYPE_Q8;
+    assert_int_equal(token_bytes(&quantised), 3825 + 531 + 3200);
+    quantised.memory_type = GPT2_TYPE_Q4;
+    assert_int_equal(token_bytes(&quantised), 2025 + 531 + 3200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reading),      cmocka_unit_test(test_multiplying),
         cmocka_unit_test(test_sum),          cmocka_unit_test(test_own_head),
-        cmocka_unit_test(test_half_weights),
+        cmocka_unit_test(test_half_weights), cmocka_unit_test(test_quantised_weights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,7 @@ fails 2 "'1000'" 'bad number for -t' info -t 1000
 fails 2 "'-2'" 'bad seed' generate -s -2
 fails 2 "'18446744073709551616'" 'seed beyond 64 bits' generate -s 18446744073709551616
 fails 2 "'sse'" 'bad word for --cpu' info --cpu sse
-fails 2 "file, f32, f16 or bf16, not 'q9'" 'bad word for --type' info --type q9
+fails 2 "file, f32, f16, bf16, q8 or q4, not 'q9'" 'bad word for --type' info --type q9
 fails 2 'endoftext or uniform' 'bad word for --empty-prompt' generate --empty-prompt x
 fails 2 -o 'trace without a file' trace -p a
 fails 2 -o 'trace to a file without a name' trace -p a -o ''
@@ -65,9 +65,9 @@ mkdir "$tmp/broken"
 echo '{"model_type": "gpt2", "n_layer": ' >"$tmp/broken/config.json"
 fails 1 config.json 'broken model' info -m "$tmp/broken"
 
-# The highest level first that this CPU lacks or has.
+# The levels of --cpu that this CPU has.
 levels=scalar
-for level in avx2 avx512 neon; do
+for level in avx2 avxvnni avx512 avx512vnni neon dotprod; do
     run detokenize --cpu $level -m "$tmp/nowhere" --tokens ''
     if [ $code -eq 2 ]; then
         fails 2 $level "--cpu $level, which this CPU lacks" info --cpu $level
@@ -1049,8 +1049,8 @@ info_checks() {
 
 if has_model "$demo"; then
     info_checks demo "$demo"
-    # the demo model has f16, which f32 has exactly and bf16 has not
-    for type in f16 f32 bf16; do
+    # the demo model has f16, which f32 has exactly and the others have not
+    for type in f16 f32 bf16 q8 q4; do
         run info -m "$demo" --type $type
         words="f16 in the file, $type in memory"
         [ $type != f16 ] || words=f16
@@ -1058,8 +1058,17 @@ if has_model "$demo"; then
         run trace -m "$demo" --tokens 1,2,3 -o "$tmp/$type.trace" --type $type
     done
     check 'trace --type f32: the same numbers' cmp "$tmp/f16.trace" "$tmp/f32.trace"
-    cmp -s "$tmp/f16.trace" "$tmp/bf16.trace"
-    equal 'trace --type bf16: other numbers' $? 1
+    for type in bf16 q8 q4; do
+        cmp -s "$tmp/f16.trace" "$tmp/$type.trace"
+        equal "trace --type $type: other numbers" $? 1
+    done
+    for type in q8 q4; do
+        for level in $levels; do
+            run trace -m "$demo" --tokens 1,2,3 -o "$tmp/trace2" --type $type --cpu "$level"
+            check "trace --type $type: the same numbers with --cpu $level" \
+                cmp "$tmp/$type.trace" "$tmp/trace2"
+        done
+    done
 fi
 if has_model "$novels"; then
     info_checks novels "$novels" n_layer=4 n_head=4 n_embd=256 n_inner=1024 n_vocab=50257 \

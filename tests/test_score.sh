@@ -88,7 +88,7 @@ again() {
 for threads in 1 2 3; do
     again "same with -t $threads" "$text" -t $threads
 done
-for level in scalar avx2 avx512 neon; do
+for level in scalar avx2 avxvnni avx512 avx512vnni neon dotprod; do
     run info -m "$demo" --cpu $level
     if [ $code -eq 0 ]; then
         again "same with --cpu $level" "$text" --cpu $level

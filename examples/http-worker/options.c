@@ -52,7 +52,7 @@ static void print_help(void)
            "  %-16s %s (default: %s)\n  %-16s %s\n  %-16s %s (default: %s)\n",
            "--host", "address to listen on", "127.0.0.1", "--token-file",
            "file with the token that clients must send: Authorization: Bearer TOKEN", "--type",
-           "type of the weights in memory: f32, f16, bf16; file: that of the file", "file");
+           "type of the weights in memory: f32, f16, bf16, q8, q4; file: that of the file", "file");
     for (size_t i = 0; i < n_numbers; i++)
         printf("  %-16s %s (default: %d)\n", numbers[i].name, numbers[i].help, numbers[i].preset);
     printf("\nSIGTERM and SIGINT end the worker when what runs has ended; a second one at once.\n");
@@ -109,10 +109,8 @@ static bool read_type(struct options *options, const char *value)
     static const struct {
         const char *name;
         int type;
-    } types[] = {{"file", GPT2_TYPE_AS_FILE},
-                 {"f32", GPT2_TYPE_F32},
-                 {"f16", GPT2_TYPE_F16},
-                 {"bf16", GPT2_TYPE_BF16}};
+    } types[] = {{"file", GPT2_TYPE_AS_FILE}, {"f32", GPT2_TYPE_F32}, {"f16", GPT2_TYPE_F16},
+                 {"bf16", GPT2_TYPE_BF16},    {"q8", GPT2_TYPE_Q8},   {"q4", GPT2_TYPE_Q4}};
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(value, types[i].name) == 0) {
@@ -120,7 +118,8 @@ static bool read_type(struct options *options, const char *value)
             return true;
         }
     }
-    fprintf(stderr, "http-worker: --type is \"%s\", wanted file, f32, f16 or bf16\n", value);
+    fprintf(stderr, "http-worker: --type is \"%s\", wanted file, f32, f16, bf16, q8 or q4\n",
+            value);
     return false;
 }
 

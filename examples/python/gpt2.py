@@ -149,8 +149,9 @@ class Model:
         the weights have been read.  If it returns True, the load ends with ERR_CANCELLED; an
         exception that it raises ends the load, too, and is raised here.
 
-        `weight_type` is that of the weights in memory: "f32", "f16", "bf16", or "file" for the type
-        that each matrix has in the file.
+        `weight_type` is that of the weights in memory: "f32", "f16", "bf16", "q8", "q4", or "file"
+        for the type that each matrix has in the file.  "q8" and "q4" have 8 and 4 bits a weight,
+        rounded while loading.
         """
         with _Load() as load:
             self._load(load, c.lib.gpt2_model_load, (os.fsencode(path),), threads, progress,
@@ -177,7 +178,7 @@ class Model:
             c.ModelParams, c.lib.gpt2_model_params_init, n_threads=threads,
             weight_type=_choice("weight_type", weight_type, {
                 "file": c.TYPE_AS_FILE, "f32": c.TYPE_F32, "f16": c.TYPE_F16,
-                "bf16": c.TYPE_BF16}))
+                "bf16": c.TYPE_BF16, "q8": c.TYPE_Q8, "q4": c.TYPE_Q4}))
         if progress is not None:
             params.progress = load.progress(progress)
         self._object: Optional[c.Object] = c.Object(function, c.lib.gpt2_model_free, given, params)

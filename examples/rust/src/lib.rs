@@ -103,6 +103,10 @@ pub enum WeightType {
     F32 = raw::TYPE_F32,
     F16 = raw::TYPE_F16,
     BF16 = raw::TYPE_BF16,
+    /// 8 bits a weight, rounded while loading.
+    Q8 = raw::TYPE_Q8,
+    /// 4 bits a weight, rounded while loading; the token embeddings and the head have 8.
+    Q4 = raw::TYPE_Q4,
 }
 
 /// Weights, and the tokenizer where its files lie beside them.

@@ -232,7 +232,10 @@ fn weights_of_another_type() {
     let wanted = logits(WeightType::AsFile); // F16
     assert!(logits(WeightType::F16) == wanted);
     assert!(logits(WeightType::F32) == wanted);
-    assert!(logits(WeightType::BF16) != wanted);
+    let others = [WeightType::BF16, WeightType::Q8, WeightType::Q4].map(logits);
+    for (i, rounded) in others.iter().enumerate() {
+        assert!(*rounded != wanted && !others[..i].contains(rounded));
+    }
 }
 
 #[test]
