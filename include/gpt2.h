@@ -573,7 +573,7 @@ GPT2_API int32_t gpt2_session_n_free_pages(const gpt2_session *session);
 
 /*
  * One word for the kernels in use: "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon" or
- * "dotprod"; "" for NULL.  If they come from several instruction sets, it is the largest one's name.
+ * "dotprod"; "" for NULL.  If they come from several instruction sets, the name of the largest one.
  */
 GPT2_API const char *gpt2_session_kernels(const gpt2_session *session);
 
