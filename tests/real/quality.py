@@ -30,10 +30,9 @@ try:
 except ImportError:
     np = None
 
-N_TOKENS = 20000    # of the text, where nothing else is said
-N_ROWS = 64         # rows of logits that are compared at once
+N_TOKENS = 20000  # of the text, where nothing else is said
+N_ROWS = 64       # rows of logits that are compared at once
 BASE = "f32"
-SLOW_N_VOCAB = 10000  # without numpy
 
 
 class Rows:
@@ -90,11 +89,6 @@ class Found:
     def perplexity(self):
         return math.exp(-sum(self.logprobs) / len(self.logprobs))
 
-    def change(self, base):
-        """By how much the perplexity is larger than that of `base`, and its standard error."""
-        mean, error = mean_of([b - a for a, b in zip(self.logprobs, base.logprobs)])
-        return math.expm1(mean), math.exp(mean) * error
-
 
 def mean_of(values):
     """The mean, and its standard error."""
@@ -140,12 +134,13 @@ def table(models, base_found, found):
     cells = [["weights", "perplexity", "change, %", "mean KL, nats", "KL, 99th percentile",
               "same top, %", "memory, bytes", "of f32, %"]]
     for (name, model), one in zip(models.items(), (base_found, *found)):
-        change, change_error = one.change(base_found)
+        change, change_error = mean_of([b - a for a, b in zip(one.logprobs, base_found.logprobs)])
         kl, kl_error = mean_of(one.divergences)
         n, memory = len(one.divergences), model.info.memory_bytes
         kl_99 = sorted(one.divergences)[math.ceil(0.99 * n) - 1]
         cells.append([name, f"{one.perplexity():.4f}",
-                      f"{100 * change:+.3f} ± {100 * change_error:.3f}",
+                      f"{100 * math.expm1(change):+.3f} ± "
+                      f"{100 * math.exp(change) * change_error:.3f}",
                       f"{kl:.2e} ± {kl_error:.1e}", f"{kl_99:.2e}",
                       f"{100 * sum(one.same_top) / n:.2f}", f"{memory:,}",
                       f"{100 * memory / base_bytes:.1f}"])
@@ -161,16 +156,12 @@ def report(library, directory, text_file, n_tokens=N_TOKENS):
     models = {BASE: Model(library, directory, TYPES[BASE])}
     try:
         info = models[BASE].info
-        try:
-            text = Path(text_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Refused(f"{text_file}: {error}") from error
-        ids = models[BASE].encode(text)[:n_tokens]
+        ids = models[BASE].encode(Path(text_file).read_text(encoding="utf-8"))[:n_tokens]
         if len(ids) < 2:
             raise Refused(f"{text_file}: {len(ids)} tokens, wanted 2 or more")
-        if np is None and info.n_vocab > SLOW_N_VOCAB:
-            print(f"quality: numpy is missing: {info.n_vocab} logits a token will take about 50 times "
-                  "as long", file=sys.stderr)
+        if np is None and info.n_vocab > 10000:
+            print(f"quality: python3 has no numpy: {info.n_vocab} logits a token take long",
+                  file=sys.stderr, flush=True)
         for name, weight_type in TYPES.items():
             if name != BASE and weight_type != info.weight_type:
                 try:
@@ -179,10 +170,9 @@ def report(library, directory, text_file, n_tokens=N_TOKENS):
                     print(f"{name} is left out: {error}\n")
         start = time.monotonic()
         base_found, found = measure(models[BASE], list(models.values())[1:], ids)
-        file_type, = (name for name, value in TYPES.items() if value == info.weight_type)
-        print(f"{Path(directory).name}, a file of {file_type}, on {Path(text_file).name}: "
-              f"{len(base_found.logprobs):,} predictions in windows of {info.n_positions} tokens, "
-              f"{time.monotonic() - start:.0f} s\n")
+        print(f"{Path(directory).name}, a file of {list(TYPES)[info.weight_type]}, on "
+              f"{Path(text_file).name}: {len(base_found.logprobs):,} predictions in windows of "
+              f"{info.n_positions} tokens, {time.monotonic() - start:.0f} s\n")
         print("\n".join(table(models, base_found, found)), flush=True)
     finally:
         for model in models.values():
@@ -199,7 +189,7 @@ def main():
     args = parser.parse_args()
     try:
         report(args.library, args.directory, args.text, args.tokens)
-    except Refused as error:
+    except (OSError, Refused, UnicodeDecodeError) as error:
         sys.exit(f"quality: {error}")
 
 
