@@ -249,11 +249,21 @@ check-clients: $(BUILD)/http-worker
 	@bash tests/clients/run.sh $(BUILD)/http-worker $(BUILD)
 
 # Against what other programs printed for the real GPT-2: GPT2_MODELS holds gpt2, gpt2-medium, ...
-# BLIMP holds BLiMP's .jsonl files, SYNTAXGYM the .json files of SyntaxGym.
+# BLIMP holds BLiMP's .jsonl files, SYNTAXGYM the .json files of SyntaxGym.  WIKITEXT is a text, such as
+# WikiText-2's, for the table of `make quality`.
 check-real: all
 	@command -v python3 >/dev/null || { echo 'check-real: python3 is missing' >&2; exit 1; }
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/check_real.py --library $(BUILD)/libgpt2.so \
-	  --program $(BUILD)/gpt2 --blimp "$(BLIMP)" --syntaxgym "$(SYNTAXGYM)" "$(GPT2_MODELS)"
+	  --program $(BUILD)/gpt2 --blimp "$(BLIMP)" --syntaxgym "$(SYNTAXGYM)" --wikitext "$(WIKITEXT)" \
+	  "$(GPT2_MODELS)"
+
+# What each type of weights changes in a model's answers about a text.
+quality: lib
+	@if [ ! -f "$(MODEL)/config.json" ] || [ ! -f "$(TEXT)" ]; then \
+	  echo "quality: MODEL='$(MODEL)' TEXT='$(TEXT)': give MODEL=DIR, a model's, and TEXT=FILE" >&2; \
+	  exit 1; fi
+	@PYTHONDONTWRITEBYTECODE=1 python3 tests/real/quality.py --library $(BUILD)/libgpt2.so \
+	  $(if $(TOKENS),--tokens $(TOKENS)) "$(MODEL)" "$(TEXT)"
 
 # Speed beside llama.cpp, ONNX Runtime and torch, into docs/performance.md.  Minutes, and the network.
 bench-peers: all
@@ -337,7 +347,9 @@ help:
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
 	@echo 'check-clients      the OpenAI client and lm-evaluation-harness against the HTTP worker; two minutes'
 	@echo '           and the network for the first time'
-	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR]      the real weights in DIR/gpt2, ...'
+	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR] [WIKITEXT=FILE]      the real weights in'
+	@echo '           DIR/gpt2, ...'
+	@echo 'quality MODEL=DIR TEXT=FILE [TOKENS=N]      what each type of weights changes in a model'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
@@ -353,5 +365,5 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
 .PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker check tables \
-  check-hf check-real check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
+  check-hf check-real quality check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
   uninstall clean help

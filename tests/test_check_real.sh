@@ -27,13 +27,15 @@ library=$build/libgpt2.so
 facts=tests/real/facts.json
 demo_facts=tests/real/demo-facts.json
 blimp=tests/real syntaxgym=tests/real # the directories of the files of test suites
+wikitext=                             # a text
 
 # run STATUS NAME DIR [FACTS]: runs the checker, keeps what it says in $said
 said=$scratch/said
 run() {
     name=$2
     python3 tests/real/check_real.py --library "$library" --program "$build/gpt2" \
-        --blimp "$blimp" --syntaxgym "$syntaxgym" --facts "${4:-$facts}" "$3" >"$said" 2>&1
+        --blimp "$blimp" --syntaxgym "$syntaxgym" --wikitext "$wikitext" \
+        --facts "${4:-$facts}" "$3" >"$said" 2>&1
     status=$?
     verdict "ends with status $status, not $1" [ "$status" -eq "$1" ]
 }
@@ -90,6 +92,22 @@ spoil doubted "$demo_facts"
 run 0 "doubtful facts" examples "$scratch/facts.json"
 says 1 '^  skipped  greedy ids .* wanted .*; in doubt: made wrong$'
 says 1 '^2 passed, 0 failed, 1 skipped$'
+
+# ---- the table of the types of weights
+echo "It was a long way to the sea, and the old man said nothing." >"$scratch/text"
+wikitext=$scratch/text
+run 0 "a text" examples "$scratch/facts.json"
+says 1 '^demo-model, a file of f16, on text: [1-9][0-9]* predictions in windows of 256 tokens'
+says 4 '^\| (f32|bf16|q8|q4) +\| +[1-9][0-9.]+ \|'
+says 1 '^2 passed, 0 failed, 1 skipped$'
+
+printf It >"$scratch/text"
+run 1 "a text of one token" examples "$scratch/facts.json"
+says 1 "^  FAILED   quality: $scratch/text: 1 tokens, wanted 2 or more"
+rm "$scratch/text"
+run 1 "a text that is missing" examples "$scratch/facts.json"
+says 1 "^check-real: WIKITEXT=$scratch/text: no such file$"
+wikitext=
 
 spoil refused "$demo_facts"
 run 1 "an id outside the vocabulary" examples "$scratch/facts.json"

@@ -5,7 +5,8 @@
 
 DIR holds Hugging Face directories with the names of the models in facts.json: gpt2, gpt2-medium and
 so on, whichever are there.  Nothing is needed but Python's standard library.  --blimp is the
-directory of BLiMP's .jsonl files, --syntaxgym that of SyntaxGym's .json files.
+directory of BLiMP's .jsonl files, --syntaxgym that of SyntaxGym's .json files.  --wikitext is a text,
+for which quality.py prints its table of the types of weights.
 
 Kinds of facts, each a function below:
 
@@ -47,6 +48,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import quality
 from library import Model, Refused
 from suites import Suite, Unusable, blimp_pairs, by_region, sentence
 
@@ -363,6 +365,11 @@ def run_model(directory, args, facts, prompts, report):
         except NotGiven as what:
             report.skip(f"  skipped  {what} [{fact['source']}]")
     model.close()
+    if args.wikitext:
+        try:
+            quality.report(args.library, str(directory), args.wikitext)
+        except (OSError, Refused, UnicodeDecodeError) as error:
+            report.check(False, f"quality: {error}")
 
 
 def given(text):
@@ -377,6 +384,7 @@ def main():
     parser.add_argument("--facts", type=Path, default=Path(__file__).parent / "facts.json")
     parser.add_argument("--blimp", type=given, metavar="DIR", help="BLiMP's .jsonl files")
     parser.add_argument("--syntaxgym", type=given, metavar="DIR", help="its .json files")
+    parser.add_argument("--wikitext", type=given, metavar="FILE", help="a text for quality.py")
     parser.add_argument("directory", metavar="DIR", help="where the models' directories lie")
     args = parser.parse_args()
     facts = json.loads(args.facts.read_text(encoding="utf-8"))
@@ -390,6 +398,8 @@ def main():
     for name, path in (("BLIMP", args.blimp), ("SYNTAXGYM", args.syntaxgym)):
         if path and not path.is_dir():
             sys.exit(f"check-real: {name}={path}: no such directory")
+    if args.wikitext and not args.wikitext.is_file():
+        sys.exit(f"check-real: WIKITEXT={args.wikitext}: no such file")
     report = Report()
     for name in facts["models"]:
         path = Path(args.directory) / name

@@ -1,4 +1,4 @@
-"""libgpt2.so through ctypes, as far as check_real.py needs it.  Standard library only."""
+"""libgpt2.so through ctypes, as far as check_real.py and quality.py need it.  Standard library only."""
 import array
 import ctypes as c
 import hashlib
@@ -7,6 +7,8 @@ import math
 LAST_ROW = -1
 ENCODE_SPECIAL = 1
 TAP_LN_F = 12
+TYPE_AS_FILE = -1
+TYPES = {"f32": 0, "f16": 1, "bf16": 2, "q8": 3, "q4": 4}  # of weights
 SCORE_ROWS = 64       # gpt2_score() computes that many rows of logits at once, at most
 SCORE_SEQUENCES = 16  # that one call scores
 
@@ -23,7 +25,8 @@ class ModelInfo(c.Structure):
 class ModelParams(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("n_threads", c.c_int32), ("errbuf", c.c_void_p),
                 ("errbuf_size", c.c_size_t), ("progress", c.c_void_p),
-                ("progress_user", c.c_void_p)]
+                ("progress_user", c.c_void_p), ("weight_type", c.c_int32),
+                ("reserved", c.c_int32)]
 
 
 class SessionParams(c.Structure):
@@ -99,6 +102,9 @@ class Session:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.lib.gpt2_session_free(self.pointer)
 
     def must(self, status):
@@ -142,7 +148,7 @@ class Session:
 
 
 class Model:
-    def __init__(self, library, directory):
+    def __init__(self, library, directory, weight_type=TYPE_AS_FILE):
         self.lib = c.CDLL(library)
         self.lib.gpt2_strerror.restype = c.c_char_p
         self.lib.gpt2_session_error.restype = c.c_char_p
@@ -151,6 +157,7 @@ class Model:
         detail = c.create_string_buffer(1000)
         params = initial(self.lib, "gpt2_model_params_init", ModelParams())
         params.n_threads = 0  # one per CPU
+        params.weight_type = weight_type
         params.errbuf, params.errbuf_size = c.addressof(detail), len(detail)
         self.pointer = c.c_void_p()
         status = self.lib.gpt2_model_load(directory.encode(), c.byref(params), c.byref(self.pointer))
