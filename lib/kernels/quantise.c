@@ -126,7 +126,7 @@ void gpt2i_quantise_q8(struct gpt2i_q_weights *weights, const float *x, size_t n
     copy_block(block, x, n);
     extreme = extreme_of(block);
     /* the largest weight becomes 127, or somewhat less or more */
-    for (float largest = 120.5f; largest <= 128.0f; largest += 0.5f)
+    for (float largest = 121.0f; largest <= 128.0f; largest += 1.0f)
         try_scale(&best, block, largest * inverse_of(extreme < 0.0f ? -extreme : extreme),
                   write_q8);
     weights->d = gpt2i_half_of_float(best.d);
