@@ -42,10 +42,10 @@ static float extreme_of(const float *x)
     return extreme;
 }
 
-/* 1 / d, or 0 where d is 0 */
+/* 1 / d, or 0 where d is so small that its F16 is 0, and 1 / d might be infinite */
 static float inverse_of(float d)
 {
-    return d < 0.0f || d > 0.0f ? 1.0f / d : 0.0f;
+    return d < -0x1p-100f || d > 0x1p-100f ? 1.0f / d : 0.0f;
 }
 
 /*
