@@ -241,7 +241,7 @@ typedef struct gpt2_model_info {
     float layer_norm_epsilon;
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
-    int32_t memory_type;   /* GPT2_TYPE_* of the blocks' matrices in memory */
+    int32_t memory_type;   /* GPT2_TYPE_* of the first block's matrices in memory */
     int32_t reserved;      /* 0 */
 } gpt2_model_info;
 

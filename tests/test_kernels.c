@@ -463,7 +463,7 @@ static void test_quantised(void **state)
     random_state = 5;
     fill(matrix, N_OUT * N_IN);
     for (size_t k = 0; k < N_IN; k++)
-        matrix[7 * N_IN + k] = k < 32 ? 0.0f : k < 64 ? -1.0f : k < 80 ? 1e-42f : 1e-30f;
+        matrix[7 * N_IN + k] = k < 32 ? 0.0f : k < 64 ? -1.0f : k < 80 ? 1e-42f : 1e-38f;
     for (size_t i = 0; i < N_OUT * N_IN; i++)
         transposed[i % N_IN * N_OUT + i / N_IN] = matrix[i];
     for (int32_t type = GPT2_TYPE_Q8; type <= GPT2_TYPE_Q4; type++) {

@@ -1,5 +1,5 @@
 /*
- * cpu.c: CPU features, asked from the CPU at each call: there is no state to set up.
+ * cpu.c: CPU features, asked from the CPU or the system at each call: there is no state to set up.
  */
 #include "cpu.h"
 

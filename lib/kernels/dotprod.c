@@ -29,7 +29,7 @@ GPT2I_INLINE TARGET q_weights q_weights_of(q_quads quads)
                        without_offset(quads.d)};
 }
 
-#define Q_START(sum) (0 * (sum))
+#define Q_START(sum) ((void)(sum), 0)
 
 #define Q_INPUT int8_t
 

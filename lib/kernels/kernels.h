@@ -51,8 +51,8 @@ struct gpt2i_matmul {
     bool adds;
 };
 
-#define GPT2I_Q_OUTPUTS   64
-#define GPT2I_Q_WORKSPACE 16384
+#define GPT2I_Q_OUTPUTS   64    /* of a product with a workspace, at most */
+#define GPT2I_Q_WORKSPACE 16384 /* bytes, aligned to GPT2I_ALIGN */
 
 /*
  * y[r][o] = total + bias[o], where total starts at 0 and grows by (d_w d_x) times the integer sum of each

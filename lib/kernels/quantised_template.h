@@ -94,7 +94,10 @@ TARGET_INLINE struct q_panel q_panel_of(const struct gpt2i_quantised_matmul *m, 
     return (struct q_panel){width, block_bytes, m->n_blocks * block_bytes};
 }
 
-/* Where weights lie that are wanted soon after those at 'offset': in the panel, or in the next one. */
+/*
+ * Where weights lie that are wanted soon after those at 'offset': in the panel, or in the next one, or past
+ * that if it is short, where fetching does no harm.
+ */
 TARGET_INLINE const char *q_ahead(const struct gpt2i_quantised_matmul *m, size_t offset,
                                   size_t panel_bytes)
 {
@@ -130,7 +133,7 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, si
 {
     const struct q_panel panel = q_panel_of(m, BITS);
     const char *w = (const char *)m->w + block * panel.block_bytes;
-    const q_weights *widened = (const q_weights *)m->widened + group;
+    const q_weights *widened = WIDENED ? (const q_weights *)m->widened + group : NULL;
     const size_t x_stride = m->x_stride_bytes / sizeof(struct q_inputs);
     const struct q_inputs *x = (const struct q_inputs *)m->x + row * x_stride + block;
     float *y = m->y + row * m->y_stride + group * GPT2I_LANES;
@@ -173,6 +176,7 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, si
                     UNROLL
                     for (size_t g = 0; g < G; g++)
                         w_k[i * G + g] = widened[g];
+                    widened += panel.width / GPT2I_LANES;
                 }
                 UNROLL
                 for (size_t r = 0; r < R; r++) {
@@ -182,7 +186,6 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, si
                     for (size_t g = 0; g < G; g++)
                         sums[r * G + g] = q_dot(sums[r * G + g], w_k[i * G + g], x_k);
                 }
-                widened += panel.width / GPT2I_LANES;
             }
             quads += panel.width * 4;
             ahead += panel.width * 4;

@@ -54,6 +54,10 @@ static void quantise_task(void *argument, size_t row, size_t worker)
                               job->x + row * gpt2i_row_stride(n_in), n_in);
 }
 
+_Static_assert(GPT2I_Q_OUTPUTS == GPT2I_PANEL, "outputs of a task");
+_Static_assert(GPT2I_Q_WORKSPACE == GPT2I_K_BLOCK * GPT2I_PANEL * sizeof(float),
+               "compute->widened");
+
 /* As linear_task(), for quantised weights, with the activations that quantise_task() made. */
 static void quantised_task(void *argument, size_t task, size_t worker)
 {

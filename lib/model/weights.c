@@ -22,8 +22,8 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
 }
 
 /*
- * The types of the matrices: those of the file, or params->weight_type.  With Q4 the embeddings, whose
- * errors cost most, have 8 bits.
+ * The types of the matrices: those of the file, or params->weight_type.  With Q4, the embeddings and the
+ * head have 8 bits.
  */
 static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list,
                          int32_t weight_type)

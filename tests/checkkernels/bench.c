@@ -78,15 +78,21 @@ static double measure(const struct bench *bench, const struct gpt2i_kernels *ker
 void bench_run(const struct entry *entry, const char *shape, const struct bench *bench)
 {
     double below = 0.0;
+    size_t t_below = 0;
 
     for (size_t t = 0; t < n_tables; t++) {
-        double speed = bench->work / measure(bench, &tables[t]) * 1e-9;
+        double speed;
 
-        printf("%-32s %-36s %-7s %8.2f %s", entry->name, shape, tables[t].name, speed, bench->unit);
+        if (!is_own(entry, t))
+            continue;
+        speed = bench->work / measure(bench, &tables[t]) * 1e-9;
+        printf("%-32s %-36s %-10s %8.2f %s", entry->name, shape, tables[t].name, speed,
+               bench->unit);
         if (t > 0)
-            printf("  %.2f x %s", speed / below, tables[t - 1].name);
+            printf("  %.2f x %s", speed / below, tables[t_below].name);
         printf("\n");
         fflush(stdout);
         below = speed;
+        t_below = t;
     }
 }

@@ -87,6 +87,23 @@ static size_t make_tables(void)
     return n_skipped;
 }
 
+static kernel_pointer kernel_at(size_t t, size_t offset)
+{
+    kernel_pointer kernel;
+
+    memcpy(&kernel, (const char *)&tables[t] + offset, sizeof kernel);
+    return kernel;
+}
+
+bool is_own(const struct entry *entry, size_t t)
+{
+    for (size_t below = 0; below < t; below++) {
+        if (kernel_at(below, entry->offset) == kernel_at(t, entry->offset))
+            return false;
+    }
+    return true;
+}
+
 /* Whether the entries are the pointers, each once, and no table lacks one. */
 static bool check_entries(void)
 {
@@ -103,10 +120,7 @@ static bool check_entries(void)
             return false;
         }
         for (size_t t = 0; t < n_tables; t++) {
-            kernel_pointer kernel;
-
-            memcpy(&kernel, (const char *)&tables[t] + offset, sizeof kernel);
-            if (kernel == NULL) {
+            if (kernel_at(t, offset) == NULL) {
                 printf("failed: %s has no kernel at byte %zu of its table\n", tables[t].name,
                        offset);
                 return false;

@@ -25,6 +25,9 @@ struct entry {
 extern struct gpt2i_kernels tables[MAX_TABLES];
 extern size_t n_tables;
 
+/* Whether this kernel of table t is one of its own, not that of a plainer table. */
+bool is_own(const struct entry *entry, size_t t);
+
 /* ----------------------------------------------------------------------------------------- cases -- */
 
 /* A call of a kernel, or its definition: at[i] is where the i-th operand lies. */
