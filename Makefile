@@ -256,8 +256,9 @@ check-real: all
 	  --program $(BUILD)/gpt2 --blimp "$(BLIMP)" --syntaxgym "$(SYNTAXGYM)" "$(GPT2_MODELS)"
 
 # Speed beside llama.cpp, ONNX Runtime and torch, into docs/performance.md.  Minutes, and the network.
+# TYPES="f32 q8": only these types of weights; then the tables are only printed.
 bench-peers: all
-	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md
+	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md "$(TYPES)"
 
 # Load on the HTTP worker, beside `gpt2 bench` and llama.cpp's server.  ROUNDS=N for more than five.
 bench-worker: all $(BUILD)/http-worker
