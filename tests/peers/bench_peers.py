@@ -281,8 +281,9 @@ def type_tables(types, threads):
     lines = ["", "| weights | libgpt2, MB | llama.cpp, MB | difference of logits |",
              "|---|---:|---:|---:|"]
     for pair, its, names in pairs:
+        differences = [f"{name.split('(')[-1][:-1]} {its.differences[name]:.0e}" for name in names]
         lines.append(f"| {pair} | {its.n_bytes[OURS] / 1e6:.1f} | {its.n_bytes[names[0]] / 1e6:.1f} | "
-                     + ", ".join(f"{its.differences[name]:.0e}" for name in names) + " |")
+                     f"{', '.join(differences)} |")
     for t in threads:
         lines += ["", f"| {t} thread{'s' * (t > 1)} | libgpt2 | llama.cpp | ratio |",
                   "|---|---:|---:|---:|"]
@@ -318,10 +319,9 @@ def section(measured, absent, threads):
     n_rounds = sorted({its.n_rounds() for its in measured.values()})
     lines = [
         f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
-        "shape of the 124M model. Activations and KV caches are F32, except llama.cpp's KV cache, which "
-        "is F16 by default. "
-        "Ratio: the speed of libgpt2 at this commit over the peer's, so more than 1 means that libgpt2 is "
-        f"faster. It is the median of {' or '.join(map(str, n_rounds))} rounds in which all were measured "
+        "shape of the 124M model. KV caches are F32, except llama.cpp's, which is F16 by "
+        "default. Ratio: the speed of libgpt2 at this commit over the peer's, so more than 1 means that "
+        f"libgpt2 is faster. It is the median of {' or '.join(map(str, n_rounds))} rounds in which all were measured "
         "in turns. Each row has the faster of the two builds of llama.cpp.",
         "", "Versions: " + "; ".join(versions) + ".",
         "", "Prefill computes the logits of the last token, decode those of each token; nothing is "
@@ -339,9 +339,8 @@ def section(measured, absent, threads):
             "same size; IQ4_NL has the very numbers of q4. The GGUF files are made from the F32 one by "
             "`llama_model_quantize()` with its defaults, as by `llama-quantize`: with Q4_0 and IQ4_NL, "
             "the embeddings, which are the head, too, are Q6_K; libgpt2's are q8. Bytes are those of the "
-            "model in libgpt2's memory, and of the tensors in the GGUF file. The difference of logits is "
-            "of the builds in the order above. It only shows that the model is the same, for each program "
-            "rounds in its own way. ONNX Runtime and torch have none of these types here."]
+            "model in libgpt2's memory, and of the tensors in the GGUF file. The difference of logits "
+            "only shows that the model is the same, for each program rounds in its own way."]
         lines += type_tables(types, threads)
     for line in absent:
         lines += ["", f"Left out: {line}."]

@@ -4,8 +4,8 @@
     worker.py libgpt2 MODEL_DIR [TYPE]
     worker.py onnxruntime|torch MODEL_DIR
 
-TYPE is that of the weights in memory, f32 if not given.  It loads the model, prints "ready VERSION", and then
-answers each line with one of its own:
+TYPE is that of the weights in memory, f32 if not given.  The engine loads the model, prints "ready
+VERSION", and then answers each line with one of its own:
 
     logits PROMPT NEXT FILE          runs PROMPT tokens at once and NEXT one by one; FILE gets the
                                      last logits as floats; "done"
