@@ -30,7 +30,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 OURS, LLAMA = "libgpt2", "llama.cpp"
 F32 = "f32"
-N_ROUNDS, FEWEST_ROUNDS = 5, 3      # fewer where they take too long
+N_ROUNDS, FEWEST_ROUNDS = 1, 1      # fewer where they take too long
 SECONDS, TYPE_SECONDS = 300, 120    # of F32, and of each other type
 THREADS = (2, 1)
 LOGITS = "logits 200 8"     # the prompt, and the tokens after it, whose logits are compared

@@ -66,9 +66,7 @@ get_llama() {
 }
 
 # The CPU backend does all the computing.  Compiled for this very machine, it runs prompts of F32 faster
-# than the prebuilt one that fits best.  Without -fno-tree-dse, gcc 12.2 drops most of AMX's tile
-# configuration as dead stores (gcc's PR 114098), and a quantised model ends with an illegal instruction.
-native_flags="-march=native -fno-tree-dse"
+# than the prebuilt one that fits best.
 compile_backend() {
     rm -rf "$llama/native"
     cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
@@ -83,6 +81,13 @@ compile_backend() {
 get_backend() {
     local stamp
     compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
+    native_flags=-march=native
+    case $compiler in
+    *clang*) ;;
+    # gcc 12.2 drops most of AMX's tile configuration as dead stores (gcc's PR 114098); then quantised
+    # models end with an illegal instruction.
+    *) native_flags="$native_flags -fno-dse" ;;
+    esac
     stamp="$node_llama_cpp $compiler $native_flags"
     if ! done_before "$llama/native-stamp" "$stamp"; then
         echo "compiling llama.cpp's CPU backend for this machine"
