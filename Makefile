@@ -266,8 +266,9 @@ quality: lib
 	  $(if $(TOKENS),--tokens $(TOKENS)) "$(MODEL)" "$(TEXT)"
 
 # Speed beside llama.cpp, ONNX Runtime and torch, into docs/performance.md.  Minutes, and the network.
+# TYPES="f32 q8": only these types of weights; then the tables are only printed.
 bench-peers: all
-	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md
+	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md "$(TYPES)"
 
 # Load on the HTTP worker, beside `gpt2 bench` and llama.cpp's server.  ROUNDS=N for more than five.
 bench-worker: all $(BUILD)/http-worker
@@ -353,7 +354,8 @@ help:
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
-	@echo '           network); writes a table into docs/performance.md; 15 minutes'
+	@echo '           network); writes tables into docs/performance.md; 15 minutes.'
+	@echo '           TYPES="f32 q8": only these types of weights (f32 f16 bf16 q8 q4), only printed'
 	@echo 'bench-worker      load on the HTTP worker, beside gpt2 bench and the server of llama.cpp, which it'
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Measure libgpt2 and its peers on the same weights, in turns, and write the table of docs/performance.md.
+"""Measure libgpt2 and its peers on the same weights, in turns, and write the tables of docs/performance.md.
 
-    bench_peers.py --model DIR --report FILE --engine NAME VERSION COMMAND... [--engine ...]
+    bench_peers.py --model DIR [--report FILE] --engine TYPE NAME COMMAND... [--engine ...]
                    [--absent LINE]...
 
-Each engine is a process of worker.py's protocol.  Each task is done by one engine after the other
-before the next one begins, in an order that turns from round to round, so that a slow minute of the
-machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use no
-CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  "NAME
+Each engine is a process of worker.py's protocol.  TYPE is libgpt2's type of the weights; the engines
+of one type are measured together, then those of the next type.  Each task is done by one engine after
+the other before the next one begins, in an order that turns from round to round, so that a slow minute
+of the machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use
+no CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  "NAME
 (BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
+llama.cpp's NAME has the format of its weights, where that is not F32.  Without --report the tables are
+only printed.
 """
 import argparse
 import array
@@ -23,9 +26,12 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
 
-OURS = "libgpt2"
-N_ROUNDS, FEWEST_ROUNDS, SECONDS = 5, 3, 300     # fewer where they take too long
+OURS, LLAMA = "libgpt2", "llama.cpp"
+F32 = "f32"
+N_ROUNDS, FEWEST_ROUNDS = 5, 3      # fewer where they take too long
+SECONDS, TYPE_SECONDS = 300, 120    # of F32, and of each other type
 THREADS = (2, 1)
 LOGITS = "logits 200 8"     # the prompt, and the tokens after it, whose logits are compared
 # name of the row, task (but for the number of threads), tokens
@@ -35,10 +41,16 @@ ROWS = [("prefill 128", "prefill 128 2", 256),
         ("decode at 0", "decode 0 32", 32),
         ("decode at 895", "decode 895 16", 16),
         ("decode, 32 texts", "batch 32 8", 256)]
+# of the other types: twice the tokens of a decode that is fast
+TYPE_ROWS = [("prefill 512", "prefill 512 1", 512),
+             ("decode at 0", "decode 0 64", 64),
+             ("decode, 32 texts", "batch 32 8", 256)]
 # The largest difference from libgpt2's logits, as a part of the largest logit.  llama.cpp's cache is
 # f16, as it is by default.
-AGREEMENT = {"llama.cpp": 1e-2}
+AGREEMENT = {LLAMA: 1e-2}
 AGREEMENT_F32 = 1e-4
+# Of the other types only whether it is the same model: each program rounds in its own way.
+AGREEMENT_TYPE = 0.5
 BEGIN, END = "<!-- peers begin -->", "<!-- peers end -->"
 
 
@@ -134,7 +146,15 @@ def start(requests, model):
     return engines, absent
 
 
-def check_agreement(engines, model):
+def columns(engines):
+    """The names of the engines by product."""
+    names = {}
+    for engine in engines:
+        names.setdefault(engine.product, []).append(engine.name)
+    return names
+
+
+def check_agreement(engines, model, weight_type):
     """Compares what all do on the same tokens; the largest relative difference of each peer."""
     rows, differences = {}, {}
     for engine in engines:
@@ -149,7 +169,8 @@ def check_agreement(engines, model):
             raise Failed(f"{name}: {len(row)} logits, not {len(ours)}")
         difference = max(math.inf if math.isnan(a) else abs(a - b)
                          for a, b in zip(row, ours)) / scale
-        allowed = AGREEMENT.get(name.split(" (")[0], AGREEMENT_F32)
+        allowed = AGREEMENT_TYPE if weight_type != F32 else AGREEMENT.get(
+            name.split(" (")[0], AGREEMENT_F32)
         say(f"{name}: logits within {difference:.1e} of libgpt2's")
         if difference > allowed:
             raise Failed(f"{name}: logits differ by {difference:.1e} of the largest, more than "
@@ -166,7 +187,7 @@ def hopeless(engine, engines, warm):
         if other.product == engine.product and other.name in warm)
 
 
-def measure(engines, threads, log):
+def measure(engines, rows, threads, most_seconds, log):
     """seconds[threads, row][engine]: those of each round; `log` gets each of them."""
     def ask(engine, task, t, into):
         answer = engine.ask(f"{task} {t}")
@@ -176,25 +197,52 @@ def measure(engines, threads, log):
 
     begin = time.monotonic()
     runners = {}    # by row
-    for row, task, _ in ROWS:
+    for row, task, _ in rows:
         warm = {}
         for engine in engines:
             ask(engine, task, threads[0], warm)
         warm = {name: its[0] for name, its in warm.items()}
         runners[row] = [engine for engine in engines if not hopeless(engine, engines, warm)]
     say(f"warm after {time.monotonic() - begin:.0f} s")
-    seconds = {(t, row): {} for t in threads for row, _, _ in ROWS}
+    seconds = {(t, row): {} for t in threads for row, _, _ in rows}
     for n_round in range(N_ROUNDS):
         for t in threads:
-            for row, task, _ in ROWS:
+            for row, task, _ in rows:
                 turn = n_round % len(runners[row])
                 for engine in runners[row][turn:] + runners[row][:turn]:
                     ask(engine, task, t, seconds[t, row])
         took = time.monotonic() - begin
         say(f"round {n_round + 1} of {N_ROUNDS} after {took:.0f} s")
-        if took > SECONDS and n_round + 1 >= FEWEST_ROUNDS:
+        if took > most_seconds and n_round + 1 >= FEWEST_ROUNDS:
             break
     return seconds
+
+
+class Measured(NamedTuple):
+    """All of one type of weights."""
+    rows: List[Tuple[str, str, int]]
+    engines: List[Engine]                   # which have ended
+    differences: Dict[str, float]           # of the logits, by engine
+    n_bytes: Dict[str, int]                 # of the weights, by engine; not of F32
+    seconds: Dict[Tuple[int, str], Dict[str, List[float]]]
+
+    def n_rounds(self):
+        return len(next(iter(self.seconds.values()))[OURS])
+
+
+def measure_type(weight_type, requests, model, threads, log):
+    """Starts the engines, measures and ends them; also lines on those that do not start."""
+    say(f"weights: {weight_type}")
+    rows, most_seconds = (ROWS, SECONDS) if weight_type == F32 else (TYPE_ROWS, TYPE_SECONDS)
+    engines, absent = start(requests, model)
+    try:
+        differences = check_agreement(engines, model, weight_type)
+        n_bytes = {} if weight_type == F32 else {e.name: int(e.ask("bytes")) for e in engines}
+        seconds = measure(engines, rows, threads, most_seconds, log)
+    finally:
+        for engine in engines:
+            engine.kill()
+    return Measured(rows, engines, differences, n_bytes, seconds), absent
 
 
 def cells(seconds, tokens, names):
@@ -209,20 +257,41 @@ def cells(seconds, tokens, names):
     return [speed, f"{statistics.median(a / b for a, b in zip(its, seconds[OURS])):.2f}"]
 
 
-def table(seconds, engines, threads):
-    columns = {}    # names of engines by product
-    for engine in engines:
-        columns.setdefault(engine.product, []).append(engine.name)
-    heads = [head for product in columns
+def table(its, threads):
+    """The speeds of F32."""
+    names_of = columns(its.engines)
+    heads = [head for product in names_of
              for head in ([product] if product == OURS else [product, "ratio"])]
     lines = []
     for t in threads:
         lines += ["", f"| {t} thread{'s' * (t > 1)} | " + " | ".join(heads) + " |",
                   "|---" + "|---:" * len(heads) + "|"]
-        for row, _, tokens in ROWS:
-            line = [cell for names in columns.values()
-                    for cell in cells(seconds[t, row], tokens, names)]
+        for row, _, tokens in its.rows:
+            line = [cell for names in names_of.values()
+                    for cell in cells(its.seconds[t, row], tokens, names)]
             lines.append(f"| {row} | " + " | ".join(line) + " |")
+    return lines
+
+
+def type_tables(types, threads):
+    """What the other types take, and their speeds: beside each of llama.cpp's formats."""
+    pairs = [(f"{weight_type}, {product.split()[-1]}", its, names)
+             for weight_type, its in types.items()
+             for product, names in columns(its.engines).items() if product != OURS]
+    lines = ["", "| weights | libgpt2, MB | llama.cpp, MB | difference of logits |",
+             "|---|---:|---:|---:|"]
+    for pair, its, names in pairs:
+        differences = [f"{name.split('(')[-1][:-1]} {its.differences[name]:.0e}" for name in names]
+        lines.append(f"| {pair} | {its.n_bytes[OURS] / 1e6:.1f} | {its.n_bytes[names[0]] / 1e6:.1f} | "
+                     f"{', '.join(differences)} |")
+    for t in threads:
+        lines += ["", f"| {t} thread{'s' * (t > 1)} | libgpt2 | llama.cpp | ratio |",
+                  "|---|---:|---:|---:|"]
+        for pair, its, names in pairs:
+            for row, _, tokens in its.rows:
+                line = [cell for names in ([OURS], names)
+                        for cell in cells(its.seconds[t, row], tokens, names)]
+                lines.append(f"| {pair}: {row} | " + " | ".join(line) + " |")
     return lines
 
 
@@ -243,24 +312,37 @@ def machine():
     return f"{model}, {os.cpu_count()} CPUs, {', '.join(sets[f] for f in sets if f in flags)}"
 
 
-def section(seconds, engines, differences, absent, threads):
-    n_rounds = len(seconds[threads[0], ROWS[0][0]][OURS])
-    versions = [f"{e.name} {' '.join(e.version)}" for e in engines]
-    said = "; ".join(f"{name} {d:.0e}" for name, d in differences.items())
+def section(measured, absent, threads):
+    first, types = next(iter(measured.values())), dict(measured)
+    f32 = types.pop(F32, None)
+    versions = [f"{e.name} {' '.join(e.version)}" for e in first.engines]
+    n_rounds = sorted({its.n_rounds() for its in measured.values()})
     lines = [
         f"Tokens a second, on {time.strftime('%Y-%m-%d')}, with {machine()}. Random weights at the "
-        "shape of the 124M model. All are F32, except llama.cpp's KV cache, which is F16 by default. "
-        "Ratio: the speed of libgpt2 at this commit over the peer's, so more than 1 means that libgpt2 is "
-        f"faster. It is the median of {n_rounds} rounds in which all were measured in turns.",
-        "", "Versions: " + "; ".join(versions) + "."]
-    lines += table(seconds, engines, threads)
-    lines += ["", "Prefill computes the logits of the last token, decode those of each token; nothing is "
-              "sampled. `decode, 32 texts` counts the tokens of all texts together, which run in one "
-              "batch; – was not measured. "
-              "Each row has the faster of the two builds of llama.cpp.",
-              "", "Before the measurement, the logits after 200 tokens at once and 8 one by one were "
-              "compared. The largest difference from libgpt2's, over the largest logit: "
-              f"{said or 'no peer'}."]
+        "shape of the 124M model. KV caches are F32, except llama.cpp's, which is F16 by "
+        "default. Ratio: the speed of libgpt2 at this commit over the peer's, so more than 1 means that "
+        f"libgpt2 is faster. It is the median of {' or '.join(map(str, n_rounds))} rounds in which all were measured "
+        "in turns. Each row has the faster of the two builds of llama.cpp.",
+        "", "Versions: " + "; ".join(versions) + ".",
+        "", "Prefill computes the logits of the last token, decode those of each token; nothing is "
+        "sampled. `decode, 32 texts` counts the tokens of all texts together, which run in one "
+        "batch; – was not measured.",
+        "", "Before the measurement, the logits after 200 tokens at once and 8 one by one were "
+        "compared. The difference of logits is the largest one from libgpt2's, over the largest logit."]
+    if f32:
+        said = "; ".join(f"{name} {d:.0e}" for name, d in f32.differences.items())
+        lines += ["", f"**Weights of F32.** The difference of logits: {said or 'no peer'}."]
+        lines += table(f32, threads)
+    if types:
+        lines += [
+            "", "**Other types of weights.** Each of libgpt2's types is beside llama.cpp's formats of the "
+            "same size; IQ4_NL has the very numbers of q4. The GGUF files are made from the F32 one by "
+            "`llama_model_quantize()` with its defaults, as by `llama-quantize`: with Q4_0 and IQ4_NL, "
+            "the embeddings, which are the head, too, are Q6_K, and with IQ4_NL one matrix is Q5_K; the "
+            "embeddings of libgpt2's q4 are q8. Bytes are those of the model in libgpt2's memory, and of "
+            "the tensors in the GGUF file. The difference of logits only shows that the model is the "
+            "same, for each program rounds in its own way."]
+        lines += type_tables(types, threads)
     for line in absent:
         lines += ["", f"Left out: {line}."]
     return "\n".join(line if line[:1] in ("", "|") else textwrap.fill(
@@ -281,26 +363,26 @@ def write_section(path, text):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--report", type=Path, required=True)
+    parser.add_argument("--report", type=Path)
     parser.add_argument("--engine", nargs="+", action="append", required=True)
     parser.add_argument("--absent", action="append", default=[])
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_peers.py: terminated"))
     threads = [t for t in THREADS if t <= len(os.sched_getaffinity(0))]
-    engines = []
+    requests, measured, absent = {}, {}, list(args.absent)
+    for weight_type, name, *command in args.engine:
+        requests.setdefault(weight_type, []).append((name, command))
     try:
-        engines, absent = start([(name, command) for name, *command in args.engine], args.model)
-        differences = check_agreement(engines, args.model)
         with open(args.model / "measurements", "w") as log:
-            seconds = measure(engines, threads, log)
-        text = section(seconds, engines, differences, args.absent + absent, threads)
-        write_section(args.report, text)
+            for weight_type, its in requests.items():
+                measured[weight_type], lines = measure_type(weight_type, its, args.model, threads, log)
+                absent += lines
+        text = section(measured, absent, threads)
+        if args.report:
+            write_section(args.report, text)
     except (Failed, OSError) as error:
         sys.exit(f"bench_peers.py: {error}")
-    finally:
-        for engine in engines:
-            engine.kill()
-    say(f"\n{text}\nwritten to {args.report}")
+    say(f"\n{text}" + (f"\nwritten to {args.report}" if args.report else ""))
 
 
 if __name__ == "__main__":

@@ -65,13 +65,13 @@ get_llama() {
     fi
 }
 
-# The CPU backend does all the computing.  Compiled for this very machine, it runs prompts faster than
-# the prebuilt one that fits best.
+# The CPU backend does all the computing.  Compiled for this very machine, it runs prompts of F32 faster
+# than the prebuilt one that fits best.
 compile_backend() {
     rm -rf "$llama/native"
     cmake -S "$llama/llama.cpp" -B "$llama/native" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-        -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS=-march=native \
-        -DCMAKE_CXX_FLAGS=-march=native -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
+        -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF "-DCMAKE_C_FLAGS=$native_flags" \
+        "-DCMAKE_CXX_FLAGS=$native_flags" -DLLAMA_BUILD_COMMON=OFF -DLLAMA_BUILD_TESTS=OFF \
         -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF \
         -DLLAMA_BUILD_APP=OFF >>"$log" 2>&1 &&
         cmake --build "$llama/native" --target ggml-cpu -j "$(nproc)" >>"$log" 2>&1
@@ -81,7 +81,14 @@ compile_backend() {
 get_backend() {
     local stamp
     compiler=$({ c++ --version || true; } 2>&1 | sed -n 1p)
-    stamp="$node_llama_cpp $compiler"
+    native_flags=-march=native
+    case $compiler in
+    *clang*) ;;
+    # gcc 12.2 drops most of AMX's tile configuration as dead stores (gcc's PR 114098); then quantised
+    # models end with an illegal instruction.
+    *) native_flags="$native_flags -fno-dse" ;;
+    esac
+    stamp="$node_llama_cpp $compiler $native_flags"
     if ! done_before "$llama/native-stamp" "$stamp"; then
         echo "compiling llama.cpp's CPU backend for this machine"
         if compile_backend; then echo "$stamp" >"$llama/native-stamp"; fi

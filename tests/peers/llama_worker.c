@@ -1,13 +1,17 @@
 /* llama.cpp as an engine of bench_peers.py: worker.py's head tells the protocol.
  *
  *     llama_worker BACKENDS MODEL_GGUF
+ *     llama_worker --quantize FORMAT MODEL_GGUF NEW_GGUF
  *
  * It computes with the CPU backend in the folder BACKENDS that fits the machine best.  Everything is
  * llama.cpp's default (the cache is f16), with a pool of threads as in its own llama-bench.
- * VERSION is a string for the table. */
+ * VERSION is a string for the table.
+ * The second form writes the model with the weights in FORMAT, by llama_model_quantize()'s defaults, as
+ * llama.cpp's program llama-quantize does. */
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include "llama.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,13 +169,38 @@ static double decode_batch(int n_sequences, int n, int threads)
     return now() - begin;
 }
 
+static void quantize(const char *format, const char *from, const char *to)
+{
+    static const struct {
+        const char *name;
+        enum llama_ftype ftype;
+    } formats[] = {{"F16", LLAMA_FTYPE_MOSTLY_F16},
+                   {"BF16", LLAMA_FTYPE_MOSTLY_BF16},
+                   {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},
+                   {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
+                   {"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL}};
+    size_t i = 0, n_formats = sizeof formats / sizeof *formats;
+    while (i < n_formats && strcmp(formats[i].name, format) != 0)
+        i++;
+    if (i == n_formats)
+        fail("FORMAT: wanted F16, BF16, Q8_0, Q4_0 or IQ4_NL");
+    struct llama_model_quantize_params params = llama_model_quantize_default_params();
+    params.ftype = formats[i].ftype;
+    if (llama_model_quantize(from, to, &params))
+        fail("llama_model_quantize() failed");
+}
+
 int main(int argc, char **argv)
 {
     char line[4096], path[4096];
     int a, b, c;
-    if (argc != 3)
-        fail("usage: llama_worker BACKENDS MODEL_GGUF");
     llama_log_set(log_errors, NULL);
+    if (argc == 5 && strcmp(argv[1], "--quantize") == 0) {
+        quantize(argv[2], argv[3], argv[4]);
+        return 0;
+    }
+    if (argc != 3)
+        fail("usage: llama_worker BACKENDS MODEL_GGUF, or --quantize FORMAT MODEL_GGUF NEW_GGUF");
     ggml_backend_load_all_from_path(argv[1]);
     ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     if (!device)
@@ -193,6 +222,8 @@ int main(int argc, char **argv)
             printf("%.9f\n", decode(a, b, c));
         } else if (sscanf(line, "batch %d %d %d", &a, &b, &c) == 3) {
             printf("%.9f\n", decode_batch(a, b, c));
+        } else if (strcmp(line, "bytes\n") == 0) {
+            printf("%" PRIu64 "\n", llama_model_size(model));
         } else {
             fail("a line that is no task");
         }

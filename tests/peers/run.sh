@@ -1,10 +1,21 @@
 #!/bin/bash
-# run.sh LIBRARY BUILD REPORT: what `make bench-peers` runs.  Installs llama.cpp, ONNX Runtime and
-# Debian's torch below BUILD, measures them beside LIBRARY, and writes the table into REPORT.  What
-# cannot be installed is left out, with a line that says so.
+# run.sh LIBRARY BUILD REPORT [TYPES]: what `make bench-peers` runs.  Installs llama.cpp, ONNX Runtime and
+# Debian's torch below BUILD, measures them beside LIBRARY, and writes the tables into REPORT.  What
+# cannot be installed is left out, with a line that says so.  With TYPES, some of the types of weights,
+# the tables are only printed.
 set -euo pipefail
 
 library=$(readlink -f "$1") build=$2 report=$3
+# Our types, and llama.cpp's formats of the same size.  The numbers of IQ4_NL are those of q4.
+all_types="f32 f16 bf16 q8 q4"
+declare -A formats=([f16]=F16 [bf16]=BF16 [q8]=Q8_0 [q4]="Q4_0 IQ4_NL")
+types=${4:-$all_types}
+for type in $types; do
+    case " $all_types " in
+    *" $type "*) ;;
+    *) echo "bench-peers: TYPES has '$type': wanted some of $all_types" >&2; exit 1 ;;
+    esac
+done
 here=$(dirname "$(readlink -f "$0")")
 peers=$build/peers
 log=$peers/install.log
@@ -18,7 +29,8 @@ peers=$(readlink -f "$peers")
 : >"$log"
 # shellcheck source=tests/peers/llama.sh
 . "$here/llama.sh"
-engines=() absent=()
+engines=() absent=() builds=()
+declare -A backends
 
 leave_out() {
     echo "bench-peers: without $1"
@@ -27,7 +39,6 @@ leave_out() {
 
 # ---- ours, and the Python that writes the models
 command -v python3 >/dev/null || { echo "bench-peers: python3 is missing" >&2; exit 1; }
-engines+=(--engine libgpt2 env "GPT2_LIBRARY=$library" python3 "$here/worker.py" libgpt2 "$peers/model")
 
 # (first, for it installs what Debian's python3 lacks, too)
 if bash "$here/../hf/setup.sh" "$build/venv-hf"; then
@@ -40,14 +51,14 @@ install_venv bench-peers "ONNX Runtime $onnxruntime" "$peers/venv" \
     "onnxruntime==$onnxruntime onnx==$onnx $gguf_needs"
 
 # ---- llama.cpp
-# add_llama BUILD VERSION BACKENDS: the worker, as an engine that takes its CPU backend from BACKENDS
-add_llama() {
+# compile_worker BUILD VERSION BACKENDS: a worker that takes its CPU backend from BACKENDS
+compile_worker() {
     local bins=$llama/bins
     if "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 "-DVERSION=\"$2\"" \
         -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$llama/worker-$1" \
         "$here/llama_worker.c" -Wl,-rpath,"$bins" "$bins"/libllama.v*.so "$bins"/libggml.v*.so \
         "$bins/libggml-base.so" >>"$log" 2>&1; then
-        engines+=(--engine "llama.cpp ($1)" "$llama/worker-$1" "$3" "$peers/model/model.gguf")
+        builds+=("$1") backends[$1]=$3
     else
         leave_out "llama.cpp ($1): its worker does not compile: $(grep -m 1 error "$log")"
     fi
@@ -62,26 +73,17 @@ elif ! done_before "$llama/stamp" "$node_llama_cpp"; then
 else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
     version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
-    add_llama prebuilt "$version" "$llama/bins"
+    compile_worker prebuilt "$version" "$llama/bins"
     get_backend
     if [ -n "$backend" ]; then
-        add_llama native "$version, CPU backend by $compiler -march=native" "$backend"
+        compile_worker native "$version, CPU backend by $compiler $native_flags" "$backend"
     else
         leave_out "llama.cpp (native): cmake cannot build it: $(tail -n 1 "$log")"
     fi
 fi
 
-# ---- the others
-engines+=(--engine "ONNX Runtime" "$peers/venv/bin/python" "$here/worker.py" onnxruntime "$peers/model")
-if [ -n "$torch" ]; then
-    # (torch's threads and OpenBLAS's would take turns to spin in each other's way)
-    engines+=(--engine torch env OMP_WAIT_POLICY=passive "$torch" "$here/worker.py" torch "$peers/model")
-else
-    leave_out "torch: tests/hf/setup.sh cannot install it"
-fi
-
 # ---- the model, in all their formats; in GGUF where llama.cpp is
-stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${#gguf[@]}"
+stamp="$(cat "$here/make_model.py" "$peers/venv/stamp" | cksum) ${#gguf[@]} $node_llama_cpp"
 if ! done_before "$peers/model/stamp" "$stamp"; then
     echo "bench-peers: writing the model"
     rm -rf "$peers/model"
@@ -89,4 +91,53 @@ if ! done_before "$peers/model/stamp" "$stamp"; then
     echo "$stamp" >"$peers/model/stamp"
 fi
 
-python3 "$here/bench_peers.py" --model "$peers/model" --report "$report" "${engines[@]}" "${absent[@]}"
+# ---- the engines of each type
+# add_llama TYPE NAME GGUF
+add_llama() {
+    local name
+    for name in "${builds[@]}"; do
+        engines+=(--engine "$1" "$2 ($name)" "$llama/worker-$name" "${backends[$name]}" "$3")
+    done
+}
+
+# add_quantised TYPE FORMAT: llama.cpp with the model in FORMAT
+add_quantised() {
+    local gguf=$peers/model/$2.gguf
+    if [ ! -e "$gguf" ]; then
+        echo "bench-peers: writing the model in $2"
+        if ! "$llama/worker-${builds[0]}" --quantize "$2" "$peers/model/model.gguf" "$gguf.new" \
+            >>"$log" 2>&1; then
+            leave_out "llama.cpp $2: $(tail -n 1 "$log")"
+            return
+        fi
+        mv "$gguf.new" "$gguf"
+    fi
+    add_llama "$1" "llama.cpp $2" "$gguf"
+}
+
+for type in $types; do
+    if [ "$type" != f32 ] && [ ${#builds[@]} = 0 ]; then continue; fi
+    engines+=(--engine "$type" libgpt2 env "GPT2_LIBRARY=$library" python3 "$here/worker.py" libgpt2
+        "$peers/model" "$type")
+    if [ "$type" != f32 ]; then
+        for format in ${formats[$type]}; do add_quantised "$type" "$format"; done
+        continue
+    fi
+    add_llama f32 llama.cpp "$peers/model/model.gguf"
+    engines+=(--engine f32 "ONNX Runtime" "$peers/venv/bin/python" "$here/worker.py" onnxruntime
+        "$peers/model")
+    if [ -n "$torch" ]; then
+        # (torch's threads and OpenBLAS's would take turns to spin in each other's way)
+        engines+=(--engine f32 torch env OMP_WAIT_POLICY=passive "$torch" "$here/worker.py" torch
+            "$peers/model")
+    else
+        leave_out "torch: tests/hf/setup.sh cannot install it"
+    fi
+done
+if [ "${#engines[@]}" = 0 ]; then
+    echo "bench-peers: nothing to measure beside $types" >&2
+    exit 1
+fi
+
+if [ "$types" = "$all_types" ]; then reports=(--report "$report"); else reports=(); fi
+python3 "$here/bench_peers.py" --model "$peers/model" "${reports[@]}" "${engines[@]}" "${absent[@]}"

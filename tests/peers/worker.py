@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """One engine of bench_peers.py, in a process of its own.
 
-    worker.py libgpt2|onnxruntime|torch MODEL_DIR
+    worker.py libgpt2 MODEL_DIR [TYPE]
+    worker.py onnxruntime|torch MODEL_DIR
 
-It loads the model, prints "ready VERSION", and then answers each line with one of its own:
+TYPE is that of the weights in memory, f32 if not given.  The engine loads the model, prints "ready
+VERSION", and then answers each line with one of its own:
 
     logits PROMPT NEXT FILE          runs PROMPT tokens at once and NEXT one by one; FILE gets the
                                      last logits as floats; "done"
@@ -12,6 +14,7 @@ It loads the model, prints "ready VERSION", and then answers each line with one 
                                      engine that can go back there does)
     batch SEQUENCES N THREADS        seconds of running N tokens in each of SEQUENCES texts, a token
                                      of each in one batch; "none" of an engine that is not measured so
+    bytes                            the bytes of the weights; only libgpt2 and llama.cpp
 """
 import ctypes
 import os
@@ -26,11 +29,11 @@ def tokens(start, n):
 
 
 class LibGPT2:
-    def __init__(self, directory):
+    def __init__(self, directory, weight_type="f32"):
         sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "python"))
         import gpt2
         self.version = gpt2.version()
-        self.model = gpt2.Model(directory, threads=0)
+        self.model = gpt2.Model(directory, threads=0, weight_type=weight_type)
         self.sessions = {}
         self.texts = {}
 
@@ -170,8 +173,8 @@ def logits(engine, n_prompt, n_next, path):
 
 
 def main():
-    name, directory = sys.argv[1:]
-    engine = {"libgpt2": LibGPT2, "onnxruntime": OnnxRuntime, "torch": Torch}[name](directory)
+    name, *arguments = sys.argv[1:]
+    engine = {"libgpt2": LibGPT2, "onnxruntime": OnnxRuntime, "torch": Torch}[name](*arguments)
     print("ready", engine.version, flush=True)
     for line in sys.stdin:
         task, *words = line.split()
@@ -179,6 +182,8 @@ def main():
             answer = logits(engine, int(words[0]), int(words[1]), words[2])
         elif task == "batch":
             answer = engine.batch(*map(int, words)) if hasattr(engine, "batch") else "none"
+        elif task == "bytes":
+            answer = engine.model.info.memory_bytes
         else:
             answer = {"prefill": prefill, "decode": decode}[task](engine, *map(int, words))
         print(answer, flush=True)
