@@ -49,13 +49,13 @@ static float inverse_of(float d)
 }
 
 /*
- * x times 'inverse', rounded to an integer in [least, 127], halves to even.  All products are small: scales
- * come from the largest weight.
+ * x times 'inverse', rounded to an integer in [least, 127], halves up.  All products are below 256: scales
+ * come from the largest weight.  No float sum follows the product, which some compilers would contract.
  */
 GPT2I_INLINE int32_t to_integer(float x, float inverse, int32_t least)
 {
-    const float round = 0x1.8p23f; /* adding it rounds to an integer */
-    int32_t y = (int32_t)(x * inverse + round - round);
+    int32_t scaled = (int32_t)(x * inverse * 65536.0f);
+    int32_t y = (scaled + (256 * 65536 + 32768)) / 65536 - 256;
 
     return y < least ? least : y > 127 ? 127 : y;
 }
@@ -83,31 +83,31 @@ GPT2I_INLINE void write_q4(int32_t *t, const float *x, float inverse)
 /* A scale, and by how much the squared error falls with it. */
 struct fit {
     float d;
-    float gain;
+    double gain;
 };
 
 /* With integers t the best scale is the sum of x t over that of t t. */
 GPT2I_INLINE void try_scale(struct fit *best, const float *x, float inverse, write_block *write)
 {
     int32_t t[GPT2I_Q_BLOCK];
-    float products[N_SUMS] = {0.0f};
-    float squares[N_SUMS] = {0.0f};
-    float product, square;
+    double products[N_SUMS] = {0.0}; /* each product is exact, so contraction changes nothing */
+    int32_t square = 0;
+    double product, d;
 
     write(t, x, inverse);
     for (size_t i = 0; i < GPT2I_Q_BLOCK; i += N_SUMS) {
-        for (size_t j = 0; j < N_SUMS; j++) {
-            float entry = (float)t[i + j];
-
-            products[j] += x[i + j] * entry;
-            squares[j] += entry * entry;
-        }
+        for (size_t j = 0; j < N_SUMS; j++)
+            products[j] += (double)x[i + j] * (double)t[i + j];
     }
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+        square += t[i] * t[i];
     product = (products[0] + products[1]) + (products[2] + products[3]);
-    square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
-    if (square > 0.0f && product / square * product > best->gain) {
-        best->d = product / square;
-        best->gain = best->d * product;
+    if (square == 0)
+        return;
+    d = product / (double)square;
+    if (d * product > best->gain) {
+        best->d = (float)d;
+        best->gain = d * product;
     }
 }
 
@@ -120,7 +120,7 @@ static void copy_block(float block[GPT2I_Q_BLOCK], const float *x, size_t n)
 void gpt2i_quantise_q8(struct gpt2i_q_weights *weights, const float *x, size_t n)
 {
     float block[GPT2I_Q_BLOCK];
-    struct fit best = {0.0f, 0.0f};
+    struct fit best = {0.0f, 0.0};
     float extreme, inverse;
 
     copy_block(block, x, n);
@@ -140,7 +140,7 @@ void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float *x, size_t n
     const float first = (float)gpt2i_iq4_nl_table[0] - GPT2I_Q_OFFSET;
     const float last = (float)gpt2i_iq4_nl_table[GPT2I_Q_TABLE - 1] - GPT2I_Q_OFFSET;
     float block[GPT2I_Q_BLOCK];
-    struct fit best = {0.0f, 0.0f};
+    struct fit best = {0.0f, 0.0};
     float inverse;
 
     copy_block(block, x, n);

@@ -51,8 +51,8 @@ static TARGET void quantise_block(struct q_inputs *block, v16 low, v16 high)
     v16 factor = v16_set1(is_zero ? 0.0f : 127.0f / max);
     float sum;
 
-    low = v16_sub(v16_add(v16_mul(low, factor), round), round);
-    high = v16_sub(v16_add(v16_mul(high, factor), round), round);
+    low = v16_sub(v16_fma(low, factor, round), round);
+    high = v16_sub(v16_fma(high, factor, round), round);
     sum = v16_fold_add(v16_add(low, high));
     block->d = is_zero ? 0.0f : max / 127.0f;
     if (isnan(sum)) { /* NaN or infinity, which times 127 / infinity is NaN */

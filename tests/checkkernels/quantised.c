@@ -105,7 +105,7 @@ static float define_inputs(int32_t *q, const float *x, size_t n)
     if (max < 0x1p-100f)
         return 0.0f;
     for (size_t i = 0; i < n; i++)
-        q[i] = (int32_t)rintf(x[i] * (127.0f / max));
+        q[i] = (int32_t)rint((double)x[i] * (double)(127.0f / max)); /* of the exact product */
     return max / 127.0f;
 }
 
