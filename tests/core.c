@@ -4,10 +4,10 @@
  *     core [--quick | --brief] MODEL...
  *
  * runs each model directory over kernels, threads and ways of cutting the tokens into calls, and
- * prints "HASH MODEL" once all ways agree; then the same with quantised weights, in fewer ways.  --quick takes fewer tokens and a third of the ways, --brief as
- * many tokens and two ways for each instruction set: in one call, and one token in each.  It needs no
- * test library and no file but the model, so that it runs wherever the library does; builds are
- * compared by comparing what it prints.
+ * prints "HASH MODEL" once all ways agree; then the same with quantised weights, in the ways of --brief.
+ * --quick takes fewer tokens and a third of the ways, --brief as many tokens and two ways for each
+ * instruction set: in one call, and one token in each.  It needs no test library and no file but the
+ * model, so that it runs wherever the library does; builds are compared by comparing what it prints.
  * Exit status: 0, or 1 where two ways differ or something fails.
  */
 #include "gpt2.h"
@@ -84,12 +84,13 @@ static int run(const gpt2_model *model, const struct way *way, const int32_t *to
 
 static int check_model(const char *path, int32_t type, bool quick, bool brief)
 {
-    static const uint32_t masks[] = {GPT2_CPU_ALL,
-                                     GPT2_CPU_AVX2 | GPT2_CPU_AVX_VNNI,
-                                     GPT2_CPU_AVX2 | GPT2_CPU_AVX512,
-                                     GPT2_CPU_AVX2,
-                                     GPT2_CPU_NEON,
-                                     0};
+    static const uint32_t float_masks[] = {GPT2_CPU_ALL, GPT2_CPU_AVX2, 0};
+    /* of quantised weights; AVX-512 without VNNI has none of its own */
+    static const uint32_t quantised_masks[] = {GPT2_CPU_ALL, GPT2_CPU_AVX2 | GPT2_CPU_AVX_VNNI,
+                                               GPT2_CPU_AVX2 | GPT2_CPU_NEON, 0};
+    const uint32_t *masks = type < GPT2_TYPE_Q8 ? float_masks : quantised_masks;
+    size_t n_masks = type < GPT2_TYPE_Q8 ? sizeof float_masks / sizeof float_masks[0]
+                                         : sizeof quantised_masks / sizeof quantised_masks[0];
     static const int32_t threads[] = {1, 2, 3, 8, 4, 5, 6, 7};
     int32_t tokens[MOST_TOKENS];
     gpt2_model_info info = {.struct_size = sizeof info};
@@ -97,7 +98,6 @@ static int check_model(const char *path, int32_t type, bool quick, bool brief)
     gpt2_model *model = NULL;
     int32_t status = gpt2_model_params_init(&params, sizeof params);
     size_t n_tokens = MOST_TOKENS;
-    uint32_t features_before = UINT32_MAX;
     uint64_t first = 0;
     int n_ways = 0;
     int failed = 0;
@@ -114,14 +114,11 @@ static int check_model(const char *path, int32_t type, bool quick, bool brief)
     if (n_tokens > (size_t)info.n_positions)
         n_tokens = (size_t)info.n_positions;
     make_tokens(tokens, n_tokens, info.n_vocab);
-    for (size_t m = 0; m < sizeof masks / sizeof masks[0]; m++) {
+    for (size_t m = 0; m < n_masks; m++) {
         const size_t together[] = {n_tokens, 1, 7};
 
-        /* Only the kernels of quantised weights know VNNI; and the same kernels need not run again. */
-        if ((masks[m] & gpt2_cpu_features()) == features_before ||
-            (type < GPT2_TYPE_Q8 && (masks[m] & GPT2_CPU_AVX_VNNI) != 0 && m > 0))
-            continue;
-        features_before = masks[m] & gpt2_cpu_features();
+        if (m > 0 && ((masks[m] ^ masks[m - 1]) & gpt2_cpu_features()) == 0)
+            continue; /* the same kernels again */
         for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
             for (size_t k = 0; k < sizeof together / sizeof together[0]; k++) {
                 struct way way = {masks[m], threads[t], together[k]};

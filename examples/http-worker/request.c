@@ -146,8 +146,8 @@ void text_add(struct text *text, int32_t id, double logprob, const char *bytes, 
     if (text->first_ns == 0)
         text->first_ns = gpt2_clock_ns();
     pthread_mutex_unlock(&request->mutex);
-    pthread_cond_signal(
-        &request->changed); /* woken before, a thread would only wait for the lock */
+    /* a thread that is woken while the lock is held would only wait for it */
+    pthread_cond_signal(&request->changed);
 }
 
 /* The caller holds the lock; this gives it back.  The engine still owns the request. */

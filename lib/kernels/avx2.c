@@ -81,8 +81,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
                   dot_8(sums.high, weights.even.high, weights.odd.high, input)};
 }
 
-#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
-
 /* 16 registers, two for a group's sums and four for its weights */
 #define Q_WIDENS
 #define Q_UNROLL_QUADS

@@ -74,8 +74,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
     return _mm512_dpbusd_epi32(sums, weights, input);
 }
 
-#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
-
 #define Q_UNROLL_QUADS UNROLL
 #define Q_TILES(ROW)   ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
 #define Q_MAX_SUMS     16

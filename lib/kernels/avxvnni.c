@@ -43,8 +43,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
                   _mm256_dpbusd_avx_epi32(sums.high, weights.high, input)};
 }
 
-#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
-
 /* 16 registers, two for a group: 12 of sums, or 8 for one row */
 #define Q_UNROLL_QUADS UNROLL
 #define Q_TILES(ROW)   ROW(6, 1) ROW(3, 1) ROW(1, 4)

@@ -92,8 +92,6 @@ GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
                   dot_4(sums.d, weights.even.d, weights.odd.d, input)};
 }
 
-#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
-
 /* 32 registers, four for a group's sums and eight for its weights */
 #define Q_UNROLL_QUADS
 #define Q_TILES(ROW) ROW(4, 1) ROW(1, 1)

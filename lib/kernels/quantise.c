@@ -55,7 +55,8 @@ static float inverse_of(float d)
 GPT2I_INLINE int32_t to_integer(float x, float inverse, int32_t least)
 {
     int32_t scaled = (int32_t)(x * inverse * 65536.0f);
-    int32_t y = (scaled + (256 * 65536 + 32768)) / 65536 - 256;
+    uint32_t above = (uint32_t)(scaled + (256 * 65536 + 32768)); /* of -256, and a half */
+    int32_t y = (int32_t)(above >> 16) - 256;
 
     return y < least ? least : y > 127 ? 127 : y;
 }

@@ -14,8 +14,8 @@
  *     q_store(Q_INPUT *to, v16) stores 16 activations, which are integers in [-127, 127]
  *     q_input q_input_of(const Q_INPUT *)   four of them, for all outputs
  *     q_dot(sums, weights, input)           adds the four products of each output
- *     Q_START(sum)              what sums begin with, where 'sum' is that of the block's activations:
- *                               it takes back the offset of the weights
+ *     Q_START(sum)              if q_dot() takes signed weights: what sums begin with, where 'sum' is that
+ *                               of the block's activations
  *     Q_WIDENS                  if defined: for many rows, q_weights_of() is called once, not in each tile
  *     Q_UNROLL_QUADS            UNROLL, or nothing where that is faster
  *     Q_TILES(ROW)              the sizes of register tiles, largest rows first
@@ -34,6 +34,10 @@ struct q_inputs {
 };
 
 #define Q_QUADS (GPT2I_Q_BLOCK / 4)
+
+#ifndef Q_START
+#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum)) /* takes back the offset of the weights */
+#endif
 
 /* Blocks that all rows are multiplied by before the next ones: they stay in the first cache. */
 #define Q_BLOCKS_TOGETHER 8

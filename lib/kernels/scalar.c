@@ -278,8 +278,6 @@ GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
     return sums;
 }
 
-#define Q_START(sum) (-GPT2I_Q_OFFSET * (sum))
-
 #define Q_UNROLL_QUADS
 #define Q_TILES(ROW) ROW(2, 1) ROW(1, 1)
 #define Q_MAX_SUMS   2

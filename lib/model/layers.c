@@ -19,6 +19,20 @@ struct linear_job {
     size_t n_row_groups;
 };
 
+/* Rows of a group; the last one has all that are left. */
+static size_t rows_of_group(const struct linear_job *job, size_t row_group)
+{
+    size_t n_rows = job->compute->kernels.matmul_rows;
+
+    return row_group + 1 < job->n_row_groups ? n_rows : job->n_rows - row_group * n_rows;
+}
+
+/* The panel that this thread is likely to take next: threads take tasks in turns. */
+static size_t next_panel_of(const struct linear_job *job, size_t task)
+{
+    return (task + gpt2i_pool_n_threads(job->compute->pool)) / job->n_row_groups;
+}
+
 /*
  * Rows of logits do not begin at cache lines.  A kernel adds to a row many times, so it does this in a
  * workspace whose rows do, and the sums are copied.
@@ -72,10 +86,9 @@ static void quantised_task(void *argument, size_t task, size_t worker)
         .x = (const char *)compute->inputs + row * row_bytes,
         .x_stride_bytes = row_bytes,
         .widened = compute->widened + worker * GPT2I_K_BLOCK * GPT2I_PANEL,
-        .n_rows =
-            row_group + 1 < job->n_row_groups ? compute->kernels.matmul_rows : job->n_rows - row,
+        .n_rows = rows_of_group(job, row_group),
     };
-    size_t next_panel = (task + gpt2i_pool_n_threads(compute->pool)) / job->n_row_groups;
+    size_t next_panel = next_panel_of(job, task);
     struct gpt2i_quantised_matmul next = {0};
     size_t first = gpt2i_matrix_quantised_panel(&linear->weight, task / job->n_row_groups, &matmul);
 
@@ -104,10 +117,9 @@ static void linear_task(void *argument, size_t task, size_t worker)
         .x = job->x + row * x_stride,
         .x_stride = x_stride,
         .widened = job->compute->widened + worker * GPT2I_K_BLOCK * GPT2I_PANEL,
-        .n_rows = row_group + 1 < job->n_row_groups ? kernels->matmul_rows : job->n_rows - row,
+        .n_rows = rows_of_group(job, row_group),
     };
-    /* threads take tasks in turns, so this is likely the next one of this thread */
-    size_t next_panel = (task + gpt2i_pool_n_threads(job->compute->pool)) / job->n_row_groups;
+    size_t next_panel = next_panel_of(job, task);
     struct gpt2i_matmul next = {0};
     size_t first = gpt2i_matrix_panel(&linear->weight, task / job->n_row_groups, &matmul);
 
@@ -129,7 +141,6 @@ void gpt2i_linear_rows(const struct gpt2i_compute *compute, float *y, size_t y_s
     /* the last group takes the rows that are left */
     size_t n_row_groups = gpt2i_max(n_rows / compute->kernels.matmul_rows, 1);
     struct linear_job job = {compute, linear, y, y_stride, x, n_rows, n_row_groups};
-
     size_t n_tasks = n_row_groups * gpt2i_matrix_n_panels(&linear->weight);
 
     if (!gpt2i_matrix_is_quantised(&linear->weight)) {

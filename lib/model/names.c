@@ -31,7 +31,11 @@ static struct gpt2i_weight *add(struct gpt2i_weight_list *list, const char *laye
 static void add_embedding(struct gpt2i_weight_list *list, const char *name,
                           struct gpt2i_matrix *matrix)
 {
-    add(list, "", name, GPT2I_WEIGHT_OUT_IN, matrix->n_out, matrix->n_in)->matrix = matrix;
+    struct gpt2i_weight *weight =
+        add(list, "", name, GPT2I_WEIGHT_OUT_IN, matrix->n_out, matrix->n_in);
+
+    weight->matrix = matrix;
+    weight->is_embedding = true;
 }
 
 static void add_linear(struct gpt2i_weight_list *list, const char *layer, const char *weight_name,

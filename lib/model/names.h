@@ -18,7 +18,8 @@ enum gpt2i_weight_kind {
 struct gpt2i_weight {
     enum gpt2i_weight_kind kind;
     bool is_bias;
-    size_t n_rows; /* in the file; 1 for a vector */
+    bool is_embedding; /* wte, or a head of its own */
+    size_t n_rows;     /* in the file; 1 for a vector */
     size_t n_columns;
     const struct gpt2i_tensor *tensor; /* NULL: zeros */
     const struct gpt2i_tensor *copy;   /* NULL, or a tensor that must hold the same numbers */

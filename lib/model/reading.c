@@ -44,7 +44,8 @@ static size_t min_rows(const struct gpt2i_weight *weight)
     size_t n_rows = 1;
 
     if (weight->kind == GPT2I_WEIGHT_OUT_IN)
-        n_rows = is_quantised ? 32 : 64 / gpt2i_type_bytes(weight->matrix->type);
+        n_rows = 64 / (is_quantised ? sizeof(uint16_t) /* scales are the smallest */
+                                    : gpt2i_type_bytes(weight->matrix->type));
     else if (is_quantised)
         n_rows = GPT2I_Q_BLOCK;
     return gpt2i_min(weight->n_rows, n_rows);

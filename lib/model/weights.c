@@ -35,7 +35,7 @@ static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list
         if (matrix == NULL)
             continue;
         matrix->type = weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
-        if (matrix->type == GPT2_TYPE_Q4 && weight->kind == GPT2I_WEIGHT_OUT_IN)
+        if (matrix->type == GPT2_TYPE_Q4 && weight->is_embedding)
             matrix->type = GPT2_TYPE_Q8;
         memcpy(matrix->table, gpt2i_iq4_nl_table, sizeof matrix->table);
         if (gpt2i_matrix_is_quantised(matrix))
