@@ -131,10 +131,13 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
 
 /*
  * A file of a model that is not in a directory: its bytes in memory, or a callback that reads them.
- * The library borrows it for the call that loads.  This struct never changes.
+ * The library borrows it for the call that loads.  A native file whose bytes begin at a multiple of
+ * 64 is used where it is: it must stay there, unchanged, until the model is freed, unless
+ * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors", "vocab.json" or "merges.txt" */
+    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt"; or
+                          "native.safetensors", a native file, beside which others do not count */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -158,6 +161,13 @@ typedef struct gpt2_tokenizer gpt2_tokenizer;
 typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
                                           uint64_t n_bytes_total);
 
+/*
+ * Receives bytes of a file or a state, in order; it borrows them for the call.  Non-zero ends the
+ * writing with GPT2_ERR_CANCELLED.  It must not call functions on its session.  It must return, as a
+ * gpt2_tap_callback.
+ */
+typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
+
 /* Types of numbers in a file or in memory. */
 #define GPT2_TYPE_AS_FILE (-1) /* of gpt2_model_params: the type that a matrix has in the file */
 #define GPT2_TYPE_F32     0
@@ -165,6 +175,10 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 #define GPT2_TYPE_BF16    2
 #define GPT2_TYPE_Q8      3 /* in memory only: 8 bits a weight, an F16 scale for each 32 of them */
 #define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
+
+/* How a native file is opened. */
+#define GPT2_FILE_MAP  0 /* in place: mapped, or used in the caller's memory */
+#define GPT2_FILE_READ 1 /* copied into memory, and its checksum compared */
 
 typedef struct gpt2_model_params {
     uint32_t struct_size; /* set by gpt2_model_params_init() */
@@ -187,7 +201,10 @@ typedef struct gpt2_model_params {
                                         has what that costs.  They fail where a weight is not
                                         finite or beyond 2^22.  Positions, norms and biases are
                                         always F32 */
-    int32_t reserved;                /* 0 */
+    int32_t file_access;             /* GPT2_FILE_* of a native file; default GPT2_FILE_MAP.  While
+                                        a file is mapped no process may cut it short: reading what
+                                        is gone ends the host with SIGBUS.  Replace a file by a new
+                                        one of its name instead */
 } gpt2_model_params;
 
 /*
@@ -198,14 +215,16 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F32, F16 or
- * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.
+ * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.  Or
+ * it opens a native file, which has all of these, in milliseconds: nothing is copied or computed.
  *
- *   path     borrowed for the call
+ *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults
  *   model    receives the model; the caller frees it with gpt2_model_free()
  *
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _THREAD, _CANCELLED, _ARGUMENT.
- * The threads it starts have ended when it returns.  The files are not needed afterwards.
+ * The threads it starts have ended when it returns.  The files are not needed afterwards, but for a
+ * native file that is mapped.
  */
 GPT2_API int32_t gpt2_model_load(const char *path, const gpt2_model_params *params,
                                  gpt2_model **model);
@@ -216,6 +235,15 @@ GPT2_API int32_t gpt2_model_load(const char *path, const gpt2_model_params *para
  */
 GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
                                          const gpt2_model_params *params, gpt2_model **model);
+
+/*
+ * gpt2_model_write() gives a model and its tokenizer as a native file to 'write', in parts of any
+ * size: the weights as they lie in memory, with the types that they have there.  Models of the same
+ * numbers and types have the same file.  'errbuf' is as in gpt2_decode().
+ * Errors: GPT2_ERR_CANCELLED, _MEMORY, _UNSUPPORTED (a big-endian CPU), _ARGUMENT.
+ */
+GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, void *user,
+                                  char *errbuf, size_t errbuf_size);
 
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
@@ -236,7 +264,7 @@ typedef struct gpt2_model_info {
     int32_t n_inner;     /* width of the MLP */
     int32_t activation;  /* GPT2_ACT_* */
     int32_t tied_head;   /* 1: lm_head is wte; 0: lm_head has its own weights */
-    int32_t weight_type; /* GPT2_TYPE_* of wte in the file */
+    int32_t weight_type; /* GPT2_TYPE_* of wte in the file; of a native file, memory_type */
     int32_t eot_token;   /* id of <|endoftext|>, -1 if the model has none */
     float layer_norm_epsilon;
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
@@ -270,8 +298,8 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path'.  It reads no
- * other file, so tokens that only added_tokens.json, special_tokens_map.json or
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or the tokenizer
+ * of the native file 'path', of which it keeps nothing open.  Of a directory it reads no other file, so tokens that only added_tokens.json, special_tokens_map.json or
  * tokenizer_config.json name are unknown to it.  'tokenizer' receives it; the caller frees it with
  * gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
@@ -279,7 +307,7 @@ GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                                      gpt2_tokenizer **tokenizer);
 
-/* As gpt2_model_load_sources(): vocab.json and merges.txt; others are ignored. */
+/* As gpt2_model_load_sources(): vocab.json and merges.txt, or a native file; others are ignored. */
 GPT2_API int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
                                              const gpt2_tokenizer_params *params,
                                              gpt2_tokenizer **tokenizer);
@@ -698,13 +726,6 @@ GPT2_API int32_t gpt2_sequence_position(gpt2_session *session, int32_t sequence,
  */
 GPT2_API int32_t gpt2_sequence_ids(gpt2_session *session, int32_t sequence, const int32_t **ids,
                                    size_t *n_ids);
-
-/*
- * Receives bytes of a state, in order; it borrows them for the call.  Non-zero ends the save with
- * GPT2_ERR_CANCELLED.  It must not call functions on its session.  It must return, as a
- * gpt2_tap_callback.
- */
-typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
 
 /*
  * A state is a sequence as bytes: its tokens, keys and values, with a checksum.  It can be restored

@@ -36,6 +36,7 @@ extern const struct command command_tokenize;
 extern const struct command command_detokenize;
 extern const struct command command_trace;
 extern const struct command command_info;
+extern const struct command command_convert;
 extern const struct command command_bench;
 
 #endif

@@ -19,7 +19,7 @@ static enum outcome generate(const struct options *options)
 const struct command command_generate = {
     .name = "generate",
     .summary = "continue a text",
-    .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS | --prompts FILE] [OPTIONS]",
+    .synopsis = "[-m MODEL] [-p TEXT | -f FILE | --tokens IDS | --prompts FILE] [OPTIONS]",
     .help =
         "Prints the prompt and then each new token as soon as the model has chosen it, with a\n"
         "newline at the end.  It stops after -n tokens, before the token <|endoftext|> or a "

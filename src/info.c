@@ -9,6 +9,7 @@
 #include "command.h"
 #include "messages.h"
 #include "options.h"
+#include "platform.h"
 #include "setup.h"
 
 #define ADDED_SHOWN 4 /* names of added tokens */
@@ -89,7 +90,7 @@ static void print_added(const gpt2_tokenizer *tokenizer)
 }
 
 static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
-                       const char *kernels)
+                       const char *kernels, bool is_verified)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
 
@@ -122,6 +123,8 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
     printf(KEY_FORMAT "%" PRIu64 " (%.1f MiB)\n", "memory", info->memory_bytes,
            (double)info->memory_bytes / (1 << 20));
     print_word("kernels", kernels);
+    if (is_verified)
+        print_word("checksum", "as it was written");
     print_word("libgpt2", gpt2_version());
 }
 
@@ -136,9 +139,13 @@ static enum outcome info(const struct options *options)
     if (outcome != OUTCOME_DONE)
         return outcome;
     model_path(options, path);
-    outcome = find_kernels(options, model, kernels, sizeof kernels);
+    if (options->verify && !platform_may_replace(path))
+        outcome =
+            complain(OUTCOME_MISUSED, "--verify needs a native file, not the directory %s", path);
+    else
+        outcome = find_kernels(options, model, kernels, sizeof kernels);
     if (outcome == OUTCOME_DONE)
-        print_info(path, model, &model_info, kernels);
+        print_info(path, model, &model_info, kernels, options->verify);
     gpt2_model_free(model);
     return outcome;
 }
@@ -146,7 +153,7 @@ static enum outcome info(const struct options *options)
 const struct command command_info = {
     .name = "info",
     .summary = "describe a model: sizes, variant, memory",
-    .synopsis = "[-m DIR] [OPTIONS]",
+    .synopsis = "[-m MODEL] [OPTIONS]",
     .help = "Loads the model and prints one key and its value on each line.  'memory' is the "
             "number of\n"
             "bytes of the loaded model.  'kernels' names the instructions that the library would "
@@ -154,6 +161,6 @@ const struct command command_info = {
             "this CPU.\n",
     .examples = "  gpt2 info -m models/gpt2\n"
                 "  gpt2 info | awk '$1 == \"n_positions\" { print $2 }'\n",
-    .option_groups = OPTIONS_COMMON,
+    .option_groups = OPTIONS_COMMON | OPTIONS_INFO,
     .run = info,
 };

@@ -14,8 +14,8 @@
 #include "platform.h"
 
 static const struct command *const commands[] = {
-    &command_generate,   &command_next,  &command_score, &command_tokenize,
-    &command_detokenize, &command_trace, &command_info,  &command_bench,
+    &command_generate, &command_next, &command_score,   &command_tokenize, &command_detokenize,
+    &command_trace,    &command_info, &command_convert, &command_bench,
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
@@ -51,8 +51,8 @@ static void print_help(FILE *out)
         "  gpt2 info -m models/gpt2\n"
         "  gpt2 bench --shape gpt2-medium\n\n"
         "A model is a directory with the files of Hugging Face: config.json, model.safetensors,\n"
-        "vocab.json and merges.txt.  --name=value is the same as --name value.  After -- there\n"
-        "are no more options.\n"
+        "vocab.json and merges.txt; or a native file, which gpt2 convert writes.  --name=value is\n"
+        "the same as --name value.  After -- there are no more options.\n"
         "Results go to standard output.  Errors go to standard error, one line each.  Notes and\n"
         "statistics appear only on a terminal.\n\n"
         "Exit codes:\n"

@@ -127,7 +127,7 @@ static enum outcome next(const struct options *options)
 const struct command command_next = {
     .name = "next",
     .summary = "show the likeliest next tokens of a text",
-    .synopsis = "[-m DIR] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
+    .synopsis = "[-m MODEL] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
     .help =
         "Prints a line for each of the -n likeliest next tokens: its rank, its probability, the\n"
         "natural logarithm of that, its id, and its text as a JSON string.  A token that is only "

@@ -151,12 +151,14 @@ static const struct option table[] = {
     {OPTIONS_BENCH, 0, "shape", NULL, "SHAPE", WORD(shape, shape_words),
      "measure random weights of this size: gpt2, gpt2-medium,\n"
      "gpt2-large or gpt2-xl (default: gpt2)"},
-    {OPTIONS_BENCH, 'm', "model", NULL, "DIR", TEXT(model),
-     "measure the model in the directory DIR"},
+    {OPTIONS_BENCH, 'm', "model", NULL, "MODEL", TEXT(model),
+     "measure the model in this directory or native file"},
     {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print the results as one JSON object"},
-    {OPTIONS_MODEL, 'm', "model", NULL, "DIR", TEXT(model),
-     "read the model from the directory DIR\n"
-     "(default: the demo model)"},
+    {OPTIONS_MODEL, 'm', "model", NULL, "MODEL", TEXT(model),
+     "read the model from the directory MODEL, or open that\n"
+     "native file (default: the demo model)"},
+    {OPTIONS_INFO, 0, "verify", NULL, NULL, FLAG(verify),
+     "read the whole native file and compare its checksum"},
     {OPTIONS_MODEL | OPTIONS_BENCH, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),
      "keep the weights as TYPE in memory: f32, f16, bf16, q8,\n"
      "q4, or file for that of the file (default: file).  q8 and\n"

@@ -90,7 +90,7 @@ static enum outcome score(const struct options *options)
 const struct command command_score = {
     .name = "score",
     .summary = "measure how likely a text is: perplexity, surprisal of tokens and words",
-    .synopsis = "[-m DIR] [FILE | -p TEXT | --pairs FILE | --choices FILE] [OPTIONS]",
+    .synopsis = "[-m MODEL] [FILE | -p TEXT | --pairs FILE | --choices FILE] [OPTIONS]",
     .help =
         "Predicts every token of a text from the tokens before it.  Prints one key and its value\n"
         "on each line:\n"

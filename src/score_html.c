@@ -4,7 +4,6 @@
  * The page is one file without a script.  A token is a <span>; what is shown when the pointer is over it
  * is in its attribute data-i.
  */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 
 #include "jsonlines.h"
 #include "messages.h"
-#include "platform.h"
+#include "outfile.h"
 #include "score.h"
 #include "scoring.h"
 
@@ -218,30 +217,13 @@ static enum outcome write_page(struct page *page)
     return outcome;
 }
 
-/* Writes the file.  An old one stays until the new one is complete. */
 static enum outcome replace_page(struct page *page, const char *path)
 {
-    struct platform_replacement replacement;
-    enum outcome outcome;
-    bool has_failed;
+    struct outfile outfile;
+    enum outcome outcome = outfile_begin(&outfile, path);
 
-    if (!platform_may_replace(path))
-        return complain(OUTCOME_FAILED, "cannot write %s: not a plain file", path);
-    page->file = platform_replacement_begin(&replacement, path);
-    if (page->file == NULL)
-        return complain(OUTCOME_FAILED, "cannot write %s: %s", path, strerror(errno));
-    outcome = write_page(page);
-    has_failed = ferror(page->file) != 0;
-    has_failed = fclose(page->file) != 0 || has_failed;
-    if (outcome == OUTCOME_DONE && has_failed)
-        outcome = complain(OUTCOME_FAILED, "cannot write %s: %s", path, strerror(errno));
-    if (outcome != OUTCOME_DONE) {
-        platform_replacement_discard(&replacement);
-        return outcome;
-    }
-    if (!platform_replacement_commit(&replacement))
-        return complain(OUTCOME_FAILED, "cannot write %s: %s", path, strerror(errno));
-    return OUTCOME_DONE;
+    page->file = outfile.file;
+    return outcome == OUTCOME_DONE ? outfile_end(&outfile, write_page(page)) : outcome;
 }
 
 enum outcome score_html(const struct score *score, const struct bytes *bytes)

@@ -49,7 +49,7 @@ enum outcome model_path(const struct options *options, char path[PATH_BYTES])
         return OUTCOME_DONE;
     return complain(OUTCOME_FAILED,
                     "the demo model is neither beside the program nor in %s: give a model with "
-                    "-m DIR",
+                    "-m MODEL",
                     path);
 }
 
@@ -57,7 +57,8 @@ bool model_is_present(const struct options *options)
 {
     char path[PATH_BYTES];
 
-    return model_path(options, path) == OUTCOME_DONE && is_model(path);
+    return model_path(options, path) == OUTCOME_DONE &&
+           (is_model(path) || platform_may_replace(path));
 }
 
 struct loading {
@@ -96,6 +97,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     gpt2_model_params_init(&params, sizeof params);
     params.n_threads = options->n_threads;
     params.weight_type = (int32_t)options->weight_type;
+    params.file_access = options->verify ? GPT2_FILE_READ : GPT2_FILE_MAP;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     if (platform_is_terminal(stderr)) {

@@ -15,13 +15,13 @@
 #define PAGE_POSITIONS 64 /* of one text in a page of the KV cache */
 #define SCORING_ROWS   64 /* of logits that gpt2_score() computes at a time, at most */
 
-/* The directory of --model, or of the demo model. */
+/* What --model names, or the demo model. */
 enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
 
 /* Loads the model and describes it; the caller frees it with gpt2_model_free(). */
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info);
 
-/* True if the directory has a config.json. */
+/* True if there is a model: a directory with a config.json, or a native file. */
 bool model_is_present(const struct options *options);
 
 /* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */

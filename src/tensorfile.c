@@ -156,16 +156,10 @@ bool tensor_file_write_i64(struct tensor_file *file, const struct tensor *tensor
 
 enum outcome tensor_file_end(struct tensor_file *file, enum outcome outcome)
 {
-    bool is_complete = file->n_bytes_missing == 0;
-
-    if (fclose(file->file) != 0 && outcome == OUTCOME_DONE)
-        fail(file);
-    if (outcome == OUTCOME_DONE && !is_complete && !file->has_failed) {
-        file->has_failed = true;
-        complain(OUTCOME_FAILED, "cannot write %s: %" PRIu64 " bytes are missing", file->path,
-                 file->n_bytes_missing);
-    }
     if (outcome == OUTCOME_DONE && file->has_failed)
-        outcome = OUTCOME_FAILED;
+        return OUTCOME_FAILED;
+    if (outcome == OUTCOME_DONE && file->n_bytes_missing > 0)
+        return complain(OUTCOME_FAILED, "cannot write %s: %" PRIu64 " bytes are missing",
+                        file->path, file->n_bytes_missing);
     return outcome;
 }

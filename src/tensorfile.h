@@ -36,10 +36,7 @@ struct tensor_file {
 
 uint64_t tensor_elements(const struct tensor *tensor);
 
-/*
- * Lays out 'n_tensors' in their order and writes the header to 'stream', an empty file that can seek.
- * The caller calls tensor_file_end() in any case, which closes the stream.
- */
+/* Lays out 'n_tensors' in their order and writes the header to 'stream', an empty file that can seek. */
 enum outcome tensor_file_begin(struct tensor_file *file, FILE *stream, const char *path,
                                struct tensor *tensors, size_t n_tensors, const char *producer);
 
@@ -49,7 +46,7 @@ bool tensor_file_write_f32(struct tensor_file *file, const struct tensor *tensor
 bool tensor_file_write_i64(struct tensor_file *file, const struct tensor *tensor, uint64_t first,
                            const int32_t *values, size_t n_values);
 
-/* Closes the file.  OUTCOME_DONE only if 'outcome' is that and the file is complete. */
+/* OUTCOME_DONE only if 'outcome' is that and the file is complete. */
 enum outcome tensor_file_end(struct tensor_file *file, enum outcome outcome);
 
 #endif

@@ -123,7 +123,7 @@ static enum outcome detokenize(const struct options *options)
 const struct command command_tokenize = {
     .name = "tokenize",
     .summary = "turn text into token ids",
-    .synopsis = "[-m DIR] [FILE | -p TEXT] [OPTIONS]",
+    .synopsis = "[-m MODEL] [FILE | -p TEXT] [OPTIONS]",
     .help =
         "Prints the token ids of a text on one line, with one space between two ids.  The text\n"
         "is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.  DIR needs\n"
@@ -139,7 +139,7 @@ const struct command command_tokenize = {
 const struct command command_detokenize = {
     .name = "detokenize",
     .summary = "turn token ids into text",
-    .synopsis = "[-m DIR] [FILE | --tokens IDS] [OPTIONS]",
+    .synopsis = "[-m MODEL] [FILE | --tokens IDS] [OPTIONS]",
     .help =
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"

@@ -4,7 +4,6 @@
  * Each tap of the library becomes one tensor for the whole text.  The library shows it in parts; each
  * part is written to its place in the file at once.
  */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "command.h"
 #include "messages.h"
 #include "options.h"
+#include "outfile.h"
 #include "platform.h"
 #include "setup.h"
 #include "tensorfile.h"
@@ -162,7 +162,6 @@ static enum outcome trace_ids(struct trace *trace, const struct options *options
     return outcome;
 }
 
-/* Writes the whole file, and closes it. */
 static enum outcome write_trace(struct trace *trace, FILE *stream, const struct options *options,
                                 const gpt2_model *model, const struct ids *ids)
 {
@@ -177,30 +176,15 @@ static enum outcome write_trace(struct trace *trace, FILE *stream, const struct 
     return tensor_file_end(&trace->file, outcome);
 }
 
-/* Writes the file of -o.  An old one stays until the new one is complete. */
 static enum outcome replace_output(struct trace *trace, const struct options *options,
                                    const gpt2_model *model, const struct ids *ids)
 {
-    struct platform_replacement replacement;
-    FILE *stream;
-    enum outcome outcome;
+    struct outfile outfile;
+    enum outcome outcome = outfile_begin(&outfile, options->output);
 
-    if (!platform_may_replace(options->output))
-        return complain(OUTCOME_FAILED,
-                        "cannot write %s: not a plain file (a trace is not written from its "
-                        "beginning to its end, so no pipe or device can take it)",
-                        options->output);
-    stream = platform_replacement_begin(&replacement, options->output);
-    if (stream == NULL)
-        return complain(OUTCOME_FAILED, "cannot write %s: %s", options->output, strerror(errno));
-    outcome = write_trace(trace, stream, options, model, ids);
-    if (outcome != OUTCOME_DONE) {
-        platform_replacement_discard(&replacement);
-        return outcome;
-    }
-    if (!platform_replacement_commit(&replacement))
-        return complain(OUTCOME_FAILED, "cannot write %s: %s", options->output, strerror(errno));
-    return OUTCOME_DONE;
+    return outcome == OUTCOME_DONE
+               ? outfile_end(&outfile, write_trace(trace, outfile.file, options, model, ids))
+               : outcome;
 }
 
 static enum outcome trace_model(const struct options *options, const gpt2_model *model,
@@ -249,7 +233,7 @@ static enum outcome trace(const struct options *options)
 const struct command command_trace = {
     .name = "trace",
     .summary = "write every activation of a text to a file",
-    .synopsis = "[-m DIR] (-p TEXT | -f FILE | --tokens IDS) -o OUT.safetensors [OPTIONS]",
+    .synopsis = "[-m MODEL] (-p TEXT | -f FILE | --tokens IDS) -o OUT.safetensors [OPTIONS]",
     .help =
         "Runs a text of t tokens through the model and writes every intermediate result to a\n"
         "safetensors file, as F32:\n"

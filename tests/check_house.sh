@@ -95,6 +95,8 @@ os mmap mmap64 munmap madvise open open64 stat stat64 lstat lstat64 fstat fstat6
 threads pthread_ sigfillset
 status vsnprintf
 names snprintf
+native_model snprintf
+native_write snprintf vsnprintf
 tap snprintf
 api_forward snprintf
 api_generator snprintf

@@ -372,9 +372,9 @@ static void test_weight_type_refusals(void **state)
     params.weight_type = -2;
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
     params.weight_type = 0;
-    params.reserved = 1;
+    params.file_access = 2;
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
-    tiny_check_says(line, "gpt2_model_params.reserved is 1, wanted 0");
+    tiny_check_says(line, "gpt2_model_params.file_access is 2, wanted 0 to 1");
 }
 
 /* ------------------------------------------------------------------------------------- refusals -- */
@@ -502,8 +502,8 @@ static void test_files(void **state)
     check_refused(TINY_DIRECTORY "/none", GPT2_ERR_FILE, "/none/config.json: cannot be opened");
     check_refused("", GPT2_ERR_ARGUMENT, "gpt2_model_load: path is empty, wanted a directory");
     tiny_write(&file);
-    check_refused(WEIGHTS, GPT2_ERR_FILE,
-                  WEIGHTS ": is a file, wanted the directory of config.json and");
+    check_refused(WEIGHTS, GPT2_ERR_FORMAT,
+                  WEIGHTS ": is not a native file of libgpt2; wanted one, or the directory of");
     assert_int_equal(stat(WEIGHTS, &info), 0);
     for (off_t cut = 1; cut <= info.st_size; cut += cut < 20 ? 1 : cut * 2 / 3) {
         tiny_write(&file);

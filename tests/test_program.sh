@@ -98,7 +98,7 @@ if [ ! -e /usr/local/share/gpt2/demo-model ]; then
     cp "$program" "$tmp/alone/bin/gpt2"
     "$tmp/alone/bin/gpt2" info >"$tmp/out" 2>"$tmp/err" </dev/null
     equal 'no demo model: exit code' $? 1
-    check 'no demo model: says what to do' grep -q -e '-m DIR' "$tmp/err"
+    check 'no demo model: says what to do' grep -q -e '-m MODEL' "$tmp/err"
 else
     skip 'no demo model (one is installed)'
 fi

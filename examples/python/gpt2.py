@@ -142,8 +142,10 @@ class Model:
     """Weights and tokenizer, for any number of sessions and threads."""
 
     def __init__(self, path: Union[str, "os.PathLike[str]"], threads: int = 1,
-                 progress: Optional[Progress] = None, weight_type: str = "file") -> None:
-        """Reads a Hugging Face directory.
+                 progress: Optional[Progress] = None, weight_type: str = "file",
+                 verify: bool = False) -> None:
+        """Reads a Hugging Face directory, or opens a native file, which write() and `gpt2 convert`
+        make.
 
         `threads` load it; 0: one per CPU.  `progress(done, total)` is called with how many bytes of
         the weights have been read.  If it returns True, the load ends with ERR_CANCELLED; an
@@ -152,16 +154,19 @@ class Model:
         `weight_type` is that of the weights in memory: "f32", "f16", "bf16", "q8", "q4", or "file"
         for the type that each matrix has in the file.  "q8" and "q4" have 8 and 4 bits a weight,
         rounded while loading.
+
+        A native file is mapped, so no process may cut it short while it is in use.  `verify` reads
+        it into memory instead and compares its checksum.
         """
         with _Load() as load:
             self._load(load, c.lib.gpt2_model_load, (os.fsencode(path),), threads, progress,
-                       weight_type)
+                       weight_type, verify)
 
     @classmethod
     def from_files(cls, files: Mapping[str, File], threads: int = 1,
                    progress: Optional[Progress] = None, weight_type: str = "file") -> "Model":
         """A model whose files are not in a directory: "config.json" and "model.safetensors", and
-        "vocab.json" with "merges.txt" for a tokenizer.
+        "vocab.json" with "merges.txt" for a tokenizer; or "native.safetensors", which is copied.
 
         A file is bytes (or bytearray, mmap, any contiguous buffer), which are not copied, or a
         binary file object that can seek.  The other arguments are as in Model().
@@ -169,13 +174,14 @@ class Model:
         model = cls.__new__(cls)
         with _Load() as load:
             model._load(load, c.lib.gpt2_model_load_sources, load.sources(files), threads, progress,
-                        weight_type)
+                        weight_type, True)
         return model
 
     def _load(self, load: _Load, function: Any, given: Tuple[Any, ...], threads: int,
-              progress: Optional[Progress], weight_type: str) -> None:
+              progress: Optional[Progress], weight_type: str, copy: bool) -> None:
         params = c.params_of(
             c.ModelParams, c.lib.gpt2_model_params_init, n_threads=threads,
+            file_access=c.FILE_READ if copy else c.FILE_MAP,
             weight_type=_choice("weight_type", weight_type, {
                 "file": c.TYPE_AS_FILE, "f32": c.TYPE_F32, "f16": c.TYPE_F16,
                 "bf16": c.TYPE_BF16, "q8": c.TYPE_Q8, "q4": c.TYPE_Q4}))
@@ -184,6 +190,17 @@ class Model:
         self._object: Optional[c.Object] = c.Object(function, c.lib.gpt2_model_free, given, params)
         self.info = c.params_of(c.ModelInfo, c.lib.gpt2_model_info_init)
         c.check(c.lib.gpt2_model_get_info(self._object, byref(self.info)))
+
+    def write(self, file: Any) -> None:
+        """Writes the model as a native file to a file object, in pieces: file.write(bytes).
+
+        The weights keep the types that they have in memory.  Model(path) opens such a file at once.
+        """
+        detail = ctypes.create_string_buffer(1024)
+        with c.Callbacks() as callbacks:
+            status = c.lib.gpt2_model_write(self._open(), callbacks.writer(file.write), None,
+                                            detail, len(detail))
+            c.check(status, detail.value)
 
     def close(self) -> None:
         """Lets the model go; it is freed when its last session is.  Twice is as good as once."""

@@ -41,6 +41,8 @@ TYPE_Q4 = 4
 TYPE_AS_FILE = -1
 FULL_STOP = 0
 FULL_SHIFT = 1
+FILE_MAP = 0
+FILE_READ = 1
 FINISH_NOT_YET = 0
 FINISH_TOKEN = 1
 FINISH_STRING = 2
@@ -81,7 +83,7 @@ class ModelParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("n_threads", c_int32),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
                 ("progress", ProgressCallback), ("progress_user", c_void_p),
-                ("weight_type", c_int32), ("reserved", c_int32)]
+                ("weight_type", c_int32), ("file_access", c_int32)]
 
 
 class ModelInfo(ctypes.Structure):
@@ -180,6 +182,7 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_model_load": (c_int32, c_char_p, POINTER(ModelParams), POINTER(c_void_p)),
     "gpt2_model_load_sources": (c_int32, POINTER(Source), c_size_t, POINTER(ModelParams),
                                 POINTER(c_void_p)),
+    "gpt2_model_write": (c_int32, c_void_p, WriteCallback, c_void_p, c_char_p, c_size_t),
     "gpt2_model_free": (None, c_void_p),
     "gpt2_model_info_init": (c_int32, POINTER(ModelInfo), c_size_t),
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),

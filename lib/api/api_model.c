@@ -4,6 +4,7 @@
 #include "api.h"
 #include "../base/threads.h"
 #include "../model/load.h"
+#include "../model/native_write.h"
 
 static const gpt2_model_params model_defaults = {
     .struct_size = sizeof(gpt2_model_params),
@@ -54,7 +55,8 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
         status = gpt2i_check_range("gpt2_model_params.weight_type", known->weight_type,
                                    GPT2_TYPE_AS_FILE, GPT2_TYPE_Q4, error);
     if (status == GPT2_OK)
-        status = gpt2i_check_range("gpt2_model_params.reserved", known->reserved, 0, 0, error);
+        status = gpt2i_check_range("gpt2_model_params.file_access", known->file_access,
+                                   GPT2_FILE_MAP, GPT2_FILE_READ, error);
     if (status == GPT2_OK)
         known->n_threads = gpt2i_thread_count(known->n_threads);
     return status;
@@ -62,7 +64,7 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
 
 int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_model **model)
 {
-    const struct gpt2i_files files = {.directory = path};
+    struct gpt2i_files files;
     struct gpt2i_error error = {NULL, 0};
     gpt2_model_params known;
     int32_t status =
@@ -70,7 +72,10 @@ int32_t gpt2_model_load(const char *path, const gpt2_model_params *params, gpt2_
 
     if (status == GPT2_OK)
         status = gpt2i_check_path("gpt2_model_load", path, &error);
-    return status == GPT2_OK ? gpt2i_model_read(model, &files, &known, &error) : status;
+    if (status != GPT2_OK)
+        return status;
+    files = gpt2i_files_at(path);
+    return gpt2i_model_read(model, &files, &known, &error);
 }
 
 int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
@@ -85,6 +90,20 @@ int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
     if (status == GPT2_OK)
         status = gpt2i_check_sources("gpt2_model_load_sources", sources, n_sources, &error);
     return status == GPT2_OK ? gpt2i_model_read(model, &files, &known, &error) : status;
+}
+
+int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, void *user,
+                         char *errbuf, size_t errbuf_size)
+{
+    struct gpt2i_error error = {errbuf, errbuf_size};
+
+    if (errbuf == NULL && errbuf_size > 0)
+        return GPT2_ERR_ARGUMENT;
+    gpt2i_error_clear(&error);
+    if (model == NULL || write == NULL)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_write: %s is NULL",
+                          model == NULL ? "model" : "write");
+    return gpt2i_native_write(model, write, user, &error);
 }
 
 void gpt2_model_free(gpt2_model *model)

@@ -6,6 +6,7 @@
 #include "../text/decoder.h"
 #include "../text/offsets.h"
 #include "../text/tokenizer_load.h"
+#include "../text/tokenizer_native.h"
 
 static const gpt2_tokenizer_params tokenizer_defaults = {.struct_size =
                                                              sizeof(gpt2_tokenizer_params)};
@@ -46,17 +47,27 @@ static int32_t take_tokenizer_params(const gpt2_tokenizer_params *params, const 
     return GPT2_OK;
 }
 
+static int32_t read_tokenizer(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                              struct gpt2i_error *error)
+{
+    return gpt2i_files_are_native(files) ? gpt2i_tokenizer_read_native(tokenizer, files, error)
+                                         : gpt2i_tokenizer_read(files, tokenizer, error);
+}
+
 int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                             gpt2_tokenizer **tokenizer)
 {
-    const struct gpt2i_files files = {.directory = path};
+    struct gpt2i_files files;
     struct gpt2i_error error = {NULL, 0};
     int32_t status =
         take_tokenizer_params(params, "gpt2_tokenizer_load", "path", path, tokenizer, &error);
 
     if (status == GPT2_OK)
         status = gpt2i_check_path("gpt2_tokenizer_load", path, &error);
-    return status == GPT2_OK ? gpt2i_tokenizer_read(&files, tokenizer, &error) : status;
+    if (status != GPT2_OK)
+        return status;
+    files = gpt2i_files_at(path);
+    return read_tokenizer(&files, tokenizer, &error);
 }
 
 int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
@@ -69,7 +80,7 @@ int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources
 
     if (status == GPT2_OK)
         status = gpt2i_check_sources("gpt2_tokenizer_load_sources", sources, n_sources, &error);
-    return status == GPT2_OK ? gpt2i_tokenizer_read(&files, tokenizer, &error) : status;
+    return status == GPT2_OK ? read_tokenizer(&files, tokenizer, &error) : status;
 }
 
 void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer)

@@ -96,6 +96,15 @@ static inline bool gpt2i_add_u64(uint64_t a, uint64_t b, uint64_t *out)
     return true;
 }
 
+static inline bool gpt2i_is_little_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char first;
+
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
 /* Little-endian loads, from any alignment. */
 static inline uint16_t gpt2i_load_le16(const unsigned char *bytes)
 {

@@ -111,6 +111,25 @@ void gpt2i_os_close(const struct gpt2i_os_file *file)
     (void)_close((int)file->handle);
 }
 
+void *gpt2i_os_map(const struct gpt2i_os_file *file)
+{
+    HANDLE mapping = file->size_bytes > SIZE_MAX
+                         ? NULL
+                         : CreateFileMappingW((HANDLE)_get_osfhandle((int)file->handle), NULL,
+                                              PAGE_READONLY, 0, 0, NULL);
+    void *bytes = mapping == NULL ? NULL : MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0);
+
+    if (mapping != NULL)
+        (void)CloseHandle(mapping);
+    return bytes;
+}
+
+void gpt2i_os_unmap(void *mapping, size_t bytes)
+{
+    (void)bytes;
+    (void)UnmapViewOfFile(mapping);
+}
+
 uint64_t gpt2i_monotonic_ns(void)
 {
     LARGE_INTEGER ticks, per_second;
@@ -152,6 +171,18 @@ void gpt2i_block_free(void *block, size_t bytes)
     free(block);
 }
 
+void *gpt2i_os_map(const struct gpt2i_os_file *file)
+{
+    (void)file;
+    return NULL;
+}
+
+void gpt2i_os_unmap(void *mapping, size_t bytes)
+{
+    (void)mapping;
+    (void)bytes;
+}
+
 #else
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
@@ -177,6 +208,25 @@ void gpt2i_block_free(void *block, size_t bytes)
 {
     if (block != NULL)
         (void)munmap(block, bytes);
+}
+
+void *gpt2i_os_map(const struct gpt2i_os_file *file)
+{
+    void *mapping = MAP_FAILED;
+
+    if (file->size_bytes <= SIZE_MAX)
+        mapping = mmap(NULL, (size_t)file->size_bytes, PROT_READ, MAP_SHARED, (int)file->handle, 0);
+    if (mapping == MAP_FAILED)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(mapping, (size_t)file->size_bytes, MADV_HUGEPAGE);
+#endif
+    return mapping;
+}
+
+void gpt2i_os_unmap(void *mapping, size_t bytes)
+{
+    (void)munmap(mapping, bytes);
 }
 
 #endif

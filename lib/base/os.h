@@ -14,8 +14,7 @@
 GPT2I_HIDDEN void *gpt2i_block_new(size_t bytes);
 GPT2I_HIDDEN void gpt2i_block_free(void *block, size_t bytes);
 
-/* An open file.  Its bytes are read by calls and never mapped: where another process cuts the file
-   short, a read fails, and a mapping would raise a signal. */
+/* An open file. */
 struct gpt2i_os_file {
     intptr_t handle;
     uint64_t size_bytes;
@@ -32,6 +31,13 @@ GPT2I_HIDDEN int64_t gpt2i_os_read(const struct gpt2i_os_file *file, uint64_t of
                                    size_t n_bytes);
 
 GPT2I_HIDDEN void gpt2i_os_close(const struct gpt2i_os_file *file);
+
+/*
+ * Maps a whole file into memory, to be read only; NULL if the system cannot.  The mapping stays when the
+ * file is closed.  Where another process cuts the file short, a read from the mapping raises a signal.
+ */
+GPT2I_HIDDEN void *gpt2i_os_map(const struct gpt2i_os_file *file);
+GPT2I_HIDDEN void gpt2i_os_unmap(void *mapping, size_t bytes);
 
 /* What there is at 'path'. */
 enum gpt2i_os_kind {

@@ -14,20 +14,39 @@ static const gpt2_source *find_given(const struct gpt2i_files *files, const char
     return NULL;
 }
 
-/* The struct and DIRECTORY/NAME with its NUL. */
-static size_t source_bytes(const struct gpt2i_files *files, const char *name)
+struct gpt2i_files gpt2i_files_at(const char *path)
 {
-    size_t directory_length = files->directory == NULL ? 0 : strlen(files->directory);
+    bool is_file = gpt2i_os_kind_of(path) == GPT2I_OS_REGULAR;
+    struct gpt2i_files files = {
+        .directory = is_file ? NULL : path,
+        .file = is_file ? path : NULL,
+    };
 
-    return sizeof(struct gpt2i_source) + directory_length + 1 + strlen(name) + 1;
+    return files;
+}
+
+bool gpt2i_files_are_native(const struct gpt2i_files *files)
+{
+    return files->file != NULL || find_given(files, GPT2I_NATIVE_NAME) != NULL;
+}
+
+/* The struct and DIRECTORY/NAME with its NUL. */
+static size_t source_bytes(const char *directory, const char *name)
+{
+    return sizeof(struct gpt2i_source) + strlen(directory) + 1 + strlen(name) + 1;
+}
+
+static const char *directory_of(const struct gpt2i_files *files)
+{
+    return files->directory == NULL ? "" : files->directory;
 }
 
 /* A source that is not open, with its path; NULL if there is no memory. */
 static struct gpt2i_source *source_new(const struct gpt2i_files *files, const char *name)
 {
-    const char *directory = files->directory == NULL ? "" : files->directory;
+    const char *directory = directory_of(files);
     size_t directory_length = strlen(directory);
-    size_t block_bytes = source_bytes(files, name);
+    size_t block_bytes = source_bytes(directory, name);
     struct gpt2i_source *source = gpt2i_block_new(block_bytes);
     char *end;
 
@@ -46,7 +65,7 @@ static int32_t fail_memory(const struct gpt2i_files *files, const char *name,
                            struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to open %s",
-                      source_bytes(files, name), name);
+                      source_bytes(directory_of(files), name), name);
 }
 
 int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name, bool *exists,
@@ -68,14 +87,14 @@ int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name, b
 int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *files,
                           const char *name, struct gpt2i_error *error)
 {
-    struct gpt2i_source *source = source_new(files, name);
+    struct gpt2i_source *source = source_new(files, files->file != NULL ? files->file : name);
     const char *wrong = NULL;
     int32_t status;
 
     *out = NULL;
     if (source == NULL)
         return fail_memory(files, name, error);
-    if (files->directory == NULL) {
+    if (files->directory == NULL && files->file == NULL) {
         source->given = find_given(files, name);
         if (source->given == NULL)
             wrong = "is not among the sources";
@@ -146,6 +165,29 @@ void gpt2i_source_close(struct gpt2i_source *source)
     if (source->given == NULL)
         gpt2i_os_close(&source->file);
     gpt2i_block_free(source, source->block_bytes);
+}
+
+bool gpt2i_source_share(const struct gpt2i_source *source, struct gpt2i_image *image)
+{
+    memset(image, 0, sizeof *image);
+    if (source->size_bytes > SIZE_MAX)
+        return false;
+    image->n_bytes = (size_t)source->size_bytes;
+    if (source->given == NULL) {
+        image->mapping = gpt2i_os_map(&source->file);
+        image->bytes = image->mapping;
+    } else if ((uintptr_t)source->given->bytes % GPT2I_ALIGN == 0) {
+        image->bytes = source->given->bytes; /* NULL for a callback */
+    }
+    return image->bytes != NULL;
+}
+
+void gpt2i_image_free(struct gpt2i_image *image)
+{
+    gpt2i_block_free(image->block, image->n_bytes);
+    if (image->mapping != NULL)
+        gpt2i_os_unmap(image->mapping, image->n_bytes);
+    memset(image, 0, sizeof *image);
 }
 
 int32_t gpt2i_text_read(struct gpt2i_text *text, const struct gpt2i_files *files, const char *name,

@@ -15,11 +15,13 @@
 #define GPT2I_WEIGHTS_NAME "model.safetensors"
 #define GPT2I_VOCAB_NAME   "vocab.json"
 #define GPT2I_MERGES_NAME  "merges.txt"
+#define GPT2I_NATIVE_NAME  "native.safetensors"
 
-/* A directory, or a list. */
+/* A directory, or one file, or a list. */
 struct gpt2i_files {
-    const char *directory; /* NULL: the list */
-    const gpt2_source *list;
+    const char *directory;
+    const char *file;        /* a native file, under any name */
+    const gpt2_source *list; /* if both are NULL */
     size_t n_list;
 };
 
@@ -30,6 +32,12 @@ struct gpt2i_source {
     size_t block_bytes;       /* of the block that this struct begins */
     char path[];              /* for error lines: DIRECTORY/NAME, or NAME */
 };
+
+/* The file at 'path' if it is a regular one, else the directory. */
+GPT2I_HIDDEN struct gpt2i_files gpt2i_files_at(const char *path);
+
+/* Whether they are one native file, which has everything. */
+GPT2I_HIDDEN bool gpt2i_files_are_native(const struct gpt2i_files *files);
 
 /*
  * '*exists' is false if there is nothing of that name; what is there may still fail to open.
@@ -55,6 +63,23 @@ GPT2I_HIDDEN int32_t gpt2i_source_read(const struct gpt2i_source *source, uint64
 
 /* NULL is ignored. */
 GPT2I_HIDDEN void gpt2i_source_close(struct gpt2i_source *source);
+
+/* All bytes of a source in memory, after it has been closed. */
+struct gpt2i_image {
+    const unsigned char *bytes; /* aligned to GPT2I_ALIGN */
+    size_t n_bytes;
+    void *block;   /* to free; NULL: none */
+    void *mapping; /* to unmap; NULL: none */
+};
+
+/*
+ * The bytes without a copy: the mapped file, or the caller's memory, which the image borrows.  False if
+ * that cannot be: the source is a read callback, the memory is not aligned, or the system does not map.
+ */
+GPT2I_HIDDEN bool gpt2i_source_share(const struct gpt2i_source *source, struct gpt2i_image *image);
+
+/* Does nothing if all is zero. */
+GPT2I_HIDDEN void gpt2i_image_free(struct gpt2i_image *image);
 
 /*
  * A whole small source as one block with a NUL behind it; its length is n_bytes.

@@ -52,9 +52,8 @@ struct header_reader {
     struct gpt2i_json json;
     struct gpt2i_tensors *tensors;
     struct gpt2i_error *error;
-    uint64_t data_offset; /* of the data in the file */
-    size_t n_tensors;     /* so far */
-    uint64_t name_bytes;  /* so far, NULs included */
+    size_t n_tensors;    /* so far */
+    uint64_t name_bytes; /* so far, NULs and metadata included */
     char name[GPT2I_TENSOR_NAME_BYTES];
     bool has_metadata, has_dtype, has_shape, has_offsets;
     const struct dtype *dtype;
@@ -142,7 +141,7 @@ static int32_t read_shape(struct header_reader *reader)
 
 static int32_t read_offsets(struct header_reader *reader)
 {
-    uint64_t data_bytes = reader->tensors->source->size_bytes - reader->data_offset;
+    uint64_t data_bytes = reader->tensors->source->size_bytes - reader->tensors->data_offset;
     uint64_t offsets[2] = {0, 0};
     size_t n_offsets;
     int32_t status = read_integers(reader, "data_offsets", offsets, 2, &n_offsets);
@@ -231,7 +230,7 @@ static void keep_tensor(struct header_reader *reader, size_t name_length)
         reader->tensor.dtype = reader->dtype->name;
         reader->tensor.type = reader->dtype->type;
         reader->tensor.source = tensors->source;
-        reader->tensor.offset = reader->data_offset + reader->begin;
+        reader->tensor.offset = tensors->data_offset + reader->begin;
         tensors->items[reader->n_tensors] = reader->tensor;
     }
     reader->name_bytes += name_length + 1;
@@ -271,9 +270,29 @@ static int32_t read_tensor(struct header_reader *reader, const struct gpt2i_json
     return status;
 }
 
-/* "__metadata__": strings under string keys, of no use here. */
+/* Counts a text of the metadata that is kept; in the second pass keeps it. */
+static int32_t keep_metadata(struct header_reader *reader, const struct gpt2i_json_event *value,
+                             const char **kept)
+{
+    if (reader->tensors->names != NULL) {
+        char *text = reader->tensors->names + reader->name_bytes;
+        size_t length;
+        int32_t status =
+            gpt2i_json_string(&reader->json, value, text, value->length, &length, reader->error);
+
+        if (status != GPT2_OK)
+            return status;
+        text[length] = '\0';
+        *kept = text;
+    }
+    reader->name_bytes += value->length + 1; /* escapes are longer than what they stand for */
+    return GPT2_OK;
+}
+
+/* "__metadata__": strings under string keys.  Those of native files are kept. */
 static int32_t read_metadata(struct header_reader *reader)
 {
+    struct gpt2i_tensors *tensors = reader->tensors;
     struct gpt2i_json_event event;
     int32_t status;
 
@@ -284,12 +303,19 @@ static int32_t read_metadata(struct header_reader *reader)
     if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
         return header_wanted(reader, "the entry", &event, "an object");
     while (status == GPT2_OK) {
+        const char **kept;
+
         status = header_next(reader, &event); /* a key, or the end */
         if (status != GPT2_OK || event.type == GPT2I_JSON_OBJECT_END)
             break;
+        kept = gpt2i_json_equal(&event, "libgpt2")  ? &tensors->native_version
+               : gpt2i_json_equal(&event, "config") ? &tensors->config
+                                                    : NULL;
         status = header_next(reader, &event);
         if (status == GPT2_OK && event.type != GPT2I_JSON_STRING)
             return header_wanted(reader, "a value", &event, "a string");
+        if (status == GPT2_OK && kept != NULL)
+            status = keep_metadata(reader, &event, kept);
     }
     return status;
 }
@@ -362,7 +388,7 @@ int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const struct gpt2i
     status = read_length(tensors->source, &length, error);
     if (status != GPT2_OK)
         goto done;
-    reader.data_offset = LENGTH_BYTES + length;
+    tensors->data_offset = LENGTH_BYTES + length;
     text = gpt2i_block_new(length + 1); /* never 0 bytes */
     if (text == NULL) {
         status = gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its header of %zu bytes",
@@ -377,7 +403,7 @@ int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors, const struct gpt2i
     if (status == GPT2_OK)
         status = read_header(&reader, text, length);
     if (status == GPT2_OK)
-        status = gpt2i_tensors_check_ranges(tensors, reader.data_offset, false, error);
+        status = gpt2i_tensors_check_ranges(tensors, tensors->data_offset, false, error);
     if (status == GPT2_OK)
         status = gpt2i_tensors_sort(tensors, error);
 done:

@@ -25,9 +25,12 @@ struct gpt2i_tensor {
 
 struct gpt2i_tensors {
     struct gpt2i_source *source;
+    uint64_t data_offset; /* of the first tensor in the file */
     size_t n_tensors;
     struct gpt2i_tensor *items; /* sorted by name, no name twice */
     char *names;                /* room for the names, filled by the reader of the format */
+    const char *native_version; /* what the metadata of native files have; else NULL */
+    const char *config;         /* likewise: the text of config.json */
     void *block;                /* items and names */
     size_t block_bytes;
 };
@@ -46,7 +49,7 @@ GPT2I_HIDDEN const struct gpt2i_tensor *gpt2i_tensors_find(const struct gpt2i_te
 
 /* What the readers of formats share; each opens tensors->source, and closes tensors when it fails. */
 
-/* One block for 'n_tensors' items and for names of 'name_bytes' together, NULs included. */
+/* One block for 'n_tensors' items and for texts of 'name_bytes' together, NULs included. */
 GPT2I_HIDDEN int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors,
                                             uint64_t name_bytes, struct gpt2i_error *error);
 

@@ -304,22 +304,19 @@ static int32_t settle_sizes(struct config_reader *reader)
     return GPT2_OK;
 }
 
-int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files *files,
-                          struct gpt2i_error *error)
+int32_t gpt2i_config_parse(struct gpt2i_config *config, const char *text, size_t n_bytes,
+                           const char *path, struct gpt2i_error *error)
 {
     struct config_reader reader = {.error = error, .eos_token_id = -1, .config = config};
     struct gpt2i_json_event event;
-    struct gpt2i_text file;
-    int32_t status = gpt2i_text_read(&file, files, GPT2I_CONFIG_NAME, CONFIG_MAX_BYTES, error);
+    int32_t status;
 
     memset(config, 0, sizeof *config);
-    if (status != GPT2_OK)
-        return status;
     config->activation_function = GPT2_ACT_GELU_NEW;
     config->layer_norm_epsilon = 1e-5f;
     config->scale_attn_weights = true;
     config->tie_word_embeddings = true;
-    gpt2i_json_begin(&reader.json, file.text, file.n_bytes, file.source->path);
+    gpt2i_json_begin(&reader.json, text, n_bytes, path);
     status = config_next(&reader, &event);
     if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
         status = config_wanted(&reader, GPT2_ERR_FORMAT, "the file", &event, "an object");
@@ -333,8 +330,29 @@ int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files 
         status = config_next(&reader, &event); /* the end of the text */
     if (status == GPT2_OK)
         status = settle_sizes(&reader);
-    gpt2i_text_free(&file);
     if (status != GPT2_OK)
         memset(config, 0, sizeof *config);
     return status;
+}
+
+int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files *files,
+                          struct gpt2i_error *error)
+{
+    struct gpt2i_text file;
+    int32_t status = gpt2i_text_read(&file, files, GPT2I_CONFIG_NAME, CONFIG_MAX_BYTES, error);
+
+    memset(config, 0, sizeof *config);
+    if (status == GPT2_OK)
+        status = gpt2i_config_parse(config, file.text, file.n_bytes, file.source->path, error);
+    gpt2i_text_free(&file);
+    return status;
+}
+
+const char *gpt2i_activation_name(int32_t activation_function)
+{
+    size_t i = 0;
+
+    while (activations[i].id != activation_function)
+        i++;
+    return activations[i].name;
 }

@@ -29,4 +29,12 @@ struct gpt2i_config {
 GPT2I_HIDDEN int32_t gpt2i_config_read(struct gpt2i_config *config, const struct gpt2i_files *files,
                                        struct gpt2i_error *error);
 
+/* The same for text[n_bytes], the content of such a file; 'path' is for error lines. */
+GPT2I_HIDDEN int32_t gpt2i_config_parse(struct gpt2i_config *config, const char *text,
+                                        size_t n_bytes, const char *path,
+                                        struct gpt2i_error *error);
+
+/* Hugging Face's name of GPT2_ACT_*. */
+GPT2I_HIDDEN const char *gpt2i_activation_name(int32_t activation_function);
+
 #endif

@@ -1,7 +1,8 @@
 /*
- * load.c: loading a model from a directory or a list of sources.
+ * load.c: loading a model from a directory, a native file or a list of sources.
  */
 #include "load.h"
+#include "native_model.h"
 #include "weights.h"
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
@@ -49,17 +50,6 @@ static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i
     return GPT2_OK; /* to open it gives the error */
 }
 
-/* A path to a file instead of its directory is a common mistake. */
-static int32_t check_directory(const struct gpt2i_files *files, struct gpt2i_error *error)
-{
-    if (files->directory == NULL || gpt2i_os_kind_of(files->directory) != GPT2I_OS_REGULAR)
-        return GPT2_OK;
-    return gpt2i_fail(error, GPT2_ERR_FILE,
-                      "%s: is a file, wanted the directory of " GPT2I_CONFIG_NAME
-                      " and " GPT2I_WEIGHTS_NAME,
-                      files->directory);
-}
-
 static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_files *files,
                               struct gpt2i_error *error)
 {
@@ -77,6 +67,11 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
     struct gpt2i_tensors tensors;
     int32_t status = gpt2i_safetensors_open(&tensors, files, GPT2I_WEIGHTS_NAME, error);
 
+    if (status == GPT2_OK && tensors.native_version != NULL)
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                            "%s: is a native file, which has its own config and tokenizer: open it "
+                            "by its path, or as " GPT2I_NATIVE_NAME,
+                            tensors.source->path);
     if (status == GPT2_OK)
         status = gpt2i_weights_load(model, config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
@@ -84,16 +79,13 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
 }
 
 /* The weights come last: they take longest. */
-int32_t gpt2i_model_read(gpt2_model **model, const struct gpt2i_files *files,
-                         const gpt2_model_params *params, struct gpt2i_error *error)
+static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
+                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_config config;
     gpt2_tokenizer *tokenizer = NULL;
-    int32_t status = check_directory(files, error);
+    int32_t status = gpt2i_config_read(&config, files, error);
 
-    *model = NULL;
-    if (status == GPT2_OK)
-        status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
         status = check_weights_exist(files, error);
     if (status == GPT2_OK)
@@ -104,9 +96,23 @@ int32_t gpt2i_model_read(gpt2_model **model, const struct gpt2i_files *files,
         gpt2i_tokenizer_free(tokenizer);
         return status;
     }
-    if (tokenizer != NULL)
-        gpt2i_tokenizer_extend(tokenizer, config.n_vocab);
     (*model)->tokenizer = tokenizer;
-    (*model)->eot_token = eot_token(*model);
+    return GPT2_OK;
+}
+
+int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
+                         const gpt2_model_params *params, struct gpt2i_error *error)
+{
+    gpt2_model *model = NULL;
+    int32_t status = gpt2i_files_are_native(files) ? gpt2i_native_read(&model, files, params, error)
+                                                   : read_files(&model, files, params, error);
+
+    *out = NULL;
+    if (status != GPT2_OK)
+        return status;
+    if (model->tokenizer != NULL)
+        gpt2i_tokenizer_extend(model->tokenizer, model->config.n_vocab);
+    model->eot_token = eot_token(model);
+    *out = model;
     return GPT2_OK;
 }

@@ -114,6 +114,16 @@ static void unpack_quantised(float *row, const struct gpt2i_matrix *matrix, size
     }
 }
 
+void gpt2i_matrix_order_scales(const struct gpt2i_matrix *matrix)
+{
+    size_t n_blocks = gpt2i_ceil_div(matrix->n_in, GPT2I_Q_BLOCK);
+
+    for (size_t first = 0; first < matrix->n_out; first += GPT2I_PANEL) {
+        for (size_t block = 0; block < n_blocks; block++)
+            gpt2i_order_16(find_block(matrix, first, block).d, panel_width(matrix, first));
+    }
+}
+
 size_t gpt2i_matrix_quantised_panel(const struct gpt2i_matrix *matrix, size_t panel,
                                     struct gpt2i_quantised_matmul *matmul)
 {

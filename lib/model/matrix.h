@@ -47,6 +47,9 @@ GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, c
 /* The weights of output 'out' as floats: row[n_in]. */
 GPT2I_HIDDEN void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t out);
 
+/* Puts little-endian scales of quantised weights into the machine's order of bytes. */
+GPT2I_HIDDEN void gpt2i_matrix_order_scales(const struct gpt2i_matrix *matrix);
+
 GPT2I_HIDDEN size_t gpt2i_matrix_n_panels(const struct gpt2i_matrix *matrix);
 
 /*

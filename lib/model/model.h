@@ -1,7 +1,8 @@
 /*
  * model.h: a loaded GPT-2: hyper-parameters and weights, under Hugging Face's names.
  *
- * Two blocks of memory: one of structs, and one of the weights' bytes, which has no pointers in it.
+ * Two blocks of memory: one of structs, and one of the weights' bytes, which has no pointers in it and
+ * can be a native file's image.
  */
 #ifndef GPT2I_MODEL_H
 #define GPT2I_MODEL_H
@@ -44,6 +45,7 @@ struct gpt2_model {
     size_t struct_bytes;       /* of the block that begins with this struct */
     void *weights;             /* the block of the weights */
     size_t weights_bytes;
+    struct gpt2i_image image; /* instead of that block: of a native file */
 };
 
 /*

@@ -238,13 +238,15 @@ static int32_t check_unknown_tensors(const struct gpt2i_weight_list *list, int32
     return GPT2_OK;
 }
 
-static int32_t find_all(struct gpt2i_weight_list *list, const struct gpt2i_config *config,
-                        struct gpt2i_error *error)
+int32_t gpt2i_weight_list_find(struct gpt2i_weight_list *list, const struct gpt2i_config *config,
+                               struct gpt2i_error *error)
 {
-    bool no_biases = !has_biases(list);
+    bool no_biases;
     bool is_tied = config->tie_word_embeddings;
     int32_t status = GPT2_OK;
 
+    list->prefix = find_prefix(list->tensors);
+    no_biases = !has_biases(list);
     for (size_t i = 0; i < list->n_weights && status == GPT2_OK; i++) {
         struct gpt2i_weight *weight = &list->weights[i];
         bool may_be_absent = (weight->is_bias && no_biases) || (i == 0 && is_tied);
@@ -274,28 +276,21 @@ int32_t gpt2i_weight_list_new(struct gpt2i_weight_list **out, gpt2_model *model,
                               const struct gpt2i_tensors *tensors, struct gpt2i_error *error)
 {
     uint64_t n_weights = WEIGHTS_OUTSIDE + WEIGHTS_PER_BLOCK * (uint64_t)model->config.n_layer;
+    size_t n_tensors = tensors == NULL ? 0 : tensors->n_tensors;
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
     struct gpt2i_arena place;
-    struct gpt2i_weight_list *list;
-    int32_t status;
 
     *out = NULL;
-    (void)list_layout(&measure, n_weights, tensors->n_tensors);
+    (void)list_layout(&measure, n_weights, n_tensors);
     place = gpt2i_arena_over(gpt2i_block_new(measure.used_bytes));
     if (place.base == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a list of %zu tensors",
                           (size_t)n_weights);
-    list = list_layout(&place, n_weights, tensors->n_tensors);
-    list->tensors = tensors;
-    list->prefix = find_prefix(tensors);
-    list->block_bytes = measure.used_bytes;
-    list_weights(list, model);
-    status = find_all(list, &model->config, error);
-    if (status != GPT2_OK) {
-        gpt2i_weight_list_free(list);
-        return status;
-    }
-    *out = list;
+    *out = list_layout(&place, n_weights, n_tensors);
+    (*out)->tensors = tensors;
+    (*out)->prefix = "";
+    (*out)->block_bytes = measure.used_bytes;
+    list_weights(*out, model);
     return GPT2_OK;
 }
 

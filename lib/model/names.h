@@ -39,14 +39,21 @@ struct gpt2i_weight_list {
 };
 
 /*
- * Finds the tensors of all weights of 'model' and checks their shapes and types.  The list borrows
- * 'model' and 'tensors'; it is freed with gpt2i_weight_list_free().
- * Errors: GPT2_ERR_FORMAT (missing, wrong shape), _UNSUPPORTED (a type, or a tensor of the blocks
- * that GPT-2 does not have), _MEMORY.
+ * The weights of 'model', none with a tensor.  The list borrows 'model' and 'tensors' (NULL: there is no
+ * file); it is freed with gpt2i_weight_list_free().  Errors: GPT2_ERR_MEMORY.
  */
 GPT2I_HIDDEN int32_t gpt2i_weight_list_new(struct gpt2i_weight_list **list, gpt2_model *model,
                                            const struct gpt2i_tensors *tensors,
                                            struct gpt2i_error *error);
+
+/*
+ * Finds the tensors of all weights and checks their shapes and types.
+ * Errors: GPT2_ERR_FORMAT (missing, wrong shape), _UNSUPPORTED (a type, or a tensor of the blocks
+ * that GPT-2 does not have).
+ */
+GPT2I_HIDDEN int32_t gpt2i_weight_list_find(struct gpt2i_weight_list *list,
+                                            const struct gpt2i_config *config,
+                                            struct gpt2i_error *error);
 
 /* NULL is ignored. */
 GPT2I_HIDDEN void gpt2i_weight_list_free(struct gpt2i_weight_list *list);

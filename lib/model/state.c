@@ -170,13 +170,10 @@ static uint64_t state_checksum(const gpt2_session *session, const void *header, 
 /* Numbers of several bytes are copied as they are in memory. */
 static int32_t check_byte_order(struct gpt2i_error *error)
 {
-    const uint16_t number = 1;
-    unsigned char first;
-
-    memcpy(&first, &number, 1);
-    return first == 1 ? GPT2_OK
-                      : gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                                   "states are little-endian, this CPU is big-endian");
+    return gpt2i_is_little_endian()
+               ? GPT2_OK
+               : gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                            "states are little-endian, this CPU is big-endian");
 }
 
 int32_t gpt2i_state_size(gpt2_session *session, const struct gpt2i_sequence *sequence,

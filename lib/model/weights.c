@@ -84,6 +84,8 @@ int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
     *out = NULL;
     if (status == GPT2_OK)
         status = gpt2i_weight_list_new(&list, model, tensors, error);
+    if (status == GPT2_OK)
+        status = gpt2i_weight_list_find(list, config, error);
     if (status == GPT2_OK) {
         choose_types(model, list, params->weight_type);
         status = place_weights(model, list, error);

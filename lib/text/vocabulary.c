@@ -62,8 +62,8 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
     tokenizer->is_added = is_added;
     tokenizer->merge_slots = merge_slots;
     tokenizer->merge_mask = n_merge_slots - 1;
-    for (tokenizer->merge_shift = 64; n_merge_slots > 1; n_merge_slots /= 2)
-        tokenizer->merge_shift--;
+    tokenizer->merge_shift = gpt2i_merge_shift(n_merge_slots);
+    tokenizer->n_merges = counts->n_merges;
     tokenizer->merge_ids = merge_ids;
     tokenizer->piece_slots = piece_slots;
     tokenizer->piece_mask = n_piece_slots - 1;
@@ -72,8 +72,10 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
 
 void gpt2i_tokenizer_free(gpt2_tokenizer *tokenizer)
 {
-    if (tokenizer != NULL)
-        gpt2i_block_free(tokenizer, tokenizer->block_bytes);
+    if (tokenizer == NULL)
+        return;
+    gpt2i_image_free(&tokenizer->image);
+    gpt2i_block_free(tokenizer, tokenizer->block_bytes);
 }
 
 void gpt2i_tokenizer_extend(gpt2_tokenizer *tokenizer, int32_t n_ids)

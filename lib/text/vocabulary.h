@@ -9,6 +9,7 @@
 #define GPT2I_VOCABULARY_H
 
 #include "../base/arena.h"
+#include "../base/source.h"
 
 #define GPT2I_ID_BITS   21 /* ids are below 2^21 = 2,097,152 */
 #define GPT2I_RANK_BITS 22 /* ranks, which are lines of merges.txt, are below 2^22 - 1 */
@@ -32,11 +33,12 @@ struct gpt2i_piece_slot {
 };
 
 struct gpt2_tokenizer {
-    size_t block_bytes; /* of the one block that holds this and all it points to */
+    size_t block_bytes;       /* of the one block that holds this and all it points to */
+    struct gpt2i_image image; /* instead, what the tables lie in; zero if a model owns that */
     int32_t n_vocab;
     int32_t n_ids;         /* n_vocab or more: ids from n_vocab on have no bytes */
     int32_t eot;           /* -1 if there is none */
-    uint32_t merge_shift;  /* 64 - log2 of the number of merge slots */
+    uint32_t merge_shift;  /* gpt2i_merge_shift() of the number of merge slots */
     size_t merge_mask;     /* number of merge slots - 1; it is a power of two */
     size_t piece_mask;     /* the same for piece slots */
     uint64_t seed;         /* of the hashes in both tables */
@@ -45,7 +47,8 @@ struct gpt2_tokenizer {
     char *bytes;
     uint8_t *is_added; /* [n_vocab]: 1 if no merge makes the token; as gpt2_tokenizer_is_added() */
     uint64_t *merge_slots; /* left id | right id | rank + 1, in 21 | 21 | 22 bits */
-    int32_t *merge_ids;    /* [merges]: the token that the merge of this rank makes */
+    size_t n_merges;
+    int32_t *merge_ids; /* [n_merges]: the token that the merge of this rank makes */
     struct gpt2i_piece_slot *piece_slots;
 };
 
@@ -84,6 +87,16 @@ static inline size_t gpt2i_slots_for(size_t n)
     while (slots < 2 * n)
         slots *= 2;
     return slots;
+}
+
+/* 64 - log2 of a number of slots. */
+static inline uint32_t gpt2i_merge_shift(uint64_t n_slots)
+{
+    uint32_t shift = 64;
+
+    for (; n_slots > 1; n_slots /= 2)
+        shift--;
+    return shift;
 }
 
 static inline uint64_t gpt2i_pair_key(int32_t left, int32_t right)

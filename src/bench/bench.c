@@ -243,7 +243,7 @@ static enum outcome bench(const struct options *options)
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure speed, and compare it with the limits of this machine",
-    .synopsis = "[--shape SHAPE | -m DIR] [OPTIONS]",
+    .synopsis = "[--shape SHAPE | -m MODEL] [OPTIONS]",
     .help =
         "Measures up to five times, and prints medians:\n"
         "\n"

@@ -25,6 +25,7 @@ mod scoring;
 mod session;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 /// What went wrong: a status of `gpt2.h`, and the library's line about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,17 +117,31 @@ unsafe impl Send for Model {} // a model is immutable
 unsafe impl Sync for Model {}
 
 impl Model {
-    /// Reads a Hugging Face directory.
+    /// Reads a Hugging Face directory, or a native file, whose checksum it compares.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         Model::load_as(path, WeightType::AsFile)
     }
 
     /// The same, with the weights of another type in memory.
     pub fn load_as(path: impl AsRef<Path>, weight_type: WeightType) -> Result<Model> {
-        let path = CString::new(path.as_ref().as_os_str().as_bytes())
-            .map_err(|error| Error::argument(format!("{}: {error}", path.as_ref().display())))?;
+        Model::open(path.as_ref(), weight_type, raw::FILE_READ)
+    }
+
+    /// Opens a native file, which [`write`](Model::write) and `gpt2 convert` make, in milliseconds:
+    /// the file is mapped.
+    ///
+    /// # Safety
+    /// The file must not change or become shorter before the model is dropped.
+    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Model> {
+        Model::open(path.as_ref(), WeightType::AsFile, raw::FILE_MAP)
+    }
+
+    fn open(path: &Path, weight_type: WeightType, file_access: i32) -> Result<Model> {
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|error| Error::argument(format!("{}: {error}", path.display())))?;
         let mut params = params(raw::gpt2_model_params_init);
         params.weight_type = weight_type as i32;
+        params.file_access = file_access;
         create(|line, size, model| {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_model_load(path.as_ptr(), &params, model) }
@@ -155,11 +170,26 @@ impl Model {
             })
             .collect();
         let mut params = params(raw::gpt2_model_params_init);
+        params.file_access = raw::FILE_READ;
         create(|line, size, model| {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_model_load_sources(sources.as_ptr(), sources.len(), &params, model) }
         })
         .map(Model)
+    }
+
+    /// Writes the model as a native file, in pieces, and does not flush.  Errors are as in
+    /// [`Session::write`].
+    pub fn write<W: io::Write>(&self, writer: W) -> io::Result<()> {
+        let mut line = [0u8; 1024];
+        let status = writing::write_to(writer, |write, user| unsafe {
+            let (text, size) = (line.as_mut_ptr().cast(), line.len());
+            raw::gpt2_model_write(self.0.as_ptr(), write, user, text, size)
+        })?;
+        Ok(check(
+            status,
+            CStr::from_bytes_until_nul(&line).unwrap_or_default(),
+        )?)
     }
 
     pub fn info(&self) -> ModelInfo {

@@ -15,6 +15,8 @@ pub const TYPE_Q4: i32 = 4;
 pub const TYPE_AS_FILE: i32 = -1;
 pub const FULL_STOP: i32 = 0;
 pub const FULL_SHIFT: i32 = 1;
+pub const FILE_MAP: i32 = 0;
+pub const FILE_READ: i32 = 1;
 pub const FINISH_NOT_YET: i32 = 0;
 pub const FINISH_TOKEN: i32 = 1;
 pub const FINISH_STRING: i32 = 2;
@@ -66,7 +68,7 @@ pub struct gpt2_model_params {
     pub progress: Option<gpt2_progress_callback>,
     pub progress_user: *mut c_void,
     pub weight_type: i32,
-    pub reserved: i32,
+    pub file_access: i32,
 }
 
 #[repr(C)]
@@ -272,6 +274,13 @@ extern "C" {
         n_sources: usize,
         params: *const gpt2_model_params,
         model: *mut *mut gpt2_model,
+    ) -> i32;
+    pub fn gpt2_model_write(
+        model: *const gpt2_model,
+        write: gpt2_write_callback,
+        user: *mut c_void,
+        errbuf: *mut c_char,
+        errbuf_size: usize,
     ) -> i32;
     pub fn gpt2_model_free(model: *mut gpt2_model);
     pub fn gpt2_model_info_init(info: *mut gpt2_model_info, struct_size: usize) -> i32;

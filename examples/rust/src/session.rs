@@ -1,11 +1,10 @@
 //! Sessions and their sequences.
-use crate::{check, create, params, raw, Error, Model, Result};
-use std::ffi::{c_void, CStr};
+use crate::{check, create, params, raw, writing::write_to, Error, Model, Result};
+use std::ffi::CStr;
 use std::marker::PhantomData;
-use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{io, ptr, ptr::NonNull, slice, thread};
+use std::{io, ptr, ptr::NonNull, slice};
 
 impl Model {
     /// A session for one text, run on `threads` threads; 0: one for each CPU.
@@ -117,24 +116,6 @@ pub struct BatchItem<'a> {
     pub tokens: &'a [i32],
     /// Of how many last tokens the logits are kept; more than there are means all.
     pub n_logit_rows: usize,
-}
-
-/// A writer, and how its last call ended: with a result or a panic.
-struct Sink<W> {
-    writer: W,
-    ended: thread::Result<io::Result<()>>,
-}
-
-/// A gpt2_write_callback, whose `user` is a Sink.
-unsafe extern "C" fn write_piece<W: io::Write>(
-    user: *mut c_void,
-    bytes: *const c_void,
-    n_bytes: usize,
-) -> i32 {
-    let sink = unsafe { &mut *user.cast::<Sink<W>>() };
-    let piece = unsafe { slice::from_raw_parts(bytes.cast(), n_bytes) };
-    sink.ended = catch_unwind(AssertUnwindSafe(|| sink.writer.write_all(piece)));
-    i32::from(!matches!(sink.ended, Ok(Ok(()))))
 }
 
 /// The library's session.  A [`Session`] and its generators share it; the last one of them that is
@@ -371,13 +352,9 @@ impl Session<'_> {
     /// writer panics, the panic goes on here.  In each case the session stays as it was.
     pub fn write<W: io::Write>(&mut self, sequence: &Sequence, writer: W) -> io::Result<()> {
         let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
-        let mut sink = Sink {
-            writer,
-            ended: Ok(Ok(())),
-        };
-        let user = ptr::from_mut(&mut sink).cast();
-        let status = unsafe { raw::gpt2_sequence_write(session, number, write_piece::<W>, user) };
-        sink.ended.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let status = write_to(writer, |write, user| unsafe {
+            raw::gpt2_sequence_write(session, number, write, user)
+        })?;
         Ok(self.check(status)?)
     }
 

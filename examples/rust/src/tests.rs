@@ -71,7 +71,7 @@ fn structs_are_the_headers() {
     let c = same_layout! {
         gpt2_source { name bytes n_bytes read user }
         gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user
-            weight_type reserved }
+            weight_type file_access }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes
             memory_type reserved }
@@ -236,6 +236,32 @@ fn weights_of_another_type() {
     for (i, rounded) in others.iter().enumerate() {
         assert!(*rounded != wanted && !others[..i].contains(rounded));
     }
+}
+
+#[test]
+fn native_files() {
+    let wanted = Model::load_as(MODEL, WeightType::Q8).unwrap();
+    let ids = prompt(&wanted);
+    let logits = run(&mut wanted.session(1).unwrap(), &ids);
+    let mut bytes = Vec::new();
+    wanted.write(&mut bytes).unwrap();
+    let path = std::env::temp_dir().join(format!("gpt2-rust-{}", std::process::id()));
+    std::fs::write(&path, &bytes).unwrap();
+    let copied = Model::from_sources(&[("native.safetensors", &bytes)]).unwrap();
+    bytes.fill(0); // it was copied
+    for model in [
+        copied,
+        Model::load(&path).unwrap(),
+        unsafe { Model::map(&path) }.unwrap(),
+    ] {
+        assert!(run(&mut model.session(1).unwrap(), &prompt(&model)) == logits);
+    }
+    let error = Model::load_as(&path, WeightType::F32).err().unwrap();
+    assert!(error.line.contains("keeps its type"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+
+    let full = wanted.write(&mut [0u8; 100][..]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::WriteZero);
 }
 
 #[test]

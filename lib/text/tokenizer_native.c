@@ -1,0 +1,239 @@
+/*
+ * tokenizer_native.c: a tokenizer's tables as tensors of a native file.
+ *
+ * They are used where they lie in the file, so a look-up may meet any bytes there.  What it takes from a
+ * table as the index of another one is checked here, once.
+ */
+#include "tokenizer_native.h"
+
+#include <inttypes.h>
+
+enum { MERGE_SLOTS, SEED, PIECE_SLOTS, OFFSETS, MERGE_IDS, BYTE_IDS, EOT, BYTES, IS_ADDED };
+
+static const struct {
+    const char *name;
+    const char *dtype;
+    size_t element_bytes;
+} kinds[GPT2I_TOKENIZER_TABLES] = {
+    [MERGE_SLOTS] = {"tokenizer.merge_slots", "U64", sizeof(uint64_t)},
+    [SEED] = {"tokenizer.seed", "U64", sizeof(uint64_t)},
+    [PIECE_SLOTS] = {"tokenizer.piece_slots", "U32", sizeof(uint32_t)},
+    [OFFSETS] = {"tokenizer.offsets", "U32", sizeof(uint32_t)},
+    [MERGE_IDS] = {"tokenizer.merge_ids", "I32", sizeof(int32_t)},
+    [BYTE_IDS] = {"tokenizer.byte_ids", "I32", sizeof(int32_t)},
+    [EOT] = {"tokenizer.eot", "I32", sizeof(int32_t)},
+    [BYTES] = {"tokenizer.bytes", "U8", 1},
+    [IS_ADDED] = {"tokenizer.is_added", "U8", 1},
+};
+
+#define N_BYTE_IDS 256
+
+void gpt2i_tokenizer_tables(const gpt2_tokenizer *tokenizer,
+                            struct gpt2i_tokenizer_table tables[GPT2I_TOKENIZER_TABLES])
+{
+    const size_t n_vocab = (size_t)tokenizer->n_vocab;
+    const struct {
+        const void *elements;
+        uint64_t n_elements;
+    } contents[GPT2I_TOKENIZER_TABLES] = {
+        [MERGE_SLOTS] = {tokenizer->merge_slots, tokenizer->merge_mask + 1},
+        [SEED] = {&tokenizer->seed, 1},
+        [PIECE_SLOTS] = {tokenizer->piece_slots, 2 * (tokenizer->piece_mask + 1)},
+        [OFFSETS] = {tokenizer->offsets, n_vocab + 1},
+        [MERGE_IDS] = {tokenizer->merge_ids, tokenizer->n_merges},
+        [BYTE_IDS] = {tokenizer->byte_ids, N_BYTE_IDS},
+        [EOT] = {&tokenizer->eot, 1},
+        [BYTES] = {tokenizer->bytes, tokenizer->offsets[n_vocab]},
+        [IS_ADDED] = {tokenizer->is_added, n_vocab},
+    };
+
+    for (size_t i = 0; i < GPT2I_TOKENIZER_TABLES; i++) {
+        tables[i].name = kinds[i].name;
+        tables[i].dtype = kinds[i].dtype;
+        tables[i].element_bytes = kinds[i].element_bytes;
+        tables[i].elements = contents[i].elements;
+        tables[i].n_elements = contents[i].n_elements;
+    }
+}
+
+/* ----------------------------------------------------------------------------------- reading -- */
+
+static int32_t fail_table(const struct gpt2i_native *native, size_t table, const char *what,
+                          uint64_t found, uint64_t max, struct gpt2i_error *error)
+{
+    return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                      "%s: tensor %s: %s: found %" PRIu64 ", wanted at most %" PRIu64,
+                      native->tensors.source->path, kinds[table].name, what, found, max);
+}
+
+static int32_t check_count(const struct gpt2i_native *native,
+                           const struct gpt2i_tokenizer_table *tables, size_t table,
+                           uint64_t wanted, struct gpt2i_error *error)
+{
+    if (tables[table].n_elements == wanted)
+        return GPT2_OK;
+    return gpt2i_fail(
+        error, GPT2_ERR_FORMAT, "%s: tensor %s has %" PRIu64 " elements, wanted %" PRIu64,
+        native->tensors.source->path, kinds[table].name, tables[table].n_elements, wanted);
+}
+
+/* A table of slots has a power of two of them, 2 or more. */
+static int32_t check_slots(const struct gpt2i_native *native,
+                           const struct gpt2i_tokenizer_table *tables, size_t table,
+                           uint64_t n_slots, struct gpt2i_error *error)
+{
+    if (n_slots >= 2 && n_slots <= (uint64_t)4 << GPT2I_RANK_BITS && (n_slots & (n_slots - 1)) == 0)
+        return GPT2_OK;
+    return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                      "%s: tensor %s has %" PRIu64 " elements, wanted a power of two of slots",
+                      native->tensors.source->path, kinds[table].name, tables[table].n_elements);
+}
+
+/* The numbers of elements, which the tokenizer's sizes come from. */
+static int32_t check_counts(const struct gpt2i_native *native,
+                            const struct gpt2i_tokenizer_table *tables, struct gpt2i_error *error)
+{
+    uint64_t n_vocab = tables[IS_ADDED].n_elements;
+    int32_t status = check_count(native, tables, SEED, 1, error);
+
+    if (status == GPT2_OK)
+        status = check_count(native, tables, EOT, 1, error);
+    if (status == GPT2_OK)
+        status = check_count(native, tables, BYTE_IDS, N_BYTE_IDS, error);
+    if (status == GPT2_OK)
+        status = check_count(native, tables, OFFSETS, n_vocab + 1, error);
+    if (status == GPT2_OK && (n_vocab < 1 || n_vocab > 1u << GPT2I_ID_BITS))
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                            "%s: the tokenizer has %" PRIu64 " ids, wanted 1 to %u",
+                            native->tensors.source->path, n_vocab, 1u << GPT2I_ID_BITS);
+    if (status == GPT2_OK)
+        status = check_slots(native, tables, MERGE_SLOTS, tables[MERGE_SLOTS].n_elements, error);
+    if (status == GPT2_OK)
+        status =
+            check_slots(native, tables, PIECE_SLOTS, tables[PIECE_SLOTS].n_elements / 2, error);
+    return status == GPT2_OK ? check_count(native, tables, PIECE_SLOTS,
+                                           tables[PIECE_SLOTS].n_elements / 2 * 2, error)
+                             : status;
+}
+
+/* Ids in [min, n_vocab). */
+static int32_t check_ids(const struct gpt2i_native *native, size_t table, const int32_t *ids,
+                         uint64_t n_ids, int32_t min, int32_t n_vocab, struct gpt2i_error *error)
+{
+    for (uint64_t i = 0; i < n_ids; i++) {
+        if (ids[i] < min || ids[i] >= n_vocab)
+            return fail_table(native, table, "an id", (uint32_t)ids[i], (uint32_t)n_vocab - 1,
+                              error);
+    }
+    return GPT2_OK;
+}
+
+/* Every index that a look-up takes from a table is inside of the other. */
+static int32_t check_contents(const struct gpt2i_native *native, const gpt2_tokenizer *tokenizer,
+                              uint64_t n_bytes, struct gpt2i_error *error)
+{
+    const uint32_t rank_mask = (1u << GPT2I_RANK_BITS) - 1;
+    const int32_t n_vocab = tokenizer->n_vocab;
+    int32_t status;
+
+    for (int32_t id = 0; id <= n_vocab; id++) {
+        uint32_t offset = tokenizer->offsets[id];
+        uint64_t max = id == n_vocab ? n_bytes : tokenizer->offsets[id + 1];
+
+        if (offset > max || (id == n_vocab && offset != n_bytes))
+            return fail_table(native, OFFSETS, "an offset", offset, max, error);
+    }
+    for (size_t i = 0; i <= tokenizer->merge_mask; i++) {
+        uint32_t rank_plus_1 = (uint32_t)tokenizer->merge_slots[i] & rank_mask;
+
+        if (rank_plus_1 > tokenizer->n_merges)
+            return fail_table(native, MERGE_SLOTS, "a rank", rank_plus_1, tokenizer->n_merges,
+                              error);
+    }
+    for (size_t i = 0; i <= tokenizer->piece_mask; i++) {
+        uint32_t id_plus_1 = tokenizer->piece_slots[i].id_plus_1;
+
+        if (id_plus_1 > (uint32_t)n_vocab)
+            return fail_table(native, PIECE_SLOTS, "an id", id_plus_1 - 1, (uint32_t)n_vocab - 1,
+                              error);
+    }
+    status =
+        check_ids(native, MERGE_IDS, tokenizer->merge_ids, tokenizer->n_merges, 0, n_vocab, error);
+    if (status == GPT2_OK)
+        status = check_ids(native, BYTE_IDS, tokenizer->byte_ids, N_BYTE_IDS, -1, n_vocab, error);
+    return status == GPT2_OK ? check_ids(native, EOT, &tokenizer->eot, 1, -1, n_vocab, error)
+                             : status;
+}
+
+/* Makes a tokenizer of tables whose counts have been checked. */
+static void use_tables(gpt2_tokenizer *tokenizer, const struct gpt2i_tokenizer_table *tables)
+{
+    const uint64_t *seed = tables[SEED].elements;
+    const int32_t *eot = tables[EOT].elements;
+    uint64_t n_merge_slots = tables[MERGE_SLOTS].n_elements;
+
+    tokenizer->n_vocab = tokenizer->n_ids = (int32_t)tables[IS_ADDED].n_elements;
+    tokenizer->eot = *eot;
+    tokenizer->seed = *seed;
+    memcpy(tokenizer->byte_ids, tables[BYTE_IDS].elements, sizeof tokenizer->byte_ids);
+    tokenizer->offsets = (uint32_t *)tables[OFFSETS].elements;
+    tokenizer->bytes = (char *)tables[BYTES].elements;
+    tokenizer->is_added = (uint8_t *)tables[IS_ADDED].elements;
+    tokenizer->merge_slots = (uint64_t *)tables[MERGE_SLOTS].elements;
+    tokenizer->merge_ids = (int32_t *)tables[MERGE_IDS].elements;
+    tokenizer->n_merges = (size_t)tables[MERGE_IDS].n_elements;
+    tokenizer->piece_slots = (struct gpt2i_piece_slot *)tables[PIECE_SLOTS].elements;
+    tokenizer->merge_mask = (size_t)n_merge_slots - 1;
+    tokenizer->merge_shift = gpt2i_merge_shift(n_merge_slots);
+    tokenizer->piece_mask = (size_t)tables[PIECE_SLOTS].n_elements / 2 - 1;
+}
+
+int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_native *native,
+                                  struct gpt2i_error *error)
+{
+    struct gpt2i_tokenizer_table tables[GPT2I_TOKENIZER_TABLES];
+    gpt2_tokenizer *tokenizer;
+    int32_t status = GPT2_OK;
+
+    *out = NULL;
+    if (gpt2i_tensors_find(&native->tensors, kinds[0].name) == NULL)
+        return GPT2_OK;
+    for (size_t i = 0; i < GPT2I_TOKENIZER_TABLES && status == GPT2_OK; i++)
+        status = gpt2i_native_find(native, kinds[i].name, kinds[i].dtype, kinds[i].element_bytes,
+                                   &tables[i].elements, &tables[i].n_elements, error);
+    if (status == GPT2_OK)
+        status = check_counts(native, tables, error);
+    if (status != GPT2_OK)
+        return status;
+    tokenizer = gpt2i_block_new(sizeof *tokenizer);
+    if (tokenizer == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a tokenizer of %zu bytes",
+                          sizeof *tokenizer);
+    tokenizer->block_bytes = sizeof *tokenizer;
+    use_tables(tokenizer, tables);
+    status = check_contents(native, tokenizer, tables[BYTES].n_elements, error);
+    if (status != GPT2_OK) {
+        gpt2i_tokenizer_free(tokenizer);
+        return status;
+    }
+    *out = tokenizer;
+    return GPT2_OK;
+}
+
+int32_t gpt2i_tokenizer_read_native(gpt2_tokenizer **tokenizer, const struct gpt2i_files *files,
+                                    struct gpt2i_error *error)
+{
+    struct gpt2i_native native;
+    int32_t status = gpt2i_native_open(&native, files, GPT2I_FILE_DIRECTORY, NULL, NULL, error);
+
+    *tokenizer = NULL;
+    if (status == GPT2_OK)
+        status = gpt2i_tokenizer_of_native(tokenizer, &native, error);
+    if (status == GPT2_OK && *tokenizer == NULL)
+        status =
+            gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokenizer", native.tensors.source->path);
+    if (status == GPT2_OK)
+        (*tokenizer)->image = gpt2i_native_take(&native);
+    gpt2i_native_close(&native);
+    return status;
+}

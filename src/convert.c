@@ -1,0 +1,100 @@
+/*
+ * convert.c: `gpt2 convert`: writes a model as a native file.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <gpt2.h>
+
+#include "command.h"
+#include "messages.h"
+#include "options.h"
+#include "outfile.h"
+#include "platform.h"
+#include "setup.h"
+
+#define QUIET_SECONDS 0.3 /* writing that takes no longer shows nothing */
+#define SHOWN_SECONDS 0.1 /* between two times */
+
+struct conversion {
+    struct outfile outfile;
+    uint64_t n_bytes;
+    double start; /* in seconds, as platform_seconds() */
+    double shown; /* when progress was last shown; 0: never */
+    bool has_failed;
+};
+
+/* A gpt2_write_callback. */
+static int32_t write_part(void *user, const void *bytes, size_t n_bytes)
+{
+    struct conversion *conversion = user;
+    double now = platform_seconds();
+
+    if (fwrite(bytes, 1, n_bytes, conversion->outfile.file) != n_bytes) {
+        conversion->has_failed = true;
+        return 1;
+    }
+    conversion->n_bytes += n_bytes;
+    if (now - conversion->start >= QUIET_SECONDS && now - conversion->shown >= SHOWN_SECONDS &&
+        platform_is_terminal(stderr)) {
+        conversion->shown = now;
+        progress("writing: %.0f MB", (double)conversion->n_bytes / 1e6);
+    }
+    return 0;
+}
+
+static enum outcome write_model(struct conversion *conversion, const gpt2_model *model)
+{
+    char detail[GPT2_ERRBUF_BYTES] = "";
+    int32_t status;
+
+    conversion->start = platform_seconds();
+    status = gpt2_model_write(model, write_part, conversion, detail, sizeof detail);
+    if (conversion->shown > 0)
+        progress_clear();
+    if (conversion->has_failed) /* the library says "cancelled" */
+        return complain(OUTCOME_FAILED, "cannot write %s: %s", conversion->outfile.path,
+                        strerror(errno));
+    return status == GPT2_OK ? OUTCOME_DONE : complain_status(status, detail);
+}
+
+static enum outcome convert(const struct options *options)
+{
+    struct conversion conversion = {0};
+    gpt2_model_info info;
+    gpt2_model *model;
+    enum outcome outcome;
+
+    if (options->output == NULL || options->output[0] == '\0' || strcmp(options->output, "-") == 0)
+        return complain(OUTCOME_MISUSED, "convert needs the name of a file: -o OUT.safetensors");
+    outcome = model_open(options, &model, &info);
+    if (outcome != OUTCOME_DONE)
+        return outcome;
+    outcome = outfile_begin(&conversion.outfile, options->output);
+    if (outcome == OUTCOME_DONE)
+        outcome = outfile_end(&conversion.outfile, write_model(&conversion, model));
+    if (outcome == OUTCOME_DONE)
+        note("%.1f MB, weights in %s, in %s", (double)conversion.n_bytes / 1e6,
+             weight_type_name(info.memory_type), options->output);
+    gpt2_model_free(model);
+    return outcome;
+}
+
+const struct command command_convert = {
+    .name = "convert",
+    .summary = "write a model as one file that opens at once",
+    .synopsis = "[-m MODEL] -o OUT.safetensors [--type TYPE] [OPTIONS]",
+    .help =
+        "Writes a native file: config, tokenizer and weights as they lie in memory.  The other\n"
+        "commands open it with -m OUT.safetensors in milliseconds, since nothing is read or\n"
+        "computed before it is needed, and processes that use it share its memory.  With --type\n"
+        "q8 or q4 the weights are quantised now, and not each time that the model is loaded.\n"
+        "\n"
+        "The file is a safetensors file, so tools that list these list it.  Only libgpt2 can run\n"
+        "it.  `gpt2 info --verify` compares its checksum.\n",
+    .examples = "  gpt2 convert -m models/gpt2 -o gpt2-q8.safetensors --type q8\n"
+                "  gpt2 generate -m gpt2-q8.safetensors -p 'Once upon a time'\n",
+    .option_groups = OPTIONS_COMMON | OPTIONS_OUTPUT,
+    .run = convert,
+};
