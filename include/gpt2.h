@@ -163,8 +163,8 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 
 /*
  * Receives bytes of a file or a state, in order; it borrows them for the call.  Non-zero ends the
- * writing with GPT2_ERR_CANCELLED.  It must not call functions on its session.  It must return, as a
- * gpt2_tap_callback.
+ * writing with GPT2_ERR_CANCELLED.  It must not call functions on its session.  It must return, as
+ * a gpt2_tap_callback.
  */
 typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
 
@@ -299,9 +299,9 @@ GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_
 
 /*
  * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or the tokenizer
- * of the native file 'path', of which it keeps nothing open.  Of a directory it reads no other file, so tokens that only added_tokens.json, special_tokens_map.json or
- * tokenizer_config.json name are unknown to it.  'tokenizer' receives it; the caller frees it with
- * gpt2_tokenizer_free().
+ * of the native file 'path', of which it keeps nothing open.  Of a directory it reads no other
+ * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json
+ * name are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,

@@ -12,10 +12,9 @@
 void gpt2i_native_name(const struct gpt2i_weight *weight, const char *last,
                        char name[GPT2I_NATIVE_NAME_BYTES])
 {
-    const char *dot = strrchr(weight->name, '.');
+    size_t length = strlen(weight->name) - strlen("weight"); /* every matrix ends so */
 
-    (void)snprintf(name, GPT2I_NATIVE_NAME_BYTES, "%.*s.%s", (int)(dot - weight->name),
-                   weight->name, last);
+    (void)snprintf(name, GPT2I_NATIVE_NAME_BYTES, "%.*s%s", (int)length, weight->name, last);
 }
 
 static const char *const dtypes[] = {

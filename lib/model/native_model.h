@@ -9,7 +9,7 @@
 
 #define GPT2I_NATIVE_NAME_BYTES 80
 
-/* The tensor that has a weight: h.0.ln_1.bias, h.0.attn.c_attn.panels; or a matrix's "table". */
+/* The tensor that has the "panels" of a matrix, or its "table": h.0.attn.c_attn.panels. */
 GPT2I_HIDDEN void gpt2i_native_name(const struct gpt2i_weight *weight, const char *last,
                                     char name[GPT2I_NATIVE_NAME_BYTES]);
 
