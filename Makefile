@@ -215,6 +215,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/test_next.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_score_modes.sh $(BUILD)/gpt2 examples/demo-model" \
+  "sh tests/test_convert.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_http_worker.sh $(BUILD)" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \

@@ -94,7 +94,8 @@ if [ -n "$with_program" ]; then
     set -- "$build/tests/api_fuzz 50000 2" "$build/checkkernels --quick" \
         "sh tests/test_program.sh $build/gpt2 examples/demo-model" \
         "sh tests/test_generate.sh $build/gpt2 examples/demo-model" \
-        "sh tests/test_next.sh $build/gpt2 examples/demo-model"
+        "sh tests/test_next.sh $build/gpt2 examples/demo-model" \
+        "sh tests/test_convert.sh $build/gpt2 examples/demo-model"
 fi
 if [ "$kind" != valgrind ]; then
     export CFLAGS="$optimized $flags" # it is built by its suite
