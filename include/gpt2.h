@@ -205,6 +205,12 @@ typedef struct gpt2_model_params {
                                         a file is mapped no process may cut it short: reading what
                                         is gone ends the host with SIGBUS.  Replace a file by a new
                                         one of its name instead */
+    int32_t shortlist; /* 1: keeps an 8-bit copy of lm_head, too, with which generators
+                                        find the likeliest tokens; docs/performance.md.  Without
+                                        effect where lm_head has 8 bits itself, or a weight that is
+                                        not finite or beyond 2^22.  A native file has the copy if
+                                        its model had.  Default 0 */
+    int32_t reserved;  /* 0 */
 } gpt2_model_params;
 
 /*
@@ -923,6 +929,12 @@ typedef struct gpt2_generator_params {
     size_t n_stop_strings;
     char *errbuf;       /* optional: receives one line of detail on failure */
     size_t errbuf_size; /* bytes in errbuf */
+    int32_t shortlist;  /* 1: with a model of gpt2_model_params.shortlist, a step computes only the
+                           logits that its draw looks at, where it runs alone, sampling is greedy
+                           or top_k comes first, and nothing changes the logits.  The same tokens;
+                           but the rows of such a step have no logits to read: calls on them fail
+                           with GPT2_ERR_ROW.  Default 0 */
+    int32_t reserved;   /* 0 */
 } gpt2_generator_params;
 
 /* As gpt2_model_params_init(). */

@@ -108,6 +108,6 @@ const struct command command_convert = {
         "it.  `gpt2 info --verify` compares its checksum.\n",
     .examples = "  gpt2 convert -m models/gpt2 -o gpt2-q8.safetensors --type q8\n"
                 "  gpt2 generate -m gpt2-q8.safetensors -p 'Once upon a time'\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_OUTPUT,
+    .option_groups = OPTIONS_COMMON | OPTIONS_OUTPUT | OPTIONS_CONVERT,
     .run = convert,
 };

@@ -157,6 +157,10 @@ static const struct option table[] = {
     {OPTIONS_MODEL, 'm', "model", NULL, "MODEL", TEXT(model),
      "read the model from the directory MODEL, or open that\n"
      "native file (default: the demo model)"},
+    {OPTIONS_GENERATE | OPTIONS_CONVERT, 0, "shortlist", NULL, NULL, FLAG(shortlist),
+     "keep an 8-bit copy of the head, too: greedy and top-k\n"
+     "sampling then read a quarter of its bytes, for the same\n"
+     "text"},
     {OPTIONS_INFO, 0, "verify", NULL, NULL, FLAG(verify),
      "read the whole native file and compare its checksum"},
     {OPTIONS_MODEL | OPTIONS_BENCH, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),

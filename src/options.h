@@ -25,6 +25,7 @@
 #define OPTIONS_BENCH    0x100u  /* --model (default: a random one of --shape), --json */
 #define OPTIONS_SCORE    0x200u  /* --stride and other options of score alone */
 #define OPTIONS_INFO     0x400u  /* --verify */
+#define OPTIONS_CONVERT  0x800u  /* --shortlist */
 #define OPTIONS_NEXT     0x1000u /* --n-likeliest, --temp and other options of next alone */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
@@ -116,6 +117,7 @@ struct options {
     bool seed_is_random; /* no --seed, or --seed -1 */
     bool special;
     bool verify;
+    bool shortlist;
     bool no_echo;
     bool no_bos;
     bool word_correction;

@@ -388,6 +388,7 @@ static enum outcome make_generators(struct many *many)
     params.ignore_eot = many->options->ignore_eos;
     params.stop_strings = many->options->stops.data;
     params.n_stop_strings = many->options->stops.count;
+    params.shortlist = many->options->n_logprobs < 0;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     for (size_t i = 0; i < many->n_slots && status == GPT2_OK; i++)

@@ -97,6 +97,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     gpt2_model_params_init(&params, sizeof params);
     params.n_threads = options->n_threads;
     params.weight_type = (int32_t)options->weight_type;
+    params.shortlist = options->shortlist;
     params.file_access = options->verify ? GPT2_FILE_READ : GPT2_FILE_MAP;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;

@@ -58,6 +58,7 @@ int32_t gpt2i_take_item(gpt2_session *session, const gpt2_batch_item *item, size
     taken->tokens = item->tokens;
     taken->n_tokens = item->n_tokens;
     taken->n_kept = gpt2i_min(item->n_logit_rows, item->n_tokens);
+    taken->n_top = 0;
     return check_tokens(session, item, label, error);
 }
 

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "../base/fpstate.h"
 #include "../decode/generator.h"
+#include "../decode/sampler.h"
 #include "../model/batch.h"
 
 #include <stdio.h>
@@ -81,6 +82,11 @@ static int32_t take_generator_params(gpt2_generator_params *known,
     if (status == GPT2_OK)
         status =
             gpt2i_check_range("gpt2_generator_params.ignore_eot", known->ignore_eot, 0, 1, error);
+    if (status == GPT2_OK)
+        status =
+            gpt2i_check_range("gpt2_generator_params.shortlist", known->shortlist, 0, 1, error);
+    if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_generator_params.reserved", known->reserved, 0, 0, error);
     if (status == GPT2_OK)
         status = check_stop_ids(known, session->model->config.n_vocab, error);
     if (status == GPT2_OK)
@@ -282,6 +288,8 @@ static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
     (void)snprintf(label, sizeof label, "generators[%zu]: ", i);
     status =
         gpt2i_take_item(step->session, &item, step->n_items, "gpt2_generator_step", label, error);
+    if (status == GPT2_OK && generator->uses_shortlist)
+        step->session->items[step->n_items].n_top = gpt2i_sample_reach(&generator->sampling);
     step->n_items += status == GPT2_OK;
     if (status != GPT2_ERR_CONTEXT)
         return status;
@@ -361,6 +369,20 @@ static void run_items(struct step *step)
                   status == GPT2_ERR_DEADLINE ? GPT2_FINISH_DEADLINE : GPT2_FINISH_CANCELLED);
 }
 
+/* Draws from the last row of an item: of a partial row, with the params that it was computed for. */
+static int32_t draw_row(gpt2_session *session, size_t item, const gpt2_sample_params *params,
+                        int32_t *id)
+{
+    struct gpt2i_kept_rows *kept = &session->kept[item];
+    bool is_partial = kept->is_partial;
+    int32_t status;
+
+    kept->is_partial = false;
+    status = gpt2_batch_sample(session, item, GPT2_LAST_ROW, params, id);
+    kept->is_partial = is_partial;
+    return status;
+}
+
 /* Draws a token for each generator whose tokens have run. */
 static void draw(struct step *step)
 {
@@ -376,7 +398,7 @@ static void draw(struct step *step)
             continue;
         sequence = step->session->items[item].sequence;
         gpt2i_generator_look_back(generator, sequence);
-        status = gpt2_batch_sample(step->session, item++, GPT2_LAST_ROW, &generator->sampling, &id);
+        status = draw_row(step->session, item++, &generator->sampling, &id);
         if (status != GPT2_OK)
             end_early(step, i, GPT2_FINISH_ERROR);
         else

@@ -58,6 +58,10 @@ static int32_t take_model_params(gpt2_model_params *known, const gpt2_model_para
         status = gpt2i_check_range("gpt2_model_params.file_access", known->file_access,
                                    GPT2_FILE_MAP, GPT2_FILE_READ, error);
     if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_model_params.shortlist", known->shortlist, 0, 1, error);
+    if (status == GPT2_OK)
+        status = gpt2i_check_range("gpt2_model_params.reserved", known->reserved, 0, 0, error);
+    if (status == GPT2_OK)
         known->n_threads = gpt2i_thread_count(known->n_threads);
     return status;
 }
@@ -137,7 +141,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     known.layer_norm_epsilon = model->config.layer_norm_epsilon;
     known.n_parameters = model->n_parameters;
     known.memory_type = model->h[0].c_attn.weight.type;
-    known.memory_bytes = model->struct_bytes + model->weights_bytes;
+    known.memory_bytes = model->struct_bytes + model->weights_bytes + model->shortlist.block_bytes;
     memset(info, 0, info->struct_size);
     memcpy(info, &known, gpt2i_min(known.struct_size, sizeof known));
     return GPT2_OK;

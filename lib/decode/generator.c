@@ -56,6 +56,7 @@ gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena, const gpt2_ses
     generator->eot = model->tokenizer != NULL ? model->tokenizer->eot : model->eot_token;
     if (params->ignore_eot != 0)
         generator->eot = -1;
+    generator->uses_shortlist = params->shortlist != 0;
     generator->text = text;
     return generator;
 }

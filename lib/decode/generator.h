@@ -21,7 +21,8 @@ struct gpt2_generator {
     const int32_t *stop_ids; /* [n_stop_ids] */
     size_t n_stop_ids;
     struct gpt2i_stops stops;
-    int32_t eot; /* the token that ends every text; -1: none */
+    int32_t eot;         /* the token that ends every text; -1: none */
+    bool uses_shortlist; /* computes only the logits that a draw looks at */
 
     bool is_started;
     int32_t finish; /* GPT2_FINISH_* */

@@ -164,15 +164,18 @@ static bool run_callback(float *logits, size_t n_vocab, const gpt2_sample_params
     return result == 0;
 }
 
-const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
-                                    const struct gpt2i_workspace *space,
-                                    const gpt2_sample_params *params, uint64_t host_state)
+typedef void processor(float *logits, size_t n_vocab, int32_t *counts,
+                       const gpt2_sample_params *params);
+
+#define N_PROCESSORS 6
+
+/* Those that 'params' switch on, in their order, but for the callback; NULL in the place of the others. */
+static void list_processors(processor *processors[N_PROCESSORS], const gpt2_sample_params *params)
 {
     const struct {
         bool is_on;
-        void (*apply)(float *logits, size_t n_vocab, int32_t *counts,
-                      const gpt2_sample_params *params);
-    } processors[] = {
+        processor *apply;
+    } all[N_PROCESSORS] = {
         {params->bias != NULL || params->n_biases > 0, add_bias},
         {params->repetition_penalty != 1.0f || params->frequency_penalty != 0.0f ||
              params->presence_penalty != 0.0f,
@@ -182,16 +185,35 @@ const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
         {params->n_banned > 0, ban},
         {params->n_allowed > 0, allow},
     };
+
+    for (size_t i = 0; i < N_PROCESSORS; i++)
+        processors[i] = all[i].is_on ? all[i].apply : NULL;
+}
+
+bool gpt2i_processors_change(const gpt2_sample_params *params)
+{
+    processor *processors[N_PROCESSORS];
     bool is_any_on = params->callback != NULL;
 
-    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++)
-        is_any_on |= processors[i].is_on;
-    if (!is_any_on)
+    list_processors(processors, params);
+    for (size_t i = 0; i < N_PROCESSORS; i++)
+        is_any_on |= processors[i] != NULL;
+    return is_any_on;
+}
+
+const float *gpt2i_processors_apply(const float *logits, size_t n_vocab,
+                                    const struct gpt2i_workspace *space,
+                                    const gpt2_sample_params *params, uint64_t host_state)
+{
+    processor *processors[N_PROCESSORS];
+
+    if (!gpt2i_processors_change(params))
         return logits;
+    list_processors(processors, params);
     memcpy(space->logits, logits, n_vocab * sizeof logits[0]);
-    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
-        if (processors[i].is_on)
-            processors[i].apply(space->logits, n_vocab, space->ids, params);
+    for (size_t i = 0; i < N_PROCESSORS; i++) {
+        if (processors[i] != NULL)
+            processors[i](space->logits, n_vocab, space->ids, params);
     }
     if (params->callback != NULL && !run_callback(space->logits, n_vocab, params, host_state))
         return NULL;

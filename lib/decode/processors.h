@@ -6,6 +6,9 @@
 
 #include "../model/workspace.h"
 
+/* Whether 'params' ask for any change. */
+GPT2I_HIDDEN bool gpt2i_processors_change(const gpt2_sample_params *params);
+
 /*
  * A row as 'params', whose ids are in range, change it: 'logits' itself if they change nothing, else
  * space->logits.  The callback is called last, in the floating-point state 'host_state'.  The result is

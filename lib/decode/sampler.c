@@ -8,7 +8,8 @@
 
 #include <math.h>
 
-#define GREEDY_BELOW 1e-6f /* temperatures that mean the largest logit */
+#define GREEDY_BELOW     1e-6f /* temperatures that mean the largest logit */
+#define LARGEST_REACHING 1e9f  /* temperatures above which logits that differ can be equal */
 
 /* The lowest id of the largest logit. */
 static int32_t argmax(const struct gpt2i_candidates *row)
@@ -127,6 +128,18 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
     if (params->mirostat_tau > 0.0f)
         *params->mirostat_mu = gpt2i_mirostat_next(&row, params, *id);
     return GPT2_OK;
+}
+
+size_t gpt2i_sample_reach(const gpt2_sample_params *params)
+{
+    if (gpt2i_processors_change(params))
+        return 0;
+    if (params->temperature < GREEDY_BELOW)
+        return 1;
+    /* top-k is the first filter then; what it keeps does not depend on the others */
+    if (params->top_n_sigma > 0.0f || params->temperature > LARGEST_REACHING)
+        return 0;
+    return (size_t)params->top_k;
 }
 
 int32_t gpt2i_sample_candidates(const struct gpt2i_sampler *sampler, const float *logits,

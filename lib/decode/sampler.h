@@ -23,6 +23,12 @@ GPT2I_HIDDEN int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const flo
                                   const gpt2_sample_params *params, int32_t *id,
                                   struct gpt2i_error *error);
 
+/*
+ * How many of the largest logits, with what equals the last of them, a draw looks at: gpt2i_sample() draws
+ * the same if the others are -INFINITY.  0: all of them.
+ */
+GPT2I_HIDDEN size_t gpt2i_sample_reach(const gpt2_sample_params *params);
+
 /* The same for gpt2_sample_candidates(). */
 GPT2I_HIDDEN int32_t gpt2i_sample_candidates(const struct gpt2i_sampler *sampler,
                                              const float *logits, const gpt2_sample_params *params,

@@ -7,6 +7,7 @@
  */
 #include "batch.h"
 #include "forward.h"
+#include "shortlist.h"
 #include "../base/fpstate.h"
 
 /* ------------------------------------------------------------------------------------ windows -- */
@@ -95,6 +96,7 @@ static void add_span(gpt2_session *session, struct gpt2i_step *step, struct gpt2
     span->first_row = step->t;
     span->first_tile = step->n_tiles;
     span->n_rows = n;
+    span->n_top = item->n_top;
     span->n_kept = end > kept_from ? gpt2i_min(end - kept_from, n) : 0;
     step->n_tiles += gpt2i_ceil_div(n, session->compute.kernels.attention_rows);
     for (; item->next < end; item->next++) {
@@ -222,6 +224,7 @@ static void commit(gpt2_session *session, size_t i, size_t n_kept)
     kept->n_kept = (int32_t)item->n_kept;
     kept->position = gpt2i_sequence_position(sequence);
     kept->first_kept = n_kept;
+    kept->is_partial = item->n_top > 0 && gpt2i_has_shortlist(session->model);
 }
 
 static void roll_back(gpt2_session *session, const struct gpt2i_item *item, bool has_run)
@@ -295,6 +298,11 @@ int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t r
     if (session->n_items_kept == 0 || rows->n_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
                           "no logits are kept: the last forward asked for none, or it failed");
+    if (rows->is_partial)
+        return gpt2i_fail(
+            error, GPT2_ERR_ROW,
+            "only the largest logits of the row were computed: the generator was made "
+            "with gpt2_generator_params.shortlist");
     if (row == GPT2_LAST_ROW)
         row = rows->n_rows - 1;
     first_kept = rows->n_rows - rows->n_kept;

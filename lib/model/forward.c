@@ -5,6 +5,7 @@
  */
 #include "forward.h"
 #include "layers.h"
+#include "shortlist.h"
 
 #include <math.h>
 
@@ -157,6 +158,30 @@ static int32_t tap_kept(gpt2_session *session, const struct gpt2i_step *step, in
     return status;
 }
 
+/* How many of the largest logits of the step's only kept row are wanted; 0: all, or there are more rows. */
+static size_t n_top_of(const gpt2_session *session, const struct gpt2i_step *step, size_t n_kept)
+{
+    size_t n_top = 0;
+
+    if (n_kept != 1 || session->taker.take != NULL || !gpt2i_has_shortlist(session->model) ||
+        gpt2i_tap_wants(&session->taps, GPT2_TAP_BIT(GPT2_TAP_LOGITS)))
+        return 0;
+    for (size_t i = 0; i < step->n_spans; i++)
+        n_top += step->spans[i].n_kept == 1 ? step->spans[i].n_top : 0;
+    return n_top;
+}
+
+/* logits [1, V] = norm lm_head^T: the n_top largest */
+static int32_t largest_logits(gpt2_session *session, float *logits, const float *norm, size_t n_top)
+{
+    const gpt2_model *model = session->model;
+
+    gpt2i_linear_rows(&session->compute, logits, (size_t)model->config.n_vocab, norm,
+                      &model->shortlist.copy, 1);
+    gpt2i_shortlist_row(&session->compute, &session->sampling, model, logits, norm, n_top);
+    return gpt2i_interrupted(session);
+}
+
 /* logits [rows, V] = norm lm_head^T, for some of the kept rows */
 static int32_t logits_of(gpt2_session *session, const struct gpt2i_step *step,
                          struct kept_rows rows, const float *norm)
@@ -180,6 +205,7 @@ static int32_t head(gpt2_session *session, const struct gpt2i_step *step)
     size_t stride = gpt2i_row_stride(E);
     float *norm = session->act.norm; /* [kept rows, E] */
     size_t n_kept = 0;
+    size_t n_top;
     size_t n_chunk;
     int32_t status;
 
@@ -195,6 +221,9 @@ static int32_t head(gpt2_session *session, const struct gpt2i_step *step)
     if (n_kept == 0)
         return GPT2_OK;
     status = tap_kept(session, step, GPT2_TAP_LN_F, (struct kept_rows){0, n_kept}, E, stride, norm);
+    n_top = n_top_of(session, step, n_kept);
+    if (status == GPT2_OK && n_top > 0)
+        return largest_logits(session, step->logits, norm, n_top);
     n_chunk = session->taker.take == NULL
                   ? n_kept
                   : gpt2i_min((size_t)session->n_logit_rows, GPT2I_TAKEN_ROWS);

@@ -23,6 +23,7 @@ struct gpt2i_item {
     const int32_t *tokens;
     size_t n_tokens;
     size_t n_kept;              /* the last of them, whose logits are kept */
+    size_t n_top;               /* the largest logits of a row that are wanted; 0: all */
     struct gpt2i_window window; /* which runs now */
     size_t next;                /* position in the context of its next row */
     bool is_short;              /* there were too few free pages for it */
@@ -34,6 +35,7 @@ struct gpt2i_kept_rows {
     int32_t n_kept;    /* the last of them */
     int32_t position;  /* in the text, after the call */
     size_t first_kept; /* among all kept rows of the call */
+    bool is_partial;   /* only the largest logits of a row may be there */
 };
 
 #endif

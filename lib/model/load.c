@@ -3,6 +3,7 @@
  */
 #include "load.h"
 #include "native_model.h"
+#include "shortlist.h"
 #include "weights.h"
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
@@ -108,8 +109,12 @@ int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
                                                    : read_files(&model, files, params, error);
 
     *out = NULL;
-    if (status != GPT2_OK)
+    if (status == GPT2_OK && params->shortlist != 0)
+        status = gpt2i_shortlist_make(model, params->n_threads, error);
+    if (status != GPT2_OK) {
+        gpt2i_model_free(model);
         return status;
+    }
     if (model->tokenizer != NULL)
         gpt2i_tokenizer_extend(model->tokenizer, model->config.n_vocab);
     model->eot_token = eot_token(model);

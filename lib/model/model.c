@@ -64,6 +64,7 @@ void gpt2i_model_free(gpt2_model *model)
     if (model == NULL)
         return;
     gpt2i_tokenizer_free(model->tokenizer);
+    gpt2i_block_free(model->shortlist.block, model->shortlist.block_bytes);
     gpt2i_block_free(model->weights, model->weights_bytes);
     gpt2i_image_free(&model->image);
     gpt2i_block_free(model, model->struct_bytes);

@@ -30,6 +30,15 @@ struct gpt2i_block {
     struct gpt2i_linear mlp_c_proj; /* n_inner -> n_embd */
 };
 
+/* shortlist.h */
+struct gpt2i_shortlist {
+    struct gpt2i_linear copy; /* lm_head in 8 bits; its panels are NULL where there is none */
+    float
+        *norms;  /* [n_vocab, 2]: of an output's weights in the copy, of what lm_head's differ by */
+    void *block; /* both; NULL: in a native file's image */
+    size_t block_bytes;
+};
+
 struct gpt2_model {
     struct gpt2i_config config;
     struct gpt2i_matrix wte; /* n_embd -> n_vocab: an embedding is an output's weights */
@@ -37,9 +46,10 @@ struct gpt2_model {
     struct gpt2i_block *h;   /* [n_layer] */
     struct gpt2i_norm ln_f;
     struct gpt2i_linear lm_head; /* n_embd -> n_vocab, no bias; wte's panels where tied */
-    size_t max_quantised_in;     /* the largest n_in of the quantised matrices, 0 without any */
-    int32_t weight_type;         /* GPT2_TYPE_* of wte in the file */
-    int32_t eot_token;           /* -1: none */
+    struct gpt2i_shortlist shortlist;
+    size_t max_quantised_in; /* the largest n_in of the quantised matrices, 0 without any */
+    int32_t weight_type;     /* GPT2_TYPE_* of wte in the file */
+    int32_t eot_token;       /* -1: none */
     uint64_t n_parameters;
     gpt2_tokenizer *tokenizer; /* owned; NULL: none */
     size_t struct_bytes;       /* of the block that begins with this struct */

@@ -43,20 +43,14 @@ static int32_t find_elements(const struct gpt2i_native *native, const char *name
     return status;
 }
 
-/* The type and the panels of a matrix: the one type whose dtype and size its tensor has. */
-static int32_t use_matrix(const struct gpt2i_native *native, const struct gpt2i_weight *weight,
-                          struct gpt2i_error *error)
+/* The type and the panels of a matrix: the one type whose dtype and size the tensor 'name' has. */
+static int32_t use_panels(const struct gpt2i_native *native, const char *name,
+                          struct gpt2i_matrix *matrix, struct gpt2i_error *error)
 {
+    const struct gpt2i_tensor *tensor = gpt2i_tensors_find(&native->tensors, name);
     const char *path = native->tensors.source->path;
-    struct gpt2i_matrix *matrix = weight->matrix;
-    const struct gpt2i_tensor *tensor;
-    const void *table;
-    char name[GPT2I_NATIVE_NAME_BYTES];
     bool is_found = false;
-    int32_t status = GPT2_OK;
 
-    gpt2i_native_name(weight, "panels", name);
-    tensor = gpt2i_tensors_find(&native->tensors, name);
     if (tensor == NULL)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is missing", path, name);
     for (int32_t type = GPT2_TYPE_F32; type <= GPT2_TYPE_Q4 && !is_found; type++) {
@@ -74,15 +68,59 @@ static int32_t use_matrix(const struct gpt2i_native *native, const struct gpt2i_
                           "%s: tensor %s begins at byte %" PRIu64 ", wanted a multiple of %d", path,
                           name, tensor->offset, GPT2I_ALIGN);
     matrix->panels = (void *)(native->image.bytes + tensor->offset);
-    if (matrix->type == GPT2_TYPE_Q4) {
-        gpt2i_native_name(weight, "table", name);
-        status = find_elements(native, name, "U8", 1, sizeof matrix->table, &table, error);
-        if (status == GPT2_OK)
-            memcpy(matrix->table, table, sizeof matrix->table);
-    }
     if (native->is_copy && gpt2i_matrix_is_quantised(matrix))
         gpt2i_matrix_order_scales(matrix);
+    return GPT2_OK;
+}
+
+static int32_t use_matrix(const struct gpt2i_native *native, const struct gpt2i_weight *weight,
+                          struct gpt2i_error *error)
+{
+    struct gpt2i_matrix *matrix = weight->matrix;
+    char name[GPT2I_NATIVE_NAME_BYTES];
+    const void *table;
+    int32_t status;
+
+    gpt2i_native_name(weight, "panels", name);
+    status = use_panels(native, name, matrix, error);
+    if (status != GPT2_OK || matrix->type != GPT2_TYPE_Q4)
+        return status;
+    gpt2i_native_name(weight, "table", name);
+    status = find_elements(native, name, "U8", 1, sizeof matrix->table, &table, error);
+    if (status == GPT2_OK)
+        memcpy(matrix->table, table, sizeof matrix->table);
     return status;
+}
+
+/* The copy of the head, if the file has one. */
+static int32_t use_shortlist(gpt2_model *model, const struct gpt2i_native *native,
+                             struct gpt2i_error *error)
+{
+    const struct gpt2i_matrix *head = &model->lm_head.weight;
+    struct gpt2i_shortlist shortlist = {.copy = {.weight = *head}};
+    const void *norms = NULL;
+    int32_t status;
+
+    if (gpt2i_tensors_find(&native->tensors, GPT2I_NATIVE_COPY) == NULL)
+        return GPT2_OK;
+    status = use_panels(native, GPT2I_NATIVE_COPY, &shortlist.copy.weight, error);
+    if (status == GPT2_OK)
+        status = find_elements(native, GPT2I_NATIVE_NORMS, "F32", sizeof(float),
+                               2 * (uint64_t)head->n_out, &norms, error);
+    if (status == GPT2_OK &&
+        (shortlist.copy.weight.type != GPT2_TYPE_Q8 || gpt2i_matrix_is_quantised(head)))
+        status =
+            gpt2i_fail(error, GPT2_ERR_FORMAT,
+                       "%s: tensor " GPT2I_NATIVE_COPY ": wanted 8 bits, beside a head of floats",
+                       native->tensors.source->path);
+    if (status != GPT2_OK)
+        return status;
+    shortlist.norms = (float *)norms;
+    model->shortlist = shortlist;
+    model->max_quantised_in = gpt2i_max(model->max_quantised_in, head->n_in);
+    model->weights_bytes +=
+        (size_t)gpt2i_matrix_bytes(&shortlist.copy.weight) + 2 * head->n_out * sizeof(float);
+    return GPT2_OK;
 }
 
 static int32_t use_weight(gpt2_model *model, const struct gpt2i_native *native,
@@ -126,7 +164,7 @@ static int32_t use_weights(gpt2_model *model, const struct gpt2i_native *native,
     model->weight_type = model->h[0].c_attn.weight.type;
     if (model->config.tie_word_embeddings)
         model->lm_head.weight = model->wte;
-    return GPT2_OK;
+    return use_shortlist(model, native, error);
 }
 
 /* A native file has the type that it was written with. */

@@ -9,6 +9,10 @@
 
 #define GPT2I_NATIVE_NAME_BYTES 80
 
+/* The 8-bit copy of the head (shortlist.h), if the model has one. */
+#define GPT2I_NATIVE_COPY  "shortlist.panels"
+#define GPT2I_NATIVE_NORMS "shortlist.norms"
+
 /* The tensor that has the "panels" of a matrix, or its "table": h.0.attn.c_attn.panels. */
 GPT2I_HIDDEN void gpt2i_native_name(const struct gpt2i_weight *weight, const char *last,
                                     char name[GPT2I_NATIVE_NAME_BYTES]);

@@ -6,6 +6,7 @@
  */
 #include "native_write.h"
 #include "native_model.h"
+#include "shortlist.h"
 #include "../base/arena.h"
 #include "../base/checksum.h"
 #include "../base/fpstate.h"
@@ -78,13 +79,11 @@ static void take_padding(struct writer *writer, uint64_t unit, uint64_t past)
     take(writer, name, "U8", 1, n_bytes, NULL);
 }
 
-static void take_matrix(struct writer *writer, const struct gpt2i_weight *weight)
+static void take_matrix(struct writer *writer, const char *name, const struct gpt2i_matrix *matrix)
 {
-    const struct gpt2i_matrix *matrix = weight->matrix;
     bool is_quantised = gpt2i_matrix_is_quantised(matrix);
     uint64_t n_bytes = gpt2i_matrix_bytes(matrix);
     uint64_t n_out = gpt2i_round_up(matrix->n_out, GPT2I_LANES);
-    char name[GPT2I_NATIVE_NAME_BYTES];
     const struct entry entry = {
         .name = name,
         .dtype = gpt2i_native_dtype(matrix->type),
@@ -94,7 +93,6 @@ static void take_matrix(struct writer *writer, const struct gpt2i_weight *weight
         .n_bytes = n_bytes,
     };
 
-    gpt2i_native_name(weight, "panels", name);
     take_padding(writer, STREAM_UNIT, STREAM_PAST);
     writer->take(writer, &entry);
     writer->data_bytes += n_bytes;
@@ -139,6 +137,7 @@ static void walk_directory(struct writer *writer)
 /* The other tensors but for the checksums: small ones first, so that few gaps need padding. */
 static void walk_weights(struct writer *writer)
 {
+    const struct gpt2i_matrix *shortlist = &writer->model->shortlist.copy.weight;
     const struct gpt2i_weight_list *list = writer->list;
 
     for (size_t i = 0; i < list->n_weights; i++) {
@@ -154,10 +153,19 @@ static void walk_weights(struct writer *writer)
             take(writer, name, "U8", 1, sizeof matrix->table, matrix->table);
         }
     }
+    if (gpt2i_has_shortlist(writer->model))
+        take(writer, GPT2I_NATIVE_NORMS, "F32", sizeof(float), 2 * (uint64_t)shortlist->n_out,
+             writer->model->shortlist.norms);
     for (size_t i = 0; i < list->n_weights; i++) {
-        if (list->weights[i].matrix != NULL)
-            take_matrix(writer, &list->weights[i]);
+        char name[GPT2I_NATIVE_NAME_BYTES];
+
+        if (list->weights[i].matrix == NULL)
+            continue;
+        gpt2i_native_name(&list->weights[i], "panels", name);
+        take_matrix(writer, name, list->weights[i].matrix);
     }
+    if (gpt2i_has_shortlist(writer->model))
+        take_matrix(writer, GPT2I_NATIVE_COPY, shortlist);
 }
 
 /* ---------------------------------------------------------------------------------- the header -- */

@@ -52,6 +52,7 @@ struct gpt2i_span {
     size_t first_tile;                     /* of attention, in the step */
     size_t n_rows;
     size_t n_kept; /* the last of its rows, whose logits are wanted */
+    size_t n_top;  /* the largest logits of a row that are wanted; 0: all */
 };
 
 /* The position of the next token in the whole text. */
