@@ -250,6 +250,41 @@ static void test_host_settings(void **state)
     gpt2_model_free(model);
 }
 
+/* Every epsilon that is accepted is written as one that is; the largest ones are rounded to FLT_MAX. */
+static void test_epsilons(void **state)
+{
+    static const char *const epsilons[] = {"1.17549435e-38", "1.1754944e-38", "3.4028234e38",
+                                           "3.4028235e38",   "0.1",           "1234567.9"};
+    struct tiny_model file = tiny_odd(DIRECTORY);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(epsilons); i++) {
+        gpt2_model_info info, info_again;
+        char config[200];
+        gpt2_model *model;
+        struct image image;
+        int n;
+
+        tiny_write(&file);
+        n = snprintf(config, sizeof config,
+                     "{\"vocab_size\":97,\"n_positions\":8,\"n_embd\":35,\"n_layer\":2,"
+                     "\"n_head\":7,\"n_inner\":50,\"layer_norm_epsilon\":%s}",
+                     epsilons[i]);
+        scratch_write(DIRECTORY "/config.json", config, (size_t)n);
+        assert_int_equal(load_file(DIRECTORY, GPT2_FILE_MAP, &model), GPT2_OK);
+        (void)gpt2_model_info_init(&info, sizeof info);
+        assert_int_equal(gpt2_model_get_info(model, &info), GPT2_OK);
+        image = write_model(model);
+        gpt2_model_free(model);
+        assert_int_equal(load_image(&image, GPT2_FILE_MAP, &model), GPT2_OK);
+        (void)gpt2_model_info_init(&info_again, sizeof info_again);
+        assert_int_equal(gpt2_model_get_info(model, &info_again), GPT2_OK);
+        assert_true(info.layer_norm_epsilon == info_again.layer_norm_epsilon);
+        gpt2_model_free(model);
+        free(image.bytes);
+    }
+}
+
 /* The tokenizer alone, from the file and from memory; and from a file that has none. */
 static void test_tokenizer(void **state)
 {
@@ -421,6 +456,7 @@ static void test_tables(void **state)
         {"tokenizer.byte_ids", 4, 0, (uint32_t)-2, "tokenizer.byte_ids: an id: found"},
         {"tokenizer.eot", 4, 0, 97, "tokenizer.eot: an id: found 97"},
         {"tokenizer.piece_slots", 4, 7, 98, "tokenizer.piece_slots: an id: found 97"},
+        {"tokenizer.is_added", 1, 96, 2, "tokenizer.is_added: a truth: found 2, wanted at most 1"},
         {"tokenizer.merge_slots", 8, 2, 3,
          "tokenizer.merge_slots: a rank: found 3, wanted at most 2"},
     };
@@ -585,11 +621,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model), cmocka_unit_test(test_host_settings),
-        cmocka_unit_test(test_tokenizer),  cmocka_unit_test(test_flipped_bytes),
-        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_headers),    cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_same_model),    cmocka_unit_test(test_host_settings),
+        cmocka_unit_test(test_epsilons),      cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_tables),        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_progress),      cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, scratch_set_up, tear_down);
