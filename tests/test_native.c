@@ -524,6 +524,71 @@ static void test_headers(void **state)
     free(image.bytes);
 }
 
+static int32_t load_tokenizer(const struct image *image)
+{
+    const gpt2_source source = source_of(image);
+    gpt2_tokenizer_params params;
+    gpt2_tokenizer *tokenizer;
+    int32_t status;
+
+    (void)gpt2_tokenizer_params_init(&params, sizeof params);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    status = gpt2_tokenizer_load_sources(&source, 1, &params, &tokenizer);
+    assert_int_equal(status == GPT2_OK, tokenizer != NULL);
+    gpt2_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* Takes white space from the end of the header, which moves all tensors. */
+static void move_tensors(struct image *image, size_t n_bytes)
+{
+    uint64_t header_bytes = number_at(image->bytes) - n_bytes, directory_bytes;
+    unsigned char *end = image->bytes + 8 + header_bytes;
+
+    for (size_t i = 0; i < n_bytes; i++)
+        assert_int_equal(end[i], ' ');
+    memmove(end, end + n_bytes, (size_t)(image->bytes + image->n_bytes - end) - n_bytes);
+    image->n_bytes -= n_bytes;
+    memcpy(image->bytes, &header_bytes, sizeof header_bytes);
+    directory_bytes = number_at(sums_of(image)) - n_bytes;
+    memcpy(sums_of(image), &directory_bytes, sizeof directory_bytes);
+    settle_sums(image);
+}
+
+/* Tensors at other places than the library puts them, and a directory that ends before its tables. */
+static void test_places(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    struct image image;
+    uint64_t data_offset;
+
+    (void)state;
+    file.tokenizer = true;
+    image = write_tiny(&file, GPT2_TYPE_F16);
+    data_offset = 8 + number_at(image.bytes);
+    memcpy(sums_of(&image), &data_offset, sizeof data_offset);
+    settle_sums(&image);
+    assert_int_equal(load_tokenizer(&image), GPT2_ERR_FORMAT);
+    tiny_check_says(line, "tensor tokenizer.merge_slots is not in the directory");
+    data_offset--;
+    memcpy(sums_of(&image), &data_offset, sizeof data_offset);
+    settle_sums(&image);
+    check_deception(&image, "the checksum of its directory is not what it was");
+    free(image.bytes);
+
+    image = write_tiny(&file, GPT2_TYPE_F16);
+    move_tensors(&image, 4);
+    assert_int_equal(load_tokenizer(&image), GPT2_ERR_FORMAT);
+    tiny_check_says(line, "tensor tokenizer.merge_slots begins at byte ");
+    tiny_check_says(line, ", wanted a multiple of 8");
+    check_deception(&image, ", wanted a multiple of 64");
+    move_tensors(&image, 4);
+    assert_int_equal(load_tokenizer(&image), GPT2_OK);
+    check_deception(&image, ".panels begins at byte ");
+    free(image.bytes);
+}
+
 /* ------------------------------------------------------------------------------------- refusals -- */
 
 struct progress {
@@ -624,7 +689,8 @@ int main(void)
         cmocka_unit_test(test_epsilons),      cmocka_unit_test(test_tokenizer),
         cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_tables),        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_progress),      cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_places),        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, scratch_set_up, tear_down);
