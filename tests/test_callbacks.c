@@ -1,6 +1,6 @@
 /*
  * test_callbacks.c: a tap may cancel the session that calls it, and nothing else; a write callback may
- * call nothing; a cancel or a deadline ends one call.
+ * call nothing on its session; a cancel or a deadline ends one call.
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -268,6 +268,31 @@ static void test_calls_from_a_write_callback(void **state)
     gpt2_session_free(session);
 }
 
+static int32_t run_from_write(void *user, const void *bytes, size_t n_bytes)
+{
+    size_t *n_kept = user;
+    gpt2_session *session = tiny_session(odd.model, GPT2_CPU_ALL, 1, 8);
+
+    (void)bytes;
+    assert_true(tiny_run(session, odd.ids, 8, 8, 0) == odd.hash);
+    gpt2_session_free(session);
+    if (*n_kept == 0) /* the first call writes it again, in the midst of the first writing */
+        assert_int_equal(gpt2_model_write(odd.model, run_from_write, &(size_t){1}, NULL, 0),
+                         GPT2_OK);
+    *n_kept += n_bytes;
+    return 0;
+}
+
+/* A model does not change, so its write callback may call everything. */
+static void test_calls_from_a_models_write_callback(void **state)
+{
+    size_t n_bytes = 0;
+
+    (void)state;
+    assert_int_equal(gpt2_model_write(odd.model, run_from_write, &n_bytes, NULL, 0), GPT2_OK);
+    assert_true(n_bytes > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_cancel_between_heads),
         cmocka_unit_test(test_calls_from_a_tap),
         cmocka_unit_test(test_calls_from_a_write_callback),
+        cmocka_unit_test(test_calls_from_a_models_write_callback),
     };
 
     return cmocka_run_group_tests_name("callbacks", tests, set_up, tear_down);

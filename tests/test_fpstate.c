@@ -134,6 +134,31 @@ static void test_load_callbacks_have_the_hosts_state(void **state)
         (void)fclose(files[i].stream);
 }
 
+static int32_t watch_write(void *user, const void *bytes, size_t n_bytes)
+{
+    (void)bytes;
+    (void)n_bytes;
+    return watch_state(user);
+}
+
+/* test_native.c compares the file that is written under another rounding. */
+static void test_write_callback_has_the_hosts_state(void **state)
+{
+    struct watcher watcher = {.leave = FE_UPWARD};
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_model *model = tiny_load(&file);
+
+    (void)state;
+    assert_int_equal(fesetround(FE_TOWARDZERO), 0);
+    assert_int_equal(gpt2_model_write(model, watch_write, &watcher, NULL, 0), GPT2_OK);
+    assert_int_equal(tiny_rounding(), FE_UPWARD);
+    assert_int_equal(fesetround(FE_TONEAREST), 0);
+    assert_int_equal(watcher.found, FE_TOWARDZERO);
+    assert_int_equal(watcher.n_strange, 0);
+    assert_true(watcher.n_calls > 2);
+    gpt2_model_free(model);
+}
+
 static gpt2_model *load_quantised(int32_t type, int rounding)
 {
     gpt2_model_params params;
@@ -172,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_callback_has_the_hosts_state),
         cmocka_unit_test(test_quantising),
         cmocka_unit_test(test_load_callbacks_have_the_hosts_state),
+        cmocka_unit_test(test_write_callback_has_the_hosts_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

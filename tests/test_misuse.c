@@ -313,6 +313,24 @@ static void null_creation(void)
     gpt2_model_free(other_model);
 }
 
+static int32_t fail_write(void *user, const void *bytes, size_t n_bytes)
+{
+    (void)bytes;
+    return user == NULL && n_bytes > 0;
+}
+
+static void null_writing(void)
+{
+    char line[64];
+
+    MAKE(model_write, model, NULL, fail_write, line, line, sizeof line);
+    MAKE(model_write, write, model, NULL, line, line, sizeof line);
+    null("gpt2_model_write.user", gpt2_model_write(model, fail_write, NULL, line, sizeof line),
+         GPT2_ERR_CANCELLED, line, "cancelled by the write callback");
+    null("gpt2_model_write.errbuf", gpt2_model_write(model, fail_write, NULL, NULL, 9),
+         GPT2_ERR_CANCELLED, "", "");
+}
+
 static void null_text(void)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
@@ -375,12 +393,6 @@ static int32_t fail_call(void *user, const gpt2_tap *tap)
 {
     (void)tap;
     return user == NULL;
-}
-
-static int32_t fail_write(void *user, const void *bytes, size_t n_bytes)
-{
-    (void)bytes;
-    return user == NULL && n_bytes > 0;
 }
 
 /* A NULL that a function of a session names. */
@@ -604,6 +616,7 @@ static void test_null(void **state)
     null_handles();
     null_creation();
     null_params_of_sources();
+    null_writing();
     null_text();
     null_session();
     null_sequences();

@@ -250,6 +250,41 @@ static void test_host_settings(void **state)
     gpt2_model_free(model);
 }
 
+/* Every epsilon that is accepted is written as one that is; the largest ones are rounded to FLT_MAX. */
+static void test_epsilons(void **state)
+{
+    static const char *const epsilons[] = {"1.17549435e-38", "1.1754944e-38", "3.4028234e38",
+                                           "3.4028235e38",   "0.1",           "1234567.9"};
+    struct tiny_model file = tiny_odd(DIRECTORY);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(epsilons); i++) {
+        gpt2_model_info info, info_again;
+        char config[200];
+        gpt2_model *model;
+        struct image image;
+        int n;
+
+        tiny_write(&file);
+        n = snprintf(config, sizeof config,
+                     "{\"vocab_size\":97,\"n_positions\":8,\"n_embd\":35,\"n_layer\":2,"
+                     "\"n_head\":7,\"n_inner\":50,\"layer_norm_epsilon\":%s}",
+                     epsilons[i]);
+        scratch_write(DIRECTORY "/config.json", config, (size_t)n);
+        assert_int_equal(load_file(DIRECTORY, GPT2_FILE_MAP, &model), GPT2_OK);
+        (void)gpt2_model_info_init(&info, sizeof info);
+        assert_int_equal(gpt2_model_get_info(model, &info), GPT2_OK);
+        image = write_model(model);
+        gpt2_model_free(model);
+        assert_int_equal(load_image(&image, GPT2_FILE_MAP, &model), GPT2_OK);
+        (void)gpt2_model_info_init(&info_again, sizeof info_again);
+        assert_int_equal(gpt2_model_get_info(model, &info_again), GPT2_OK);
+        assert_true(info.layer_norm_epsilon == info_again.layer_norm_epsilon);
+        gpt2_model_free(model);
+        free(image.bytes);
+    }
+}
+
 /* The tokenizer alone, from the file and from memory; and from a file that has none. */
 static void test_tokenizer(void **state)
 {
@@ -421,6 +456,7 @@ static void test_tables(void **state)
         {"tokenizer.byte_ids", 4, 0, (uint32_t)-2, "tokenizer.byte_ids: an id: found"},
         {"tokenizer.eot", 4, 0, 97, "tokenizer.eot: an id: found 97"},
         {"tokenizer.piece_slots", 4, 7, 98, "tokenizer.piece_slots: an id: found 97"},
+        {"tokenizer.is_added", 1, 96, 2, "tokenizer.is_added: a truth: found 2, wanted at most 1"},
         {"tokenizer.merge_slots", 8, 2, 3,
          "tokenizer.merge_slots: a rank: found 3, wanted at most 2"},
     };
@@ -485,6 +521,71 @@ static void test_headers(void **state)
         check_deception(&image, cases[i].words);
         memcpy(at, cases[i].from, length);
     }
+    free(image.bytes);
+}
+
+static int32_t load_tokenizer(const struct image *image)
+{
+    const gpt2_source source = source_of(image);
+    gpt2_tokenizer_params params;
+    gpt2_tokenizer *tokenizer;
+    int32_t status;
+
+    (void)gpt2_tokenizer_params_init(&params, sizeof params);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    status = gpt2_tokenizer_load_sources(&source, 1, &params, &tokenizer);
+    assert_int_equal(status == GPT2_OK, tokenizer != NULL);
+    gpt2_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* Takes white space from the end of the header, which moves all tensors. */
+static void move_tensors(struct image *image, size_t n_bytes)
+{
+    uint64_t header_bytes = number_at(image->bytes) - n_bytes, directory_bytes;
+    unsigned char *end = image->bytes + 8 + header_bytes;
+
+    for (size_t i = 0; i < n_bytes; i++)
+        assert_int_equal(end[i], ' ');
+    memmove(end, end + n_bytes, (size_t)(image->bytes + image->n_bytes - end) - n_bytes);
+    image->n_bytes -= n_bytes;
+    memcpy(image->bytes, &header_bytes, sizeof header_bytes);
+    directory_bytes = number_at(sums_of(image)) - n_bytes;
+    memcpy(sums_of(image), &directory_bytes, sizeof directory_bytes);
+    settle_sums(image);
+}
+
+/* Tensors at other places than the library puts them, and a directory that ends before its tables. */
+static void test_places(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    struct image image;
+    uint64_t data_offset;
+
+    (void)state;
+    file.tokenizer = true;
+    image = write_tiny(&file, GPT2_TYPE_F16);
+    data_offset = 8 + number_at(image.bytes);
+    memcpy(sums_of(&image), &data_offset, sizeof data_offset);
+    settle_sums(&image);
+    assert_int_equal(load_tokenizer(&image), GPT2_ERR_FORMAT);
+    tiny_check_says(line, "tensor tokenizer.merge_slots is not in the directory");
+    data_offset--;
+    memcpy(sums_of(&image), &data_offset, sizeof data_offset);
+    settle_sums(&image);
+    check_deception(&image, "the checksum of its directory is not what it was");
+    free(image.bytes);
+
+    image = write_tiny(&file, GPT2_TYPE_F16);
+    move_tensors(&image, 4);
+    assert_int_equal(load_tokenizer(&image), GPT2_ERR_FORMAT);
+    tiny_check_says(line, "tensor tokenizer.merge_slots begins at byte ");
+    tiny_check_says(line, ", wanted a multiple of 8");
+    check_deception(&image, ", wanted a multiple of 64");
+    move_tensors(&image, 4);
+    assert_int_equal(load_tokenizer(&image), GPT2_OK);
+    check_deception(&image, ".panels begins at byte ");
     free(image.bytes);
 }
 
@@ -555,7 +656,6 @@ static void test_misuse(void **state)
                      GPT2_ERR_CANCELLED);
     assert_string_equal(words, "cancelled by the write callback");
     assert_int_equal(gpt2_model_write(model, add_part, &no_room, NULL, 0), GPT2_ERR_CANCELLED);
-    assert_int_equal(gpt2_model_write(model, add_part, &no_room, NULL, 1), GPT2_ERR_ARGUMENT);
     gpt2_model_free(model);
     params.weight_type = GPT2_TYPE_F32;
     assert_int_equal(gpt2_model_load_sources(&source, 1, &params, &model), GPT2_ERR_UNSUPPORTED);
@@ -585,10 +685,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model), cmocka_unit_test(test_host_settings),
-        cmocka_unit_test(test_tokenizer),  cmocka_unit_test(test_flipped_bytes),
-        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_headers),    cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_same_model),    cmocka_unit_test(test_host_settings),
+        cmocka_unit_test(test_epsilons),      cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_tables),        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_places),        cmocka_unit_test(test_progress),
         cmocka_unit_test(test_misuse),
     };
 

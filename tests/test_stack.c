@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include "scratch.h"
 #include "tiny_model.h"
 
 #include <pthread.h>
@@ -31,6 +32,7 @@
 #define DIRECTORY     TINY_DIRECTORY "/stack"
 #define F16_DIRECTORY TINY_DIRECTORY "/stack-f16"
 #define BAD_DIRECTORY TINY_DIRECTORY "/stack-bad"
+#define NATIVE_PATH   TINY_DIRECTORY "/stack-native"
 #define LIMIT_BYTES   12288 /* include/gpt2.h promises fewer */
 #define STACK_BYTES   ((size_t)256 << 10)
 #define SMALL_BYTES   ((size_t)16 << 10)
@@ -103,6 +105,9 @@ static char sources_bytes[4][1 << 20];
 static const char *load_path = DIRECTORY;
 static int32_t load_status; /* that is wanted */
 static char long_path[3000];
+static int32_t file_access;
+static _Alignas(64) char native_bytes[4 << 20];
+static gpt2_source native = {.name = "native.safetensors", .bytes = native_bytes};
 static char line[8192];
 static char text[1 << 16];
 static size_t n_text;
@@ -125,6 +130,7 @@ static void set_model_params(gpt2_model_params *params)
     params->errbuf = line;
     params->errbuf_size = sizeof line;
     params->progress = on_progress;
+    params->file_access = file_access;
 }
 
 static void call_model_load(void)
@@ -141,6 +147,40 @@ static void call_model_load_sources(void)
 
     set_model_params(&params);
     WANT(gpt2_model_load_sources(sources, 4, &params, &model) == load_status);
+}
+
+static void call_native_load(void)
+{
+    gpt2_model_params params;
+
+    set_model_params(&params);
+    WANT(gpt2_model_load_sources(&native, 1, &params, &model) == load_status);
+}
+
+static void call_native_tokenizer(void)
+{
+    WANT(gpt2_tokenizer_load_sources(&native, 1, NULL, &tokenizer) == load_status);
+}
+
+static int32_t keep(void *user, const void *bytes, size_t n_bytes)
+{
+    size_t *n_kept = user;
+
+    if (n_bytes > sizeof native_bytes - *n_kept)
+        return 1;
+    memcpy(native_bytes + *n_kept, bytes, n_bytes);
+    *n_kept += n_bytes;
+    return 0;
+}
+
+static void call_model_write(void)
+{
+    size_t n_kept = sizeof native_bytes;
+
+    WANT(gpt2_model_write(model, keep, &n_kept, line, sizeof line) == GPT2_ERR_CANCELLED);
+    n_kept = 0;
+    WANT(gpt2_model_write(model, keep, &n_kept, line, sizeof line) == GPT2_OK);
+    native.n_bytes = n_kept;
 }
 
 static void call_model_free(void)
@@ -475,6 +515,7 @@ static void call_others(void)
 enum function {
     MODEL_LOAD,
     MODEL_LOAD_SOURCES,
+    MODEL_WRITE,
     TOKENIZER_LOAD,
     TOKENIZER_LOAD_SOURCES,
     SESSION_CREATE,
@@ -496,6 +537,7 @@ enum function {
 static const char *const names[N_FUNCTIONS] = {
     "gpt2_model_load",
     "gpt2_model_load_sources",
+    "gpt2_model_write",
     "gpt2_tokenizer_load",
     "gpt2_tokenizer_load_sources",
     "gpt2_session_create",
@@ -534,6 +576,32 @@ static void measure_failed_load(const char *path, int32_t status)
     load_status = GPT2_OK;
 }
 
+/* The model that is loaded is written; its file is loaded by path and from memory, right and wrong. */
+static void measure_native(void)
+{
+    measure(MODEL_WRITE, call_model_write);
+    measure(FREE, call_model_free);
+    scratch_write(NATIVE_PATH, native_bytes, (size_t)native.n_bytes);
+    load_path = NATIVE_PATH;
+    for (int32_t access = GPT2_FILE_MAP; access <= GPT2_FILE_READ; access++) {
+        file_access = access;
+        measure(MODEL_LOAD, call_model_load);
+        measure(FREE, call_model_free);
+        measure(MODEL_LOAD_SOURCES, call_native_load);
+        measure(FREE, call_model_free);
+    }
+    measure(TOKENIZER_LOAD, call_tokenizer_load);
+    measure(FREE, call_tokenizer_free);
+    native_bytes[native.n_bytes - 1] ^= 1; /* of the last checksum */
+    load_status = GPT2_ERR_FORMAT;
+    measure(MODEL_LOAD_SOURCES, call_native_load);
+    native_bytes[100] ^= 1; /* of the header */
+    measure(TOKENIZER_LOAD_SOURCES, call_native_tokenizer);
+    file_access = GPT2_FILE_MAP;
+    load_path = DIRECTORY;
+    load_status = GPT2_OK;
+}
+
 static void measure_loads(void)
 {
     for (n_threads = 1; n_threads <= 3; n_threads += 2) {
@@ -550,6 +618,8 @@ static void measure_loads(void)
     load_status = GPT2_ERR_FORMAT;
     measure(MODEL_LOAD_SOURCES, call_model_load_sources);
     load_status = GPT2_OK;
+    measure(MODEL_LOAD, call_model_load);
+    measure_native();
     measure(MODEL_LOAD, call_model_load); /* the model that stays */
     measure(TOKENIZER_LOAD, call_tokenizer_load);
     measure(FREE, call_tokenizer_free);
@@ -629,6 +699,9 @@ static void test_each_call(void **state)
 static void *use_all(void *argument)
 {
     call_model_load();
+    call_model_write();
+    call_model_free();
+    call_native_load();
     call_encoder_create();
     memcpy(text, "thethat's", n_text = 9);
     call_encode();

@@ -101,8 +101,6 @@ int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, voi
 {
     struct gpt2i_error error = {errbuf, errbuf_size};
 
-    if (errbuf == NULL && errbuf_size > 0)
-        return GPT2_ERR_ARGUMENT;
     gpt2i_error_clear(&error);
     if (model == NULL || write == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_write: %s is NULL",

@@ -154,7 +154,7 @@ static int32_t read_epsilon(struct config_reader *reader, const char *key)
     host_state = gpt2i_fpstate_enter();
     in_range = event.type == GPT2I_JSON_NUMBER &&
                gpt2i_json_double(&reader->json, &event, &value, NULL) == GPT2_OK &&
-               value >= FLT_MIN && value <= FLT_MAX;
+               (float)value >= FLT_MIN && (float)value <= FLT_MAX;
     if (in_range)
         reader->config->layer_norm_epsilon = (float)value;
     gpt2i_fpstate_leave(host_state);

@@ -128,7 +128,7 @@ static int32_t check_ids(const struct gpt2i_native *native, size_t table, const 
     return GPT2_OK;
 }
 
-/* Every index that a look-up takes from a table is inside of the other. */
+/* Every index that a look-up takes from a table is inside of the other, and every truth is 0 or 1. */
 static int32_t check_contents(const struct gpt2i_native *native, const gpt2_tokenizer *tokenizer,
                               uint64_t n_bytes, struct gpt2i_error *error)
 {
@@ -156,6 +156,10 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
         if (id_plus_1 > (uint32_t)n_vocab)
             return fail_table(native, PIECE_SLOTS, "an id", id_plus_1 - 1, (uint32_t)n_vocab - 1,
                               error);
+    }
+    for (int32_t id = 0; id < n_vocab; id++) {
+        if (tokenizer->is_added[id] > 1)
+            return fail_table(native, IS_ADDED, "a truth", tokenizer->is_added[id], 1, error);
     }
     status =
         check_ids(native, MERGE_IDS, tokenizer->merge_ids, tokenizer->n_merges, 0, n_vocab, error);

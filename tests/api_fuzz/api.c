@@ -265,9 +265,10 @@ static void check_map(void)
 }
 
 static const struct fuzz_action *const parts[] = {
-    fuzz_plain_actions,    fuzz_model_actions,   fuzz_source_actions,  fuzz_tokenizer_actions,
-    fuzz_encoder_actions,  fuzz_session_actions, fuzz_forward_actions, fuzz_sample_actions,
-    fuzz_sequence_actions, fuzz_state_actions,   fuzz_tap_actions,     fuzz_generator_actions};
+    fuzz_plain_actions,     fuzz_model_actions,    fuzz_source_actions,  fuzz_native_actions,
+    fuzz_tokenizer_actions, fuzz_encoder_actions,  fuzz_session_actions, fuzz_forward_actions,
+    fuzz_sample_actions,    fuzz_sequence_actions, fuzz_state_actions,   fuzz_tap_actions,
+    fuzz_generator_actions};
 
 static size_t all_weights(void)
 {
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
     (void)clock_gettime(CLOCK_MONOTONIC, &begin);
     fuzz_models_open();
     fuzz_sources_open();
+    fuzz_natives_open();
     fuzz_tokenizers_open();
     while (n_calls < wanted_calls) {
         uint64_t before = n_calls;
@@ -357,6 +359,7 @@ int main(int argc, char **argv)
     fuzz_models_check();
     fuzz_sources_close();
     fuzz_models_close();
+    fuzz_natives_close(); /* models may lie in their bytes */
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     n_failed = report(wanted_calls, (double)(end.tv_sec - begin.tv_sec) +
                                         (double)(end.tv_nsec - begin.tv_nsec) * 1e-9);

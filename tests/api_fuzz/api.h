@@ -58,6 +58,7 @@
     X(gpt2_model_load_sources, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT") \
     X(gpt2_model_params_init, "ARGUMENT")                                                  \
     X(gpt2_model_tokenizer, "")                                                            \
+    X(gpt2_model_write, "CANCELLED MEMORY UNSUPPORTED ARGUMENT")                           \
     X(gpt2_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                   \
     X(gpt2_sample_logits, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                \
     X(gpt2_sample_candidates, "NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")            \
@@ -199,7 +200,7 @@ struct fuzz_action {
 };
 
 extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[], fuzz_source_actions[],
-    fuzz_tokenizer_actions[], fuzz_encoder_actions[], fuzz_session_actions[],
+    fuzz_native_actions[], fuzz_tokenizer_actions[], fuzz_encoder_actions[], fuzz_session_actions[],
     fuzz_forward_actions[], fuzz_sample_actions[], fuzz_generator_actions[],
     fuzz_sequence_actions[], fuzz_state_actions[], fuzz_tap_actions[]; /* each ends with weight 0 */
 
@@ -229,6 +230,11 @@ void fuzz_models_close(void);
 /* After the models: their files in memory. */
 void fuzz_sources_open(void);
 void fuzz_sources_close(void);
+
+/* After the models: their native files.  fuzz_native_load() loads the model 'at' from its own. */
+void fuzz_natives_open(void);
+void fuzz_native_load(size_t at);
+void fuzz_natives_close(void);
 
 void fuzz_tokenizers_open(void);
 void fuzz_tokenizers_close(void);

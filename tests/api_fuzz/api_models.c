@@ -152,6 +152,8 @@ static uint64_t hash_of(const struct fuzz_model *model)
 {
     uint64_t structs = fuzz_hash(0, model->model, model->model->struct_bytes);
 
+    if (model->model->weights == NULL)
+        return fuzz_hash(structs, model->model->image.bytes, model->model->image.n_bytes);
     return fuzz_hash(structs, model->model->weights, model->model->weights_bytes);
 }
 
@@ -317,6 +319,8 @@ static void do_model_load(void)
                          known->weight_type != GPT2_TYPE_AS_FILE && path != NULL &&
                          strcmp(path, fuzz_models[5].directory) == 0,
                      GPT2_ERR_UNSUPPORTED); /* its head is beyond F16 and scales of F16 */
+            known->file_access = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(2);
+            fuzz_may(known->file_access < 0 || known->file_access > 1, GPT2_ERR_ARGUMENT);
         }
     }
     fuzz_may(status != GPT2_OK, status);
@@ -363,7 +367,10 @@ static void do_tokenizer_load(void)
     }
 }
 
-/* The models that no session uses are loaded anew: sessions then meet one at another address. */
+/*
+ * The models that no session uses are loaded anew: sessions then meet one at another address, or in a
+ * native file.
+ */
 static void do_reload(void)
 {
     size_t at = fuzz_below(FUZZ_N_MODELS);
@@ -376,8 +383,12 @@ static void do_reload(void)
     }
     REQUIRE(hash_of(model) == model_hashes[at], "found the model %s changed", model->directory);
     gpt2_model_free(model->model);
-    fuzz_call(FUZZ_gpt2_model_load, "%s", model->directory);
-    load(model);
+    if (fuzz_chance(2)) {
+        fuzz_native_load(at);
+    } else {
+        fuzz_call(FUZZ_gpt2_model_load, "%s", model->directory);
+        load(model);
+    }
     model_hashes[at] = hash_of(model);
 }
 

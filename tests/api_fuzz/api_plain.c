@@ -24,7 +24,7 @@ static void model_defaults(const void *at)
     if (params->struct_size < sizeof *params)
         return;
     DEFAULT(weight_type, GPT2_TYPE_AS_FILE);
-    DEFAULT(reserved, 0);
+    DEFAULT(file_access, GPT2_FILE_MAP);
 }
 
 static void info_defaults(const void *at)
