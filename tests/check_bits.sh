@@ -4,11 +4,13 @@
 #
 # Builds tests/core.c with the library's sources in several ways, and compares the hashes it prints:
 # with each other, and for the models in this checkout with tests/golden-hashes.txt.  tests/checkkernels
-# runs on the emulated processors too.
+# runs on the emulated processors too.  The native build is BUILD_DIR's, as make made it; with CFLAGS set,
+# which emulators may not like, it is built here.
 #
 # Under --quick, what is slow takes core's --brief: large models in all builds but the native one, and
 # emulated processors.  That threads and calls do not matter is seen in the other runs.
 set -u
+made=$1
 build=$1/bits
 shift
 options=$*
@@ -67,6 +69,16 @@ library() {
     } >"$folder/log" 2>&1 &
 }
 
+# made_library NAME: the folder NAME gets what make compiled.
+made_library() {
+    folder=$build/lib-$1
+    rm -rf "$folder"
+    mkdir -p "$folder/o"
+    ln -s "$(cd "$made" && pwd)"/static/lib/*/*.o "$folder/o"
+    : >"$folder/log"
+    : >"$folder/is_built"
+}
+
 # try NAME RUNNER LIBRARY COMPILER FLAGS...: one build and its hashes, in NAME.txt, beside the others.
 # RUNNER runs a program of another processor, small models only; or it is "none".
 try() {
@@ -113,11 +125,14 @@ tried= tried_kernels=
 s390x_flags="-O2 -fexcess-precision=fast" # gcc may take float as double there with -std=c11
 native=native
 if [ "$(readlink -f "$(command -v "${CC:-cc}")")" = "$(readlink -f "$(command -v gcc)")" ]; then
-    native=gcc # the same compiler and flags
-else
-    library native "${CC:-cc}" -O2
+    native=gcc # the same compiler
 fi
-library gcc gcc -O2
+if [ -z "${CFLAGS:-}" ] && [ -f "$made/libgpt2.a" ]; then
+    made_library $native
+else
+    library $native "${CC:-cc}" -O2
+fi
+[ $native = gcc ] || library gcc gcc -O2
 library clang clang -O2
 library contract-gcc gcc -O3 -ffp-contract=fast -march=native
 library contract-clang clang -O3 -ffp-contract=fast -march=native
