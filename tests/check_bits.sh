@@ -4,11 +4,13 @@
 #
 # Builds tests/core.c with the library's sources in several ways, and compares the hashes it prints:
 # with each other, and for the models in this checkout with tests/golden-hashes.txt.  tests/checkkernels
-# runs on the emulated processors too.
+# runs on the emulated processors too.  The native build is BUILD_DIR's, as make made it; with CFLAGS set,
+# which emulators may not like, it is built here.
 #
 # Under --quick, what is slow takes core's --brief: large models in all builds but the native one, and
 # emulated processors.  That threads and calls do not matter is seen in the other runs.
 set -u
+made=$1
 build=$1/bits
 shift
 options=$*
@@ -67,6 +69,16 @@ library() {
     } >"$folder/log" 2>&1 &
 }
 
+# made_library NAME: the folder NAME gets what make compiled.
+made_library() {
+    folder=$build/lib-$1
+    rm -rf "$folder"
+    mkdir -p "$folder/o"
+    ln -s "$(cd "$made" && pwd)"/static/lib/*/*.o "$folder/o"
+    : >"$folder/log"
+    : >"$folder/is_built"
+}
+
 # try NAME RUNNER LIBRARY COMPILER FLAGS...: one build and its hashes, in NAME.txt, beside the others.
 # RUNNER runs a program of another processor, small models only; or it is "none".
 try() {
@@ -92,35 +104,42 @@ try() {
     } >"$build/$name.txt" 2>"$build/$name.log" || echo "and it failed" >>"$build/$name.txt" &
 }
 
-# try_kernels NAME RUNNER LIBRARY COMPILER: the kernels against their definitions; its report is in NAME.log.
+# try_kernels NAME RUNNER LIBRARY COMPILER FLAGS...: the kernels against their definitions; its report is
+# in NAME.log.
 try_kernels() {
     name=$1 runner=$2 library=$build/lib-$3 compiler=$4
+    shift 4
     # shellcheck disable=SC2086
     tools_are_here $name $compiler $runner || return
     tried_kernels="$tried_kernels $name"
     # shellcheck disable=SC2086
     {
         [ -f "$library/is_built" ] &&
-            "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror -O2 -static -D_GNU_SOURCE -Iinclude \
+            "$compiler" -std=c11 -pedantic -Wall -Wextra -Werror "$@" -static -D_GNU_SOURCE -Iinclude \
                 -Ilib tests/checkkernels/*.c "$library"/o/*.o -lm -pthread -o "$build/$name" &&
             $runner "$build/$name" --quick
     } >"$build/$name.log" 2>&1 || echo "and it failed" >>"$build/$name.log" &
 }
 
 tried= tried_kernels=
+s390x_flags="-O2 -fexcess-precision=fast" # gcc may take float as double there with -std=c11
 native=native
 if [ "$(readlink -f "$(command -v "${CC:-cc}")")" = "$(readlink -f "$(command -v gcc)")" ]; then
-    native=gcc # the same compiler and flags
-else
-    library native "${CC:-cc}" -O2
+    native=gcc # the same compiler
 fi
-library gcc gcc -O2
+if [ -z "${CFLAGS:-}" ] && [ -f "$made/libgpt2.a" ]; then
+    made_library $native
+else
+    library $native "${CC:-cc}" -O2
+fi
+[ $native = gcc ] || library gcc gcc -O2
 library clang clang -O2
 library contract-gcc gcc -O3 -ffp-contract=fast -march=native
 library contract-clang clang -O3 -ffp-contract=fast -march=native
 library part-of-fast-math clang -O2 -ffast-math -fno-finite-math-only
 library musl musl-gcc -O2
 library aarch64 aarch64-linux-gnu-gcc -O2
+library s390x s390x-linux-gnu-gcc $s390x_flags
 wait
 try native none $native "${CC:-cc}" -O2
 try clang none clang clang -O2
@@ -130,8 +149,10 @@ try part-of-fast-math none part-of-fast-math clang -O2 -ffast-math -fno-finite-m
 try musl none musl musl-gcc -O2 -static
 try no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc -O2 -static
 try aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc -O2 -static
-try_kernels kernels-no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc
-try_kernels kernels-aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc
+try s390x qemu-s390x s390x s390x-linux-gnu-gcc $s390x_flags -static
+try_kernels kernels-no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc -O2
+try_kernels kernels-aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc -O2
+try_kernels kernels-s390x qemu-s390x s390x s390x-linux-gnu-gcc $s390x_flags
 [ $native = gcc ] || try gcc none gcc gcc -O2
 wait
 sed "s|^|  |; s|$shared/||" "$build/native.txt"

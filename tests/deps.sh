@@ -26,7 +26,8 @@ have_numpy() {
 }
 
 have_ci_tools() {
-    for tool in chromium tesseract clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc musl-gcc; do
+    for tool in chromium tesseract clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc \
+        qemu-s390x s390x-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
     have_clang_runtime && have_numpy
@@ -50,7 +51,8 @@ if command -v apt-get >/dev/null; then
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q libcmocka-dev pkg-config \
         ${worker:+libmicrohttpd-dev libjansson-dev} \
-        $extra ${extra:+tesseract-ocr gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3-numpy qemu-user musl-tools}
+        $extra ${extra:+tesseract-ocr gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-s390x-linux-gnu \
+        libc6-dev-s390x-cross python3-numpy qemu-user musl-tools}
     if [ -n "$extra" ] && ! have_clang_runtime; then
         runtime=$(clang -dumpversion | cut -d. -f1)-dev # of the same version
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "libclang-rt-$runtime" ||

@@ -26,7 +26,7 @@
 #include <string.h>
 
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "libgpt2 needs float operations rounded to float: use SSE2 (-msse2 -mfpmath=sse)"
+#error "libgpt2 needs float rounded to float: -msse2 -mfpmath=sse or -fexcess-precision=fast"
 #endif
 
 #include "gpt2.h"

@@ -2,6 +2,7 @@
  * cpu.c: CPU features, asked from the CPU or the system at each call: there is no state to set up.
  */
 #include "cpu.h"
+#include "kernels.h"
 
 #if defined(__x86_64__)
 
@@ -60,7 +61,7 @@ bool gpt2i_cpu_row_fetches(void)
 
 #else
 
-#if defined(__aarch64__)
+#if defined(GPT2I_HAS_NEON)
 
 #if defined(__linux__)
 #include <sys/auxv.h>

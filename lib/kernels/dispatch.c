@@ -28,7 +28,7 @@ void gpt2i_kernels_choose(struct gpt2i_kernels *kernels, uint32_t features, bool
         kernels->matmul_row[GPT2_TYPE_F16] = kernels->matmul_any[GPT2_TYPE_F16];
         kernels->matmul_row[GPT2_TYPE_BF16] = kernels->matmul_any[GPT2_TYPE_BF16];
     }
-#elif defined(__aarch64__)
+#elif defined(GPT2I_HAS_NEON)
     if ((features & GPT2_CPU_NEON) != 0) {
         gpt2i_kernels_add_neon(kernels);
         gpt2i_quantised_add_neon(kernels);

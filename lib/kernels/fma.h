@@ -6,7 +6,7 @@
 
 #include "../base/common.h"
 
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
 
 static inline float gpt2i_fma(float a, float b, float c)
 {

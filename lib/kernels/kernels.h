@@ -20,6 +20,11 @@
 /* The types that gpt2i_matmul reads weights in: GPT2_TYPE_F32, GPT2_TYPE_F16 and GPT2_TYPE_BF16. */
 #define GPT2I_WEIGHT_TYPES 3
 
+/* Not on a big-endian aarch64: a vector's lanes seen as another type are in another order there. */
+#if defined(__aarch64__) && !defined(__AARCH64EB__)
+#define GPT2I_HAS_NEON
+#endif
+
 /*
  * y[r][o] = total + bias[o], where total starts at 0, or at y[r][o] if 'adds', and grows by the sum
  * over k of x[r][k] * w(k, o), in chains of GPT2I_K_BLOCK along k: each chain starts at 0 and is added
@@ -160,7 +165,7 @@ GPT2I_HIDDEN void gpt2i_kernels_add_scalar(struct gpt2i_kernels *kernels);
 #if defined(__x86_64__)
 GPT2I_HIDDEN void gpt2i_kernels_add_avx2(struct gpt2i_kernels *kernels);
 GPT2I_HIDDEN void gpt2i_kernels_add_avx512(struct gpt2i_kernels *kernels);
-#elif defined(__aarch64__)
+#elif defined(GPT2I_HAS_NEON)
 GPT2I_HIDDEN void gpt2i_kernels_add_neon(struct gpt2i_kernels *kernels);
 #endif
 
@@ -173,7 +178,7 @@ GPT2I_HIDDEN void gpt2i_quantised_add_avx512vnni(struct gpt2i_kernels *kernels);
 #define GPT2I_HAS_AVX_VNNI
 GPT2I_HIDDEN void gpt2i_quantised_add_avxvnni(struct gpt2i_kernels *kernels);
 #endif
-#elif defined(__aarch64__)
+#elif defined(GPT2I_HAS_NEON)
 GPT2I_HIDDEN void gpt2i_quantised_add_neon(struct gpt2i_kernels *kernels);
 #if !defined(__clang__) || __clang_major__ >= 16
 #define GPT2I_HAS_DOTPROD

@@ -3,7 +3,7 @@
  */
 #include "kernels.h"
 
-#if defined(__aarch64__)
+#ifdef GPT2I_HAS_NEON
 
 #define TARGET
 

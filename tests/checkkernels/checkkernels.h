@@ -42,7 +42,7 @@ void fill_canary_halves(uint16_t *x, size_t n);
 /* The checks of one kernel begin. */
 void check_begin(const struct entry *entry);
 
-extern bool quick; /* six of seven cases are left out, and the largest */
+extern bool quick; /* one of 17 cases is taken, and none of the largest */
 
 /* Whether to leave out the case that would begin now. */
 bool case_skipped(void);

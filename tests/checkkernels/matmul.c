@@ -150,8 +150,8 @@ static void check_shape(struct gpt2i_matmul shape, size_t kind)
     shape.adds = random_below(2) == 0;
     shape.bias = random_below(2) == 0 ? &with_bias : NULL;
     shape.widened = m->n_rows > 1 && random_below(4) != 0 ? &with_workspace : NULL;
-    /* BF16 shares its code with F16: a third of the cases, but all with GPT2_TEST_EVERY_FLOAT */
-    if (w_type == GPT2_TYPE_BF16 && random_below(3) != 0 && getenv("GPT2_TEST_EVERY_FLOAT") == NULL)
+    /* F16 and BF16 share F32's code: a third of the cases, but all with GPT2_TEST_EVERY_FLOAT */
+    if (w_type != GPT2_TYPE_F32 && random_below(3) != 0 && getenv("GPT2_TEST_EVERY_FLOAT") == NULL)
         return;
     if ((one_row && m->n_rows != 1) || case_skipped() ||
         (quick && m->n_rows * m->n_k * m->n_outputs > 40000))
