@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh PROGRAM LIBRARY BUILD [--live] [--full]: what `make check-hf` runs.  Compares the gpt2 program and
-# the shared library with transformers, tokenizers, tiktoken and tinygrad, and examples/python with minicons,
-# surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
+# the shared library with transformers, tokenizers, tiktoken, tinygrad and ggml's gguf, and examples/python with
+# minicons, surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
 #
 # Comparisons take minutes and a large Python environment.  libgpt2 gives the same bits on every machine, so
 # a comparison that passed once need not run again while all of these stay the same:
@@ -13,7 +13,7 @@
 #   - what our side answers: logits, ids, traces.
 #
 # pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python (for
-# examples/python with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If not, or
+# examples/python and ggml with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If not, or
 # with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed live
 # into pins.txt.
 #
@@ -64,7 +64,7 @@ code_hash() (
 
 # peers REQUIREMENTS: the programs that this file names, with their versions
 peers() {
-    sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\|minicons\|surprisal\|lm_eval\)==/\1 /p' \
+    sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\|minicons\|surprisal\|lm_eval\|gguf\)==/\1 /p' \
         "$here/$1" | paste -sd, | sed 's/,/, /g'
 }
 
@@ -101,8 +101,8 @@ hashes() {
     sed -n 's/^hashes \([0-9a-f]*\) \([0-9a-f]*\)$/\1 \2/p' "$1"
 }
 
-# [environment=scorers] check NAME SCRIPT ARGUMENTS...: in the environment of requirements.txt, or of
-# requirements-scorers.txt, which begins with requirements-numpy.txt: our side of that needs numpy
+# [environment=E] check NAME SCRIPT ARGUMENTS...: in the environment of requirements.txt, or in that of
+# requirements-E.txt, which takes in requirements-numpy.txt: our side then needs numpy
 check() {
     local name=$1 script=$2 status=0 failed_before
     local log=$work/$name.log venv=$build/venv-${environment:-hf} python=python3
@@ -170,6 +170,7 @@ else
     skipped=$((skipped + 1))
 fi
 check tinygrad check_tinygrad.py --program "$program" --work "$work"
+environment=ggml check ggml check_ggml.py --library "$library" --work "$work"
 check score check_score.py --program "$program" --root "$root" --work "$work"
 if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
     check score-shared check_score.py --program "$program" --root "$root" --shared "$shared" --work "$work"
