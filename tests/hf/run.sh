@@ -13,9 +13,9 @@
 #   - what our side answers: logits, ids, traces.
 #
 # pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python (for
-# examples/python and ggml with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If not, or
-# with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed live
-# into pins.txt.
+# examples/python and ggml with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If
+# not, or with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed
+# live into pins.txt.
 #
 # BUILD holds the virtual environment and the models.  GPT2_SHARED is the folder of GPT-2's own vocabulary,
 # texts and trained models (default: ../shared beside the checkout).
