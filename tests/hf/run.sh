@@ -1,19 +1,21 @@
 #!/bin/bash
 # run.sh PROGRAM LIBRARY BUILD [--live] [--full]: what `make check-hf` runs.  Compares the gpt2 program and
-# the shared library with transformers, tokenizers, tiktoken and tinygrad, and examples/python with minicons,
-# surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
+# the shared library with transformers, tokenizers, tiktoken, tinygrad and ggml's gguf, and examples/python with
+# minicons, surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
 #
 # Comparisons take minutes and a large Python environment.  libgpt2 gives the same bits on every machine, so
 # a comparison that passed once need not run again while all of these stay the same:
 #
-#   - the comparing code: every file of tests/hf, with the versions in requirements*.txt;
-#   - what our side is given: the bytes of models and vocabularies, ids, texts;
+#   - the comparing code: the check's script and the modules of this folder that it imports, setup.sh, and the
+#     versions in its requirements;
+#   - what our side is given: the bytes of models and vocabularies, ids, texts; so what this file passes to a
+#     script is here, and this file is not in the comparing code;
 #   - what our side answers: logits, ids, traces.
 #
 # pins.txt keeps a hash of each for every comparison that passed.  Our side runs first, with plain Python (for
-# examples/python with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If not, or
-# with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed live
-# into pins.txt.
+# examples/python and ggml with numpy).  If its hashes are the pinned ones the check has passed ("pinned").  If
+# not, or with --live or --full (longer comparisons), the comparison itself runs.  PIN=1 writes what has passed
+# live into pins.txt.
 #
 # BUILD holds the virtual environment and the models.  GPT2_SHARED is the folder of GPT-2's own vocabulary,
 # texts and trained models (default: ../shared beside the checkout).
@@ -38,11 +40,31 @@ export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=1
 
 rm -rf "$work"
 mkdir -p "$work"
-sources=$(cd "$here" && sha256sum -- *.py run.sh setup.sh requirements*.txt | sha256sum | cut -d' ' -f1)
+
+# code_hash SCRIPT REQUIREMENTS...: a hash of the script, of every module of this folder that it imports, and
+# that those import, of setup.sh and of the requirements.  Each word of an import may be a module.
+code_hash() (
+    export LC_ALL=C
+    cd "$here"
+    files=$1 before=
+    shift
+    while [ "$files" != "$before" ]; do
+        before=$files
+        # shellcheck disable=SC2086
+        files=$({
+            printf '%s\n' $before
+            sed -nE 's/^ *(from|import) //p' $before | grep -oE '\w+' | while read -r name; do
+                [ ! -f "$name.py" ] || echo "$name.py"
+            done
+        } | sort -u)
+    done
+    # shellcheck disable=SC2086
+    sha256sum -- $files setup.sh "$@" | sha256sum | cut -d' ' -f1
+)
 
 # peers REQUIREMENTS: the programs that this file names, with their versions
 peers() {
-    sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\|minicons\|surprisal\|lm_eval\)==/\1 /p' \
+    sed -n 's/^\(transformers\|tokenizers\|tiktoken\|tinygrad\|minicons\|surprisal\|lm_eval\|gguf\)==/\1 /p' \
         "$here/$1" | paste -sd, | sed 's/,/, /g'
 }
 
@@ -79,17 +101,18 @@ hashes() {
     sed -n 's/^hashes \([0-9a-f]*\) \([0-9a-f]*\)$/\1 \2/p' "$1"
 }
 
-# [environment=scorers] check NAME SCRIPT ARGUMENTS...: in the environment of requirements.txt or of
-# requirements-scorers.txt; our side of the latter needs numpy
+# [environment=E] check NAME SCRIPT ARGUMENTS...: in the environment of requirements.txt, or in that of
+# requirements-E.txt, which takes in requirements-numpy.txt: our side then needs numpy
 check() {
     local name=$1 script=$2 status=0 failed_before
     local log=$work/$name.log venv=$build/venv-${environment:-hf} python=python3
-    local requirements=requirements${environment:+-$environment}.txt
+    local requirements=requirements${environment:+-$environment}.txt code
+    code=$(code_hash "$script" $requirements ${environment:+requirements-numpy.txt})
     shift 2
     if [ -z "$always_live" ] && [ -z "${PIN:-}" ] && command -v python3 >/dev/null; then
         [ -z "${environment:-}" ] || python=$(with_numpy) || python=python3
         if "$python" "$here/$script" --ours "$@" >"$log" 2>&1 &&
-            grep -qxF "$name $sources $(hashes "$log")" "$pins"; then
+            grep -qxF "$name $code $(hashes "$log")" "$pins"; then
             echo "== $name: pinned: our answers are those that were compared live with $(peers $requirements)"
             count "$name" "$log" 0
             passed=$((passed + 1)) n_pinned=$((n_pinned + 1))
@@ -110,7 +133,7 @@ check() {
     if [ -n "${PIN:-}" ] && [ -z "$full" ] && [ "$failed" = "$failed_before" ]; then
         {
             grep -E '^#' "$pins" || true
-            { grep -vE "^(#|$name )" "$pins" || true; echo "$name $sources $(hashes "$log")"; } | sort
+            { grep -vE "^(#|$name )" "$pins" || true; echo "$name $code $(hashes "$log")"; } | sort
         } >"$work/pins"
         cp "$work/pins" "$pins"
     fi
@@ -147,6 +170,7 @@ else
     skipped=$((skipped + 1))
 fi
 check tinygrad check_tinygrad.py --program "$program" --work "$work"
+environment=ggml check ggml check_ggml.py --library "$library" --work "$work"
 check score check_score.py --program "$program" --root "$root" --work "$work"
 if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
     check score-shared check_score.py --program "$program" --root "$root" --shared "$shared" --work "$work"
