@@ -12,6 +12,9 @@ no CPU.  A speed is the median over the rounds, a ratio the median of the rounds
 (BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
 A peer's NAME has the format of its weights, where that is not F32.  --reference is libgpt2 with F32,
 from whose logits all must not be far.  Without --report the tables are only printed.
+
+A peer that ends early or computes something else is left out with a line in the report, the others go
+on, and the exit status is 1 in the end.
 """
 import argparse
 import array
@@ -70,6 +73,7 @@ class Engine:
 
     def __init__(self, name, command, log):
         self.name, self.log = name, log
+        self.failure = None     # the line on it; then the process has ended
         with open(log, "w") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True, preexec_fn=die_with_parent)
@@ -89,12 +93,17 @@ class Engine:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            errors = Path(self.log).read_text().strip().splitlines() or ["no word of why"]
-            raise Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
+            raise self.ended()
         return line.strip()
+
+    def ended(self):
+        errors = Path(self.log).read_text().strip().splitlines() or ["no word of why"]
+        return Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
 
     def ticks(self):
         """The CPU time that it has used."""
+        if self.process.poll() is not None:
+            raise self.ended()
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(stat[11]) + int(stat[12])
 
@@ -115,8 +124,11 @@ class Engine:
         if n_ticks != 0:
             raise Failed(f"{self.name}: used {n_ticks} ticks while stopped")
         self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(task + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(task + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self.ended()
         answer = self.answer()
         self.stop()
         return answer
@@ -130,9 +142,30 @@ def say(text):
     print(text, flush=True)
 
 
+def describe(name, error):
+    """The line of the report on a peer that fails, which is said at once, too."""
+    line = str(error) if isinstance(error, Failed) else f"{name}: {error}"
+    say(f"left out: {line}")
+    return line
+
+
+def attempt(engine, work):
+    """work(engine); None of a peer that fails or has failed."""
+    if engine.failure:
+        return None
+    try:
+        return work(engine)
+    except (Failed, OSError) as error:
+        if engine.name == OURS:
+            raise
+        engine.kill()
+        engine.failure = describe(engine.name, error)
+        return None
+
+
 def start(requests, model):
     """The engines that start, and lines on those that do not."""
-    engines, absent = [], []
+    engines, failures = [], []
     for name, command in requests:
         say(f"starting {name}")
         try:
@@ -140,8 +173,8 @@ def start(requests, model):
         except (Failed, OSError) as error:
             if name == OURS:
                 raise
-            absent.append(str(error))
-    return engines, absent
+            failures.append(describe(name, error))
+    return engines, failures
 
 
 def columns(engines):
@@ -169,24 +202,21 @@ def get_reference(command, model):
         engine.kill()
 
 
-def check_agreement(engines, model, weight_type, reference):
-    """The error of each engine's logits: the rms of the difference from `reference` over its rms."""
-    errors = {}
-    for engine in engines:
-        row = get_logits(engine, model)
-        if len(row) != len(reference):
-            raise Failed(f"{engine.name}: {len(row)} logits, not {len(reference)}")
-        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(row, reference)) /
-                          sum(b * b for b in reference))
-        most = LARGEST_ERROR[weight_type]
-        if weight_type == F32 and engine.product == LLAMA:
-            most = LARGEST_ERROR_LLAMA_F32
-        say(f"{engine.name}: the error of its logits is {error:.1e}")
-        if not error <= most:
-            raise Failed(f"{engine.name}: the error of its logits is {error:.1e}, more than {most:.0e}: "
-                         f"this is not the same work")
-        errors[engine.name] = error
-    return errors
+def check_agreement(engine, model, weight_type, reference):
+    """The error of its logits: the rms of the difference from `reference` over its rms."""
+    row = get_logits(engine, model)
+    if len(row) != len(reference):
+        raise Failed(f"{engine.name}: {len(row)} logits, not {len(reference)}")
+    error = math.sqrt(sum((a - b) ** 2 for a, b in zip(row, reference)) /
+                      sum(b * b for b in reference))
+    most = LARGEST_ERROR[weight_type]
+    if weight_type == F32 and engine.product == LLAMA:
+        most = LARGEST_ERROR_LLAMA_F32
+    say(f"{engine.name}: the error of its logits is {error:.1e}")
+    if not error <= most:
+        raise Failed(f"{engine.name}: the error of its logits is {error:.1e}, more than {most:.0e}: "
+                     "this is not the same work")
+    return error
 
 
 def hopeless(engine, engines, warm):
@@ -200,9 +230,9 @@ def hopeless(engine, engines, warm):
 def measure(engines, rows, threads, most_seconds, log):
     """seconds[threads, row][engine]: those of each round; `log` gets each of them."""
     def ask(engine, task, t, into):
-        answer = engine.ask(f"{task} {t}")
+        answer = attempt(engine, lambda engine: engine.ask(f"{task} {t}"))
         print(f"{engine.name}: {task} {t}: {answer}", file=log, flush=True)
-        if answer != "none":
+        if answer not in (None, "none"):
             into.setdefault(engine.name, []).append(float(answer))
 
     begin = time.monotonic()
@@ -231,7 +261,7 @@ def measure(engines, rows, threads, most_seconds, log):
 class Measured(NamedTuple):
     """All of one type of weights."""
     rows: List[Tuple[str, str, int]]
-    engines: List[Engine]                   # which have ended
+    engines: List[Engine]                   # that did all of it
     errors: Dict[str, float]                # of the logits, by engine
     n_bytes: Dict[str, int]                 # of the weights, by engine; not of F32
     seconds: Dict[Tuple[int, str], Dict[str, List[float]]]
@@ -241,18 +271,24 @@ class Measured(NamedTuple):
 
 
 def measure_type(weight_type, requests, model, reference, threads, log):
-    """Starts the engines, measures and ends them; also lines on those that do not start."""
+    """Starts the engines, measures and ends them; also lines on those that fail."""
     say(f"weights: {weight_type}")
     rows, most_seconds = (ROWS, SECONDS) if weight_type == F32 else (TYPE_ROWS, TYPE_SECONDS)
-    engines, absent = start(requests, model)
+    engines, failures = start(requests, model)
+    errors, n_bytes = {}, {}
     try:
-        errors = check_agreement(engines, model, weight_type, reference)
-        n_bytes = {} if weight_type == F32 else {e.name: int(e.ask("bytes")) for e in engines}
+        for engine in engines:
+            errors[engine.name] = attempt(
+                engine, lambda engine: check_agreement(engine, model, weight_type, reference))
+            if weight_type != F32:
+                n_bytes[engine.name] = attempt(engine, lambda engine: int(engine.ask("bytes")))
         seconds = measure(engines, rows, threads, most_seconds, log)
     finally:
         for engine in engines:
             engine.kill()
-    return Measured(rows, engines, errors, n_bytes, seconds), absent
+    failures += [engine.failure for engine in engines if engine.failure]
+    engines = [engine for engine in engines if not engine.failure]
+    return Measured(rows, engines, errors, n_bytes, seconds), failures
 
 
 def cells(seconds, tokens, names):
@@ -342,7 +378,7 @@ def section(measured, absent, threads):
         "compared. The error of logits is the rms of their difference from libgpt2's with weights of "
         "F32, over the rms of those."]
     if f32:
-        said = "; ".join(f"{name} {e:.0e}" for name, e in f32.errors.items() if name != OURS)
+        said = "; ".join(f"{e.name} {f32.errors[e.name]:.0e}" for e in f32.engines if e.name != OURS)
         lines += ["", f"**Weights of F32.** The error of the logits: {said or 'no peer'}."]
         lines += table(f32, threads)
     if types:
@@ -383,7 +419,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_peers.py: terminated"))
     threads = [t for t in THREADS if t <= len(os.sched_getaffinity(0))]
-    requests, measured, absent = {}, {}, list(args.absent)
+    requests, measured, failures = {}, {}, []
     for weight_type, name, *command in args.engine:
         requests.setdefault(weight_type, []).append((name, command))
     try:
@@ -392,13 +428,15 @@ def main():
             for weight_type, its in requests.items():
                 measured[weight_type], lines = measure_type(weight_type, its, args.model, reference,
                                                             threads, log)
-                absent += lines
-        text = section(measured, absent, threads)
+                failures += lines
+        text = section(measured, args.absent + failures, threads)
         if args.report:
             write_section(args.report, text)
     except (Failed, OSError) as error:
         sys.exit(f"bench_peers.py: {error}")
     say(f"\n{text}" + (f"\nwritten to {args.report}" if args.report else ""))
+    if failures:
+        sys.exit(f"bench_peers.py: left out {len(failures)} that failed")
 
 
 if __name__ == "__main__":
