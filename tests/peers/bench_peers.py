@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Measure libgpt2 and its peers on the same weights, in turns, and write the tables of docs/performance.md.
 
-    bench_peers.py --model DIR [--report FILE] --engine TYPE NAME COMMAND... [--engine ...]
-                   [--absent LINE]...
+    bench_peers.py --model DIR [--report FILE] --reference COMMAND... --engine TYPE NAME COMMAND...
+                   [--engine ...] [--absent LINE]...
 
 Each engine is a process of worker.py's protocol.  TYPE is libgpt2's type of the weights; the engines
 of one type are measured together, then those of the next type.  Each task is done by one engine after
 the other before the next one begins, in an order that turns from round to round, so that a slow minute
 of the machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use
-no CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.  "NAME
-(BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
-llama.cpp's NAME has the format of its weights, where that is not F32.  Without --report the tables are
-only printed.
+hardly any CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.
+"NAME (BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
+A peer's NAME has the format of its weights, where that is not F32.  --reference is libgpt2 with F32,
+from whose logits all must not be far.  Without --report the tables are only printed.
+
+A peer that ends early or computes something else is left out with a line in the report, the others go
+on, and the exit status is 1 in the end.
 """
 import argparse
 import array
@@ -45,17 +48,20 @@ ROWS = [("prefill 128", "prefill 128 2", 256),
 TYPE_ROWS = [("prefill 512", "prefill 512 1", 512),
              ("decode at 0", "decode 0 64", 64),
              ("decode, 32 texts", "batch 32 8", 256)]
-# The largest difference from libgpt2's logits, as a part of the largest logit.  llama.cpp's cache is
-# f16, as it is by default.
-AGREEMENT = {LLAMA: 1e-2}
-AGREEMENT_F32 = 1e-4
-# Of the other types only whether it is the same model: each program rounds in its own way.
-AGREEMENT_TYPE = 0.5
+# The largest error of a program's logits.  llama.cpp's cache is f16, as it is by default.  Of the
+# quantised types the limit only tells whether it is the same model (of another one it would be 1.4).
+LARGEST_ERROR = {F32: 1e-4, "f16": 1e-2, "bf16": 3e-2, "q8": 0.1, "q4": 0.5}
+LARGEST_ERROR_LLAMA_F32 = 1e-2
 BEGIN, END = "<!-- peers begin -->", "<!-- peers end -->"
 
 
 # A build this much slower than another one in the warm-up is not measured on.
 HOPELESS = 1.3
+
+
+# Of 10 ms.  A thread that stops is charged for its last moments when it leaves the CPU, which may be
+# after its state says that it has stopped: on a busy virtual machine up to 3 ticks later.
+MOST_TICKS = 5
 
 
 class Failed(Exception):
@@ -72,6 +78,7 @@ class Engine:
 
     def __init__(self, name, command, log):
         self.name, self.log = name, log
+        self.failure = None     # the line on it; then the process has ended
         with open(log, "w") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=errors, text=True, preexec_fn=die_with_parent)
@@ -91,12 +98,17 @@ class Engine:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            errors = Path(self.log).read_text().strip().splitlines() or ["no word of why"]
-            raise Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
+            raise self.ended()
         return line.strip()
+
+    def ended(self):
+        errors = Path(self.log).read_text().strip().splitlines() or ["no word of why"]
+        return Failed(f"{self.name}: ended with {self.process.wait()}: {errors[-1]}")
 
     def ticks(self):
         """The CPU time that it has used."""
+        if self.process.poll() is not None:
+            raise self.ended()
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(stat[11]) + int(stat[12])
 
@@ -114,11 +126,14 @@ class Engine:
     def ask(self, task):
         """The answer to `task`."""
         n_ticks = self.ticks() - self.ticks_before
-        if n_ticks != 0:
-            raise Failed(f"{self.name}: used {n_ticks} ticks while stopped")
+        if n_ticks > MOST_TICKS:
+            raise Failed(f"{self.name}: used {n_ticks} ticks while stopped, more than {MOST_TICKS}")
         self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(task + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(task + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise self.ended()
         answer = self.answer()
         self.stop()
         return answer
@@ -132,9 +147,30 @@ def say(text):
     print(text, flush=True)
 
 
+def describe(name, error):
+    """The line of the report on a peer that fails, which is said at once, too."""
+    line = str(error) if isinstance(error, Failed) else f"{name}: {error}"
+    say(f"left out: {line}")
+    return line
+
+
+def attempt(engine, work):
+    """work(engine); None of a peer that fails or has failed."""
+    if engine.failure:
+        return None
+    try:
+        return work(engine)
+    except (Failed, OSError) as error:
+        if engine.name == OURS:
+            raise
+        engine.kill()
+        engine.failure = describe(engine.name, error)
+        return None
+
+
 def start(requests, model):
     """The engines that start, and lines on those that do not."""
-    engines, absent = [], []
+    engines, failures = [], []
     for name, command in requests:
         say(f"starting {name}")
         try:
@@ -142,8 +178,8 @@ def start(requests, model):
         except (Failed, OSError) as error:
             if name == OURS:
                 raise
-            absent.append(str(error))
-    return engines, absent
+            failures.append(describe(name, error))
+    return engines, failures
 
 
 def columns(engines):
@@ -154,29 +190,38 @@ def columns(engines):
     return names
 
 
-def check_agreement(engines, model, weight_type):
-    """Compares what all do on the same tokens; the largest relative difference of each peer."""
-    rows, differences = {}, {}
-    for engine in engines:
-        path = model / "logits"
-        engine.ask(f"{LOGITS} {path}")
-        rows[engine.name] = array.array("f", path.read_bytes())
-        path.unlink()
-    ours = rows.pop(OURS)
-    scale = max(map(abs, ours))
-    for name, row in rows.items():
-        if len(row) != len(ours):
-            raise Failed(f"{name}: {len(row)} logits, not {len(ours)}")
-        difference = max(math.inf if math.isnan(a) else abs(a - b)
-                         for a, b in zip(row, ours)) / scale
-        allowed = AGREEMENT_TYPE if weight_type != F32 else AGREEMENT.get(
-            name.split(" (")[0], AGREEMENT_F32)
-        say(f"{name}: logits within {difference:.1e} of libgpt2's")
-        if difference > allowed:
-            raise Failed(f"{name}: logits differ by {difference:.1e} of the largest, more than "
-                         f"{allowed:.0e}: this is not the same work")
-        differences[name] = difference
-    return differences
+def get_logits(engine, model):
+    path = model / "logits"
+    engine.ask(f"{LOGITS} {path}")
+    row = array.array("f", path.read_bytes())
+    path.unlink()
+    return row
+
+
+def get_reference(command, model):
+    """The logits of libgpt2 with F32."""
+    engine = Engine(OURS, command, model / "reference.log")
+    try:
+        return get_logits(engine, model)
+    finally:
+        engine.kill()
+
+
+def check_agreement(engine, model, weight_type, reference):
+    """The error of its logits: the rms of the difference from `reference` over its rms."""
+    row = get_logits(engine, model)
+    if len(row) != len(reference):
+        raise Failed(f"{engine.name}: {len(row)} logits, not {len(reference)}")
+    error = math.sqrt(sum((a - b) ** 2 for a, b in zip(row, reference)) /
+                      sum(b * b for b in reference))
+    most = LARGEST_ERROR[weight_type]
+    if weight_type == F32 and engine.product == LLAMA:
+        most = LARGEST_ERROR_LLAMA_F32
+    say(f"{engine.name}: the error of its logits is {error:.1e}")
+    if not error <= most:
+        raise Failed(f"{engine.name}: the error of its logits is {error:.1e}, more than {most:.0e}: "
+                     "this is not the same work")
+    return error
 
 
 def hopeless(engine, engines, warm):
@@ -190,9 +235,9 @@ def hopeless(engine, engines, warm):
 def measure(engines, rows, threads, most_seconds, log):
     """seconds[threads, row][engine]: those of each round; `log` gets each of them."""
     def ask(engine, task, t, into):
-        answer = engine.ask(f"{task} {t}")
+        answer = attempt(engine, lambda engine: engine.ask(f"{task} {t}"))
         print(f"{engine.name}: {task} {t}: {answer}", file=log, flush=True)
-        if answer != "none":
+        if answer not in (None, "none"):
             into.setdefault(engine.name, []).append(float(answer))
 
     begin = time.monotonic()
@@ -221,8 +266,8 @@ def measure(engines, rows, threads, most_seconds, log):
 class Measured(NamedTuple):
     """All of one type of weights."""
     rows: List[Tuple[str, str, int]]
-    engines: List[Engine]                   # which have ended
-    differences: Dict[str, float]           # of the logits, by engine
+    engines: List[Engine]                   # that did all of it
+    errors: Dict[str, float]                # of the logits, by engine
     n_bytes: Dict[str, int]                 # of the weights, by engine; not of F32
     seconds: Dict[Tuple[int, str], Dict[str, List[float]]]
 
@@ -230,19 +275,25 @@ class Measured(NamedTuple):
         return len(next(iter(self.seconds.values()))[OURS])
 
 
-def measure_type(weight_type, requests, model, threads, log):
-    """Starts the engines, measures and ends them; also lines on those that do not start."""
+def measure_type(weight_type, requests, model, reference, threads, log):
+    """Starts the engines, measures and ends them; also lines on those that fail."""
     say(f"weights: {weight_type}")
     rows, most_seconds = (ROWS, SECONDS) if weight_type == F32 else (TYPE_ROWS, TYPE_SECONDS)
-    engines, absent = start(requests, model)
+    engines, failures = start(requests, model)
+    errors, n_bytes = {}, {}
     try:
-        differences = check_agreement(engines, model, weight_type)
-        n_bytes = {} if weight_type == F32 else {e.name: int(e.ask("bytes")) for e in engines}
+        for engine in engines:
+            errors[engine.name] = attempt(
+                engine, lambda engine: check_agreement(engine, model, weight_type, reference))
+            if weight_type != F32:
+                n_bytes[engine.name] = attempt(engine, lambda engine: int(engine.ask("bytes")))
         seconds = measure(engines, rows, threads, most_seconds, log)
     finally:
         for engine in engines:
             engine.kill()
-    return Measured(rows, engines, differences, n_bytes, seconds), absent
+    failures += [engine.failure for engine in engines if engine.failure]
+    engines = [engine for engine in engines if not engine.failure]
+    return Measured(rows, engines, errors, n_bytes, seconds), failures
 
 
 def cells(seconds, tokens, names):
@@ -274,24 +325,25 @@ def table(its, threads):
 
 
 def type_tables(types, threads):
-    """What the other types take, and their speeds: beside each of llama.cpp's formats."""
-    pairs = [(f"{weight_type}, {product.split()[-1]}", its, names)
-             for weight_type, its in types.items()
-             for product, names in columns(its.engines).items() if product != OURS]
-    lines = ["", "| weights | libgpt2, MB | llama.cpp, MB | difference of logits |",
-             "|---|---:|---:|---:|"]
-    for pair, its, names in pairs:
-        differences = [f"{name.split('(')[-1][:-1]} {its.differences[name]:.0e}" for name in names]
-        lines.append(f"| {pair} | {its.n_bytes[OURS] / 1e6:.1f} | {its.n_bytes[names[0]] / 1e6:.1f} | "
-                     f"{', '.join(differences)} |")
+    """What the other types take, and their speeds: beside each peer's format of the same size."""
+    products = [(weight_type, its, product, names) for weight_type, its in types.items()
+                for product, names in columns(its.engines).items()]
+    lines = ["", "| weights | program | MB | error of the logits |", "|---|---|---:|---:|"]
+    for weight_type, its, product, names in products:
+        builds = [f"{name[len(product):].strip(' ()')} {its.errors[name]:.1e}".strip()
+                  for name in names]
+        lines.append(f"| {weight_type} | {product} | {its.n_bytes[names[0]] / 1e6:.1f} | "
+                     f"{', '.join(builds)} |")
     for t in threads:
-        lines += ["", f"| {t} thread{'s' * (t > 1)} | libgpt2 | llama.cpp | ratio |",
+        lines += ["", f"| {t} thread{'s' * (t > 1)} | libgpt2 | peer | ratio |",
                   "|---|---:|---:|---:|"]
-        for pair, its, names in pairs:
+        for weight_type, its, product, names in products:
+            if product == OURS:
+                continue
             for row, _, tokens in its.rows:
                 line = [cell for names in ([OURS], names)
                         for cell in cells(its.seconds[t, row], tokens, names)]
-                lines.append(f"| {pair}: {row} | " + " | ".join(line) + " |")
+                lines.append(f"| {weight_type}, {product}: {row} | " + " | ".join(line) + " |")
     return lines
 
 
@@ -328,20 +380,22 @@ def section(measured, absent, threads):
         "sampled. `decode, 32 texts` counts the tokens of all texts together, which run in one "
         "batch; – was not measured.",
         "", "Before the measurement, the logits after 200 tokens at once and 8 one by one were "
-        "compared. The difference of logits is the largest one from libgpt2's, over the largest logit."]
+        "compared. The error of logits is the rms of their difference from libgpt2's with weights of "
+        "F32, over the rms of those."]
     if f32:
-        said = "; ".join(f"{name} {d:.0e}" for name, d in f32.differences.items())
-        lines += ["", f"**Weights of F32.** The difference of logits: {said or 'no peer'}."]
+        said = "; ".join(f"{e.name} {f32.errors[e.name]:.0e}" for e in f32.engines if e.name != OURS)
+        lines += ["", f"**Weights of F32.** The error of the logits: {said or 'no peer'}."]
         lines += table(f32, threads)
     if types:
         lines += [
-            "", "**Other types of weights.** Each of libgpt2's types is beside llama.cpp's formats of the "
+            "", "**Other types of weights.** Each of libgpt2's types is beside the peers' formats of the "
             "same size; IQ4_NL has the very numbers of q4. The GGUF files are made from the F32 one by "
             "`llama_model_quantize()` with its defaults, as by `llama-quantize`: with Q4_0 and IQ4_NL, "
             "the embeddings, which are the head, too, are Q6_K, and with IQ4_NL one matrix is Q5_K; the "
-            "embeddings of libgpt2's q4 are q8. Bytes are those of the model in libgpt2's memory, and of "
-            "the tensors in the GGUF file. The difference of logits only shows that the model is the "
-            "same, for each program rounds in its own way."]
+            "embeddings of libgpt2's q4 are q8. Bytes are those of the model in libgpt2's memory, of "
+            "the tensors in the GGUF file, and of the ONNX file without its F32 embeddings, of which a "
+            "token reads one row. Each program rounds in its own way, and the weights are random: the "
+            "error only shows that the model is the same."]
         lines += type_tables(types, threads)
     for line in absent:
         lines += ["", f"Left out: {line}."]
@@ -364,25 +418,30 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--reference", nargs="+", required=True)
     parser.add_argument("--engine", nargs="+", action="append", required=True)
     parser.add_argument("--absent", action="append", default=[])
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench_peers.py: terminated"))
     threads = [t for t in THREADS if t <= len(os.sched_getaffinity(0))]
-    requests, measured, absent = {}, {}, list(args.absent)
+    requests, measured, failures = {}, {}, []
     for weight_type, name, *command in args.engine:
         requests.setdefault(weight_type, []).append((name, command))
     try:
+        reference = get_reference(args.reference, args.model)
         with open(args.model / "measurements", "w") as log:
             for weight_type, its in requests.items():
-                measured[weight_type], lines = measure_type(weight_type, its, args.model, threads, log)
-                absent += lines
-        text = section(measured, absent, threads)
+                measured[weight_type], lines = measure_type(weight_type, its, args.model, reference,
+                                                            threads, log)
+                failures += lines
+        text = section(measured, args.absent + failures, threads)
         if args.report:
             write_section(args.report, text)
     except (Failed, OSError) as error:
         sys.exit(f"bench_peers.py: {error}")
     say(f"\n{text}" + (f"\nwritten to {args.report}" if args.report else ""))
+    if failures:
+        sys.exit(f"bench_peers.py: left out {len(failures)} that failed")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     make_model.py DIR [--onnx] [--gguf GGUF_PY]
 
 DIR gets config.json, model.safetensors, vocab.json and merges.txt, which libgpt2 and transformers
-read; with --onnx model.onnx; with --gguf, the folder of llama.cpp's Python package, model.gguf.
+read; with --onnx model.onnx, model-q8.onnx and model-q4.onnx; with --gguf, the folder of llama.cpp's
+Python package, model.gguf.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo-model"
 N_VOCAB, N_CTX, N_EMBD, N_LAYER, N_HEAD, EPSILON = 50257, 1024, 768, 12, 12, 1e-5
 LINEARS = {"attn.c_attn": (N_EMBD, 3 * N_EMBD), "attn.c_proj": (N_EMBD, N_EMBD),
            "mlp.c_fc": (N_EMBD, 4 * N_EMBD), "mlp.c_proj": (4 * N_EMBD, N_EMBD)}
+BLOCK = 32      # weights of an input that share a scale
 
 
 def make_weights():
@@ -107,11 +109,32 @@ def write_gguf(weights, tokens, merges, path, package):
     writer.close()
 
 
-def write_onnx(weights, path):
+def quantise_columns(matrix):
+    """[in, out] as 8-bit integers with a scale for each output: those of ONNX Runtime's
+    quantize_dynamic(per_channel=True, weight_type=QuantType.QInt8)."""
+    scales = np.abs(matrix).max(axis=0) / np.float32(127)
+    return np.rint(matrix / scales).astype(np.int8), scales
+
+
+def quantise_blocks(matrix):
+    """[in, out] as 4-bit integers with a scale for each block, by the function of ONNX Runtime's
+    MatMulNBitsQuantizer(is_symmetric=True)."""
+    from onnxruntime.capi._pybind_state import quantize_matmul_4bits
+    n_in, n_out = matrix.shape
+    n_blocks = n_in // BLOCK
+    packed = np.empty((n_out, n_blocks, BLOCK // 2), np.uint8)
+    scales = np.empty((n_out, n_blocks), np.float32)
+    zero_points = np.empty((n_out, n_blocks // 2), np.uint8)    # all 8, which is the default
+    quantize_matmul_4bits(packed, matrix, scales, zero_points, BLOCK, n_out, n_in, True)
+    return packed, scales
+
+
+def write_onnx(weights, path, weight_type):
     """A graph of ONNX Runtime's own fused operators: the cache stays in place, and the logits are
-    those of the last token."""
+    those of the rows that are asked for.  With the types q8 and q4 the matrices, of which one is the
+    head, are integers; the embeddings stay F32."""
     from onnx import TensorProto, checker, helper, numpy_helper
-    nodes, caches = [], []
+    nodes, caches, arrays = [], [], dict(weights)
 
     def add(op, inputs, *outputs, **attributes):
         nodes.append(helper.make_node(op, inputs, outputs, **attributes))
@@ -121,15 +144,29 @@ def write_onnx(weights, path):
         return add("LayerNormalization", [x, f"{name}.weight", f"{name}.bias"], f"{name}.out",
                    epsilon=EPSILON)
 
+    def quantised(x, matrix, name, bias, output):
+        """`matrix` is [in, out], and `name` that of its quantised form."""
+        if weight_type == "q8":
+            arrays[f"{name}.q8"], arrays[f"{name}.scales"] = quantise_columns(matrix)
+            return add("DynamicQuantizeMatMul", [x, f"{name}.q8", f"{name}.scales", "", bias],
+                       output, domain="com.microsoft")
+        arrays[f"{name}.q4"], arrays[f"{name}.scales"] = quantise_blocks(matrix)
+        return add("MatMulNBits", [x, f"{name}.q4", f"{name}.scales", "", "", bias], output,
+                   domain="com.microsoft", K=matrix.shape[0], N=matrix.shape[1], bits=4,
+                   block_size=BLOCK, accuracy_level=4)
+
     def linear(x, name):
-        return add("Gemm", [x, f"{name}.weight", f"{name}.bias"], f"{name}.out")
+        matrix, bias, output = f"{name}.weight", f"{name}.bias", f"{name}.out"
+        if weight_type == "f32":
+            return add("Gemm", [x, matrix, bias], output)
+        return quantised(x, arrays.pop(matrix), name, bias, output)
 
     h = add("Add", [add("Gather", ["wte.weight", "tokens"], "wte.out"),
                     add("Gather", ["wpe.weight", "positions"], "wpe.out")], "embed")
     for i in range(N_LAYER):
         layer = f"h.{i}"
         qkv = linear(norm(h, f"{layer}.ln_1"), f"{layer}.attn.c_attn")
-        qkv = add("Reshape", [qkv, "shape.qkv"], f"{layer}.qkv")
+        qkv = add("Reshape", [qkv, "shape"], f"{layer}.qkv")
         context = add("GroupQueryAttention",
                       [qkv, "", "", f"past_k.{i}", f"past_v.{i}", "last", "total"],
                       f"{layer}.context", f"present_k.{i}", f"present_v.{i}",
@@ -140,11 +177,14 @@ def write_onnx(weights, path):
         inner = add("FastGelu", [inner], f"{layer}.gelu", domain="com.microsoft")
         h = add("Add", [h, linear(inner, f"{layer}.mlp.c_proj")], f"{layer}.end")
         caches += [f"k.{i}", f"v.{i}"]
-    row = norm(add("Gather", [h, "last row"], "row"), "ln_f")
-    add("Gemm", [row, "wte.weight"], "logits", transB=1)
+    row = norm(add("Gather", [h, "rows"], "row"), "ln_f")
+    if weight_type == "f32":
+        add("Gemm", [row, "wte.weight"], "logits", transB=1)
+    else:
+        quantised(row, np.ascontiguousarray(arrays["wte.weight"].T), "head", "", "logits")
 
-    constants = {"shape.qkv": [1, -1, 3 * N_EMBD], "shape.rows": [-1, N_EMBD], "last row": [-1]}
-    cache_shape = [1, N_HEAD, N_CTX, N_EMBD // N_HEAD]
+    arrays["shape.rows"] = np.array([-1, N_EMBD])
+    cache_shape = ["texts", N_HEAD, "n_ctx", N_EMBD // N_HEAD]
 
     def value(name, kind, shape):
         return helper.make_tensor_value_info(name, kind, shape)
@@ -152,12 +192,12 @@ def write_onnx(weights, path):
     graph = helper.make_graph(
         nodes, "gpt2",
         [value("tokens", TensorProto.INT64, ["n"]), value("positions", TensorProto.INT64, ["n"]),
-         value("last", TensorProto.INT32, [1]), value("total", TensorProto.INT32, [])]
+         value("shape", TensorProto.INT64, [3]), value("rows", TensorProto.INT64, ["texts"]),
+         value("last", TensorProto.INT32, ["texts"]), value("total", TensorProto.INT32, [])]
         + [value(f"past_{name}", TensorProto.FLOAT, cache_shape) for name in caches],
-        [value("logits", TensorProto.FLOAT, [1, N_VOCAB])]
+        [value("logits", TensorProto.FLOAT, ["texts", N_VOCAB])]
         + [value(f"present_{name}", TensorProto.FLOAT, cache_shape) for name in caches],
-        [numpy_helper.from_array(array, name) for name, array in weights.items()]
-        + [numpy_helper.from_array(np.array(numbers), name) for name, numbers in constants.items()])
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()])
     model = helper.make_model(graph, ir_version=9, opset_imports=[
         helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
     checker.check_model(model)
@@ -175,7 +215,9 @@ def main():
     write_hugging_face(weights, args.directory)
     write_vocabulary(tokens, merges, args.directory)
     if args.onnx:
-        write_onnx(weights, args.directory / "model.onnx")
+        write_onnx(weights, args.directory / "model.onnx", "f32")
+        for weight_type in ("q8", "q4"):
+            write_onnx(weights, args.directory / f"model-{weight_type}.onnx", weight_type)
     if args.gguf:
         write_gguf(weights, tokens, merges, args.directory / "model.gguf", args.gguf)
 

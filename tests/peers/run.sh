@@ -9,6 +9,7 @@ library=$(readlink -f "$1") build=$2 report=$3
 # Our types, and llama.cpp's formats of the same size.  The numbers of IQ4_NL are those of q4.
 all_types="f32 f16 bf16 q8 q4"
 declare -A formats=([f16]=F16 [bf16]=BF16 [q8]=Q8_0 [q4]="Q4_0 IQ4_NL")
+declare -A onnx_names=([f32]="ONNX Runtime" [q8]="ONNX Runtime int8" [q4]="ONNX Runtime int4")
 types=${4:-$all_types}
 for type in $types; do
     case " $all_types " in
@@ -115,22 +116,25 @@ add_quantised() {
     add_llama "$1" "llama.cpp $2" "$gguf"
 }
 
+ours=(env "GPT2_LIBRARY=$library" python3 "$here/worker.py" libgpt2 "$peers/model")
 for type in $types; do
-    if [ "$type" != f32 ] && [ ${#builds[@]} = 0 ]; then continue; fi
-    engines+=(--engine "$type" libgpt2 env "GPT2_LIBRARY=$library" python3 "$here/worker.py" libgpt2
-        "$peers/model" "$type")
-    if [ "$type" != f32 ]; then
+    onnx_name=${onnx_names[$type]:-}
+    if [ -z "$onnx_name" ] && [ ${#builds[@]} = 0 ]; then continue; fi
+    engines+=(--engine "$type" libgpt2 "${ours[@]}" "$type")
+    if [ "$type" = f32 ]; then
+        add_llama f32 llama.cpp "$peers/model/model.gguf"
+    elif [ ${#builds[@]} != 0 ]; then
         for format in ${formats[$type]}; do add_quantised "$type" "$format"; done
-        continue
     fi
-    add_llama f32 llama.cpp "$peers/model/model.gguf"
-    engines+=(--engine f32 "ONNX Runtime" "$peers/venv/bin/python" "$here/worker.py" onnxruntime
-        "$peers/model")
-    if [ -n "$torch" ]; then
+    if [ -n "$onnx_name" ]; then
+        engines+=(--engine "$type" "$onnx_name" "$peers/venv/bin/python" "$here/worker.py" onnxruntime
+            "$peers/model" "$type")
+    fi
+    if [ "$type" = f32 ] && [ -n "$torch" ]; then
         # (torch's threads and OpenBLAS's would take turns to spin in each other's way)
         engines+=(--engine f32 torch env OMP_WAIT_POLICY=passive "$torch" "$here/worker.py" torch
             "$peers/model")
-    else
+    elif [ "$type" = f32 ]; then
         leave_out "torch: tests/hf/setup.sh cannot install it"
     fi
 done
@@ -140,4 +144,5 @@ if [ "${#engines[@]}" = 0 ]; then
 fi
 
 if [ "$types" = "$all_types" ]; then reports=(--report "$report"); else reports=(); fi
-python3 "$here/bench_peers.py" --model "$peers/model" "${reports[@]}" "${engines[@]}" "${absent[@]}"
+python3 "$here/bench_peers.py" --model "$peers/model" "${reports[@]}" --reference "${ours[@]}" \
+    "${engines[@]}" "${absent[@]}"

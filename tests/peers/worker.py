@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """One engine of bench_peers.py, in a process of its own.
 
-    worker.py libgpt2 MODEL_DIR [TYPE]
-    worker.py onnxruntime|torch MODEL_DIR
+    worker.py libgpt2|onnxruntime MODEL_DIR [TYPE]
+    worker.py torch MODEL_DIR
 
-TYPE is that of the weights in memory, f32 if not given.  The engine loads the model, prints "ready
-VERSION", and then answers each line with one of its own:
+TYPE is that of the weights, f32 if not given; onnxruntime has f32, q8 and q4.  The engine loads the
+model, prints "ready VERSION", and then answers each line with one of its own:
 
     logits PROMPT NEXT FILE          runs PROMPT tokens at once and NEXT one by one; FILE gets the
                                      last logits as floats; "done"
@@ -14,7 +14,7 @@ VERSION", and then answers each line with one of its own:
                                      engine that can go back there does)
     batch SEQUENCES N THREADS        seconds of running N tokens in each of SEQUENCES texts, a token
                                      of each in one batch; "none" of an engine that is not measured so
-    bytes                            the bytes of the weights; only libgpt2 and llama.cpp
+    bytes                            the bytes of the weights; not of onnxruntime's F32, and not torch
 """
 import ctypes
 import os
@@ -36,6 +36,9 @@ class LibGPT2:
         self.model = gpt2.Model(directory, threads=0, weight_type=weight_type)
         self.sessions = {}
         self.texts = {}
+
+    def memory_bytes(self):
+        return self.model.info.memory_bytes
 
     def start(self, threads):
         if threads not in self.sessions:
@@ -61,22 +64,31 @@ class LibGPT2:
 
 
 class OnnxRuntime:
-    def __init__(self, directory):
+    def __init__(self, directory, weight_type="f32"):
         import numpy
         import onnxruntime
         self.numpy, self.onnxruntime = numpy, onnxruntime
         self.version = onnxruntime.__version__
-        self.path = os.path.join(directory, "model.onnx")
+        self.path = os.path.join(
+            directory, "model.onnx" if weight_type == "f32" else f"model-{weight_type}.onnx")
         self.sessions = {}
+        self.bindings = {}
         self.visited = set()
+
+    def memory_bytes(self):
+        """Without the embeddings, which stay F32: a token reads one row of them."""
+        return os.path.getsize(self.path) - 4 * 50257 * 768
 
     def open(self, threads):
         options = self.onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        session = self.onnxruntime.InferenceSession(self.path, options,
-                                                    providers=["CPUExecutionProvider"])
+        return self.onnxruntime.InferenceSession(self.path, options,
+                                                 providers=["CPUExecutionProvider"])
+
+    def bind(self, session, n_texts, n_ctx):
+        sizes = {"texts": n_texts, "n_ctx": n_ctx}
         values = {value.name: self.onnxruntime.OrtValue.ortvalue_from_numpy(
-                      self.numpy.zeros(value.shape, self.numpy.float32))
+                      self.numpy.zeros([sizes.get(n, n) for n in value.shape], self.numpy.float32))
                   for value in session.get_outputs()}
         binding = session.io_binding()
         for name, value in values.items():
@@ -85,10 +97,13 @@ class OnnxRuntime:
                 binding.bind_ortvalue_input(name.replace("present", "past"), value)
         return session, binding, values["logits"].numpy()
 
-    def start(self, threads):
+    def start(self, threads, n_texts=1, n_ctx=1024):
         if threads not in self.sessions:
             self.sessions[threads] = self.open(threads)
-        self.session, self.binding, self.logits = self.sessions[threads]
+        key = threads, n_texts, n_ctx
+        if key not in self.bindings:
+            self.bindings[key] = self.bind(self.sessions[threads], n_texts, n_ctx)
+        self.session, self.binding, self.logits = self.bindings[key]
         self.position = 0
 
     def go_to(self, position, threads):
@@ -99,14 +114,26 @@ class OnnxRuntime:
         self.position = position
 
     def run(self, ids):
-        array = self.numpy.array
-        end = self.position + len(ids)
-        for name, value in (("tokens", array(ids)), ("positions", array(range(self.position, end))),
-                            ("last", array([end - 1], "int32")), ("total", array(end, "int32"))):
+        """All texts of a batch have the same tokens `ids`."""
+        array, n_texts, n = self.numpy.array, len(self.logits), len(ids)
+        end = self.position + n
+        for name, value in (("tokens", array(ids * n_texts)),
+                            ("positions", array([*range(self.position, end)] * n_texts)),
+                            ("shape", array([n_texts, n, 3 * 768])),
+                            ("rows", array(range(n - 1, n_texts * n, n))),
+                            ("last", array([end - 1] * n_texts, "int32")),
+                            ("total", array(end, "int32"))):
             self.binding.bind_cpu_input(name, value)
         self.session.run_with_iobinding(self.binding)
         self.position = end
         return self.logits
+
+    def batch(self, n_sequences, n, threads):
+        self.start(threads, n_sequences, 64)
+        start = time.perf_counter()
+        for position in range(n):
+            self.run(tokens(position, 1))
+        return time.perf_counter() - start
 
 
 class Torch:
@@ -183,7 +210,7 @@ def main():
         elif task == "batch":
             answer = engine.batch(*map(int, words)) if hasattr(engine, "batch") else "none"
         elif task == "bytes":
-            answer = engine.model.info.memory_bytes
+            answer = engine.memory_bytes()
         else:
             answer = {"prefill": prefill, "decode": decode}[task](engine, *map(int, words))
         print(answer, flush=True)
