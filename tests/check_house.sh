@@ -97,6 +97,7 @@ status vsnprintf
 names snprintf
 native_model snprintf
 native_write snprintf vsnprintf
+shortlist sqrtf
 tap snprintf
 api_forward snprintf
 api_generator snprintf
