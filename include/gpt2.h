@@ -205,12 +205,12 @@ typedef struct gpt2_model_params {
                                         a file is mapped no process may cut it short: reading what
                                         is gone ends the host with SIGBUS.  Replace a file by a new
                                         one of its name instead */
-    int32_t shortlist; /* 1: keeps an 8-bit copy of lm_head, too, with which generators
-                                        find the likeliest tokens; docs/performance.md.  Without
-                                        effect where lm_head has 8 bits itself, or a weight that is
-                                        not finite or beyond 2^22.  A native file has the copy if
-                                        its model had.  Default 0 */
-    int32_t reserved;  /* 0 */
+    int32_t shortlist;               /* 1: keeps an 8-bit copy of an F32 lm_head, too, with which
+                                        generators find the likeliest tokens: docs/performance.md.
+                                        None is kept of a head of another type, or with a weight
+                                        that is not finite or beyond 2^22.  A native file has the
+                                        copy if its model had.  Default 0 */
+    int32_t reserved;                /* 0 */
 } gpt2_model_params;
 
 /*

@@ -144,21 +144,20 @@ static gpt2_sample_params sampling_of(size_t i)
 /* Every kind of sampling, kernels and threads: the ids of a generator that computes all logits. */
 static void test_same_tokens(void **state)
 {
-    static const int32_t types[] = {GPT2_TYPE_F32, GPT2_TYPE_F16, GPT2_TYPE_BF16};
     struct tiny_model file = many_tokens();
     uint32_t masks[4];
     size_t n_masks = tiny_cpu_masks(masks);
 
     (void)state;
-    for (size_t i = 0; i < COUNT(types) * n_masks; i++) {
+    for (size_t i = 0; i < 2 * n_masks; i++) {
         int32_t n_threads = 1 + (int32_t)(i % 3);
         gpt2_session *session;
         gpt2_model *model;
 
         file.untied = i % 2 == 0;
         tiny_write(&file);
-        model = load(DIRECTORY, types[i % COUNT(types)], n_threads);
-        session = open_session(model, masks[i / COUNT(types)], n_threads);
+        model = load(DIRECTORY, GPT2_TYPE_F32, n_threads);
+        session = open_session(model, masks[i / 2], n_threads);
         for (size_t j = 0; j < COUNT(samplings); j++) {
             gpt2_sample_params params = sampling_of(j);
             int32_t wanted[N_STEPS], ids[N_STEPS];
@@ -488,9 +487,11 @@ static void test_models(void **state)
     assert_true(copied.memory_bytes > plain.memory_bytes + N_VOCAB * N_EMBD);
     gpt2_model_free(model);
 
-    model = load(DIRECTORY, GPT2_TYPE_Q8, 1); /* the head has 8 bits itself */
-    assert_false(has_copy(model, 1));
-    gpt2_model_free(model);
+    for (int32_t type = GPT2_TYPE_F16; type <= GPT2_TYPE_Q4; type++) { /* the head is not F32 */
+        model = load(DIRECTORY, type, 1);
+        assert_false(has_copy(model, 1));
+        gpt2_model_free(model);
+    }
     file.head_exponent = 60; /* beyond what 8 bits hold */
     tiny_write(&file);
     model = load(DIRECTORY, GPT2_TYPE_F32, 2);

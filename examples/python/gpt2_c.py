@@ -83,7 +83,8 @@ class ModelParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("n_threads", c_int32),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
                 ("progress", ProgressCallback), ("progress_user", c_void_p),
-                ("weight_type", c_int32), ("file_access", c_int32)]
+                ("weight_type", c_int32), ("file_access", c_int32),
+                ("shortlist", c_int32), ("reserved", c_int32)]
 
 
 class ModelInfo(ctypes.Structure):
@@ -142,7 +143,8 @@ class GeneratorParams(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("ignore_eot", c_int32),
                 ("stop_ids", POINTER(c_int32)), ("n_stop_ids", c_size_t),
                 ("stop_strings", POINTER(c_char_p)), ("n_stop_strings", c_size_t),
-                ("errbuf", c_void_p), ("errbuf_size", c_size_t)]
+                ("errbuf", c_void_p), ("errbuf_size", c_size_t),
+                ("shortlist", c_int32), ("reserved", c_int32)]
 
 
 class Generated(ctypes.Structure):

@@ -108,11 +108,10 @@ static int32_t use_shortlist(gpt2_model *model, const struct gpt2i_native *nativ
         status = find_elements(native, GPT2I_NATIVE_NORMS, "F32", sizeof(float),
                                2 * (uint64_t)head->n_out, &norms, error);
     if (status == GPT2_OK &&
-        (shortlist.copy.weight.type != GPT2_TYPE_Q8 || gpt2i_matrix_is_quantised(head)))
-        status =
-            gpt2i_fail(error, GPT2_ERR_FORMAT,
-                       "%s: tensor " GPT2I_NATIVE_COPY ": wanted 8 bits, beside a head of floats",
-                       native->tensors.source->path);
+        (shortlist.copy.weight.type != GPT2_TYPE_Q8 || head->type != GPT2_TYPE_F32))
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                            "%s: tensor " GPT2I_NATIVE_COPY ": wanted 8 bits, beside a head in F32",
+                            native->tensors.source->path);
     if (status != GPT2_OK)
         return status;
     shortlist.norms = (float *)norms;

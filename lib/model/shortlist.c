@@ -15,7 +15,6 @@
 #include "../base/fpstate.h"
 #include "../base/threads.h"
 #include "../kernels/half.h"
-#include "../kernels/widen.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -134,7 +133,7 @@ int32_t gpt2i_shortlist_make(gpt2_model *model, int32_t n_threads, struct gpt2i_
     bool is_refused = true;
     int32_t status;
 
-    if (gpt2i_has_shortlist(model) || gpt2i_matrix_is_quantised(&model->lm_head.weight))
+    if (gpt2i_has_shortlist(model) || model->lm_head.weight.type != GPT2_TYPE_F32)
         return GPT2_OK;
     shortlist->copy.weight = model->lm_head.weight;
     shortlist->copy.weight.type = GPT2_TYPE_Q8;
@@ -228,7 +227,7 @@ static void logits_task(void *argument, size_t panel, size_t worker)
     if (begin == SIZE_MAX)
         return;
     matmul.x_stride = gpt2i_row_stride(head->n_in);
-    matmul.w = (const char *)matmul.w + begin * GPT2I_LANES * gpt2i_type_bytes(head->type);
+    matmul.w = (const float *)matmul.w + begin * GPT2I_LANES;
     matmul.y = job->logits + first + begin * GPT2I_LANES;
     matmul.n_outputs = gpt2i_min(n, end * GPT2I_LANES) - begin * GPT2I_LANES;
     gpt2i_matmul(&job->compute->kernels, &matmul);

@@ -13,8 +13,8 @@
 #include "workspace.h"
 
 /*
- * Makes the copy on up to n_threads threads.  There is none where the head is quantised itself, or has a
- * weight that is not finite or beyond what 8 bits hold.  Errors: GPT2_ERR_MEMORY, _THREAD.
+ * Makes the copy on up to n_threads threads.  There is none where the head is not F32, since it would win
+ * nothing, or has a weight that is not finite or beyond what 8 bits hold.  Errors: GPT2_ERR_MEMORY, _THREAD.
  */
 GPT2I_HIDDEN int32_t gpt2i_shortlist_make(gpt2_model *model, int32_t n_threads,
                                           struct gpt2i_error *error);

@@ -101,6 +101,10 @@ static void fill_params(gpt2_generator_params *known, struct generator *made)
         known->ignore_eot = fuzz_chance(2) ? 2 : -1;
         fuzz_may(true, GPT2_ERR_ARGUMENT);
     }
+    if (known->struct_size >= sizeof *known) { /* of no effect: the models have no shortlist */
+        known->shortlist = fuzz_chance(16) ? PICK(wrong) : (int32_t)fuzz_below(2);
+        fuzz_may(known->shortlist < 0 || known->shortlist > 1, GPT2_ERR_ARGUMENT);
+    }
     made->n_strings = fuzz_below(fuzz_chance(2) || model->tokenizer ? MAX_STRINGS + 1 : 1);
     fuzz_may(made->n_strings > 0 && !model->tokenizer, GPT2_ERR_ARGUMENT);
     if (made->n_strings > 0) {

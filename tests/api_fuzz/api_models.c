@@ -321,6 +321,8 @@ static void do_model_load(void)
                      GPT2_ERR_UNSUPPORTED); /* its head is beyond F16 and scales of F16 */
             known->file_access = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(2);
             fuzz_may(known->file_access < 0 || known->file_access > 1, GPT2_ERR_ARGUMENT);
+            known->shortlist = fuzz_chance(8) ? PICK(odd_types) : (int32_t)fuzz_below(2);
+            fuzz_may(known->shortlist < 0 || known->shortlist > 1, GPT2_ERR_ARGUMENT);
         }
     }
     fuzz_may(status != GPT2_OK, status);

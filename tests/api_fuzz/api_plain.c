@@ -25,6 +25,7 @@ static void model_defaults(const void *at)
         return;
     DEFAULT(weight_type, GPT2_TYPE_AS_FILE);
     DEFAULT(file_access, GPT2_FILE_MAP);
+    DEFAULT(shortlist, 0);
 }
 
 static void info_defaults(const void *at)
@@ -108,6 +109,8 @@ static void generator_defaults(const void *at)
     DEFAULT(errbuf_size, 0);
     REQUIRE(params->stop_ids == NULL && params->stop_strings == NULL && params->errbuf == NULL,
             "found a pointer by default");
+    if (params->struct_size >= sizeof *params)
+        DEFAULT(shortlist, 0);
 }
 
 static int32_t model_init(void *params, size_t size)

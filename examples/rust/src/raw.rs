@@ -69,6 +69,8 @@ pub struct gpt2_model_params {
     pub progress_user: *mut c_void,
     pub weight_type: i32,
     pub file_access: i32,
+    pub shortlist: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]
@@ -214,6 +216,8 @@ pub struct gpt2_generator_params {
     pub n_stop_strings: usize,
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
+    pub shortlist: i32,
+    pub reserved: i32,
 }
 
 #[repr(C)]

@@ -71,14 +71,14 @@ fn structs_are_the_headers() {
     let c = same_layout! {
         gpt2_source { name bytes n_bytes read user }
         gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user
-            weight_type file_access }
+            weight_type file_access shortlist reserved }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes
             memory_type reserved }
         gpt2_offsets { first_byte end_byte first_char end_char }
         gpt2_candidate { id probability }
         gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
-            n_stop_strings errbuf errbuf_size }
+            n_stop_strings errbuf errbuf_size shortlist reserved }
         gpt2_generated { id finish text n_bytes }
         gpt2_score_params { struct_size n_likeliest class_mask }
         gpt2_token_score { id rank logprob entropy class_prob }
