@@ -932,8 +932,9 @@ typedef struct gpt2_generator_params {
     int32_t shortlist;  /* 1: with a model of gpt2_model_params.shortlist, a step computes only the
                            logits that its draw looks at, where it runs alone, sampling is greedy
                            or top_k comes first, and nothing changes the logits.  The same tokens;
-                           but the rows of such a step have no logits to read: calls on them fail
-                           with GPT2_ERR_ROW.  Default 0 */
+                           but the generator's rows have no logits to read with such sampling, even
+                           where all were computed: calls on them fail with GPT2_ERR_ROW.
+                           Default 0 */
     int32_t reserved;   /* 0 */
 } gpt2_generator_params;
 

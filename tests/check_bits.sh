@@ -35,6 +35,19 @@ if [ "$small_models" = examples/demo-model ]; then
     skipped=$((skipped + 1))
 fi
 
+# Native files, which this little-endian machine writes, and a big-endian one copies and turns round.
+native_types=
+if [ -x "$made/gpt2" ]; then
+    for type in bf16 q4; do
+        "$made/gpt2" convert -m examples/demo-model -o "$build/demo-$type.safetensors" --type $type || exit
+        small_models="$small_models $build/demo-$type.safetensors"
+    done
+    native_types="bf16 q4"
+else
+    echo "skipped: no $made/gpt2 to write native files"
+    skipped=$((skipped + 1))
+fi
+
 # tools_are_here NAME TOOL...: if not, says which tool NAME lacks.
 tools_are_here() {
     wanted_for=$1
@@ -176,6 +189,17 @@ for name in $tried_kernels; do
         failed=$((failed + 1))
     else
         passed=$((passed + 1))
+    fi
+done
+
+for type in $native_types; do
+    of_file=$(sed -n "s|^\([^ ]*\) $build/demo-$type.safetensors |\1 |p" "$build/native.txt")
+    of_directory=$(sed -n "s|^\([^ ]*\) examples/demo-model \(.*\) $type\$|\1 \2|p" "$build/native.txt")
+    if [ -n "$of_file" ] && [ "$of_file" = "$of_directory" ]; then
+        passed=$((passed + 1))
+    else
+        echo "failed: a native file in $type has other bits than its model: $of_file, not $of_directory"
+        failed=$((failed + 1))
     fi
 done
 

@@ -3,7 +3,7 @@
  *
  *     core [--quick | --brief] MODEL...
  *
- * runs each model directory over kernels, threads and ways of cutting the tokens into calls, and
+ * runs each model, a directory or a native file, over kernels, threads and ways of cutting the tokens into calls, and
  * prints "HASH MODEL" of the first tokens and of all, once all ways agree.  Then the same for each type of
  * weights, in two ways for each instruction set: in one call, and one token in each.
  * --quick takes fewer tokens, a third of the ways, and the first tokens only where a type has one in each
@@ -195,7 +195,10 @@ int main(int argc, char **argv)
     int failed = argc - quick < 2;
 
     for (int i = 1 + quick; i < argc; i++) {
-        for (int32_t type = GPT2_TYPE_AS_FILE; type <= GPT2_TYPE_Q4; type++)
+        bool is_native = strstr(argv[i], ".safetensors") != NULL; /* a native file has one type */
+
+        for (int32_t type = GPT2_TYPE_AS_FILE;
+             type <= (is_native ? GPT2_TYPE_AS_FILE : GPT2_TYPE_Q4); type++)
             failed |= check_model(argv[i], type, quick, brief);
     }
     return failed;

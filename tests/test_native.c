@@ -29,6 +29,14 @@ struct image {
 
 static char line[512]; /* of the last load */
 
+static uint64_t number_at(const unsigned char *bytes)
+{
+    uint64_t number;
+
+    memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
 /* A gpt2_write_callback. */
 static int32_t add_part(void *user, const void *bytes, size_t n_bytes)
 {
@@ -285,6 +293,34 @@ static void test_epsilons(void **state)
     }
 }
 
+/* A header that needs no white space behind it. */
+static void test_full_header(void **state)
+{
+    static const char config[] =
+        "{\"model_type\":\"gpt2\",\"vocab_size\":16,\"n_positions\":8,\"n_embd\":32,"
+        "\"n_layer\":4,\"n_head\":1,\"n_inner\":32,\"activation_function\":\"gelu_new\","
+        "\"layer_norm_epsilon\":1.5e-5}";
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    struct image image;
+    gpt2_model *model;
+
+    (void)state;
+    file.n_vocab = 16;
+    file.n_positions = 8;
+    file.n_embd = file.n_inner = 32;
+    file.n_layer = 4;
+    file.n_head = 1;
+    tiny_write(&file);
+    scratch_write(DIRECTORY "/config.json", config, sizeof config - 1);
+    assert_int_equal(load_file(DIRECTORY, GPT2_FILE_MAP, &model), GPT2_OK);
+    image = write_model(model);
+    gpt2_model_free(model);
+    assert_int_equal(image.bytes[8 + number_at(image.bytes) - 1], '}');
+    assert_int_equal(load_image(&image, GPT2_FILE_MAP, &model), GPT2_OK);
+    gpt2_model_free(model);
+    free(image.bytes);
+}
+
 /* The tokenizer alone, from the file and from memory; and from a file that has none. */
 static void test_tokenizer(void **state)
 {
@@ -331,14 +367,6 @@ static void test_tokenizer(void **state)
 static unsigned char *sums_of(const struct image *image)
 {
     return image->bytes + image->n_bytes - 24;
-}
-
-static uint64_t number_at(const unsigned char *bytes)
-{
-    uint64_t number;
-
-    memcpy(&number, bytes, sizeof number);
-    return number;
 }
 
 static void check_refused(const struct image *image, int32_t access)
@@ -685,12 +713,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model),    cmocka_unit_test(test_host_settings),
-        cmocka_unit_test(test_epsilons),      cmocka_unit_test(test_tokenizer),
-        cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_tables),        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_places),        cmocka_unit_test(test_progress),
-        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_same_model), cmocka_unit_test(test_host_settings),
+        cmocka_unit_test(test_epsilons),   cmocka_unit_test(test_full_header),
+        cmocka_unit_test(test_tokenizer),  cmocka_unit_test(test_flipped_bytes),
+        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_headers),    cmocka_unit_test(test_places),
+        cmocka_unit_test(test_progress),   cmocka_unit_test(test_misuse),
     };
 
     return cmocka_run_group_tests(tests, scratch_set_up, tear_down);

@@ -168,7 +168,7 @@ static size_t n_top_of(const gpt2_session *session, const struct gpt2i_step *ste
         return 0;
     for (size_t i = 0; i < step->n_spans; i++)
         n_top += step->spans[i].n_kept == 1 ? step->spans[i].n_top : 0;
-    return n_top;
+    return n_top <= gpt2i_matrix_n_panels(&session->model->lm_head.weight) ? n_top : 0;
 }
 
 /* logits [1, V] = norm lm_head^T: the n_top largest */

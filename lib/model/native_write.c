@@ -38,7 +38,7 @@ struct writer {
     int32_t n_paddings;
     /* the header */
     char *text;
-    size_t capacity;
+    size_t capacity; /* without the NUL */
     size_t length;
     /* the file */
     gpt2_write_callback write;
@@ -180,7 +180,7 @@ static void put(struct writer *writer, const char *format, ...)
     va_start(arguments, format);
     writer->length += (size_t)vsnprintf(
         writer->text == NULL ? NULL : writer->text + writer->length,
-        writer->text == NULL ? 0 : writer->capacity - writer->length, format, arguments);
+        writer->text == NULL ? 0 : writer->capacity + 1 - writer->length, format, arguments);
     va_end(arguments);
 }
 

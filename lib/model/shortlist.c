@@ -32,6 +32,15 @@ struct make_job {
     atomic_bool is_refused;
 };
 
+/* Not below the root of a square of 0 or more; small ones are scaled up, so that they are normal floats. */
+static float root_of(double square)
+{
+    double scaled = square < 0x1p-80 ? square * 0x1p+140 : square;
+    float root = sqrtf((float)(scaled * ABOVE));
+
+    return square < 0x1p-80 ? root * 0x1p-70f : root;
+}
+
 /* Not below the norm of a - b; b may be NULL. */
 static float norm_of(const float *a, const float *b, size_t n)
 {
@@ -42,7 +51,7 @@ static float norm_of(const float *a, const float *b, size_t n)
 
         sum += d * d;
     }
-    return sqrtf((float)(sum * ABOVE)) + LEAST;
+    return root_of(sum) + LEAST;
 }
 
 static bool fits(const float *row, size_t n)
@@ -252,9 +261,9 @@ static bool set_factors(struct row_job *job)
     }
     if (!(square < 1e36)) /* of which no square below is infinite as a float */
         return false;
-    norm = (double)sqrtf((float)(square * ABOVE)) + (double)LEAST;
+    norm = (double)root_of(square) + (double)LEAST;
     /* 32 inputs of a block are off by at most half of its largest / 127 */
-    lost = 0.501 / 127.0 * (double)sqrtf((float)(GPT2I_Q_BLOCK * squares * ABOVE)) +
+    lost = 0.501 / 127.0 * (double)root_of(GPT2I_Q_BLOCK * squares) +
            (double)n_in * 0x1p-100; /* blocks below 2^-100 are zeros */
     g = ABOVE * UNIT * ((double)GPT2I_K_BLOCK + (double)n_in / GPT2I_K_BLOCK + 2.0);
     h = ABOVE * UNIT * ((double)n_in / GPT2I_Q_BLOCK + 4.0);
@@ -308,7 +317,7 @@ void gpt2i_shortlist_row(const struct gpt2i_compute *compute, const struct gpt2i
     };
     size_t n_panels = gpt2i_matrix_n_panels(&model->lm_head.weight);
 
-    if (n_top <= n_panels && set_factors(&job)) {
+    if (set_factors(&job)) {
         gpt2i_pool_run(compute->pool, largest_task, &job, n_panels);
         /* n_top panels have a logit that is not below it, so the n_top largest are not */
         job.least = kth_largest(job.largest, n_panels, n_top);

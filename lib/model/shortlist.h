@@ -27,7 +27,7 @@ static inline bool gpt2i_has_shortlist(const gpt2_model *model)
 /*
  * The logits of one row x, its last norm: those of all tokens that can be among the n_top largest, ties
  * and what rounding makes a tie included; -INFINITY for others.  'logits' [n_vocab] holds what the copy
- * gives for x.
+ * gives for x.  'n_top' is 1 to the number of the head's panels.
  */
 GPT2I_HIDDEN void gpt2i_shortlist_row(const struct gpt2i_compute *compute,
                                       const struct gpt2i_workspace *space, const gpt2_model *model,

@@ -163,7 +163,10 @@ static enum outcome write_weights(struct writing *writing, const char *path)
             outcome = OUTCOME_FAILED;
     }
     progress_clear();
-    return tensor_file_end(&writing->file, outcome);
+    outcome = tensor_file_end(&writing->file, outcome);
+    if (fclose(stream) != 0 && outcome == OUTCOME_DONE)
+        outcome = complain(OUTCOME_FAILED, "cannot write %s: %s", path, strerror(errno));
+    return outcome;
 }
 
 static enum outcome write_config(enum shape shape, const char *path)
