@@ -173,7 +173,7 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
-#define GPT2_TYPE_Q8      3 /* in memory only: 8 bits a weight, an F16 scale for each 32 of them */
+#define GPT2_TYPE_Q8      3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
 #define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
 
 /* How a native file is opened. */

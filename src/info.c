@@ -134,16 +134,16 @@ static enum outcome info(const struct options *options)
     char kernels[32];
     gpt2_model_info model_info;
     gpt2_model *model;
-    enum outcome outcome = model_open(options, &model, &model_info);
+    enum outcome outcome = model_path(options, path);
 
+    if (outcome == OUTCOME_DONE && options->verify && !platform_may_replace(path))
+        return complain(OUTCOME_MISUSED, "--verify needs a native file, not the directory %s",
+                        path);
+    if (outcome == OUTCOME_DONE)
+        outcome = model_open(options, &model, &model_info);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    model_path(options, path);
-    if (options->verify && !platform_may_replace(path))
-        outcome =
-            complain(OUTCOME_MISUSED, "--verify needs a native file, not the directory %s", path);
-    else
-        outcome = find_kernels(options, model, kernels, sizeof kernels);
+    outcome = find_kernels(options, model, kernels, sizeof kernels);
     if (outcome == OUTCOME_DONE)
         print_info(path, model, &model_info, kernels, options->verify);
     gpt2_model_free(model);

@@ -126,8 +126,9 @@ const struct command command_tokenize = {
     .synopsis = "[-m MODEL] [FILE | -p TEXT] [OPTIONS]",
     .help =
         "Prints the token ids of a text on one line, with one space between two ids.  The text\n"
-        "is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.  DIR needs\n"
-        "only vocab.json and merges.txt; weights are not read.\n",
+        "is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.  A "
+        "directory\n"
+        "needs only vocab.json and merges.txt; weights are not read.\n",
     .examples = "  gpt2 tokenize -p 'Hello.'\n"
                 "  gpt2 tokenize -m models/gpt2 book.txt | wc -w\n"
                 "  printf 'a<|endoftext|>b' | gpt2 tokenize --special\n",
@@ -143,8 +144,8 @@ const struct command command_detokenize = {
     .help =
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"
-        "checked before the first byte is written.  DIR needs only vocab.json and merges.txt; the\n"
-        "model there is loaded only if an id is above those of vocab.json.\n",
+        "checked before the first byte is written.  A directory needs only vocab.json and\n"
+        "merges.txt; the model there is loaded only if an id is above those of vocab.json.\n",
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
                 "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,

@@ -411,13 +411,12 @@ static void test_rows(void **state)
     assert_int_equal(gpt2_sequence_open(session, &second), GPT2_OK);
     assert_int_equal(gpt2_generator_start(generators[0], 0, prompt, 3, -1, &greedy), GPT2_OK);
     assert_int_equal(gpt2_generator_step(generators, 1, steps), GPT2_OK);
-    tiny_check_call(
-        session, gpt2_session_logits(session, GPT2_LAST_ROW, &logits), GPT2_ERR_ROW,
-        "only the largest logits of the row were computed: the generator was made with");
+    tiny_check_call(session, gpt2_session_logits(session, GPT2_LAST_ROW, &logits), GPT2_ERR_ROW,
+                    "the row may have only its largest logits: its generator was made with");
     tiny_check_call(session, gpt2_sample(session, GPT2_LAST_ROW, NULL, &id), GPT2_ERR_ROW,
-                    "only the largest logits");
+                    "only its largest logits");
     tiny_check_call(session, gpt2_batch_sample(session, 0, GPT2_LAST_ROW, NULL, &id), GPT2_ERR_ROW,
-                    "only the largest logits");
+                    "only its largest logits");
     assert_int_equal(gpt2_generator_start(generators[1], second, prompt, 2, -1, &greedy), GPT2_OK);
     assert_int_equal(gpt2_generator_step(generators, 2, steps), GPT2_OK);
     assert_int_equal(

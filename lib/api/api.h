@@ -61,4 +61,11 @@ GPT2I_HIDDEN int32_t gpt2i_sample_params_take(gpt2_sample_params *known,
                                               const gpt2_sample_params *params, int32_t n_vocab,
                                               struct gpt2i_error *error);
 
+/*
+ * As gpt2_batch_sample() of an item's last row, which may be partial: the params are those that it was
+ * computed for.
+ */
+GPT2I_HIDDEN int32_t gpt2i_draw(gpt2_session *session, size_t item,
+                                const gpt2_sample_params *params, int32_t *id);
+
 #endif

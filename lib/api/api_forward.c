@@ -157,7 +157,7 @@ static int32_t find_logits(gpt2_session *session, size_t item, int32_t row, cons
         return status;
     if (logits == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "%s: logits is NULL", function);
-    status = gpt2i_batch_find_row(session, item, row, &kept, &position, &error);
+    status = gpt2i_batch_find_row(session, item, row, false, &kept, &position, &error);
     if (status == GPT2_OK)
         *logits = session->logits + kept * (size_t)session->model->config.n_vocab;
     return status;

@@ -369,20 +369,6 @@ static void run_items(struct step *step)
                   status == GPT2_ERR_DEADLINE ? GPT2_FINISH_DEADLINE : GPT2_FINISH_CANCELLED);
 }
 
-/* Draws from the last row of an item: of a partial row, with the params that it was computed for. */
-static int32_t draw_row(gpt2_session *session, size_t item, const gpt2_sample_params *params,
-                        int32_t *id)
-{
-    struct gpt2i_kept_rows *kept = &session->kept[item];
-    bool is_partial = kept->is_partial;
-    int32_t status;
-
-    kept->is_partial = false;
-    status = gpt2_batch_sample(session, item, GPT2_LAST_ROW, params, id);
-    kept->is_partial = is_partial;
-    return status;
-}
-
 /* Draws a token for each generator whose tokens have run. */
 static void draw(struct step *step)
 {
@@ -398,7 +384,7 @@ static void draw(struct step *step)
             continue;
         sequence = step->session->items[item].sequence;
         gpt2i_generator_look_back(generator, sequence);
-        status = draw_row(step->session, item++, &generator->sampling, &id);
+        status = gpt2i_draw(step->session, item++, &generator->sampling, &id);
         if (status != GPT2_OK)
             end_early(step, i, GPT2_FINISH_ERROR);
         else

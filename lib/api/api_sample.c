@@ -144,6 +144,7 @@ int32_t gpt2i_sample_params_take(gpt2_sample_params *known, const gpt2_sample_pa
 struct request {
     const char *function;
     bool is_of_row; /* of the session; else 'logits' */
+    bool draws;     /* for a generator */
     size_t item;
     int32_t row;
     const float *logits;
@@ -207,7 +208,8 @@ static int32_t answer(gpt2_session *session, const struct request *request,
         size_t kept = 0;
         int32_t next = 0;
 
-        status = gpt2i_batch_find_row(session, request->item, request->row, &kept, &next, error);
+        status = gpt2i_batch_find_row(session, request->item, request->row, request->draws, &kept,
+                                      &next, error);
         logits = session->logits + kept * sampler.n_vocab;
         position = next;
     }
@@ -257,6 +259,19 @@ int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t row,
 {
     const struct request request = {
         .function = "gpt2_batch_sample", .is_of_row = true, .item = item, .row = row, .id = id};
+
+    return call(session, &request, params);
+}
+
+int32_t gpt2i_draw(gpt2_session *session, size_t item, const gpt2_sample_params *params,
+                   int32_t *id)
+{
+    const struct request request = {.function = "gpt2_generator_step",
+                                    .is_of_row = true,
+                                    .draws = true,
+                                    .item = item,
+                                    .row = GPT2_LAST_ROW,
+                                    .id = id};
 
     return call(session, &request, params);
 }

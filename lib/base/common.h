@@ -121,4 +121,11 @@ static inline uint64_t gpt2i_load_le64(const unsigned char *bytes)
     return (uint64_t)gpt2i_load_le32(bytes) | (uint64_t)gpt2i_load_le32(bytes + 4) << 32;
 }
 
+/* Stores the n lower bytes of a number, the lowest first. */
+static inline void gpt2i_store_le(unsigned char *bytes, uint64_t value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (unsigned char)(value >> 8 * i);
+}
+
 #endif

@@ -39,8 +39,9 @@ static int32_t read_sums(const struct gpt2i_tensors *tensors, struct sums *sums,
     int32_t status;
 
     if (tensor == NULL || tensor->n_bytes != sizeof bytes)
-        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no checksums, wanted %d",
-                          tensors->source->path, GPT2I_NATIVE_CHECKSUMS);
+        return gpt2i_fail(
+            error, GPT2_ERR_FORMAT, "%s: tensor checksums has %" PRIu64 " bytes, wanted %zu",
+            tensors->source->path, tensor == NULL ? 0 : tensor->n_bytes, sizeof bytes);
     status = gpt2i_source_read(tensors->source, tensor->offset, bytes, sizeof bytes, error);
     if (status != GPT2_OK)
         return status;
@@ -65,7 +66,6 @@ static int32_t read_image(struct gpt2i_native *native, uint64_t n_bytes,
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for %" PRIu64 " of its bytes",
                           source->path, n_bytes);
     image->bytes = image->block;
-    native->is_copy = true;
     for (size_t at = 0; at < image->n_bytes && status == GPT2_OK;) {
         size_t n = gpt2i_min(image->n_bytes - at, GPT2I_NATIVE_CHUNK_BYTES);
 
@@ -88,28 +88,18 @@ static uint64_t checksum_of(const unsigned char *bytes, size_t n_bytes)
     return sum;
 }
 
-static int32_t fail_damaged(const struct gpt2i_native *native, const char *part,
-                            struct gpt2i_error *error)
+/* Compares the checksum of a part of the file. */
+static int32_t check_sum(const struct gpt2i_native *native, const char *part, uint64_t begin,
+                         uint64_t end, uint64_t wanted, struct gpt2i_error *error)
 {
+    uint64_t found = checksum_of(native->image.bytes + begin, (size_t)(end - begin));
+
+    if (found == wanted)
+        return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_FORMAT,
-                      "%s: the checksum of its %s is not what it was when it was written: the file "
-                      "is damaged",
-                      native->tensors.source->path, part);
-}
-
-/* Compares the checksum of the directory, and that of the rest where all of it was read. */
-static int32_t check_sums(const struct gpt2i_native *native, const struct sums *sums, bool all,
-                          struct gpt2i_error *error)
-{
-    const unsigned char *bytes = native->image.bytes;
-    size_t directory_bytes = (size_t)sums->directory_bytes;
-
-    if (checksum_of(bytes, directory_bytes) != sums->of_directory)
-        return fail_damaged(native, "directory", error);
-    if (all && checksum_of(bytes + directory_bytes, (size_t)sums->offset - directory_bytes) !=
-                   sums->of_rest)
-        return fail_damaged(native, "weights", error);
-    return GPT2_OK;
+                      "%s: the checksum of its %s is not what it was when it was written: found "
+                      "%016" PRIx64 ", wanted %016" PRIx64 ": the file is damaged",
+                      native->tensors.source->path, part, found, wanted);
 }
 
 /* Turns the bytes of each element round. */
@@ -159,11 +149,21 @@ static int32_t open_image(struct gpt2i_native *native, int32_t access,
     if (status != GPT2_OK)
         return status;
     if (sums.directory_bytes < tensors->data_offset || sums.directory_bytes > sums.offset)
-        return fail_damaged(native, "directory", error);
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: the length of its directory is %" PRIu64 ", wanted %" PRIu64
+                          " to %" PRIu64 ": the file is damaged",
+                          tensors->source->path, sums.directory_bytes, tensors->data_offset,
+                          sums.offset);
+    native->directory_bytes = sums.directory_bytes;
     if (!is_shared)
         status = read_image(native, is_whole ? tensors->source->size_bytes : sums.directory_bytes,
                             progress, user, error);
-    return status == GPT2_OK ? check_sums(native, &sums, is_whole && !is_shared, error) : status;
+    if (status == GPT2_OK)
+        status = check_sum(native, "directory", 0, sums.directory_bytes, sums.of_directory, error);
+    if (status == GPT2_OK && is_whole && !is_shared)
+        status =
+            check_sum(native, "weights", sums.directory_bytes, sums.offset, sums.of_rest, error);
+    return status;
 }
 
 int32_t gpt2i_native_open(struct gpt2i_native *native, const struct gpt2i_files *files,

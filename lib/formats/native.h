@@ -27,7 +27,7 @@
 struct gpt2i_native {
     struct gpt2i_tensors tensors;
     struct gpt2i_image image; /* in the machine's order of bytes, but for quantised panels */
-    bool is_copy;             /* the image is a block, which may be written to */
+    uint64_t directory_bytes; /* from the beginning of the file */
 };
 
 /*

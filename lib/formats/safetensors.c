@@ -283,6 +283,8 @@ static int32_t keep_metadata(struct header_reader *reader, const struct gpt2i_js
         if (status != GPT2_OK)
             return status;
         text[length] = '\0';
+        if (strlen(text) != length)
+            return header_wanted(reader, "a value", value, "no NUL inside");
         *kept = text;
     }
     reader->name_bytes += value->length + 1; /* escapes are longer than what they stand for */

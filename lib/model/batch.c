@@ -285,8 +285,8 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
     return GPT2_OK;
 }
 
-int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row, size_t *kept,
-                             int32_t *position, struct gpt2i_error *error)
+int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row, bool draws,
+                             size_t *kept, int32_t *position, struct gpt2i_error *error)
 {
     const struct gpt2i_kept_rows *rows;
     int32_t first_kept;
@@ -298,11 +298,10 @@ int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t r
     if (session->n_items_kept == 0 || rows->n_kept == 0)
         return gpt2i_fail(error, GPT2_ERR_ROW,
                           "no logits are kept: the last forward asked for none, or it failed");
-    if (rows->is_partial)
-        return gpt2i_fail(
-            error, GPT2_ERR_ROW,
-            "only the largest logits of the row were computed: the generator was made "
-            "with gpt2_generator_params.shortlist");
+    if (rows->is_partial && !draws)
+        return gpt2i_fail(error, GPT2_ERR_ROW,
+                          "the row may have only its largest logits: its generator was made with "
+                          "gpt2_generator_params.shortlist");
     if (row == GPT2_LAST_ROW)
         row = rows->n_rows - 1;
     first_kept = rows->n_rows - rows->n_kept;

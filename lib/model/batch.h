@@ -16,10 +16,11 @@ GPT2I_HIDDEN int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items);
 
 /*
  * Finds a row of the last call, as gpt2_batch_logits() counts them.  '*kept' is its index among the kept
- * rows, '*position' that in the text of the token that follows it.  Errors: GPT2_ERR_ROW.
+ * rows, '*position' that in the text of the token that follows it.  A partial row is only for the draw
+ * that it was computed for: 'draws'.  Errors: GPT2_ERR_ROW.
  */
 GPT2I_HIDDEN int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row,
-                                          size_t *kept, int32_t *position,
+                                          bool draws, size_t *kept, int32_t *position,
                                           struct gpt2i_error *error);
 
 #endif

@@ -68,7 +68,7 @@ static int32_t use_panels(const struct gpt2i_native *native, const char *name,
                           "%s: tensor %s begins at byte %" PRIu64 ", wanted a multiple of %d", path,
                           name, tensor->offset, GPT2I_ALIGN);
     matrix->panels = (void *)(native->image.bytes + tensor->offset);
-    if (native->is_copy && gpt2i_matrix_is_quantised(matrix))
+    if (!gpt2i_is_little_endian() && gpt2i_matrix_is_quantised(matrix)) /* it is a copy then */
         gpt2i_matrix_order_scales(matrix);
     return GPT2_OK;
 }

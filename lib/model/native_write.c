@@ -274,8 +274,7 @@ static void flush(struct writer *writer)
     if (writer->n_chunk == 0)
         return;
     writer->sum = gpt2i_checksum(writer->sum, writer->chunk, writer->n_chunk);
-    if (!writer->refused)
-        writer->refused = writer->write(writer->user, writer->chunk, writer->n_chunk) != 0;
+    writer->refused = writer->write(writer->user, writer->chunk, writer->n_chunk) != 0;
     writer->n_chunk = 0;
 }
 
@@ -321,8 +320,7 @@ static void put_number(struct writer *writer, uint64_t number)
 {
     unsigned char bytes[8];
 
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(number >> 8 * i);
+    gpt2i_store_le(bytes, number, sizeof bytes);
     put_bytes(writer, bytes, sizeof bytes);
 }
 

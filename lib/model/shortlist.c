@@ -286,7 +286,7 @@ static float float_of_order(int64_t order)
 /* The k-th largest of n floats without NaN; n >= k >= 1.  Halves the range that it is in. */
 static float kth_largest(const float *x, size_t n, size_t k)
 {
-    int64_t low = INT32_MIN; /* at least k are not below it */
+    int64_t low = INT32_MIN; /* at least k are not below it; a NaN if k of them are -INFINITY */
     int64_t high = (int64_t)INT32_MAX + 1;
 
     while (high - low > 1) {

@@ -22,12 +22,6 @@ struct header {
     uint32_t reserved;
 };
 
-static void store_le(unsigned char *bytes, uint64_t value, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = (unsigned char)(value >> 8 * i);
-}
-
 static uint64_t fingerprint_of(gpt2_session *session)
 {
     if (session->fingerprint == 0) /* it is computed once, but for one model in 2^64 */
@@ -198,12 +192,12 @@ static void store_header(gpt2_session *session, const struct gpt2i_sequence *seq
 {
     memset(bytes, 0, HEADER_BYTES);
     memcpy(bytes, MAGIC, 8);
-    store_le(bytes + 8, VERSION, 4);
-    store_le(bytes + 12, (uint64_t)session->kv.type, 4);
-    store_le(bytes + 16, fingerprint_of(session), 8);
-    store_le(bytes + 24, (uint64_t)sequence->n_ids, 4);
-    store_le(bytes + 28, (uint64_t)sequence->n_cut, 4);
-    store_le(bytes + 32, sequence->n_cut > 0 ? (uint64_t)session->sequences.n_keep : 0, 4);
+    gpt2i_store_le(bytes + 8, VERSION, 4);
+    gpt2i_store_le(bytes + 12, (uint64_t)session->kv.type, 4);
+    gpt2i_store_le(bytes + 16, fingerprint_of(session), 8);
+    gpt2i_store_le(bytes + 24, (uint64_t)sequence->n_ids, 4);
+    gpt2i_store_le(bytes + 28, (uint64_t)sequence->n_cut, 4);
+    gpt2i_store_le(bytes + 32, sequence->n_cut > 0 ? (uint64_t)session->sequences.n_keep : 0, 4);
 }
 
 void gpt2i_state_save(gpt2_session *session, const struct gpt2i_sequence *sequence,
@@ -217,8 +211,8 @@ void gpt2i_state_save(gpt2_session *session, const struct gpt2i_sequence *sequen
     store_header(session, sequence, bytes);
     memcpy(ids, sequence->ids, n_ids * sizeof(int32_t));
     run_heads(&job);
-    store_le(bytes + state_bytes(session, n_ids) - CHECKSUM_BYTES,
-             state_checksum(session, bytes, ids, n_ids), CHECKSUM_BYTES);
+    gpt2i_store_le(bytes + state_bytes(session, n_ids) - CHECKSUM_BYTES,
+                   state_checksum(session, bytes, ids, n_ids), CHECKSUM_BYTES);
 }
 
 int32_t gpt2i_state_write(gpt2_session *session, const struct gpt2i_sequence *sequence,
@@ -239,7 +233,8 @@ int32_t gpt2i_state_write(gpt2_session *session, const struct gpt2i_sequence *se
         take_head(&stream, kv, sequence->pages, n_ids, i / kv->n_head, i % kv->n_head);
         session->head_checksums[i] = stream.checksum;
     }
-    store_le(checksum, state_checksum(session, header, sequence->ids, n_ids), sizeof checksum);
+    gpt2i_store_le(checksum, state_checksum(session, header, sequence->ids, n_ids),
+                   sizeof checksum);
     write_piece(&stream, checksum, sizeof checksum);
     session->running = false;
     if (stream.refused)

@@ -122,8 +122,10 @@ static int32_t check_ids(const struct gpt2i_native *native, size_t table, const 
 {
     for (uint64_t i = 0; i < n_ids; i++) {
         if (ids[i] < min || ids[i] >= n_vocab)
-            return fail_table(native, table, "an id", (uint32_t)ids[i], (uint32_t)n_vocab - 1,
-                              error);
+            return gpt2i_fail(
+                error, GPT2_ERR_FORMAT,
+                "%s: tensor %s: an id: found %" PRId32 ", wanted %" PRId32 " to %" PRId32,
+                native->tensors.source->path, kinds[table].name, ids[i], min, n_vocab - 1);
     }
     return GPT2_OK;
 }
@@ -136,12 +138,15 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
     const int32_t n_vocab = tokenizer->n_vocab;
     int32_t status;
 
-    for (int32_t id = 0; id <= n_vocab; id++) {
-        uint32_t offset = tokenizer->offsets[id];
-        uint64_t max = id == n_vocab ? n_bytes : tokenizer->offsets[id + 1];
-
-        if (offset > max || (id == n_vocab && offset != n_bytes))
-            return fail_table(native, OFFSETS, "an offset", offset, max, error);
+    if (tokenizer->offsets[n_vocab] != n_bytes)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: tensor %s has %" PRIu64 " elements, the last offset wants %" PRIu32,
+                          native->tensors.source->path, kinds[BYTES].name, n_bytes,
+                          tokenizer->offsets[n_vocab]);
+    for (int32_t id = 0; id < n_vocab; id++) {
+        if (tokenizer->offsets[id] > tokenizer->offsets[id + 1])
+            return fail_table(native, OFFSETS, "an offset", tokenizer->offsets[id],
+                              tokenizer->offsets[id + 1], error);
     }
     for (size_t i = 0; i <= tokenizer->merge_mask; i++) {
         uint32_t rank_plus_1 = (uint32_t)tokenizer->merge_slots[i] & rank_mask;
@@ -192,6 +197,27 @@ static void use_tables(gpt2_tokenizer *tokenizer, const struct gpt2i_tokenizer_t
     tokenizer->piece_mask = (size_t)tables[PIECE_SLOTS].n_elements / 2 - 1;
 }
 
+/* A table is in the directory, which alone is read for a tokenizer without a model. */
+static int32_t find_table(const struct gpt2i_native *native, size_t i,
+                          struct gpt2i_tokenizer_table *table, struct gpt2i_error *error)
+{
+    int32_t status =
+        gpt2i_native_find(native, kinds[i].name, kinds[i].dtype, kinds[i].element_bytes,
+                          &table->elements, &table->n_elements, error);
+    uint64_t begin;
+
+    if (status != GPT2_OK)
+        return status;
+    begin = (uint64_t)((const unsigned char *)table->elements - native->image.bytes);
+    if (begin + table->n_elements * kinds[i].element_bytes > native->directory_bytes)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: tensor %s begins at byte %" PRIu64
+                          ", wanted a place in the directory, which has %" PRIu64 " bytes",
+                          native->tensors.source->path, kinds[i].name, begin,
+                          native->directory_bytes);
+    return GPT2_OK;
+}
+
 int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_native *native,
                                   struct gpt2i_error *error)
 {
@@ -203,8 +229,7 @@ int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_nativ
     if (gpt2i_tensors_find(&native->tensors, kinds[0].name) == NULL)
         return GPT2_OK;
     for (size_t i = 0; i < GPT2I_TOKENIZER_TABLES && status == GPT2_OK; i++)
-        status = gpt2i_native_find(native, kinds[i].name, kinds[i].dtype, kinds[i].element_bytes,
-                                   &tables[i].elements, &tables[i].n_elements, error);
+        status = find_table(native, i, &tables[i], error);
     if (status == GPT2_OK)
         status = check_counts(native, tables, error);
     if (status != GPT2_OK)
