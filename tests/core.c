@@ -3,9 +3,9 @@
  *
  *     core [--quick | --brief] MODEL...
  *
- * runs each model, a directory or a native file, over kernels, threads and ways of cutting the tokens into calls, and
- * prints "HASH MODEL" of the first tokens and of all, once all ways agree.  Then the same for each type of
- * weights, in two ways for each instruction set: in one call, and one token in each.
+ * runs each model, a directory or a native file, over kernels, threads and ways of cutting the tokens into
+ * calls, and prints "HASH MODEL" of the first tokens and of all, once all ways agree.  Then the same for
+ * each type of weights, in two ways for each instruction set: in one call, and one token in each.
  * --quick takes fewer tokens, a third of the ways, and the first tokens only where a type has one in each
  * call.  --brief takes two ways always, and the first tokens only but for one call with the file's type.
  * It needs no test library and no file but the model, so that it runs wherever the library does; builds
@@ -195,10 +195,10 @@ int main(int argc, char **argv)
     int failed = argc - quick < 2;
 
     for (int i = 1 + quick; i < argc; i++) {
-        bool is_native = strstr(argv[i], ".safetensors") != NULL; /* a native file has one type */
+        /* a native file has one type */
+        int32_t last = strstr(argv[i], ".safetensors") != NULL ? GPT2_TYPE_AS_FILE : GPT2_TYPE_Q4;
 
-        for (int32_t type = GPT2_TYPE_AS_FILE;
-             type <= (is_native ? GPT2_TYPE_AS_FILE : GPT2_TYPE_Q4); type++)
+        for (int32_t type = GPT2_TYPE_AS_FILE; type <= last; type++)
             failed |= check_model(argv[i], type, quick, brief);
     }
     return failed;
