@@ -8,7 +8,7 @@ Each engine is a process of worker.py's protocol.  TYPE is libgpt2's type of the
 of one type are measured together, then those of the next type.  Each task is done by one engine after
 the other before the next one begins, in an order that turns from round to round, so that a slow minute
 of the machine hits all alike; engines that wait are stopped (SIGSTOP), and it is checked that they use
-hardly any CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.
+no CPU.  A speed is the median over the rounds, a ratio the median of the rounds' own ratios.
 "NAME (BUILD)" is one of several builds of NAME, which share a column: each row has the fastest one's.
 A peer's NAME has the format of its weights, where that is not F32.  --reference is libgpt2 with F32,
 from whose logits all must not be far.  Without --report the tables are only printed.
