@@ -130,7 +130,7 @@ static void admit(struct engine *engine)
         if (!cache_reserve(&engine->cache, slot->n_pages))
             return;
         queue_take(&engine->queue);
-        text->started_ns = gpt2_clock_ns();
+        text_start(text);
         status = make_generator(engine, slot, line);
         atomic_fetch_add(&engine->n_running, 1);
         if (status != GPT2_OK)

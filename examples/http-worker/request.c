@@ -129,6 +129,13 @@ static void add_bytes(struct text *text, const char *bytes, size_t n_bytes)
     text->done.n_bytes += n_bytes;
 }
 
+void text_start(struct text *text)
+{
+    pthread_mutex_lock(&text->request->mutex);
+    text->started_ns = gpt2_clock_ns();
+    pthread_mutex_unlock(&text->request->mutex);
+}
+
 void text_share(struct text *text, size_t n_shared)
 {
     pthread_mutex_lock(&text->request->mutex);

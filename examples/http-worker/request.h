@@ -85,6 +85,9 @@ void request_release(struct request *request);
 
 /* The engine's calls. */
 
+/* The text has left the queue. */
+void text_start(struct text *text);
+
 /* The text's place has the first n_shared tokens of its prompt. */
 void text_share(struct text *text, size_t n_shared);
 
