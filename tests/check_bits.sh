@@ -148,18 +148,17 @@ fi
 [ $native = gcc ] || library gcc gcc -O2
 library clang clang -O2
 library contract-gcc gcc -O3 -ffp-contract=fast -march=native
-library contract-clang clang -O3 -ffp-contract=fast -march=native
-library part-of-fast-math clang -O2 -ffast-math -fno-finite-math-only
-library musl musl-gcc -O2
+library part-of-fast-math clang -O3 -ffast-math -fno-finite-math-only -ffp-contract=fast -march=native
+library musl musl-gcc -O1
 library aarch64 aarch64-linux-gnu-gcc -O2
 library s390x s390x-linux-gnu-gcc $s390x_flags
 wait
 try native none $native "${CC:-cc}" -O2
 try clang none clang clang -O2
 try contract-gcc none contract-gcc gcc -O3 -ffp-contract=fast -march=native
-try contract-clang none contract-clang clang -O3 -ffp-contract=fast -march=native
-try part-of-fast-math none part-of-fast-math clang -O2 -ffast-math -fno-finite-math-only
-try musl none musl musl-gcc -O2 -static
+try part-of-fast-math none part-of-fast-math clang -O3 -ffast-math -fno-finite-math-only \
+    -ffp-contract=fast -march=native
+try musl none musl musl-gcc -O1 -static
 try no-fma "qemu-x86_64 -cpu Nehalem" gcc gcc -O2 -static
 try aarch64 qemu-aarch64 aarch64 aarch64-linux-gnu-gcc -O2 -static
 try s390x qemu-s390x s390x s390x-linux-gnu-gcc $s390x_flags -static
