@@ -251,6 +251,24 @@ GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_so
 GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, void *user,
                                   char *errbuf, size_t errbuf_size);
 
+/*
+ * gpt2_model_tensor() reads a weight back: the numbers that the model computes with, as floats, row by
+ * row.  Quantised ones are scale times integer; biases that the files lack are zeros.
+ *
+ *   name      Hugging Face's, with or without "transformer.": "wte.weight" [n_vocab, n_embd],
+ *             "wpe.weight" [n_positions, n_embd], "h.0.attn.c_attn.weight" [n_embd, 3 n_embd],
+ *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied
+ *   shape     receives the dimensions; [n, 1] for a vector
+ *   values    receives shape[0] * shape[1] floats; NULL: only the shape is wanted
+ *   n_values  floats that 'values' has room for
+ *
+ * 'errbuf' is as in gpt2_decode().  Any number of threads may call it.  It takes some KB of memory for
+ * the time of the call.  Errors: GPT2_ERR_ARGUMENT (also: no such weight), _MEMORY; nothing is written.
+ */
+GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t shape[2],
+                                   float *values, size_t n_values, char *errbuf,
+                                   size_t errbuf_size);
+
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
 

@@ -961,6 +961,23 @@ class Loading(Binding):
                 load(lambda done, total: {}["mine"])
 
 
+    def test_tensor(self):
+        info, embeddings = self.model.info, self.model.tensor("wte.weight")
+        self.assertEqual(embeddings.shape, (info.n_vocab, info.n_embd))
+        with open(os.path.join(MODEL, "model.safetensors"), "rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+            name = next(name for name in header if name.endswith("wte.weight"))
+            self.assertEqual(header[name]["dtype"], "F16")
+            begin, end = header[name]["data_offsets"]
+            file.seek(begin, os.SEEK_CUR)
+            wanted = struct.unpack(f"<{(end - begin) // 2}e", file.read(end - begin))
+        self.assertEqual(embeddings.tobytes(), struct.pack(f"{len(wanted)}f", *wanted))
+        self.assertEqual(embeddings[2, 3], wanted[2 * info.n_embd + 3])
+        self.assertEqual(self.model.tensor("transformer.h.1.ln_1.bias").shape, (info.n_embd,))
+        self.assertEqual(self.model.tensor("h.3.mlp.c_fc.weight").shape, (info.n_embd, info.n_inner))
+        with self.assertRaisesRegex(gpt2.Error, 'name is "wte", wanted that of a weight'):
+            self.model.tensor("wte")
+
     def test_weight_type(self):
         names = {"f32": gpt2_c.TYPE_F32, "f16": gpt2_c.TYPE_F16, "bf16": gpt2_c.TYPE_BF16,
                  "q8": gpt2_c.TYPE_Q8, "q4": gpt2_c.TYPE_Q4}

@@ -410,7 +410,7 @@ static void test_pack_and_unpack(void **state)
                         (i < 37 ? matrix[(64 + i) * N_IN + k] : 0.0f));
     }
     for (size_t o = 0; o < N_OUT; o++) {
-        gpt2i_matrix_unpack(row, &by_outputs, o);
+        gpt2i_matrix_unpack(row, 1, &by_outputs, o);
         assert_memory_equal(row, matrix + o * N_IN, sizeof row);
     }
 }
@@ -438,7 +438,7 @@ static void test_pack_16(void **state)
         assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
         assert_int_equal(panels[0][N_IN * 64 + 48], matrix[64 * N_IN + 1]);
         for (size_t o = 0; o < N_OUT; o++) {
-            gpt2i_matrix_unpack(row, &by_outputs, o);
+            gpt2i_matrix_unpack(row, 1, &by_outputs, o);
             for (size_t k = 0; k < N_IN; k++) {
                 float wanted[1];
 
@@ -483,7 +483,7 @@ static void test_quantised(void **state)
         gpt2i_matrix_pack_inputs(&by_inputs, transposed + 64 * N_OUT, 64, N_IN - 64);
         assert_memory_equal(panels[0], panels[1], sizeof panels[0]);
         for (size_t o = 0; o < N_OUT; o++) {
-            gpt2i_matrix_unpack(row, &by_outputs, o);
+            gpt2i_matrix_unpack(row, 1, &by_outputs, o);
             for (size_t first = 0; first < N_IN; first += 32) {
                 size_t end = first + 32 < N_IN ? first + 32 : N_IN;
                 double largest = 0.0;
@@ -503,7 +503,7 @@ static void test_quantised(void **state)
            3.9e-3 */
         assert_true(sqrt(error / all) < (type == GPT2_TYPE_Q8 ? 3.5e-3 : 6.5e-2));
         for (size_t k = 0; k < N_IN; k++) {
-            gpt2i_matrix_unpack(row, &by_outputs, 7);
+            gpt2i_matrix_unpack(row, 1, &by_outputs, 7);
             assert_true(k < 32 || k >= 64 ? row[k] == 0.0f : fabsf(row[k] + 1.0f) < 4e-4f);
         }
     }

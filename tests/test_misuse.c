@@ -331,6 +331,21 @@ static void null_writing(void)
          GPT2_ERR_CANCELLED, "", "");
 }
 
+static void null_tensor(void)
+{
+    char line[64];
+    float values[128];
+    int64_t shape[2];
+
+    MAKE(model_tensor, model, NULL, "ln_f.bias", shape, values, 128, line, sizeof line);
+    MAKE(model_tensor, name, model, NULL, shape, values, 128, line, sizeof line);
+    MAKE(model_tensor, shape, model, "ln_f.bias", NULL, values, 128, line, sizeof line);
+    null("gpt2_model_tensor.values",
+         gpt2_model_tensor(model, "ln_f.bias", shape, NULL, 0, line, sizeof line), 0, line, "");
+    null("gpt2_model_tensor.errbuf", gpt2_model_tensor(model, "", shape, values, 128, NULL, 9),
+         GPT2_ERR_ARGUMENT, "", "");
+}
+
 static void null_text(void)
 {
     const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
@@ -617,6 +632,7 @@ static void test_null(void **state)
     null_creation();
     null_params_of_sources();
     null_writing();
+    null_tensor();
     null_text();
     null_session();
     null_sequences();

@@ -183,6 +183,16 @@ static void call_model_write(void)
     native.n_bytes = n_kept;
 }
 
+static void call_model_tensor(void)
+{
+    static float values[333 * 70];
+    int64_t shape[2];
+
+    WANT(gpt2_model_tensor(model, "none", shape, NULL, 0, line, sizeof line) == GPT2_ERR_ARGUMENT);
+    WANT(gpt2_model_tensor(model, "wte.weight", shape, values, COUNT(values), line, sizeof line) ==
+         GPT2_OK);
+}
+
 static void call_model_free(void)
 {
     gpt2_model_free(model);
@@ -537,7 +547,7 @@ enum function {
 static const char *const names[N_FUNCTIONS] = {
     "gpt2_model_load",
     "gpt2_model_load_sources",
-    "gpt2_model_write",
+    "gpt2_model_write, gpt2_model_tensor",
     "gpt2_tokenizer_load",
     "gpt2_tokenizer_load_sources",
     "gpt2_session_create",
@@ -580,6 +590,7 @@ static void measure_failed_load(const char *path, int32_t status)
 static void measure_native(void)
 {
     measure(MODEL_WRITE, call_model_write);
+    measure(MODEL_WRITE, call_model_tensor);
     measure(FREE, call_model_free);
     scratch_write(NATIVE_PATH, native_bytes, (size_t)native.n_bytes);
     load_path = NATIVE_PATH;

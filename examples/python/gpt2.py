@@ -191,6 +191,24 @@ class Model:
         self.info = c.params_of(c.ModelInfo, c.lib.gpt2_model_info_init)
         c.check(c.lib.gpt2_model_get_info(self._object, byref(self.info)))
 
+    def tensor(self, name: str) -> memoryview:
+        """A weight as floats: tensor("wte.weight")[id, column], tensor("h.0.ln_1.bias")[column].
+
+        Names and shapes are Hugging Face's.  numpy.asarray() takes what it returns without a copy.
+        """
+        shape, detail = (ctypes.c_int64 * 2)(), ctypes.create_string_buffer(1024)
+
+        def read(values: Any, n_values: int) -> None:
+            status = c.lib.gpt2_model_tensor(self._open(), name.encode(), shape, values, n_values,
+                                             detail, len(detail))
+            c.check(status, detail.value)
+
+        read(None, 0)
+        values = (ctypes.c_float * (shape[0] * shape[1]))()
+        read(values, len(values))
+        is_vector = shape[1] == 1
+        return memoryview(values).cast("B").cast("f", shape[:1] if is_vector else shape[:])
+
     def write(self, file: Any) -> None:
         """Writes the model as a native file to a file object, in pieces: file.write(bytes).
 

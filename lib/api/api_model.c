@@ -5,6 +5,7 @@
 #include "../base/threads.h"
 #include "../model/load.h"
 #include "../model/native_write.h"
+#include "../model/tensor.h"
 
 static const gpt2_model_params model_defaults = {
     .struct_size = sizeof(gpt2_model_params),
@@ -106,6 +107,20 @@ int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, voi
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_write: %s is NULL",
                           model == NULL ? "model" : "write");
     return gpt2i_native_write(model, write, user, &error);
+}
+
+int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t shape[2],
+                          float *values, size_t n_values, char *errbuf, size_t errbuf_size)
+{
+    struct gpt2i_error error = {errbuf, errbuf_size};
+
+    gpt2i_error_clear(&error);
+    if (model == NULL || name == NULL || shape == NULL)
+        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_tensor: %s is NULL",
+                          model == NULL  ? "model"
+                          : name == NULL ? "name"
+                                         : "shape");
+    return gpt2i_tensor_read(model, name, shape, values, n_values, &error);
 }
 
 void gpt2_model_free(gpt2_model *model)

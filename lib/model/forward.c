@@ -51,7 +51,7 @@ static void embed_task(void *argument, size_t row, size_t worker)
     float *residual = session->act.residual + row * gpt2i_row_stride(n_embd);
 
     (void)worker;
-    gpt2i_matrix_unpack(residual, &model->wte, (size_t)job->step->tokens[row]);
+    gpt2i_matrix_unpack(residual, 1, &model->wte, (size_t)job->step->tokens[row]);
     session->compute.kernels.add(residual, model->wpe + position * n_embd, n_embd);
 }
 

@@ -97,7 +97,8 @@ static void pack_quantised(const struct gpt2i_matrix *matrix, size_t out, size_t
     }
 }
 
-static void unpack_quantised(float *row, const struct gpt2i_matrix *matrix, size_t out)
+static void unpack_quantised(float *to, size_t stride, const struct gpt2i_matrix *matrix,
+                             size_t out)
 {
     for (size_t k = 0; k < matrix->n_in; k++) {
         struct place place = find_block(matrix, out, k / GPT2I_Q_BLOCK);
@@ -110,7 +111,7 @@ static void unpack_quantised(float *row, const struct gpt2i_matrix *matrix, size
             q = place.quad[i / 4 * place.stride + i % 4];
         else
             q = matrix->table[place.quad[i / 8 * place.stride + i % 4] >> (i / 4 % 2 * 4) & 15];
-        row[k] = gpt2i_float_of_half(d) * (float)(q - GPT2I_Q_OFFSET);
+        to[k * stride] = gpt2i_float_of_half(d) * (float)(q - GPT2I_Q_OFFSET);
     }
 }
 
@@ -180,23 +181,23 @@ void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *ro
     }
 }
 
-void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t out)
+void gpt2i_matrix_unpack(float *to, size_t stride, const struct gpt2i_matrix *matrix, size_t out)
 {
-    size_t stride;
-    size_t from = find_output(matrix, out, &stride);
+    size_t w_stride;
+    size_t from = find_output(matrix, out, &w_stride);
 
     if (gpt2i_matrix_is_quantised(matrix)) {
-        unpack_quantised(row, matrix, out);
+        unpack_quantised(to, stride, matrix, out);
     } else if (matrix->type == GPT2_TYPE_F32) {
         for (size_t k = 0; k < matrix->n_in; k++)
-            row[k] = ((const float *)matrix->panels)[from + k * stride];
+            to[k * stride] = ((const float *)matrix->panels)[from + k * w_stride];
     } else {
         const uint16_t *weights = (const uint16_t *)matrix->panels + from;
         bool is_f16 = matrix->type == GPT2_TYPE_F16;
 
         for (size_t k = 0; k < matrix->n_in; k++)
-            row[k] = is_f16 ? gpt2i_float_of_half(weights[k * stride])
-                            : gpt2i_float_of_bf16(weights[k * stride]);
+            to[k * stride] = is_f16 ? gpt2i_float_of_half(weights[k * w_stride])
+                                    : gpt2i_float_of_bf16(weights[k * w_stride]);
     }
 }
 

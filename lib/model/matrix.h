@@ -44,8 +44,9 @@ GPT2I_HIDDEN void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, co
 GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *rows,
                                             size_t first_out, size_t n_rows);
 
-/* The weights of output 'out' as floats: row[n_in]. */
-GPT2I_HIDDEN void gpt2i_matrix_unpack(float *row, const struct gpt2i_matrix *matrix, size_t out);
+/* The n_in weights of output 'out' as floats, 'stride' floats apart. */
+GPT2I_HIDDEN void gpt2i_matrix_unpack(float *to, size_t stride, const struct gpt2i_matrix *matrix,
+                                      size_t out);
 
 /* Puts little-endian scales of quantised weights into the machine's order of bytes. */
 GPT2I_HIDDEN void gpt2i_matrix_order_scales(const struct gpt2i_matrix *matrix);

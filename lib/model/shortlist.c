@@ -77,13 +77,13 @@ static void make_task(void *argument, size_t panel, size_t worker)
     for (size_t out = panel * GPT2I_PANEL; out < end; out++) {
         float *norms = job->model->shortlist.norms + 2 * out;
 
-        gpt2i_matrix_unpack(row, head, out);
+        gpt2i_matrix_unpack(row, 1, head, out);
         if (!fits(row, head->n_in)) {
             atomic_store(&job->is_refused, true);
             break;
         }
         gpt2i_matrix_pack_outputs(copy, row, out, 1);
-        gpt2i_matrix_unpack(copied, copy, out);
+        gpt2i_matrix_unpack(copied, 1, copy, out);
         norms[0] = norm_of(copied, NULL, head->n_in);
         norms[1] = norm_of(row, copied, head->n_in);
     }

@@ -240,6 +240,57 @@ static void do_get_info(void)
         REQUIRE(((const char *)info)[i] == 0, "found byte %zu set", i);
 }
 
+static void do_model_tensor(void)
+{
+    const struct fuzz_model *model = &PICK(fuzz_models);
+    const int64_t n_embd = model->n_embd;
+    const struct {
+        const char *name;
+        int64_t shape[2];
+    } tensors[] = {
+        {"wte.weight", {model->n_vocab, n_embd}},
+        {"transformer.wpe.weight", {model->n_positions, n_embd}},
+        {"h.0.attn.c_attn.weight", {n_embd, 3 * n_embd}},
+        {"transformer.h.0.mlp.c_proj.weight", {model->n_inner, n_embd}},
+        {"h.0.mlp.c_fc.bias", {model->n_inner, 1}},
+        {"lm_head.weight", {model->n_vocab, n_embd}},
+        {"h.99.ln_1.weight", {-1, -1}},
+        {"", {-1, -1}},
+    };
+    size_t at = fuzz_below(COUNT(tensors));
+    const gpt2_model *handle = fuzz_chance(12) ? NULL : model->model;
+    const char *name = fuzz_chance(24) ? NULL : tensors[at].name;
+    size_t n = (size_t)(tensors[at].shape[0] * tensors[at].shape[1]);
+    size_t room = fuzz_chance(4) ? fuzz_below(n + 2) : n;
+    bool is_shape = fuzz_chance(4);
+    float *values = NULL;
+    int64_t shape[2] = {-2, -3};
+    char *line;
+
+    fuzz_call(FUZZ_gpt2_model_tensor, "%s, %s, room for %zu",
+              handle == NULL ? "NULL" : model->directory, name == NULL ? "NULL" : name, room);
+    fuzz_may(handle == NULL || name == NULL || tensors[at].shape[0] < 0, GPT2_ERR_ARGUMENT);
+    fuzz_may(!is_shape && room < n, GPT2_ERR_ARGUMENT);
+    line = fuzz_temp(100);
+    if (!is_shape) {
+        values = fuzz_temp((room + 1) * sizeof *values);
+        memset(values, 0xa5, (room + 1) * sizeof *values);
+    }
+    if (!fuzz_result(gpt2_model_tensor(handle, name, shape, values, room, line, 100))) {
+        fuzz_check_line(line, false);
+        REQUIRE(shape[0] == -2 && shape[1] == -3, "found the shape changed");
+        n = 0;
+    } else {
+        REQUIRE(memcmp(shape, tensors[at].shape, sizeof shape) == 0, "found another shape");
+    }
+    for (size_t i = values == NULL ? room + 1 : n; i <= room; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &values[i], sizeof bits);
+        REQUIRE(bits == 0xa5a5a5a5u, "found float %zu of %zu written", i, n);
+    }
+}
+
 /* A model's tokenizer, which decodes every id of the model, those beyond its vocabulary to nothing. */
 static void do_model_tokenizer(void)
 {
@@ -395,6 +446,7 @@ static void do_reload(void)
 }
 
 const struct fuzz_action fuzz_model_actions[] = {
-    {do_get_info, 20},      {do_model_tokenizer, 10}, {do_model_load, 2},
-    {do_tokenizer_load, 2}, {do_reload, 1},           {NULL, 0},
+    {do_get_info, 20},  {do_model_tokenizer, 10}, {do_model_tensor, 10},
+    {do_model_load, 2}, {do_tokenizer_load, 2},   {do_reload, 1},
+    {NULL, 0},
 };

@@ -192,6 +192,30 @@ impl Model {
         )?)
     }
 
+    /// A weight as floats, row by row, and its shape, `[n, 1]` for a vector; names and shapes are
+    /// Hugging Face's.
+    pub fn tensor(&self, name: &str) -> Result<(Vec<f32>, [usize; 2])> {
+        let c_name = CString::new(name)
+            .map_err(|error| Error::argument(format!("tensor {name:?}: {error}")))?;
+        let (mut shape, mut line) = ([0i64; 2], [0u8; 1024]);
+        let mut read = |values: *mut f32, n_values| {
+            let status = unsafe {
+                let (text, size) = (line.as_mut_ptr().cast(), line.len());
+                let (name, shape) = (c_name.as_ptr(), shape.as_mut_ptr());
+                raw::gpt2_model_tensor(self.0.as_ptr(), name, shape, values, n_values, text, size)
+            };
+            check(
+                status,
+                CStr::from_bytes_until_nul(&line).unwrap_or_default(),
+            )?;
+            Ok(shape.map(|n| n as usize))
+        };
+        let shape = read(ptr::null_mut(), 0)?;
+        let mut values = vec![0.0; shape[0] * shape[1]];
+        read(values.as_mut_ptr(), values.len())?;
+        Ok((values, shape))
+    }
+
     pub fn info(&self) -> ModelInfo {
         let mut info = params(raw::gpt2_model_info_init);
         let status = unsafe { raw::gpt2_model_get_info(self.0.as_ptr(), &mut info) };

@@ -279,6 +279,15 @@ extern "C" {
         params: *const gpt2_model_params,
         model: *mut *mut gpt2_model,
     ) -> i32;
+    pub fn gpt2_model_tensor(
+        model: *const gpt2_model,
+        name: *const c_char,
+        shape: *mut i64,
+        values: *mut f32,
+        n_values: usize,
+        errbuf: *mut c_char,
+        errbuf_size: usize,
+    ) -> i32;
     pub fn gpt2_model_write(
         model: *const gpt2_model,
         write: gpt2_write_callback,
