@@ -17,8 +17,7 @@
 #include <inttypes.h>
 
 #define HEADER_MAX_BYTES 100000000 /* the official library's limit */
-#define TENSORS_MAX      65536
-#define LENGTH_BYTES     8 /* of the header's length, before it */
+#define LENGTH_BYTES     8         /* of the header's length, before it */
 
 /* All that use whole bytes; 'type' is GPT2_TYPE_* or -1 for what no weight of GPT-2 is stored in. */
 static const struct dtype {
@@ -249,9 +248,9 @@ static int32_t read_tensor(struct header_reader *reader, const struct gpt2i_json
     reader->name[length] = '\0';
     if (strlen(reader->name) != length)
         return header_wanted(reader, "the name", key, "no NUL inside");
-    if (reader->n_tensors == TENSORS_MAX)
+    if (reader->n_tensors == GPT2I_TENSORS_MAX)
         return gpt2i_fail(reader->error, GPT2_ERR_FORMAT, "%s: has more than %d tensors",
-                          reader->json.path, TENSORS_MAX);
+                          reader->json.path, GPT2I_TENSORS_MAX);
     reader->has_dtype = reader->has_shape = reader->has_offsets = false;
     memset(&reader->tensor, 0, sizeof reader->tensor);
     status = header_next(reader, &event);
