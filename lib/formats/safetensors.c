@@ -25,6 +25,7 @@ static const struct dtype {
     int32_t type;
     uint32_t n_bytes;
 } dtypes[] = {
+    {"F64", GPT2_TYPE_F64, 8},
     {"F32", GPT2_TYPE_F32, 4},
     {"F16", GPT2_TYPE_F16, 2},
     {"BF16", GPT2_TYPE_BF16, 2},
@@ -42,7 +43,6 @@ static const struct dtype {
     {"I32", -1, 4},
     {"U64", -1, 8},
     {"I64", -1, 8},
-    {"F64", -1, 8},
     {"C64", -1, 8},
 };
 
@@ -91,10 +91,11 @@ static int32_t read_dtype(struct header_reader *reader)
             return GPT2_OK;
         }
     }
-    return gpt2i_fail(reader->error, GPT2_ERR_UNSUPPORTED,
-                      "%s: tensor %s: dtype: found %s, wanted F32, F16, BF16 or one whose size is "
-                      "known, such as I64 or BOOL",
-                      reader->json.path, reader->name, gpt2i_json_show(&event, shown));
+    return gpt2i_fail(
+        reader->error, GPT2_ERR_UNSUPPORTED,
+        "%s: tensor %s: dtype: found %s, wanted F64, F32, F16, BF16 or one whose size is "
+        "known, such as I64 or BOOL",
+        reader->json.path, reader->name, gpt2i_json_show(&event, shown));
 }
 
 /* An array of up to 'capacity' integers; further integers are counted, not stored. */
