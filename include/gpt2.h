@@ -171,15 +171,13 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
 
 /* Types of numbers in a file or in memory. */
-#define GPT2_TYPE_AS_FILE \
-    (-1) /* of gpt2_model_params: the type that a matrix has in the file;
-                                  F32 for F64 */
-#define GPT2_TYPE_F32  0
-#define GPT2_TYPE_F16  1
-#define GPT2_TYPE_BF16 2
-#define GPT2_TYPE_Q8   3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
-#define GPT2_TYPE_Q4   4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
-#define GPT2_TYPE_F64  5 /* in files only: each number is rounded to the nearest F32 */
+#define GPT2_TYPE_AS_FILE (-1) /* of gpt2_model_params: a matrix's type in the file; F32 for F64 */
+#define GPT2_TYPE_F32     0
+#define GPT2_TYPE_F16     1
+#define GPT2_TYPE_BF16    2
+#define GPT2_TYPE_Q8      3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
+#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
+#define GPT2_TYPE_F64     5 /* in files only: each number is rounded to the nearest F32 */
 
 /* How a native file is opened. */
 #define GPT2_FILE_MAP  0 /* in place: mapped, or used in the caller's memory */
