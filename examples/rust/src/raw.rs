@@ -12,7 +12,6 @@ pub const TYPE_F16: i32 = 1;
 pub const TYPE_BF16: i32 = 2;
 pub const TYPE_Q8: i32 = 3;
 pub const TYPE_Q4: i32 = 4;
-pub const TYPE_F64: i32 = 5;
 pub const TYPE_AS_FILE: i32 = -1;
 pub const FULL_STOP: i32 = 0;
 pub const FULL_SHIFT: i32 = 1;
