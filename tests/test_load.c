@@ -69,6 +69,7 @@ static void test_variants(void **state)
 {
     struct tiny_model plain = tiny_odd(DIRECTORY), file = plain;
     static const char *const dtypes[] = {"F16", "BF16"};
+    static const char *const in_f64[] = {"wte.weight", "lm_head.weight", "h.1.ln_1.bias"};
     uint64_t zero_biases;
 
     (void)state;
@@ -80,6 +81,12 @@ static void test_variants(void **state)
     file.head_copy = true;
     file.tokenizer = true;
     assert_true(text_hash(&file) == odd_hash);
+    for (size_t i = 0; i < COUNT(in_f64); i++) {
+        file.odd = in_f64[i];
+        file.odd_dtype = "F64";
+        assert_true(text_hash(&file) == odd_hash);
+    }
+    file.odd = file.odd_dtype = NULL;
     file.without = "wte.weight"; /* as safetensors.torch.save_model() writes it */
     assert_true(text_hash(&file) == odd_hash);
     file.without = NULL;

@@ -219,7 +219,7 @@ static void add(struct writer *writer, const char *layer, const char *name, int3
     tensor->dims[1] = (uint64_t)n_columns;
     tensor->n_dims = n_columns == 0 ? 1 : 2;
     if (model->odd != NULL && strcmp(tensor->name, model->odd) == 0) {
-        tensor->zeros = true;
+        tensor->zeros = model->odd_dtype == NULL || strcmp(model->odd_dtype, "F64") != 0;
         if (model->odd_dtype != NULL)
             tensor->dtype = model->odd_dtype;
         if (model->odd_dim != 0)

@@ -50,7 +50,7 @@ struct tiny_model {
     const char *without;   /* a tensor that is left out */
     const char *extra;     /* a tensor [n_embd] more */
     const char *odd;       /* a tensor that differs from what it should be: */
-    const char *odd_dtype; /* its type, zeros; NULL: as it should be */
+    const char *odd_dtype; /* its type, zeros but for F64; NULL: as it should be */
     uint64_t odd_dim;      /* its last dimension; 0: as it should be */
 };
 
