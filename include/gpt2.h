@@ -137,7 +137,9 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  */
 typedef struct gpt2_source {
     const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt"; or
-                          "native.safetensors", a native file, beside which others do not count */
+                          "native.safetensors", a native file, beside which others do not count.
+                          "model.safetensors.index.json" instead of "model.safetensors": then the
+                          shards too, under the names that it gives them */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -169,12 +171,13 @@ typedef int32_t (*gpt2_progress_callback)(void *user, uint64_t n_bytes_done,
 typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_bytes);
 
 /* Types of numbers in a file or in memory. */
-#define GPT2_TYPE_AS_FILE (-1) /* of gpt2_model_params: the type that a matrix has in the file */
+#define GPT2_TYPE_AS_FILE (-1) /* of gpt2_model_params: a matrix's type in the file; F32 for F64 */
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
 #define GPT2_TYPE_Q8      3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
 #define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
+#define GPT2_TYPE_F64     5 /* in files only: each number is rounded to the nearest F32 */
 
 /* How a native file is opened. */
 #define GPT2_FILE_MAP  0 /* in place: mapped, or used in the caller's memory */
@@ -220,9 +223,13 @@ typedef struct gpt2_model_params {
 GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct_size);
 
 /*
- * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F32, F16 or
- * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.  Or
- * it opens a native file, which has all of these, in milliseconds: nothing is copied or computed.
+ * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F64, F32,
+ * F16 or BF16), and vocab.json with merges.txt if they are there; without them the model works on
+ * ids.  Or it opens a native file, which has all of these, in milliseconds: nothing is copied or
+ * computed.
+ *
+ * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
+ * directory, that model.safetensors.index.json names.  All of them are open while the model loads.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults

@@ -524,6 +524,8 @@ const char *weight_type_name(int32_t type)
 {
     const struct word *word = type_words;
 
+    if (type == GPT2_TYPE_F64) /* of files alone: no choice for memory */
+        return "f64";
     while (word->name != NULL && word->value != type)
         word++;
     return word->name != NULL ? word->name : "unknown";

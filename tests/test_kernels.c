@@ -273,6 +273,58 @@ static void test_widen_is_exact(void **state)
     }
 }
 
+/* To the nearest float, the even one where two are as near; beyond the range to infinity. */
+static void test_widen_f64(void **state)
+{
+    static const struct {
+        double x;
+        float wanted;
+    } cases[] = {
+        {0.0, 0.0f},
+        {-0.0, -0.0f},
+        {1.0, 1.0f},
+        {0x1.000001p0, 1.0f},
+        {0x1.0000010000001p0, 0x1.000002p0f},
+        {-0x1.000003p0, -0x1.000004p0f},
+        {0x1.0000029p0, 0x1.000002p0f},
+        {0x1.fffffep127, 0x1.fffffep127f},
+        {0x1.fffffeffffffp127, 0x1.fffffep127f},
+        {0x1.ffffffp127, HUGE_VALF},
+        {-0x1p128, -HUGE_VALF},
+        {1e300, HUGE_VALF},
+        {0x1p-126, 0x1p-126f},
+        {0x1.fffffffp-127, 0x1p-126f},
+        {0x1p-149, 0x1p-149f},
+        {-0x1p-150, -0.0f},
+        {0x1.0000000000001p-150, 0x1p-149f},
+        {0x1.8p-149, 0x1p-148f},
+        {0x1p-1074, 0.0f},
+        {HUGE_VAL, HUGE_VALF},
+    };
+    size_t n = sizeof cases / sizeof cases[0];
+    float *floats = malloc(n * sizeof(double));
+
+    (void)state;
+    assert_non_null(floats);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+
+        memcpy(&bits, &cases[i].x, sizeof bits);
+        gpt2i_store_le((unsigned char *)floats + i * sizeof bits, bits, sizeof bits);
+    }
+    assert_ptr_equal(gpt2i_widen_place(floats, GPT2_TYPE_F64, n), floats);
+    gpt2i_widen(floats, GPT2_TYPE_F64, n);
+    for (size_t i = 0; i < n; i++) {
+        if (memcmp(&floats[i], &cases[i].wanted, sizeof(float)) != 0)
+            fail_msg("%a became %a, wanted %a", cases[i].x, (double)floats[i],
+                     (double)cases[i].wanted);
+    }
+    memset(floats, 0xff, sizeof(double)); /* a NaN */
+    gpt2i_widen(floats, GPT2_TYPE_F64, 1);
+    assert_true(isnan(floats[0]));
+    free(floats);
+}
+
 /* The nearer of the two BF16 around a finite x, the even one where both are as near. */
 static uint16_t define_bf16(float x)
 {
@@ -512,17 +564,12 @@ static void test_quantised(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fma_is_exact),
-        cmocka_unit_test(test_activations_are_accurate),
-        cmocka_unit_test(test_log_is_accurate),
-        cmocka_unit_test(test_softmax_is_accurate),
-        cmocka_unit_test(test_widen_is_exact),
-        cmocka_unit_test(test_to_f16_of_python),
-        cmocka_unit_test(test_pack_and_unpack),
-        cmocka_unit_test(test_narrow),
-        cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_pack_16),
-        cmocka_unit_test(test_layer_norm_of_huge_values),
+        cmocka_unit_test(test_fma_is_exact),     cmocka_unit_test(test_activations_are_accurate),
+        cmocka_unit_test(test_log_is_accurate),  cmocka_unit_test(test_softmax_is_accurate),
+        cmocka_unit_test(test_widen_is_exact),   cmocka_unit_test(test_widen_f64),
+        cmocka_unit_test(test_to_f16_of_python), cmocka_unit_test(test_pack_and_unpack),
+        cmocka_unit_test(test_narrow),           cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_pack_16),          cmocka_unit_test(test_layer_norm_of_huge_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

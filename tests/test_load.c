@@ -9,6 +9,7 @@
 #include "tiny_model.h"
 #include "scratch.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,7 @@ static void test_variants(void **state)
 {
     struct tiny_model plain = tiny_odd(DIRECTORY), file = plain;
     static const char *const dtypes[] = {"F16", "BF16"};
+    static const char *const in_f64[] = {"wte.weight", "lm_head.weight", "h.1.ln_1.bias"};
     uint64_t zero_biases;
 
     (void)state;
@@ -79,6 +81,12 @@ static void test_variants(void **state)
     file.head_copy = true;
     file.tokenizer = true;
     assert_true(text_hash(&file) == odd_hash);
+    for (size_t i = 0; i < COUNT(in_f64); i++) {
+        file.odd = in_f64[i];
+        file.odd_dtype = "F64";
+        assert_true(text_hash(&file) == odd_hash);
+    }
+    file.odd = file.odd_dtype = NULL;
     file.without = "wte.weight"; /* as safetensors.torch.save_model() writes it */
     assert_true(text_hash(&file) == odd_hash);
     file.without = NULL;
@@ -106,10 +114,10 @@ static void test_variants(void **state)
     }
 }
 
-/* However many threads pack a model of several megabytes, it is the same. */
+/* However many threads pack a model of several megabytes, it is the same, and from F64 too. */
 static void test_threads(void **state)
 {
-    static const int32_t threads[] = {0, 1, 2, 3, 8, 256};
+    static const int32_t threads[] = {0, 1, 2, 3, 8, 256, 1, 2};
     struct tiny_model file = tiny_pages(DIRECTORY);
     uint64_t first = 0;
 
@@ -125,6 +133,10 @@ static void test_threads(void **state)
         char line[512];
         uint64_t hash;
 
+        if (i == 6) {
+            file.dtype = "F64";
+            tiny_write(&file);
+        }
         if (load(DIRECTORY, threads[i], &model, line) != GPT2_OK)
             fail_msg("%s", line);
         assert_string_equal(line, "");
@@ -307,6 +319,51 @@ static void test_weight_types(void **state)
     }
 }
 
+/* F64 is rounded to F32 when it is read, and goes on as F32 does. */
+static void test_f64(void **state)
+{
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_model_info info;
+    gpt2_session *session;
+    gpt2_model *large;
+    const float *row;
+
+    (void)state;
+    for (int copy = 0; copy < 3; copy++) {
+        uint64_t hashes[GPT2_TYPE_Q4 + 2][2];
+
+        file.untied = copy == 1;
+        file.head_copy = copy == 2;
+        for (int is_f64 = 0; is_f64 < 2; is_f64++) {
+            file.dtype = is_f64 == 1 ? "F64" : "F32";
+            tiny_write(&file);
+            for (int32_t type = GPT2_TYPE_AS_FILE; type <= GPT2_TYPE_Q4; type++) {
+                gpt2_model *model = load_type(type, &info);
+
+                assert_int_equal(info.weight_type, is_f64 == 1 ? GPT2_TYPE_F64 : GPT2_TYPE_F32);
+                assert_int_equal(info.memory_type,
+                                 type == GPT2_TYPE_AS_FILE ? GPT2_TYPE_F32 : type);
+                hashes[type + 1][is_f64] = logits_hash(model);
+            }
+        }
+        for (int32_t type = GPT2_TYPE_AS_FILE; type <= GPT2_TYPE_Q4; type++)
+            assert_true(hashes[type + 1][0] == hashes[type + 1][1]);
+        assert_true(hashes[0][1] == hashes[1][1] && hashes[0][1] != hashes[2][1]);
+    }
+
+    file.head_copy = false;
+    file.untied = true;
+    file.head_exponent = 200; /* beyond the range of F32 */
+    tiny_write(&file);
+    large = load_type(GPT2_TYPE_AS_FILE, &info);
+    session = tiny_session(large, GPT2_CPU_ALL, 1, 8);
+    assert_int_equal(gpt2_forward(session, &(int32_t){1}, 1, 1), GPT2_OK);
+    assert_int_equal(gpt2_session_logits(session, 0, &row), GPT2_OK);
+    assert_false(isfinite(row[0]));
+    gpt2_session_free(session);
+    gpt2_model_free(large);
+}
+
 /* Whatever type the file has, its numbers are quantised alike, and the memory is as documented. */
 static void test_quantised_types(void **state)
 {
@@ -366,7 +423,13 @@ static void test_weight_type_refusals(void **state)
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_UNSUPPORTED);
     tiny_check_says(line, WEIGHTS ": lm_head.weight has ");
     tiny_check_says(line, ", which q8 cannot hold, wanted f32");
-    params.weight_type = 5;
+    file.dtype = "F64";
+    file.head_exponent = 200; /* infinities when they are F32 */
+    tiny_write(&file);
+    assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_UNSUPPORTED);
+    tiny_check_says(line, WEIGHTS ": lm_head.weight has ");
+    tiny_check_says(line, "inf in row 0, column ");
+    params.weight_type = GPT2_TYPE_F64; /* of files alone */
     assert_int_equal(gpt2_model_load(DIRECTORY, &params, &model), GPT2_ERR_ARGUMENT);
     tiny_check_says(line, "gpt2_model_params.weight_type is 5, wanted -1 to 4");
     params.weight_type = -2;
@@ -420,7 +483,7 @@ static void test_tensors(void **state)
         {NULL, NULL, "ln_f.bias", NULL, 34, GPT2_ERR_FORMAT,
          "ln_f.bias has shape [34], config.json wants [35]"},
         {NULL, NULL, "h.0.attn.c_attn.weight", "I32", 0, GPT2_ERR_UNSUPPORTED,
-         "transformer.h.0.attn.c_attn.weight has type I32, wanted F32, F16 or BF16"},
+         "transformer.h.0.attn.c_attn.weight has type I32, wanted F64, F32, F16 or BF16"},
         {NULL, NULL, "h.0.ln_1.bias", "U8", 0, GPT2_ERR_UNSUPPORTED, "has type U8"},
     };
 
@@ -684,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_variants),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_weight_types),
+        cmocka_unit_test(test_f64),
         cmocka_unit_test(test_quantised_types),
         cmocka_unit_test(test_weight_type_refusals),
         cmocka_unit_test(test_info),

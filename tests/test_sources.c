@@ -523,7 +523,7 @@ static int32_t load_with_progress(struct progress *progress, int32_t n_threads, 
 
 static void test_progress(void **state)
 {
-    static const char *const dtypes[] = {"F32", "BF16"};
+    static const char *const dtypes[] = {"F32", "BF16", "F64"};
     struct tiny_model file = tiny_odd(BIG_DIRECTORY);
     char line[GPT2_ERRBUF_BYTES];
     gpt2_model *model;
@@ -551,7 +551,7 @@ static void test_progress(void **state)
             assert_int_equal(progress.n_bytes_done, progress.n_bytes_total);
             assert_int_equal(progress.n_bytes_total, tensors.n_bytes - 8 - n_header_bytes);
             n_calls = progress.n_calls;
-            assert_true(n_threads > 1 || n_calls >= (i < 2 ? 4 : 2));
+            assert_true(n_threads > 1 || n_calls >= (i / 2 == 1 ? 2 : 4));
             gpt2_model_free(model);
             for (int n = 1; n_threads == 1 && n <= n_calls; n++) {
                 model = (gpt2_model *)(void *)line;
@@ -676,13 +676,9 @@ static void touch(const char *path)
 /* What lies there and cannot be read is named. */
 static void test_other_files(void **state)
 {
-    static const char *const others[] = {"model.safetensors.index.json",
-                                         "pytorch_model.bin",
-                                         "pytorch_model.bin.index.json",
-                                         "model.gguf",
-                                         "ckpt.pt",
-                                         "tf_model.h5",
-                                         "flax_model.msgpack"};
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                         "model.gguf",        "ckpt.pt",
+                                         "tf_model.h5",       "flax_model.msgpack"};
     static const char directory[] = TINY_DIRECTORY "/sources-other";
     struct tiny_model file = tiny_odd(directory);
     gpt2_tokenizer_params params;

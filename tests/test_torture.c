@@ -22,6 +22,7 @@
 #define DEMO     "examples/demo-model"
 #define TINY     TINY_DIRECTORY "/torture"
 #define TINY_F16 TINY "-f16"
+#define SHARDS   TINY "-shards"
 #define NATIVE   TINY "-native"
 #define N_TOKENS 8
 
@@ -60,6 +61,10 @@ static const struct kind kinds[] = {
 /* What stat cannot tell is taken for a directory, in which there is nothing to open. */
 static const struct kind stat_of_native = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
                                            ": cannot be opened: there is no such file"};
+/* What stat cannot tell is taken to be there: model.safetensors, before the index. */
+static const struct kind stat_of_shards = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
+                                           SHARDS
+                                           "/model.safetensors: cannot be opened: there is no"};
 static const struct kind shrinking = {"a file shrinks", FSTAT, SHRINK, GPT2_ERR_FILE,
                                       ": ends at byte "};
 static const struct kind no_clock = {"clock_gettime EPERM", CLOCK, REFUSE, GPT2_OK, ""};
@@ -70,7 +75,7 @@ static gpt2_model *resident; /* loaded before anything is refused, and the other
 static gpt2_session *resident_sessions[2]; /* of 1 and 2 threads, at position 3 */
 static gpt2_encoder *resident_encoder;
 static uint64_t resident_hash, resident_text_hash, run_hash;
-static struct tiny_model tiny; /* the files of it */
+static struct tiny_model tiny, shards; /* the files of it */
 static int32_t ids[N_TOKENS];
 
 /* A call that makes something. */
@@ -263,6 +268,7 @@ static const struct scenario scenarios[] = {
     {"F32 model, 4 threads", make_model, use_model, TINY, 4, 0, false},
     {"F16 model, 4 threads", make_model, use_model, TINY_F16, 4, 0, false},
     {"demo model, 1 thread", make_model, use_model, DEMO, 1, 0, false},
+    {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false},
     {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true},
     {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false},
     {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false},
@@ -301,7 +307,7 @@ static void check_line(const struct kind *kind, const char *line)
 
     if (strstr(line, kind->words) == NULL || strchr(line, '\n') != NULL)
         fail_msg("%s: found the line \"%s\", wanted \"%s\" in it", place, line, kind->words);
-    if (kind->status == GPT2_ERR_FILE)
+    if (kind->status == GPT2_ERR_FILE && kind != &stat_of_shards) /* whose words have the path */
         WANT(strncmp(line, plan.path, length) == 0 &&
              line[length] == (kind == &stat_of_native ? '/' : ':'));
     if (kind->status == GPT2_ERR_MEMORY || kind->call == THREAD)
@@ -349,6 +355,8 @@ static int n_survivors(const struct scenario *scenario, const struct kind *kind,
 {
     if (kind == &stat_of_native)
         return n_calls - 1; /* the first decides */
+    if (kind == &stat_of_shards)
+        return n_calls - (persists ? 3 : 1); /* the third, after the path and config.json */
     return kind->call == MMAP && scenario->maps_file && !persists;
 }
 
@@ -385,9 +393,11 @@ static void test_refusals(void **state)
         int n_calls = 0;
 
         for (size_t i = 0; i < COUNT(scenarios); i++) {
-            bool is_native = scenarios[i].path != NULL && strcmp(scenarios[i].path, NATIVE) == 0;
-            const struct kind *kind =
-                is_native && kinds[k].call == STAT ? &stat_of_native : &kinds[k];
+            const char *path = scenarios[i].path == NULL ? "" : scenarios[i].path;
+            const struct kind *kind = kinds[k].call != STAT       ? &kinds[k]
+                                      : strcmp(path, NATIVE) == 0 ? &stat_of_native
+                                      : strcmp(path, SHARDS) == 0 ? &stat_of_shards
+                                                                  : &kinds[k];
 
             n_calls += refuse_each(&scenarios[i], kind, hashes[i]);
         }
@@ -408,6 +418,7 @@ static int shrink_each(const struct scenario *scenario, uint64_t hash)
         WANT((status == GPT2_OK) == (n_refused == 0));
         check_residents();
         tiny_write(&tiny);
+        tiny_write(&shards);
         scratch_write(NATIVE, native.bytes, native.n_bytes);
     }
     return n - 1;
@@ -417,6 +428,7 @@ static void test_shrinking(void **state)
 {
     static const int divisors[] = {1 << 30, 2, 4};
     const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false};
+    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false};
     const struct scenario read = {"native file",  make_model, use_model, NATIVE, 2,
                                   GPT2_FILE_READ, false};
     int n = 0;
@@ -424,8 +436,9 @@ static void test_shrinking(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(divisors); i++) {
         plan.divisor = divisors[i];
-        n = shrink_each(&model, hashes[0]) + shrink_each(&read, hashes[0]);
-        WANT(n == 4 + 1);
+        n = shrink_each(&model, hashes[0]) + shrink_each(&parts, hashes[0]) +
+            shrink_each(&read, hashes[0]);
+        WANT(n == 4 + 7 + 1);
     }
     print_message("  shrunk: each of %d files, in %zu ways\n", n, COUNT(divisors));
 }
@@ -462,6 +475,10 @@ static int set_up(void **state)
     tiny_write(&tiny);
     tiny.dtype = "F32";
     tiny.directory = TINY;
+    shards = tiny;
+    shards.directory = SHARDS;
+    shards.n_shards = 3;
+    tiny_write(&shards);
     resident = tiny_load(&tiny);
     assert_int_equal(gpt2_model_write(resident, add_part, &native, NULL, 0), GPT2_OK);
     scratch_write(NATIVE, native.bytes, native.n_bytes);
@@ -487,7 +504,8 @@ static int set_up(void **state)
         WANT(scenarios[i].make != make_session || hashes[i] == run_hash);
     }
     WANT(hashes[0] == hashes[1] && hashes[0] != hashes[2]); /* threads, types */
-    WANT(hashes[0] == hashes[4] && hashes[0] == hashes[5]); /* native files */
+    WANT(hashes[0] == hashes[4]);                           /* shards */
+    WANT(hashes[0] == hashes[5] && hashes[0] == hashes[6]); /* native files */
     return 0;
 }
 

@@ -127,10 +127,20 @@ static uint32_t round_bf16(double x, float *value)
     return bits >> 16;
 }
 
+static uint32_t bits_of_float(float value)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 static size_t element_bytes(const char *dtype)
 {
     if (strcmp(dtype, "U8") == 0)
         return 1;
+    if (strcmp(dtype, "F64") == 0)
+        return 8;
     return strcmp(dtype, "F16") == 0 || strcmp(dtype, "BF16") == 0 ? 2 : 4;
 }
 
@@ -162,14 +172,16 @@ static void write_values(const struct writer *writer, const struct tensor *tenso
         bool differs = is_copy && model->head_differs && i + 1 == n_elements(tensor);
         double x = tensor->zeros || differs ? 0.0 : weight(model, name, i, &state);
         float value = (float)x;
-        uint32_t bits = 0;
+        uint64_t bits = 0;
 
         if (strcmp(model->dtype, "F16") == 0)
             bits = round_f16(x, &value);
         else if (strcmp(model->dtype, "BF16") == 0)
             bits = round_bf16(x, &value);
         if (n_bytes == sizeof value)
-            memcpy(&bits, &value, sizeof bits);
+            bits = bits_of_float(value);
+        else if (n_bytes == sizeof x)
+            memcpy(&bits, &x, sizeof bits);
         write_little_endian(writer->file, bits, n_bytes);
     }
 }
@@ -207,7 +219,7 @@ static void add(struct writer *writer, const char *layer, const char *name, int3
     tensor->dims[1] = (uint64_t)n_columns;
     tensor->n_dims = n_columns == 0 ? 1 : 2;
     if (model->odd != NULL && strcmp(tensor->name, model->odd) == 0) {
-        tensor->zeros = true;
+        tensor->zeros = model->odd_dtype == NULL || strcmp(model->odd_dtype, "F64") != 0;
         if (model->odd_dtype != NULL)
             tensor->dtype = model->odd_dtype;
         if (model->odd_dim != 0)
@@ -263,7 +275,21 @@ static void list_tensors(struct writer *writer)
         add(writer, "", model->extra, n_embd, 0);
 }
 
-static void write_weights(struct writer *writer)
+/* lm_head has none. */
+static const char *prefix_of(const struct writer *writer, const struct tensor *tensor)
+{
+    return strncmp(tensor->name, "lm_head.", 8) == 0 ? "" : writer->model->prefix;
+}
+
+/* Whether a tensor is in the file that is written: a shard, or the only one, 0 of 0. */
+static bool is_in_file(const struct writer *writer, size_t tensor, int shard)
+{
+    int n_shards = writer->model->n_shards;
+
+    return n_shards == 0 || tensor % (size_t)n_shards == (size_t)shard;
+}
+
+static void write_weights(struct writer *writer, int shard)
 {
     static char header[HEADER_BYTES];
     uint64_t offset = 0;
@@ -271,12 +297,13 @@ static void write_weights(struct writer *writer)
 
     for (size_t i = 0; i < writer->n_tensors; i++) {
         const struct tensor *tensor = &writer->tensors[i];
-        bool is_head = strncmp(tensor->name, "lm_head.", 8) == 0;
         uint64_t end = offset + n_elements(tensor) * element_bytes(tensor->dtype);
 
+        if (!is_in_file(writer, i, shard))
+            continue;
         length += snprintf(header + length, sizeof header - (size_t)length,
-                           ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[",
-                           is_head ? "" : writer->model->prefix, tensor->name, tensor->dtype);
+                           ",\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", prefix_of(writer, tensor),
+                           tensor->name, tensor->dtype);
         for (int d = 0; d < tensor->n_dims; d++)
             length += snprintf(header + length, sizeof header - (size_t)length, "%s%" PRIu64,
                                d == 0 ? "" : ",", tensor->dims[d]);
@@ -288,8 +315,39 @@ static void write_weights(struct writer *writer)
     header[length++] = '}';
     write_little_endian(writer->file, (uint64_t)length, 8);
     assert_int_equal(fwrite(header, 1, (size_t)length, writer->file), length);
-    for (size_t i = 0; i < writer->n_tensors; i++)
-        write_values(writer, &writer->tensors[i]);
+    for (size_t i = 0; i < writer->n_tensors; i++) {
+        if (is_in_file(writer, i, shard))
+            write_values(writer, &writer->tensors[i]);
+    }
+}
+
+const char *tiny_shard_name(int shard)
+{
+    static char name[40];
+
+    (void)snprintf(name, sizeof name, "model-%05d.safetensors", shard + 1);
+    return name;
+}
+
+static void write_shards(struct writer *writer)
+{
+    const struct tiny_model *model = writer->model;
+    FILE *file = create(model->directory, "model.safetensors.index.json");
+
+    (void)fprintf(file, "{\"metadata\": {\"total_size\": 0}, \"weight_map\": {\n");
+    for (size_t i = 0; i < writer->n_tensors; i++) {
+        const struct tensor *tensor = &writer->tensors[i];
+
+        (void)fprintf(file, "%s  \"%s%s\": \"%s\"", i == 0 ? "" : ",\n", prefix_of(writer, tensor),
+                      tensor->name, tiny_shard_name((int)(i % (size_t)model->n_shards)));
+    }
+    (void)fprintf(file, "\n}}\n");
+    assert_int_equal(fclose(file), 0);
+    for (int i = 0; i < model->n_shards; i++) {
+        writer->file = create(model->directory, tiny_shard_name(i));
+        write_weights(writer, i);
+        assert_int_equal(fclose(writer->file), 0);
+    }
 }
 
 void tiny_write_config(const struct tiny_model *model, const char *directory)
@@ -325,14 +383,18 @@ void tiny_write_tokenizer(const char *directory)
 
 void tiny_remove(const char *directory)
 {
-    static const char *const names[] = {"config.json", "model.safetensors", "vocab.json",
-                                        "merges.txt"};
+    static const char *const names[] = {"config.json", "model.safetensors",
+                                        "model.safetensors.index.json", "vocab.json", "merges.txt"};
     char path[PATH_BYTES];
+    int shard = 0;
 
     for (size_t i = 0; i < COUNT(names); i++) {
         (void)snprintf(path, sizeof path, "%s/%s", directory, names[i]);
         (void)unlink(path);
     }
+    do {
+        (void)snprintf(path, sizeof path, "%s/%s", directory, tiny_shard_name(shard++));
+    } while (unlink(path) == 0);
 }
 
 void tiny_write(const struct tiny_model *model)
@@ -347,9 +409,13 @@ void tiny_write(const struct tiny_model *model)
     tiny_write_config(model, model->directory);
     if (model->tokenizer)
         tiny_write_tokenizer(model->directory);
-    writer.file = create(model->directory, "model.safetensors");
     list_tensors(&writer);
-    write_weights(&writer);
+    if (model->n_shards > 0) {
+        write_shards(&writer);
+        return;
+    }
+    writer.file = create(model->directory, "model.safetensors");
+    write_weights(&writer, 0);
     assert_int_equal(fclose(writer.file), 0);
 }
 

@@ -36,7 +36,7 @@ struct tiny_model {
     int32_t n_head;
     int32_t n_inner;
     int32_t eot;        /* eos_token_id; -1: null */
-    const char *dtype;  /* of the weights: "F32", "F16" or "BF16" */
+    const char *dtype;  /* of the weights: "F64", "F32", "F16" or "BF16" */
     bool widened;       /* the values that dtype gives, in a file of F32 */
     const char *prefix; /* of the tensors' names: "transformer." or "" */
     bool untied;        /* lm_head has weights of its own */
@@ -44,12 +44,13 @@ struct tiny_model {
     bool head_differs;  /* but for its last value */
     int head_exponent;  /* lm_head's values are multiplied by 2 to this */
     bool masks;         /* attn.bias and attn.masked_bias, as old files have them */
+    int n_shards;       /* tensor i is in the shard i % n_shards; 0: all in model.safetensors */
     bool tokenizer;     /* vocab.json and merges.txt: 97 tokens, see tiny_write_tokenizer() */
     enum tiny_biases biases;
     const char *without;   /* a tensor that is left out */
     const char *extra;     /* a tensor [n_embd] more */
     const char *odd;       /* a tensor that differs from what it should be: */
-    const char *odd_dtype; /* its type, zeros; NULL: as it should be */
+    const char *odd_dtype; /* its type, zeros but for F64; NULL: as it should be */
     uint64_t odd_dim;      /* its last dimension; 0: as it should be */
 };
 
@@ -70,6 +71,9 @@ void tiny_write_config(const struct tiny_model *model, const char *directory);
  * "th" 94, "the" 95, <|endoftext|> 96.
  */
 void tiny_write_tokenizer(const char *directory);
+
+/* The name of a shard, from 0, in a buffer that the next call fills anew. */
+const char *tiny_shard_name(int shard);
 
 /* Removes the files of a model; the directory stays. */
 void tiny_remove(const char *directory);

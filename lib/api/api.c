@@ -23,8 +23,8 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
 
 static bool is_known(const char *name)
 {
-    static const char *const names[] = {GPT2I_CONFIG_NAME, GPT2I_WEIGHTS_NAME, GPT2I_VOCAB_NAME,
-                                        GPT2I_MERGES_NAME, GPT2I_NATIVE_NAME};
+    static const char *const names[] = {GPT2I_CONFIG_NAME, GPT2I_WEIGHTS_NAME, GPT2I_INDEX_NAME,
+                                        GPT2I_VOCAB_NAME,  GPT2I_MERGES_NAME,  GPT2I_NATIVE_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -32,20 +32,32 @@ static bool is_known(const char *name)
     return known;
 }
 
+/* Shards have any names: those that the index gives them. */
+static bool has_index(const gpt2_source *sources, size_t n_sources)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < n_sources; i++)
+        found |= sources[i].name != NULL && strcmp(sources[i].name, GPT2I_INDEX_NAME) == 0;
+    return found;
+}
+
 int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources, size_t n_sources,
                             struct gpt2i_error *error)
 {
+    bool may_be_shards = has_index(sources, n_sources);
+
     for (size_t i = 0; i < n_sources; i++) {
         const gpt2_source *source = &sources[i];
 
         if (source->name == NULL)
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT, "%s: the name of source %zu is NULL",
                               function, i);
-        if (!is_known(source->name))
+        if (!may_be_shards && !is_known(source->name))
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                               "%s: source %zu is \"%.40s\", wanted " GPT2I_CONFIG_NAME
-                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_VOCAB_NAME ", " GPT2I_MERGES_NAME
-                              " or " GPT2I_NATIVE_NAME,
+                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_INDEX_NAME ", " GPT2I_VOCAB_NAME
+                              ", " GPT2I_MERGES_NAME " or " GPT2I_NATIVE_NAME,
                               function, i, source->name);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(sources[j].name, source->name) == 0)

@@ -10,9 +10,10 @@
 #include "os.h"
 #include "status.h"
 
-/* The names of all sources that are read. */
+/* The names of all sources that are read, but for shards. */
 #define GPT2I_CONFIG_NAME  "config.json"
 #define GPT2I_WEIGHTS_NAME "model.safetensors"
+#define GPT2I_INDEX_NAME   "model.safetensors.index.json" /* it names its shards */
 #define GPT2I_VOCAB_NAME   "vocab.json"
 #define GPT2I_MERGES_NAME  "merges.txt"
 #define GPT2I_NATIVE_NAME  "native.safetensors"

@@ -17,8 +17,7 @@
 #include <inttypes.h>
 
 #define HEADER_MAX_BYTES 100000000 /* the official library's limit */
-#define TENSORS_MAX      65536
-#define LENGTH_BYTES     8 /* of the header's length, before it */
+#define LENGTH_BYTES     8         /* of the header's length, before it */
 
 /* All that use whole bytes; 'type' is GPT2_TYPE_* or -1 for what no weight of GPT-2 is stored in. */
 static const struct dtype {
@@ -26,6 +25,7 @@ static const struct dtype {
     int32_t type;
     uint32_t n_bytes;
 } dtypes[] = {
+    {"F64", GPT2_TYPE_F64, 8},
     {"F32", GPT2_TYPE_F32, 4},
     {"F16", GPT2_TYPE_F16, 2},
     {"BF16", GPT2_TYPE_BF16, 2},
@@ -43,7 +43,6 @@ static const struct dtype {
     {"I32", -1, 4},
     {"U64", -1, 8},
     {"I64", -1, 8},
-    {"F64", -1, 8},
     {"C64", -1, 8},
 };
 
@@ -92,10 +91,11 @@ static int32_t read_dtype(struct header_reader *reader)
             return GPT2_OK;
         }
     }
-    return gpt2i_fail(reader->error, GPT2_ERR_UNSUPPORTED,
-                      "%s: tensor %s: dtype: found %s, wanted F32, F16, BF16 or one whose size is "
-                      "known, such as I64 or BOOL",
-                      reader->json.path, reader->name, gpt2i_json_show(&event, shown));
+    return gpt2i_fail(
+        reader->error, GPT2_ERR_UNSUPPORTED,
+        "%s: tensor %s: dtype: found %s, wanted F64, F32, F16, BF16 or one whose size is "
+        "known, such as I64 or BOOL",
+        reader->json.path, reader->name, gpt2i_json_show(&event, shown));
 }
 
 /* An array of up to 'capacity' integers; further integers are counted, not stored. */
@@ -249,9 +249,9 @@ static int32_t read_tensor(struct header_reader *reader, const struct gpt2i_json
     reader->name[length] = '\0';
     if (strlen(reader->name) != length)
         return header_wanted(reader, "the name", key, "no NUL inside");
-    if (reader->n_tensors == TENSORS_MAX)
+    if (reader->n_tensors == GPT2I_TENSORS_MAX)
         return gpt2i_fail(reader->error, GPT2_ERR_FORMAT, "%s: has more than %d tensors",
-                          reader->json.path, TENSORS_MAX);
+                          reader->json.path, GPT2I_TENSORS_MAX);
     reader->has_dtype = reader->has_shape = reader->has_offsets = false;
     memset(&reader->tensor, 0, sizeof reader->tensor);
     status = header_next(reader, &event);

@@ -35,10 +35,18 @@ int32_t gpt2i_tensors_allocate(struct gpt2i_tensors *tensors, size_t n_tensors, 
     return GPT2_OK;
 }
 
-void gpt2i_tensors_close(struct gpt2i_tensors *tensors)
+static void close_file(struct gpt2i_tensors *tensors)
 {
     gpt2i_source_close(tensors->source);
     gpt2i_block_free(tensors->block, tensors->block_bytes);
+}
+
+void gpt2i_tensors_close(struct gpt2i_tensors *tensors)
+{
+    for (size_t i = 0; i < tensors->n_shards; i++)
+        close_file(&tensors->shards[i]);
+    gpt2i_block_free(tensors->shards, tensors->shards_bytes);
+    close_file(tensors);
     memset(tensors, 0, sizeof *tensors);
 }
 
@@ -143,9 +151,16 @@ int32_t gpt2i_tensors_sort(struct gpt2i_tensors *tensors, struct gpt2i_error *er
 {
     sort_tensors(tensors->items, tensors->n_tensors, name_before);
     for (size_t i = 1; i < tensors->n_tensors; i++) {
-        if (strcmp(tensors->items[i - 1].name, tensors->items[i].name) == 0)
-            return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s appears twice",
-                              tensors->source->path, tensors->items[i].name);
+        const struct gpt2i_tensor *tensor = &tensors->items[i];
+
+        if (strcmp(tensor[-1].name, tensor->name) != 0)
+            continue;
+        if (tensor[-1].source != tensor->source)
+            return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is both in %s and in %s",
+                              tensors->source->path, tensor->name, tensor[-1].source->path,
+                              tensor->source->path);
+        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s appears twice",
+                          tensors->source->path, tensor->name);
     }
     return GPT2_OK;
 }

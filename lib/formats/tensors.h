@@ -11,6 +11,7 @@
 
 #define GPT2I_TENSOR_DIMS       4   /* max dimensions of a tensor */
 #define GPT2I_TENSOR_NAME_BYTES 256 /* longest name, NUL included */
+#define GPT2I_TENSORS_MAX       65536
 
 struct gpt2i_tensor {
     const char *name;  /* NUL-terminated, in the block of the tensors */
@@ -21,10 +22,14 @@ struct gpt2i_tensor {
     const struct gpt2i_source *source;
     uint64_t offset; /* of its first byte in the file */
     uint64_t n_bytes;
+    bool in_index; /* the index of the shards names it */
 };
 
 struct gpt2i_tensors {
-    struct gpt2i_source *source;
+    struct gpt2i_source *source;  /* the file, or the index of shards; for error lines its path */
+    struct gpt2i_tensors *shards; /* the open files that an index names; NULL: there is one file */
+    size_t n_shards;
+    size_t shards_bytes;
     uint64_t data_offset; /* of the first tensor in the file */
     size_t n_tensors;
     struct gpt2i_tensor *items; /* sorted by name, no name twice */
@@ -35,12 +40,22 @@ struct gpt2i_tensors {
     size_t block_bytes;
 };
 
-/* Opens a .safetensors file. */
-GPT2I_HIDDEN int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors,
-                                            const struct gpt2i_files *files, const char *name,
-                                            struct gpt2i_error *error);
+/* Opens a file of a format.  Nothing stays open if it fails. */
+typedef int32_t gpt2i_tensors_open(struct gpt2i_tensors *tensors, const struct gpt2i_files *files,
+                                   const char *name, struct gpt2i_error *error);
 
-/* Closes the source and frees the block; does nothing after a failed open, or if all is zero. */
+/* A .safetensors file. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_safetensors_open;
+
+/*
+ * The shards that the index 'name' names, "model.safetensors.index.json"; 'open_shard' opens each of
+ * them.  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED (too many shards), _MEMORY.
+ */
+GPT2I_HIDDEN int32_t gpt2i_shards_open(struct gpt2i_tensors *tensors,
+                                       const struct gpt2i_files *files, const char *name,
+                                       gpt2i_tensors_open *open_shard, struct gpt2i_error *error);
+
+/* Closes all sources and frees the blocks; does nothing after a failed open, or if all is zero. */
 GPT2I_HIDDEN void gpt2i_tensors_close(struct gpt2i_tensors *tensors);
 
 /* NULL if there is none of that name. */

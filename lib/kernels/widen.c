@@ -1,5 +1,5 @@
 /*
- * widen.c: F32, F16 and BF16 to float, and back.
+ * widen.c: F64, F32, F16 and BF16 to float, and back.
  */
 #include "widen.h"
 #include "half.h"
@@ -8,13 +8,30 @@
 
 size_t gpt2i_type_bytes(int32_t type)
 {
-    return type == GPT2_TYPE_F32 ? 4 : 2;
+    return type == GPT2_TYPE_F64 ? 8 : type == GPT2_TYPE_F32 ? 4 : 2;
+}
+
+static float float_of_f64(const unsigned char *element)
+{
+    uint64_t bits = gpt2i_load_le64(element);
+    double x;
+
+    memcpy(&x, &bits, sizeof x);
+    return (float)x;
+}
+
+unsigned char *gpt2i_widen_place(float *buffer, int32_t type, size_t n)
+{
+    size_t type_bytes = gpt2i_type_bytes(type);
+
+    return (unsigned char *)buffer +
+           (type_bytes < sizeof(float) ? n * (sizeof(float) - type_bytes) : 0);
 }
 
 void gpt2i_widen(float *buffer, int32_t type, size_t n)
 {
     size_t type_bytes = gpt2i_type_bytes(type);
-    const unsigned char *from = (const unsigned char *)buffer + n * (sizeof(float) - type_bytes);
+    const unsigned char *from = gpt2i_widen_place(buffer, type, n);
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     if (type == GPT2_TYPE_F32)
@@ -24,6 +41,8 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
     for (size_t i = 0; i < n; i++, from += type_bytes) {
         if (type == GPT2_TYPE_F32)
             buffer[i] = gpt2i_float_of_bits(gpt2i_load_le32(from));
+        else if (type == GPT2_TYPE_F64)
+            buffer[i] = float_of_f64(from);
         else if (type == GPT2_TYPE_F16)
             buffer[i] = gpt2i_float_of_half(gpt2i_load_le16(from));
         else

@@ -6,13 +6,16 @@
 
 #include "../base/common.h"
 
-/* Bytes of one element of GPT2_TYPE_*. */
+/* Bytes of one element of GPT2_TYPE_*; Q8 and Q4 have none. */
 GPT2I_HIDDEN size_t gpt2i_type_bytes(int32_t type);
 
 /*
- * Widens n little-endian elements to float, exactly and in place: 'buffer' has room for n floats, and
- * the elements fill its last n * gpt2i_type_bytes(type) bytes.
+ * Where n little-endian elements must be for gpt2i_widen(): at the end of 'buffer', which has room for n
+ * floats; of F64, for which it has room too, at its beginning.
  */
+GPT2I_HIDDEN unsigned char *gpt2i_widen_place(float *buffer, int32_t type, size_t n);
+
+/* Turns n elements into the first n floats of 'buffer', exactly; F64 by the rounding that is set. */
 GPT2I_HIDDEN void gpt2i_widen(float *buffer, int32_t type, size_t n);
 
 /*

@@ -18,25 +18,51 @@ static int32_t eot_token(const gpt2_model *model)
     return eot < model->config.n_vocab ? eot : -1;
 }
 
-/* Weights that other programs read and this version does not. */
-static const char *const other_weights[] = {
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "model.gguf",
-    "ckpt.pt",
-    "tf_model.h5",
-    "flax_model.msgpack",
+/* A .safetensors file with tensors under Hugging Face's names. */
+static int32_t open_safetensors(struct gpt2i_tensors *tensors, const struct gpt2i_files *files,
+                                const char *name, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_safetensors_open(tensors, files, name, error);
+
+    if (status == GPT2_OK && tensors->native_version != NULL) {
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
+                            "%s: is a native file, which has its own config and tokenizer: open it "
+                            "by its path, or as " GPT2I_NATIVE_NAME,
+                            tensors->source->path);
+        gpt2i_tensors_close(tensors);
+    }
+    return status;
+}
+
+/* The files of weights; the first that is there is read, as in transformers. */
+static const struct weights_file {
+    const char *name;
+    gpt2i_tensors_open *open; /* the file, or the shards that it names */
+    bool is_index;
+} weights_files[] = {
+    {GPT2I_WEIGHTS_NAME, open_safetensors, false},
+    {GPT2I_INDEX_NAME, open_safetensors, true},
 };
 
-/* Fails where there is something else in model.safetensors' place, and names it. */
-static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i_error *error)
+/* Weights that other programs read and this version does not. */
+static const char *const other_weights[] = {
+    "pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", "ckpt.pt",
+    "tf_model.h5",       "flax_model.msgpack",
+};
+
+/* Fails where there are only weights that this version cannot read, and names them. */
+static int32_t find_weights(const struct weights_file **found, const struct gpt2i_files *files,
+                            struct gpt2i_error *error)
 {
     bool exists;
-    int32_t status = gpt2i_source_exists(files, GPT2I_WEIGHTS_NAME, &exists, error);
+    int32_t status;
 
-    if (status != GPT2_OK || exists)
-        return status;
+    for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
+        *found = &weights_files[i];
+        status = gpt2i_source_exists(files, weights_files[i].name, &exists, error);
+        if (status != GPT2_OK || exists)
+            return status;
+    }
     for (size_t i = 0; i < sizeof other_weights / sizeof other_weights[0]; i++) {
         status = gpt2i_source_exists(files, other_weights[i], &exists, error);
         if (status != GPT2_OK)
@@ -48,7 +74,8 @@ static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i
                               "cannot read",
                               files->directory, other_weights[i], GPT2I_VERSION);
     }
-    return GPT2_OK; /* to open it gives the error */
+    *found = &weights_files[0]; /* to open it gives the error */
+    return GPT2_OK;
 }
 
 static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_files *files,
@@ -62,17 +89,14 @@ static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_fil
 }
 
 static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
-                            const struct gpt2i_config *config, const gpt2_model_params *params,
-                            struct gpt2i_error *error)
+                            const struct weights_file *file, const struct gpt2i_config *config,
+                            const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_tensors tensors;
-    int32_t status = gpt2i_safetensors_open(&tensors, files, GPT2I_WEIGHTS_NAME, error);
+    int32_t status = file->is_index
+                         ? gpt2i_shards_open(&tensors, files, file->name, file->open, error)
+                         : file->open(&tensors, files, file->name, error);
 
-    if (status == GPT2_OK && tensors.native_version != NULL)
-        status = gpt2i_fail(error, GPT2_ERR_FORMAT,
-                            "%s: is a native file, which has its own config and tokenizer: open it "
-                            "by its path, or as " GPT2I_NATIVE_NAME,
-                            tensors.source->path);
     if (status == GPT2_OK)
         status = gpt2i_weights_load(model, config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
@@ -84,15 +108,16 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
                           const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_config config;
+    const struct weights_file *file;
     gpt2_tokenizer *tokenizer = NULL;
     int32_t status = gpt2i_config_read(&config, files, error);
 
     if (status == GPT2_OK)
-        status = check_weights_exist(files, error);
+        status = find_weights(&file, files, error);
     if (status == GPT2_OK)
         status = read_tokenizer(&tokenizer, files, error);
     if (status == GPT2_OK)
-        status = read_weights(model, files, &config, params, error);
+        status = read_weights(model, files, file, &config, params, error);
     if (status != GPT2_OK) {
         gpt2i_tokenizer_free(tokenizer);
         return status;

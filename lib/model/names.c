@@ -165,7 +165,7 @@ static int32_t use_tensor(struct gpt2i_weight_list *list, const struct gpt2i_wei
         return fail_shape(tensor, weight, error);
     if (tensor->type < 0)
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                          "%s: %s has type %s, wanted F32, F16 or BF16", tensor->source->path,
+                          "%s: %s has type %s, wanted F64, F32, F16 or BF16", tensor->source->path,
                           tensor->name, tensor->dtype);
     list->is_used[tensor - list->tensors->items] = true;
     return GPT2_OK;

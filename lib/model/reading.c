@@ -29,9 +29,21 @@ struct reading {
     struct gpt2i_error *error; /* written by the thread that set status */
 };
 
+/* What an element needs of staging memory: a float, or more in a file of F64. */
+static size_t element_bytes(const struct gpt2i_weight *weight)
+{
+    size_t n_bytes = sizeof(float);
+
+    if (weight->tensor != NULL)
+        n_bytes = gpt2i_max(n_bytes, gpt2i_type_bytes(weight->tensor->type));
+    if (weight->copy != NULL)
+        n_bytes = gpt2i_max(n_bytes, gpt2i_type_bytes(weight->copy->type));
+    return n_bytes;
+}
+
 static uint64_t weight_bytes(const struct gpt2i_weight *weight)
 {
-    return (uint64_t)weight->n_rows * weight->n_columns * sizeof(float);
+    return (uint64_t)weight->n_rows * weight->n_columns * element_bytes(weight);
 }
 
 /*
@@ -53,7 +65,7 @@ static size_t min_rows(const struct gpt2i_weight *weight)
 
 static size_t rows_at_a_time(const struct reading *reading, const struct gpt2i_weight *weight)
 {
-    size_t n_rows = reading->staging_bytes / (weight->n_columns * sizeof(float));
+    size_t n_rows = reading->staging_bytes / (weight->n_columns * element_bytes(weight));
 
     return n_rows / min_rows(weight) * min_rows(weight);
 }
@@ -66,7 +78,7 @@ static uint64_t plan(struct reading *reading)
 
     for (size_t i = 0; i < list->n_weights; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
-        uint64_t min_bytes = min_rows(weight) * weight->n_columns * sizeof(float);
+        uint64_t min_bytes = min_rows(weight) * weight->n_columns * element_bytes(weight);
         uint64_t bytes = weight_bytes(weight);
 
         if (bytes > STAGING_BYTES)
@@ -114,7 +126,7 @@ static int32_t show_progress(struct reading *reading, struct gpt2i_error *error)
                       reading->list->tensors->source->path);
 }
 
-/* Rows of a tensor as they are in the file, at the end of 'floats', which has room for them as floats. */
+/* Rows of a tensor as they are in the file, where gpt2i_widen() wants them in 'floats'. */
 static int32_t read_raw(struct reading *reading, const struct gpt2i_tensor *tensor,
                         size_t first_row, size_t n_rows, size_t n_columns, float *floats,
                         unsigned char **raw, struct gpt2i_error *error)
@@ -123,7 +135,7 @@ static int32_t read_raw(struct reading *reading, const struct gpt2i_tensor *tens
     size_t n = n_rows * n_columns;
     int32_t status;
 
-    *raw = (unsigned char *)floats + n * (sizeof(float) - type_bytes);
+    *raw = gpt2i_widen_place(floats, tensor->type, n);
     status = gpt2i_source_read(tensor->source, tensor->offset + first_row * n_columns * type_bytes,
                                *raw, n * type_bytes, error);
     if (status == GPT2_OK)
@@ -137,11 +149,15 @@ static int32_t read_floats(struct reading *reading, const struct gpt2i_tensor *t
                            struct gpt2i_error *error)
 {
     unsigned char *raw;
+    uint64_t host_state;
     int32_t status = read_raw(reading, tensor, first_row, n_rows, n_columns, floats, &raw, error);
 
-    if (status == GPT2_OK)
-        gpt2i_widen(floats, tensor->type, n_rows * n_columns);
-    return status;
+    if (status != GPT2_OK)
+        return status;
+    host_state = gpt2i_fpstate_enter(); /* F64 is rounded */
+    gpt2i_widen(floats, tensor->type, n_rows * n_columns);
+    gpt2i_fpstate_leave(host_state);
+    return GPT2_OK;
 }
 
 /* Fails unless the rows of weight->copy, read behind 'rows', have the same bits. */

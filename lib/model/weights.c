@@ -22,7 +22,7 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
 }
 
 /*
- * The types of the matrices: those of the file, or params->weight_type.  With Q4, the embeddings and the
+ * The types of the matrices: those of the file, F32 for F64, or params->weight_type.  With Q4, the embeddings and the
  * head have 8 bits.
  */
 static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list,
@@ -35,6 +35,8 @@ static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list
         if (matrix == NULL)
             continue;
         matrix->type = weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
+        if (matrix->type == GPT2_TYPE_F64)
+            matrix->type = GPT2_TYPE_F32;
         if (matrix->type == GPT2_TYPE_Q4 && weight->is_embedding)
             matrix->type = GPT2_TYPE_Q8;
         memcpy(matrix->table, gpt2i_iq4_nl_table, sizeof matrix->table);

@@ -64,7 +64,10 @@ static void check_tensors(void)
             n /= tensor->dims[d];
         }
         CHECK(n == 0 || n == 1 || n == 2 || n == 4 || n == 8);
-        CHECK(tensor->type < 0 || n == 0 || n == (tensor->type == GPT2_TYPE_F32 ? 4 : 2));
+        CHECK(tensor->type < 0 || n == 0 ||
+              n == (tensor->type == GPT2_TYPE_F64   ? 8
+                    : tensor->type == GPT2_TYPE_F32 ? 4
+                                                    : 2));
         for (size_t j = 0; j < i; j++) {
             const struct gpt2i_tensor *other = &tensors.items[j];
 

@@ -150,7 +150,7 @@ impl Model {
     }
 
     /// Loads a model from memory: pairs of a name, such as "config.json", and the file's bytes.
-    /// They are borrowed for this call.
+    /// They are borrowed for this call.  Shards come with "model.safetensors.index.json".
     pub fn from_sources(files: &[(&str, &[u8])]) -> Result<Model> {
         let names: Vec<CString> = files
             .iter()
