@@ -136,8 +136,9 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt"; or
-                          "native.safetensors", a native file, beside which others do not count */
+    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt",
+                          "tokenizer.json"; or "native.safetensors", a native file, beside which
+                          others do not count */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -221,8 +222,9 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F32, F16 or
- * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.  Or
- * it opens a native file, which has all of these, in milliseconds: nothing is copied or computed.
+ * BF16), and the files of a tokenizer, as gpt2_tokenizer_load(), if they are there; without them the
+ * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing
+ * is copied or computed.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults
@@ -304,16 +306,19 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or the tokenizer
- * of the native file 'path', of which it keeps nothing open.  Of a directory it reads no other
- * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json
- * name are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or tokenizer.json
+ * if one of these is missing, or the tokenizer of the native file 'path', of which it keeps nothing
+ * open.  Of a directory it reads no other file, so tokens that only added_tokens.json,
+ * special_tokens_map.json or tokenizer_config.json name are unknown to it.  A tokenizer.json is
+ * read if it is GPT-2's byte-level BPE; docs/api.md says what that is.  Else it is refused, and the
+ * line names the key.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                                      gpt2_tokenizer **tokenizer);
 
-/* As gpt2_model_load_sources(): vocab.json and merges.txt, or a native file; others are ignored. */
+/* As gpt2_model_load_sources(): vocab.json and merges.txt, tokenizer.json, or a native file; others
+   are ignored. */
 GPT2_API int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
                                              const gpt2_tokenizer_params *params,
                                              gpt2_tokenizer **tokenizer);
@@ -328,7 +333,7 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * 1 if vocab.json has the token 'id', but no merge makes it, and it is neither a single byte nor
+ * 1 if the vocabulary has the token 'id', but no merge makes it, and it is neither a single byte nor
  * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is
  * encoded as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
  */
