@@ -222,9 +222,9 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F32, F16 or
- * BF16), and the files of a tokenizer, as gpt2_tokenizer_load(), if they are there; without them the
- * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing
- * is copied or computed.
+ * BF16), and a tokenizer's, as gpt2_tokenizer_load(), if they are there; without them the model
+ * works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing is
+ * copied or computed.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults
@@ -306,9 +306,9 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or tokenizer.json
- * if one of these is missing, or the tokenizer of the native file 'path', of which it keeps nothing
- * open.  Of a directory it reads no other file, so tokens that only added_tokens.json,
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or, if one of
+ * them is missing, tokenizer.json; or the tokenizer of the native file 'path', of which it keeps
+ * nothing open.  Of a directory it reads no other file, so tokens that only added_tokens.json,
  * special_tokens_map.json or tokenizer_config.json name are unknown to it.  A tokenizer.json is
  * read if it is GPT-2's byte-level BPE; docs/api.md says what that is.  Else it is refused, and the
  * line names the key.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
@@ -333,7 +333,7 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * 1 if the vocabulary has the token 'id', but no merge makes it, and it is neither a single byte nor
+ * 1 if the vocabulary has the token 'id', but no merge makes it, and it is no single byte and not
  * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is
  * encoded as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
  */

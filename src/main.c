@@ -51,7 +51,7 @@ static void print_help(FILE *out)
         "  gpt2 info -m models/gpt2\n"
         "  gpt2 bench --shape gpt2-medium\n\n"
         "A model is a directory with the files of Hugging Face: config.json, model.safetensors,\n"
-        "vocab.json and merges.txt, or tokenizer.json; or a native file of gpt2 convert.  --name=value is\n"
+        "vocab.json and merges.txt or tokenizer.json; or a native file.  --name=value is\n"
         "the same as --name value.  After -- there are no more options.\n"
         "Results go to standard output.  Errors go to standard error, one line each.  Notes and\n"
         "statistics appear only on a terminal.\n\n"
