@@ -136,10 +136,11 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt"; or
-                          "native.safetensors", a native file, beside which others do not count.
-                          "model.safetensors.index.json" instead of "model.safetensors": then the
-                          shards too, under the names that it gives them */
+    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt",
+                          "tokenizer.json"; or "native.safetensors", a native file, beside which
+                          others do not count.  "model.safetensors.index.json" instead of
+                          "model.safetensors": then the shards too, under the names that it gives
+                          them */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -224,9 +225,9 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F64, F32,
- * F16 or BF16), and vocab.json with merges.txt if they are there; without them the model works on
- * ids.  Or it opens a native file, which has all of these, in milliseconds: nothing is copied or
- * computed.
+ * F16 or BF16), and a tokenizer's, as gpt2_tokenizer_load(), if they are there; without them the
+ * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing is
+ * copied or computed.
  *
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names.  All of them are open while the model loads.
@@ -265,14 +266,14 @@ GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback w
  *   name      Hugging Face's, with or without "transformer.": "wte.weight" [n_vocab, n_embd],
  *             "wpe.weight" [n_positions, n_embd], "h.0.attn.c_attn.weight" [n_embd, 3 n_embd],
  *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied
- *   shape     receives the dimensions; [n, 1] for a vector
+ *   shape     [2], receives the dimensions; n, 1 for a vector
  *   values    receives shape[0] * shape[1] floats; NULL: only the shape is wanted
  *   n_values  floats that 'values' has room for
  *
  * 'errbuf' is as in gpt2_decode().  Any number of threads may call it.  It takes some KB of memory for
  * the time of the call.  Errors: GPT2_ERR_ARGUMENT (also: no such weight), _MEMORY; nothing is written.
  */
-GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t shape[2],
+GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t *shape,
                                    float *values, size_t n_values, char *errbuf,
                                    size_t errbuf_size);
 
@@ -329,16 +330,19 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or the tokenizer
- * of the native file 'path', of which it keeps nothing open.  Of a directory it reads no other
- * file, so tokens that only added_tokens.json, special_tokens_map.json or tokenizer_config.json
- * name are unknown to it.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
+ * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or, if one of
+ * them is missing, tokenizer.json; or the tokenizer of the native file 'path', of which it keeps
+ * nothing open.  Of a directory it reads no other file, so tokens that only added_tokens.json,
+ * special_tokens_map.json or tokenizer_config.json name are unknown to it.  A tokenizer.json is
+ * read if it is GPT-2's byte-level BPE; docs/api.md says what that is.  Else it is refused, and the
+ * line names the key.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                                      gpt2_tokenizer **tokenizer);
 
-/* As gpt2_model_load_sources(): vocab.json and merges.txt, or a native file; others are ignored. */
+/* As gpt2_model_load_sources(): vocab.json and merges.txt, tokenizer.json, or a native file; others
+   are ignored. */
 GPT2_API int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
                                              const gpt2_tokenizer_params *params,
                                              gpt2_tokenizer **tokenizer);
@@ -353,7 +357,7 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * 1 if vocab.json has the token 'id', but no merge makes it, and it is neither a single byte nor
+ * 1 if the vocabulary has the token 'id', but no merge makes it, and it is no single byte and not
  * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is
  * encoded as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
  */

@@ -128,7 +128,7 @@ const struct command command_tokenize = {
         "Prints the token ids of a text on one line, with one space between two ids.  The text\n"
         "is FILE, TEXT, or standard input if neither is given.  It may hold any bytes.  A "
         "directory\n"
-        "needs only vocab.json and merges.txt; weights are not read.\n",
+        "needs only vocab.json and merges.txt, or tokenizer.json; weights are not read.\n",
     .examples = "  gpt2 tokenize -p 'Hello.'\n"
                 "  gpt2 tokenize -m models/gpt2 book.txt | wc -w\n"
                 "  printf 'a<|endoftext|>b' | gpt2 tokenize --special\n",
@@ -145,7 +145,7 @@ const struct command command_detokenize = {
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"
         "checked before the first byte is written.  A directory needs only vocab.json and\n"
-        "merges.txt; the model there is loaded only if an id is above those of vocab.json.\n",
+        "merges.txt, or tokenizer.json; the model there is loaded only if an id is above theirs.\n",
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
                 "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,

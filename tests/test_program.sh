@@ -1088,11 +1088,18 @@ mkdir "$tmp/fast"
 cp "$demo/config.json" "$demo/model.safetensors" "$tmp/fast"
 fails 1 'vocab.json' 'generate, no tokenizer: says what is missing' generate -m "$tmp/fast" -p a
 fails 1 'vocab.json' 'score, no tokenizer: says what is missing' score -m "$tmp/fast" -p a
-echo '{}' >"$tmp/fast/tokenizer.json"
-fails 1 'tokenizer.json is there, which libgpt2' 'generate: tokenizer.json cannot be read' \
+echo '{"normalizer": {"type": "NFC"}}' >"$tmp/fast/tokenizer.json"
+fails 1 'normalizer.type: found "NFC", wanted none' 'generate: a tokenizer.json that is refused' \
     generate -m "$tmp/fast" -p a
-fails 1 'tokenizer.json is there, which libgpt2' 'score: tokenizer.json cannot be read' \
-    score -m "$tmp/fast" -p a
+fails 1 'normalizer.type: found "NFC", wanted none' 'tokenize: a tokenizer.json that is refused' \
+    tokenize -m "$tmp/fast" -p a
+level='{"type": "ByteLevel", "add_prefix_space": false}'
+printf '{"pre_tokenizer": %s, "decoder": %s, "model": {"merges": ["a t"], "vocab": %s}}' "$level" "$level" \
+    '{"c": 0, "a": 1, "t": 2, "at": 3, "<|endoftext|>": 4}' >"$tmp/fast/tokenizer.json"
+run tokenize -m "$tmp/fast" -p 'cat'
+equal 'tokenize: tokenizer.json alone' "$(cat "$tmp/out")" '0 3'
+run info -m "$tmp/fast"
+equal 'info: tokenizer.json alone' "$(awk '$1 == "tokenizer" { print $2 }' "$tmp/out")" 5
 
 # terminal.py DIR WHERE SIGNALS ARGUMENTS...: runs the program with a terminal (WHERE is "terminal") or
 # a pipe as its stderr.  With DIR it stops the program for half a second while it reads

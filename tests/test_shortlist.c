@@ -215,7 +215,7 @@ static void spread_weights(gpt2_model *model)
     for (size_t out = 0; out < head->n_out; out++) {
         float row[N_EMBD];
 
-        gpt2i_matrix_unpack(row, head, out % 10 == 9 ? out - 5 : out); /* some are equal */
+        gpt2i_matrix_unpack(row, 1, head, out % 10 == 9 ? out - 5 : out); /* some are equal */
         for (size_t k = 0; k < N_EMBD && out % 10 != 9; k++)
             row[k] *= scales[out / 3 % COUNT(scales)];
         gpt2i_matrix_pack_outputs(head, row, out, 1);

@@ -275,7 +275,7 @@ static void test_values(void **state)
     for (size_t i = 0; i < 8 * 35; i++) {
         float wte[35];
 
-        gpt2i_matrix_unpack(wte, &odd.model->wte, (size_t)odd.ids[i / 35]);
+        gpt2i_matrix_unpack(wte, 1, &odd.model->wte, (size_t)odd.ids[i / 35]);
         assert_true(residual->data[i] == wte[i % 35] + odd.model->wpe[i]);
     }
     for (int32_t layer = 0; layer < 2; layer++) {

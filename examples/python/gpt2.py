@@ -166,9 +166,9 @@ class Model:
     def from_files(cls, files: Mapping[str, File], threads: int = 1,
                    progress: Optional[Progress] = None, weight_type: str = "file") -> "Model":
         """A model whose files are not in a directory: "config.json" and "model.safetensors", and
-        "vocab.json" with "merges.txt" for a tokenizer; or "native.safetensors", which is copied.
-        "model.safetensors.index.json" with the shards that it names may stand for
-        "model.safetensors".
+        "vocab.json" with "merges.txt", or "tokenizer.json", for a tokenizer; or
+        "native.safetensors", which is copied.  "model.safetensors.index.json" with the shards that
+        it names may stand for "model.safetensors".
 
         A file is bytes (or bytearray, mmap, any contiguous buffer), which are not copied, or a
         binary file object that can seek.  The other arguments are as in Model().

@@ -109,8 +109,8 @@ int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, voi
     return gpt2i_native_write(model, write, user, &error);
 }
 
-int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t shape[2],
-                          float *values, size_t n_values, char *errbuf, size_t errbuf_size)
+int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t *shape, float *values,
+                          size_t n_values, char *errbuf, size_t errbuf_size)
 {
     struct gpt2i_error error = {errbuf, errbuf_size};
 

@@ -41,8 +41,8 @@ static void read_values(const struct gpt2i_weight *weight, float *values)
     gpt2i_fpstate_leave(host_state);
 }
 
-int32_t gpt2i_tensor_read(const gpt2_model *model, const char *name, int64_t shape[2],
-                          float *values, size_t n_values, struct gpt2i_error *error)
+int32_t gpt2i_tensor_read(const gpt2_model *model, const char *name, int64_t *shape, float *values,
+                          size_t n_values, struct gpt2i_error *error)
 {
     struct gpt2i_weight_list *list;
     const struct gpt2i_weight *weight;

@@ -1,10 +1,9 @@
 /*
- * dictionary.c: parses vocab.json.  The text is walked twice: first to count, then to fill the one
+ * dictionary.c: parses a JSON object of symbols and ids, such as vocab.json.  It is walked twice: first to count, then to fill the one
  * block whose layout depends on the counts.
  */
 #include "dictionary.h"
 #include "../base/arena.h"
-#include "../formats/json.h"
 
 #define MAX_IDS     ((size_t)1 << GPT2I_ID_BITS)
 #define SHOWN_BYTES 40
@@ -86,41 +85,39 @@ static int32_t add_symbol(struct gpt2i_dictionary *dictionary, size_t length, in
 }
 
 /*
- * Walks through vocab.json.  While dictionary->text is NULL it counts; afterwards it fills the arrays
+ * Walks through the object.  While dictionary->text is NULL it counts; afterwards it fills the arrays
  * that dictionary_layout() has placed.
  */
-static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const char *json_text,
-                          size_t n_bytes, struct gpt2i_error *error)
+static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, struct gpt2i_json *json,
+                          struct gpt2i_error *error)
 {
-    struct gpt2i_json json;
     struct gpt2i_json_event event;
     size_t capacity = dictionary->text_bytes;
     int32_t status;
 
     dictionary->n_symbols = 0;
     dictionary->text_bytes = 0;
-    gpt2i_json_begin(&json, json_text, n_bytes, dictionary->path);
-    status = gpt2i_json_next(&json, &event, error);
+    status = gpt2i_json_next(json, &event, error);
     if (status == GPT2_OK && event.type != GPT2I_JSON_OBJECT_BEGIN)
-        return gpt2i_json_fail(&json, "wanted an object that maps tokens to ids", error);
+        return gpt2i_json_fail(json, "wanted an object that maps tokens to ids", error);
     while (status == GPT2_OK) {
         struct gpt2i_json_event key;
         uint64_t id;
         size_t length;
 
-        status = gpt2i_json_next(&json, &key, error);
+        status = gpt2i_json_next(json, &key, error);
         if (status != GPT2_OK)
             return status;
         if (key.type == GPT2I_JSON_OBJECT_END)
-            return gpt2i_json_next(&json, &event, error); /* the end, or an error */
-        status = gpt2i_json_next(&json, &event, error);
+            return GPT2_OK;
+        status = gpt2i_json_next(json, &event, error);
         if (status == GPT2_OK)
-            status = gpt2i_json_u64(&json, &event, MAX_IDS - 1, &id, error);
+            status = gpt2i_json_u64(json, &event, MAX_IDS - 1, &id, error);
         if (status != GPT2_OK)
             return status;
         length = key.length; /* escapes only become shorter */
         if (dictionary->text != NULL) {
-            status = gpt2i_json_string(&json, &key, dictionary->text + dictionary->text_bytes,
+            status = gpt2i_json_string(json, &key, dictionary->text + dictionary->text_bytes,
                                        capacity - dictionary->text_bytes, &length, error);
             if (status == GPT2_OK)
                 status = add_symbol(dictionary, length, (int32_t)id, error);
@@ -129,19 +126,21 @@ static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, const char *json_
         dictionary->text_bytes += length;
         dictionary->n_ids = gpt2i_max(dictionary->n_ids, (size_t)id + 1);
         if (dictionary->n_symbols > MAX_IDS)
-            return gpt2i_json_fail(&json, "there are more tokens than ids", error);
+            return gpt2i_json_fail(json, "there are more tokens than ids", error);
     }
     return status;
 }
 
-static void dictionary_layout(struct gpt2i_dictionary *dictionary, struct gpt2i_arena *arena)
+/* With room for one symbol more. */
+static void dictionary_layout(struct gpt2i_dictionary *dictionary, size_t more_bytes,
+                              struct gpt2i_arena *arena)
 {
-    size_t n_slots = gpt2i_slots_for(dictionary->n_symbols);
+    size_t n_symbols = dictionary->n_symbols + 1;
+    size_t n_slots = gpt2i_slots_for(n_symbols);
 
-    dictionary->text = gpt2i_arena_take(arena, dictionary->text_bytes, 1);
-    dictionary->symbols =
-        gpt2i_arena_take(arena, dictionary->n_symbols, sizeof *dictionary->symbols);
-    dictionary->by_id = gpt2i_arena_take(arena, dictionary->n_ids, sizeof *dictionary->by_id);
+    dictionary->text = gpt2i_arena_take(arena, dictionary->text_bytes + more_bytes, 1);
+    dictionary->symbols = gpt2i_arena_take(arena, n_symbols, sizeof *dictionary->symbols);
+    dictionary->by_id = gpt2i_arena_take(arena, dictionary->n_ids + 1, sizeof *dictionary->by_id);
     dictionary->slots = gpt2i_arena_take(arena, n_slots, sizeof *dictionary->slots);
     dictionary->slot_mask = n_slots - 1;
 }
@@ -151,28 +150,43 @@ void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary)
     gpt2i_block_free(dictionary->block, dictionary->block_bytes);
 }
 
-int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, const char *json_text,
-                              size_t n_bytes, const char *path, uint64_t seed,
-                              struct gpt2i_error *error)
+int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, struct gpt2i_json *json,
+                              size_t more_bytes, uint64_t seed, struct gpt2i_error *error)
 {
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
+    struct gpt2i_json again = *json;
     int32_t status;
 
     memset(dictionary, 0, sizeof *dictionary);
-    dictionary->path = path;
+    dictionary->path = json->path;
     dictionary->seed = seed;
-    status = walk_vocab(dictionary, json_text, n_bytes, error);
+    status = walk_vocab(dictionary, &again, error);
     if (status != GPT2_OK)
         return status;
     if (dictionary->n_symbols == 0)
-        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokens", path);
-    dictionary_layout(dictionary, &measure);
+        return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokens", json->path);
+    dictionary_layout(dictionary, more_bytes, &measure);
     dictionary->block_bytes = measure.used_bytes;
     dictionary->block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
     if (dictionary->block == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu tokens", path,
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu tokens", json->path,
                           dictionary->n_symbols);
     arena = gpt2i_arena_over(dictionary->block);
-    dictionary_layout(dictionary, &arena);
-    return walk_vocab(dictionary, json_text, n_bytes, error);
+    dictionary_layout(dictionary, more_bytes, &arena);
+    return walk_vocab(dictionary, json, error);
+}
+
+int32_t gpt2i_dictionary_add(struct gpt2i_dictionary *dictionary, const char *text, size_t length,
+                             int32_t id, struct gpt2i_error *error)
+{
+    int32_t status;
+
+    memcpy(dictionary->text + dictionary->text_bytes, text, length);
+    status = add_symbol(dictionary, length, id, error);
+    if (status != GPT2_OK)
+        return status;
+    dictionary->n_symbols++;
+    dictionary->text_bytes += length;
+    dictionary->n_ids = gpt2i_max(dictionary->n_ids, (size_t)id + 1);
+    return GPT2_OK;
 }

@@ -1,11 +1,12 @@
 /*
- * dictionary.h: the symbols of a vocab.json, in the file's own alphabet, and their ids.  Needed only
+ * dictionary.h: the symbols of a vocabulary, in the file's own alphabet, and their ids.  Needed only
  * while a tokenizer is loaded.
  */
 #ifndef GPT2I_DICTIONARY_H
 #define GPT2I_DICTIONARY_H
 
 #include "../base/status.h"
+#include "../formats/json.h"
 #include "vocabulary.h"
 
 struct gpt2i_symbol {
@@ -30,13 +31,18 @@ struct gpt2i_dictionary {
 };
 
 /*
- * Reads json_text[n_bytes], the content of the vocab.json at 'path', which is borrowed for error
- * lines.  The caller frees the dictionary with gpt2i_dictionary_free(), on failure too.
+ * Reads the object of symbols and their ids that is the parser's next value, and passes over it.  The
+ * parser's path is borrowed for error lines.  'more_bytes' is the length of a symbol that may be added.
+ * The caller frees the dictionary with gpt2i_dictionary_free(), on failure too.
  * Errors: GPT2_ERR_FORMAT, _MEMORY.
  */
 GPT2I_HIDDEN int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary,
-                                           const char *json_text, size_t n_bytes, const char *path,
+                                           struct gpt2i_json *json, size_t more_bytes,
                                            uint64_t seed, struct gpt2i_error *error);
+
+/* Adds that one symbol; 'id' is at most n_ids.  Errors: GPT2_ERR_FORMAT. */
+GPT2I_HIDDEN int32_t gpt2i_dictionary_add(struct gpt2i_dictionary *dictionary, const char *text,
+                                          size_t length, int32_t id, struct gpt2i_error *error);
 
 GPT2I_HIDDEN void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary);
 

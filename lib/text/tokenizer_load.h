@@ -7,14 +7,14 @@
 #include "../base/source.h"
 
 /*
- * Reads vocab.json and merges.txt.  '*tokenizer' is one block; the caller frees it with
- * gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY; nothing stays
+ * Reads vocab.json and merges.txt; if one of them is missing, tokenizer.json, if that is there.
+ * '*tokenizer' is one block; the caller frees it with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY; nothing stays
  * allocated.
  */
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files,
                                           gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
 
-/* Whether both files are there.  Errors: GPT2_ERR_MEMORY. */
+/* Whether vocab.json and merges.txt are there, or tokenizer.json.  Errors: GPT2_ERR_MEMORY. */
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
                                              struct gpt2i_error *error);
 

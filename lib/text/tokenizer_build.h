@@ -1,0 +1,40 @@
+/*
+ * tokenizer_build.h: from a dictionary and merges to a tokenizer.
+ */
+#ifndef GPT2I_TOKENIZER_BUILD_H
+#define GPT2I_TOKENIZER_BUILD_H
+
+#include "dictionary.h"
+
+#define GPT2I_MAX_TOKENIZER_FILE_BYTES ((uint64_t)64 << 20) /* GPT-2's have 0.5 to 3.5 MB */
+
+/* One merge: its two symbols, joined; that is also the symbol that it makes. */
+struct gpt2i_merge {
+    const char *text;
+    size_t left_length;
+    size_t length; /* of both */
+    size_t number; /* of its place in the file, from 1 */
+};
+
+/* Where merges come from, in the order of their ranks. */
+struct gpt2i_merge_reader {
+    const char *path;       /* for error lines */
+    const char *unit;       /* what 'number' counts */
+    const char *vocab_name; /* where the symbols should be */
+    size_t n_max;           /* there are no more than this */
+
+    /* The next merge, which is valid until the next call; '*found' is false at the end. */
+    int32_t (*next)(struct gpt2i_merge_reader *reader, struct gpt2i_merge *merge, bool *found,
+                    struct gpt2i_error *error);
+};
+
+/* Fails for more merges than ranks. */
+GPT2I_HIDDEN int32_t gpt2i_check_n_merges(const char *path, size_t n_merges,
+                                          struct gpt2i_error *error);
+
+/* '*tokenizer' is one block, freed with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FORMAT, _MEMORY. */
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_build(const struct gpt2i_dictionary *dictionary,
+                                           struct gpt2i_merge_reader *merges,
+                                           gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
+
+#endif
