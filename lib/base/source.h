@@ -13,6 +13,7 @@
 /* The names of all sources that are read. */
 #define GPT2I_CONFIG_NAME  "config.json"
 #define GPT2I_WEIGHTS_NAME "model.safetensors"
+#define GPT2I_PYTORCH_NAME "pytorch_model.bin"
 #define GPT2I_VOCAB_NAME   "vocab.json"
 #define GPT2I_MERGES_NAME  "merges.txt"
 #define GPT2I_NATIVE_NAME  "native.safetensors"

@@ -40,6 +40,11 @@ GPT2I_HIDDEN int32_t gpt2i_safetensors_open(struct gpt2i_tensors *tensors,
                                             const struct gpt2i_files *files, const char *name,
                                             struct gpt2i_error *error);
 
+/* Opens a file of torch.save() that holds a state_dict, in either of its forms. */
+GPT2I_HIDDEN int32_t gpt2i_pytorch_open(struct gpt2i_tensors *tensors,
+                                        const struct gpt2i_files *files, const char *name,
+                                        struct gpt2i_error *error);
+
 /* Closes the source and frees the block; does nothing after a failed open, or if all is zero. */
 GPT2I_HIDDEN void gpt2i_tensors_close(struct gpt2i_tensors *tensors);
 

@@ -21,7 +21,6 @@ static int32_t eot_token(const gpt2_model *model)
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
     "model.safetensors.index.json",
-    "pytorch_model.bin",
     "pytorch_model.bin.index.json",
     "model.gguf",
     "ckpt.pt",
@@ -29,14 +28,30 @@ static const char *const other_weights[] = {
     "flax_model.msgpack",
 };
 
-/* Fails where there is something else in model.safetensors' place, and names it. */
-static int32_t check_weights_exist(const struct gpt2i_files *files, struct gpt2i_error *error)
+/* The files that are read, the first that is there. */
+static const struct weights_file {
+    const char *name;
+    int32_t (*open)(struct gpt2i_tensors *tensors, const struct gpt2i_files *files,
+                    const char *name, struct gpt2i_error *error);
+} weights_files[] = {
+    {GPT2I_WEIGHTS_NAME, gpt2i_safetensors_open},
+    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open},
+};
+
+/* Finds the file of the weights; fails where there is only something else, and names it. */
+static int32_t find_weights(const struct weights_file **found, const struct gpt2i_files *files,
+                            struct gpt2i_error *error)
 {
     bool exists;
-    int32_t status = gpt2i_source_exists(files, GPT2I_WEIGHTS_NAME, &exists, error);
+    int32_t status;
 
-    if (status != GPT2_OK || exists)
-        return status;
+    for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
+        *found = &weights_files[i];
+        status = gpt2i_source_exists(files, weights_files[i].name, &exists, error);
+        if (status != GPT2_OK || exists)
+            return status;
+    }
+    *found = &weights_files[0];
     for (size_t i = 0; i < sizeof other_weights / sizeof other_weights[0]; i++) {
         status = gpt2i_source_exists(files, other_weights[i], &exists, error);
         if (status != GPT2_OK)
@@ -62,11 +77,11 @@ static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_fil
 }
 
 static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
-                            const struct gpt2i_config *config, const gpt2_model_params *params,
-                            struct gpt2i_error *error)
+                            const struct weights_file *file, const struct gpt2i_config *config,
+                            const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_tensors tensors;
-    int32_t status = gpt2i_safetensors_open(&tensors, files, GPT2I_WEIGHTS_NAME, error);
+    int32_t status = file->open(&tensors, files, file->name, error);
 
     if (status == GPT2_OK && tensors.native_version != NULL)
         status = gpt2i_fail(error, GPT2_ERR_FORMAT,
@@ -84,15 +99,16 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
                           const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_config config;
+    const struct weights_file *weights = NULL;
     gpt2_tokenizer *tokenizer = NULL;
     int32_t status = gpt2i_config_read(&config, files, error);
 
     if (status == GPT2_OK)
-        status = check_weights_exist(files, error);
+        status = find_weights(&weights, files, error);
     if (status == GPT2_OK)
         status = read_tokenizer(&tokenizer, files, error);
     if (status == GPT2_OK)
-        status = read_weights(model, files, &config, params, error);
+        status = read_weights(model, files, weights, &config, params, error);
     if (status != GPT2_OK) {
         gpt2i_tokenizer_free(tokenizer);
         return status;
