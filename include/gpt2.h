@@ -136,8 +136,9 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt"; or
-                          "native.safetensors", a native file, beside which others do not count */
+    const char *name;  /* "config.json", "model.safetensors" or "pytorch_model.bin", "vocab.json",
+                          "merges.txt"; or "native.safetensors", a native file, beside which others
+                          do not count */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -221,8 +222,10 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F32, F16 or
- * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.  Or
- * it opens a native file, which has all of these, in milliseconds: nothing is copied or computed.
+ * BF16), and vocab.json with merges.txt if they are there; without them the model works on ids.
+ * Where there is no model.safetensors it reads pytorch_model.bin, the tensors of a state_dict as
+ * torch.save() wrote them; no code of its pickle runs.  Or it opens a native file, which has all of
+ * these, in milliseconds: nothing is copied or computed.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults

@@ -677,7 +677,6 @@ static void touch(const char *path)
 static void test_other_files(void **state)
 {
     static const char *const others[] = {"model.safetensors.index.json",
-                                         "pytorch_model.bin",
                                          "pytorch_model.bin.index.json",
                                          "model.gguf",
                                          "ckpt.pt",
