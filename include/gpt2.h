@@ -136,11 +136,11 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors", "vocab.json", "merges.txt",
-                          "tokenizer.json"; or "native.safetensors", a native file, beside which
-                          others do not count.  "model.safetensors.index.json" instead of
-                          "model.safetensors": then the shards too, under the names that it gives
-                          them */
+    const char *name;  /* "config.json", "model.safetensors" or "pytorch_model.bin", "vocab.json",
+                          "merges.txt", "tokenizer.json"; or "native.safetensors", a native file,
+                          beside which others do not count.  Instead of the weights
+                          "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
+                          shards too, under the names that it gives them */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -226,11 +226,13 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F64, F32,
  * F16 or BF16), and a tokenizer's, as gpt2_tokenizer_load(), if they are there; without them the
- * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing is
- * copied or computed.
+ * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing
+ * is copied or computed.
  *
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
- * directory, that model.safetensors.index.json names.  All of them are open while the model loads.
+ * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
+ * state_dict as torch.save() wrote them, or the shards of pytorch_model.bin.index.json.  No code of a
+ * pickle runs.  All shards are open while the model loads.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults
@@ -260,8 +262,8 @@ GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback w
                                   char *errbuf, size_t errbuf_size);
 
 /*
- * gpt2_model_tensor() reads a weight back: the numbers that the model computes with, as floats, row by
- * row.  Quantised ones are scale times integer; biases that the files lack are zeros.
+ * gpt2_model_tensor() reads a weight back: the numbers that the model computes with, as floats, row
+ * by row.  Quantised ones are scale times integer; biases that the files lack are zeros.
  *
  *   name      Hugging Face's, with or without "transformer.": "wte.weight" [n_vocab, n_embd],
  *             "wpe.weight" [n_positions, n_embd], "h.0.attn.c_attn.weight" [n_embd, 3 n_embd],
@@ -270,8 +272,9 @@ GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback w
  *   values    receives shape[0] * shape[1] floats; NULL: only the shape is wanted
  *   n_values  floats that 'values' has room for
  *
- * 'errbuf' is as in gpt2_decode().  Any number of threads may call it.  It takes some KB of memory for
- * the time of the call.  Errors: GPT2_ERR_ARGUMENT (also: no such weight), _MEMORY; nothing is written.
+ * 'errbuf' is as in gpt2_decode().  Any number of threads may call it.  It takes some KB of memory
+ * for the time of the call.
+ * Errors: GPT2_ERR_ARGUMENT (also: no such weight), _MEMORY; nothing is written.
  */
 GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t *shape,
                                    float *values, size_t n_values, char *errbuf,

@@ -23,9 +23,10 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
 
 static bool is_known(const char *name)
 {
-    static const char *const names[] = {GPT2I_CONFIG_NAME, GPT2I_WEIGHTS_NAME, GPT2I_INDEX_NAME,
-                                        GPT2I_VOCAB_NAME,  GPT2I_MERGES_NAME,  GPT2I_TOKENIZER_NAME,
-                                        GPT2I_NATIVE_NAME};
+    static const char *const names[] = {
+        GPT2I_CONFIG_NAME,  GPT2I_WEIGHTS_NAME,       GPT2I_INDEX_NAME,
+        GPT2I_PYTORCH_NAME, GPT2I_PYTORCH_INDEX_NAME, GPT2I_VOCAB_NAME,
+        GPT2I_MERGES_NAME,  GPT2I_TOKENIZER_NAME,     GPT2I_NATIVE_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -39,7 +40,9 @@ static bool has_index(const gpt2_source *sources, size_t n_sources)
     bool found = false;
 
     for (size_t i = 0; i < n_sources; i++)
-        found |= sources[i].name != NULL && strcmp(sources[i].name, GPT2I_INDEX_NAME) == 0;
+        found |=
+            sources[i].name != NULL && (strcmp(sources[i].name, GPT2I_INDEX_NAME) == 0 ||
+                                        strcmp(sources[i].name, GPT2I_PYTORCH_INDEX_NAME) == 0);
     return found;
 }
 
@@ -57,7 +60,8 @@ int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources, si
         if (!may_be_shards && !is_known(source->name))
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                               "%s: source %zu is \"%.40s\", wanted " GPT2I_CONFIG_NAME
-                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_INDEX_NAME ", " GPT2I_VOCAB_NAME
+                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_INDEX_NAME ", " GPT2I_PYTORCH_NAME
+                              ", " GPT2I_PYTORCH_INDEX_NAME ", " GPT2I_VOCAB_NAME
                               ", " GPT2I_MERGES_NAME ", " GPT2I_TOKENIZER_NAME
                               " or " GPT2I_NATIVE_NAME,
                               function, i, source->name);

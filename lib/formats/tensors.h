@@ -47,6 +47,9 @@ typedef int32_t gpt2i_tensors_open(struct gpt2i_tensors *tensors, const struct g
 /* A .safetensors file. */
 GPT2I_HIDDEN gpt2i_tensors_open gpt2i_safetensors_open;
 
+/* A file of torch.save() that holds a state_dict, in either of its forms. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_pytorch_open;
+
 /*
  * The shards that the index 'name' names, "model.safetensors.index.json"; 'open_shard' opens each of
  * them.  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED (too many shards), _MEMORY.

@@ -42,12 +42,16 @@ static const struct weights_file {
 } weights_files[] = {
     {GPT2I_WEIGHTS_NAME, open_safetensors, false},
     {GPT2I_INDEX_NAME, open_safetensors, true},
+    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false},
+    {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true},
 };
 
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
-    "pytorch_model.bin", "pytorch_model.bin.index.json", "model.gguf", "ckpt.pt",
-    "tf_model.h5",       "flax_model.msgpack",
+    "model.gguf",
+    "ckpt.pt",
+    "tf_model.h5",
+    "flax_model.msgpack",
 };
 
 /* Fails where there are only weights that this version cannot read, and names them. */

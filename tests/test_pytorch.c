@@ -1,0 +1,512 @@
+/*
+ * test_pytorch.c: pytorch_model.bin in both forms, built byte by byte: valid, cut, changed, hostile;
+ * and the same model from it as from model.safetensors.
+ */
+#include "tiny_model.h"
+#include "formats/tensors.h"
+
+#define FILE_BYTES (1 << 20)
+#define DIRECTORY  TINY_DIRECTORY "/pytorch"
+
+static char line[512];
+static struct gpt2i_error error = {line, sizeof line};
+
+/* ------------------------------------------------------------------------------------- bytes -- */
+
+struct bytes {
+    unsigned char at[FILE_BYTES];
+    size_t n;
+};
+
+static void add(struct bytes *to, const void *bytes, size_t n)
+{
+    assert_true(n <= sizeof to->at - to->n);
+    if (n > 0)
+        memcpy(to->at + to->n, bytes, n);
+    to->n += n;
+}
+
+static void add_number(struct bytes *to, uint64_t number, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char byte = (unsigned char)(number >> 8 * i);
+
+        add(to, &byte, 1);
+    }
+}
+
+/* Of a literal with NULs inside. */
+#define ADD(to, literal) add((to), (literal), sizeof(literal) - 1)
+
+static void add_text(struct bytes *to, const char *text)
+{
+    ADD(to, "X");
+    add_number(to, strlen(text), 4);
+    add(to, text, strlen(text));
+}
+
+static void add_int(struct bytes *to, uint64_t number)
+{
+    ADD(to, "J");
+    add_number(to, number, 4);
+}
+
+struct storage {
+    char key[24];
+    const char *type; /* "FloatStorage" */
+    uint64_t n;
+    const void *bytes;
+    size_t n_bytes;
+};
+
+/* A tensor that is all of a storage, from element 'first' on. */
+static void add_tensor(struct bytes *to, const struct storage *storage, bool stream, uint64_t first,
+                       const uint64_t *dims, int n_dims)
+{
+    ADD(to, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    add_text(to, "storage");
+    ADD(to, "ctorch\n");
+    add(to, storage->type, strlen(storage->type));
+    ADD(to, "\n");
+    add_text(to, storage->key);
+    add_text(to, "cpu");
+    add_int(to, storage->n);
+    if (stream)
+        ADD(to, "N");
+    ADD(to, "tQ");
+    add_int(to, first);
+    ADD(to, "(");
+    for (int i = 0; i < n_dims; i++)
+        add_int(to, dims[i]);
+    ADD(to, "t(");
+    for (int i = 0; i < n_dims; i++) {
+        uint64_t stride = 1;
+
+        for (int j = i + 1; j < n_dims; j++)
+            stride *= dims[j];
+        add_int(to, stride);
+    }
+    ADD(to, "t\x89"
+            "ccollections\nOrderedDict\n)RtR");
+}
+
+/* -------------------------------------------------------------------------------------- files -- */
+
+#define ENTRIES 64
+
+struct zip {
+    struct bytes *file;
+    struct bytes directory;
+    size_t n;
+};
+
+static void zip_add(struct zip *zip, const char *name, const void *bytes, size_t n)
+{
+    size_t at = zip->file->n, length = strlen(name);
+
+    ADD(zip->file, "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    add_number(zip->file, n, 4);
+    add_number(zip->file, n, 4);
+    add_number(zip->file, length, 2);
+    add_number(zip->file, 5, 2); /* as torch's padding */
+    add(zip->file, name, length);
+    ADD(zip->file, "FB\1\0Z");
+    add(zip->file, bytes, n);
+    ADD(&zip->directory, "PK\1\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    add_number(&zip->directory, n, 4);
+    add_number(&zip->directory, n, 4);
+    add_number(&zip->directory, length, 2);
+    ADD(&zip->directory, "\0\0\0\0\0\0\0\0\0\0\0\0");
+    add_number(&zip->directory, at, 4);
+    add(&zip->directory, name, length);
+    zip->n++;
+}
+
+static void zip_end(struct zip *zip)
+{
+    size_t at = zip->file->n;
+
+    add(zip->file, zip->directory.at, zip->directory.n);
+    ADD(zip->file, "PK\5\6\0\0\0\0");
+    add_number(zip->file, zip->n, 2);
+    add_number(zip->file, zip->n, 2);
+    add_number(zip->file, zip->directory.n, 4);
+    add_number(zip->file, at, 4);
+    ADD(zip->file, "\0\0");
+}
+
+/* The whole file of a dict's pickle and its storages. */
+static void wrap(struct bytes *file, const struct bytes *pickle, const struct storage *storages,
+                 size_t n_storages, bool stream)
+{
+    static struct zip zip;
+    char name[64];
+
+    file->n = 0;
+    if (stream) {
+        ADD(file, "\x80\2\x8a\xa\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M\xe9\3.\x80\2}(");
+        add_text(file, "little_endian");
+        ADD(file, "\x88u.");
+        add(file, pickle->at, pickle->n);
+        ADD(file, "\x80\2](");
+        for (size_t i = 0; i < n_storages; i++)
+            add_text(file, storages[i].key);
+        ADD(file, "e.");
+        for (size_t i = 0; i < n_storages; i++) {
+            add_number(file, storages[i].n, 8);
+            add(file, storages[i].bytes, storages[i].n_bytes);
+        }
+        return;
+    }
+    zip.file = file;
+    zip.directory.n = 0;
+    zip.n = 0;
+    zip_add(&zip, "a/data.pkl", pickle->at, pickle->n);
+    for (size_t i = 0; i < n_storages; i++) {
+        (void)snprintf(name, sizeof name, "a/data/%s", storages[i].key);
+        zip_add(&zip, name, storages[i].bytes, storages[i].n_bytes);
+    }
+    zip_add(&zip, "a/byteorder", "little", 6);
+    zip_end(&zip);
+}
+
+static int32_t open_bytes(struct gpt2i_tensors *tensors, const struct bytes *file, size_t n)
+{
+    unsigned char *copy = malloc(n + (n == 0)); /* a sanitizer sees its end */
+    gpt2_source source = {"pytorch_model.bin", copy, n, NULL, NULL};
+    struct gpt2i_files files = {.list = &source, .n_list = 1};
+    int32_t status;
+
+    assert_non_null(copy);
+    memcpy(copy, file->at, n);
+    line[0] = '\0';
+    status = gpt2i_pytorch_open(tensors, &files, "pytorch_model.bin", &error);
+    if (status != GPT2_OK)
+        assert_true(line[0] != '\0' && tensors->source == NULL && tensors->block == NULL);
+    free(copy);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------- the tests -- */
+
+static struct bytes pickle, file, changed;
+static const float values[6] = {1, 2, 3, 4, 5, 6};
+static const struct storage small_storages[] = {{"0", "FloatStorage", 6, values, sizeof values},
+                                                {"mask", "ByteStorage", 4, "\1\0\1\1", 4}};
+
+/* Two tensors of one storage, and a mask. */
+static void make_small(bool stream)
+{
+    static const uint64_t whole[] = {2, 3}, mask[] = {1, 1, 2, 2};
+
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2ccollections\nOrderedDict\n)Rq\0(");
+    add_text(&pickle, "wte.weight");
+    add_tensor(&pickle, &small_storages[0], stream, 0, whole, 2);
+    add_text(&pickle, "part");
+    add_tensor(&pickle, &small_storages[0], stream, 2, whole, 1);
+    add_text(&pickle, "mask");
+    add_tensor(&pickle, &small_storages[1], stream, 0, mask, 4);
+    ADD(&pickle, "u}");
+    add_text(&pickle, "_metadata");
+    ADD(&pickle, "h\0sb.");
+    wrap(&file, &pickle, small_storages, 2, stream);
+}
+
+static void test_valid(void **state)
+{
+    (void)state;
+    for (int stream = 0; stream < 2; stream++) {
+        struct gpt2i_tensors tensors;
+
+        make_small(stream == 1);
+        if (open_bytes(&tensors, &file, file.n) != GPT2_OK)
+            fail_msg("%s", line);
+        assert_int_equal(tensors.n_tensors, 3);
+        assert_string_equal(tensors.items[0].name, "mask");
+        assert_int_equal(tensors.items[0].type, -1);
+        assert_string_equal(tensors.items[0].dtype, "U8");
+        assert_int_equal(tensors.items[0].n_dims, 4);
+        assert_memory_equal(file.at + tensors.items[0].offset, "\1\0\1\1", 4);
+        assert_int_equal(tensors.items[1].n_bytes, 8);
+        assert_memory_equal(file.at + tensors.items[1].offset, values + 2, 8);
+        assert_int_equal(tensors.items[2].type, GPT2_TYPE_F32);
+        assert_int_equal(tensors.items[2].dims[1], 3);
+        assert_memory_equal(file.at + tensors.items[2].offset, values, sizeof values);
+        gpt2i_tensors_close(&tensors);
+    }
+}
+
+static void test_cut(void **state)
+{
+    struct gpt2i_tensors tensors;
+
+    (void)state;
+    for (int stream = 0; stream < 2; stream++) {
+        make_small(stream == 1);
+        for (size_t n = 0; n < file.n; n++)
+            assert_int_not_equal(open_bytes(&tensors, &file, n), GPT2_OK);
+        ADD(&file, "\0");
+        assert_int_equal(open_bytes(&tensors, &file, file.n), GPT2_ERR_FORMAT);
+    }
+}
+
+/* Every byte changed in several ways: an error, or tensors inside the file. */
+static void test_flips(void **state)
+{
+    static const unsigned char flips[] = {0x01, 0x20, 0x80, 0xff};
+    size_t n_refused = 0;
+
+    (void)state;
+    for (int stream = 0; stream < 2; stream++) {
+        make_small(stream == 1);
+        for (size_t i = 0; i < file.n * COUNT(flips); i++) {
+            struct gpt2i_tensors tensors;
+
+            changed.n = 0;
+            add(&changed, file.at, file.n);
+            changed.at[i / COUNT(flips)] ^= flips[i % COUNT(flips)];
+            if (open_bytes(&tensors, &changed, changed.n) != GPT2_OK) {
+                n_refused++;
+                continue;
+            }
+            assert_true(tensors.n_tensors <= 3);
+            for (size_t j = 0; j < tensors.n_tensors; j++)
+                assert_true(tensors.items[j].offset <= file.n &&
+                            tensors.items[j].n_bytes <= file.n - tensors.items[j].offset);
+            gpt2i_tensors_close(&tensors);
+        }
+    }
+    assert_true(n_refused > file.n);
+}
+
+#define HOSTILE(bytes, status, says)           \
+    {                                          \
+        bytes, sizeof(bytes) - 1, status, says \
+    }
+#define BAD GPT2_ERR_FORMAT
+#define NOT GPT2_ERR_UNSUPPORTED
+
+/* Pickles in data.pkl. */
+static const struct {
+    const char *bytes;
+    size_t n;
+    int32_t status;
+    const char *says;
+} hostile[] = {
+    HOSTILE("\x80\2cos\nsystem\nX\2\0\0\0ls\x85R.", NOT,
+            "the pickle names os.system, which is no part of a state_dict"),
+    HOSTILE("\x80\4\x8c\2os\x94\x8c\6system\x94\x93.", NOT, "names os.system"),
+    HOSTILE("\x80\4\x8c\2os\x94\x8c\6system\x94h\0h\1\x93.", NOT, "names os.system"),
+    HOSTILE("\x80\4\x8c\5torch\x8c\x19_utils._rebuild_tensor_v2\x93.", NOT, "names torch._utils"),
+    HOSTILE("\x80\2ctorch.storage\n_load_from_bytes\n.", NOT, "torch.storage._load_from_bytes"),
+    HOSTILE("\x80\2cbuiltins\neval\n.", NOT, "builtins.eval"),
+    HOSTILE("\x80\2(ios\nsystem\n.", NOT, "opcode 0x69"),
+    HOSTILE("\x80\2(cos\nsystem\no.", NOT, "os.system"),
+    HOSTILE("\x80\2ccollections\nOrderedDict\n)\x81.", NOT, "opcode 0x81"),
+    HOSTILE("\x80\2\x82\1.", NOT, "opcode 0x82"),
+    HOSTILE("\x80\2P1\n.", NOT, "opcode 0x50"),
+    HOSTILE("\x80\2](2e.", NOT, "opcode 0x32"),
+    HOSTILE("\x80\2\x8b\0\0\0\x80.", NOT, "opcode 0x8b"),
+    HOSTILE("\x80\2ccollections\nOrderedDict\nK\1\x85R.", NOT, "OrderedDict is called"),
+    HOSTILE("\x80\2ctorch._utils\n_rebuild_tensor_v2\n)R.", NOT, "_rebuild_tensor_v2 is called"),
+    HOSTILE("\x80\2ctorch._utils\n_rebuild_parameter\n)R.", NOT, "_rebuild_parameter is called"),
+    HOSTILE("\x80\2ctorch\nFloatStorage\n)R.", NOT, "FloatStorage is called"),
+    HOSTILE("\x80\2X\1\0\0\0xQ.", NOT, "no storage"),
+    HOSTILE("\x80\2)Q.", NOT, "no storage"),
+    HOSTILE("\x80\4\x8d\0\0\0\0\0\0\0\x80.", BAD, "needs more bytes"),
+    HOSTILE("\x80\2X\xff\xff\xff\xff.", BAD, "needs more bytes"),
+    HOSTILE("\x80\4\x95\xff\xff\xff\xff\xff\xff\xff\xff}.", BAD, "a frame is longer"),
+    HOSTILE("\x80\2}r\xff\xff\xff\xff.", BAD, "a number of the memo"),
+    HOSTILE("\x80\2j\xff\xff\xff\xff.", BAD, "the memo does not have"),
+    HOSTILE("\x80\2h\1.", BAD, "the memo does not have"),
+    HOSTILE("\x80\2q\1.", BAD, "nothing is on the stack"),
+    HOSTILE("\x80\2(q\1.", BAD, "nothing is on the stack"),
+    HOSTILE("\x80\2R.", BAD, "a call needs"),
+    HOSTILE("\x80\2t.", BAD, "a mark is missing"),
+    HOSTILE("\x80\2e.", BAD, "a mark is missing"),
+    HOSTILE("\x80\2u.", BAD, "a mark is missing"),
+    HOSTILE("\x80\2\x87.", BAD, "a tuple needs"),
+    HOSTILE("\x80\2K\1(\x86.", BAD, "a tuple needs"),
+    HOSTILE("\x80\2)K\1a.", BAD, "no list"),
+    HOSTILE("\x80\2]K\1K\1s.", BAD, "no dict"),
+    HOSTILE("\x80\2}(K\1u.", BAD, "a key has no value"),
+    HOSTILE("\x80\2)}b.", BAD, "no dict"),
+    HOSTILE("\x80\2.", BAD, "other than one value"),
+    HOSTILE("\x80\2}}.", BAD, "other than one value"),
+    HOSTILE("\x80\2(.", BAD, "other than one value"),
+    HOSTILE("\x80\2}", BAD, "has no end"),
+    HOSTILE("\x80\2}.}", BAD, "goes on behind"),
+    HOSTILE("\x80\6}.", NOT, "protocol 6"),
+    HOSTILE("\x80\2]q\0h\0a.", NOT, "holds a list"),
+    HOSTILE("\x80\2}K\1K\2s.", NOT, "a key of the dict"),
+    HOSTILE("\x80\2}X\5\0\0\0model}s.", NOT, "\"model\" is a dict"),
+    HOSTILE("\x80\2}q\0X\1\0\0\0xh\0s.", NOT, "\"x\" is a dict"),
+    HOSTILE("", BAD, "0 bytes"),
+};
+
+static void test_hostile(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(hostile); i++) {
+        struct gpt2i_tensors tensors;
+        int32_t status;
+
+        pickle.n = 0;
+        add(&pickle, hostile[i].bytes, hostile[i].n);
+        wrap(&file, &pickle, NULL, 0, false);
+        status = open_bytes(&tensors, &file, file.n);
+        if (status != hostile[i].status || strstr(line, hostile[i].says) == NULL)
+            fail_msg("%zu: status %d, %s, wanted %s", i, (int)status, line, hostile[i].says);
+    }
+}
+
+/* A tensor that is wrong: by its place in the storage, its name, its strides. */
+static void test_wrong_tensors(void **state)
+{
+    static const uint64_t whole[] = {2, 3}, huge[] = {0x7fffffff, 0x7fffffff, 0x7fffffff};
+    struct gpt2i_tensors tensors;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        static const char *const says[] = {"reaches out of its storage", "appears twice",
+                                           "above 2^64 - 1", "its elements do not follow on"};
+
+        pickle.n = 0;
+        ADD(&pickle, "\x80\2}(");
+        add_text(&pickle, "x");
+        add_tensor(&pickle, &small_storages[0], false, i == 0, i == 2 ? huge : whole,
+                   i == 2 ? 3 : 2);
+        if (i == 3)
+            pickle.at[pickle.n - 35] = 7; /* the last stride */
+        if (i == 1) {
+            add_text(&pickle, "x");
+            add_tensor(&pickle, &small_storages[0], false, 0, whole, 2);
+        }
+        ADD(&pickle, "u.");
+        wrap(&file, &pickle, small_storages, 1, false);
+        assert_int_not_equal(open_bytes(&tensors, &file, file.n), GPT2_OK);
+        tiny_check_says(line, says[i]);
+    }
+}
+
+/* ------------------------------------------------------------------------------- whole models -- */
+
+static int32_t read_file(void *user, uint64_t offset, void *to, size_t n, size_t *n_read)
+{
+    const struct bytes *from = user;
+
+    *n_read = n > 1000 ? 1000 : n; /* in parts */
+    memcpy(to, from->at + offset, *n_read);
+    return 0;
+}
+
+/* The tensors of a tiny model's model.safetensors as a pytorch_model.bin in 'file'. */
+static void convert(bool stream)
+{
+    static struct storage storages[ENTRIES];
+    static unsigned char bytes[ENTRIES][60000];
+    const struct gpt2i_files files = {.directory = DIRECTORY};
+    struct gpt2i_tensors tensors;
+
+    assert_int_equal(gpt2i_safetensors_open(&tensors, &files, "model.safetensors", &error),
+                     GPT2_OK);
+    assert_true(tensors.n_tensors <= ENTRIES);
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2ccollections\nOrderedDict\n)R(");
+    for (size_t i = 0; i < tensors.n_tensors; i++) {
+        const struct gpt2i_tensor *tensor = &tensors.items[i];
+        bool is_single = tensor->type == GPT2_TYPE_F32;
+
+        assert_true(tensor->n_bytes <= sizeof bytes[i]);
+        assert_int_equal(gpt2i_source_read(tensor->source, tensor->offset, bytes[i],
+                                           (size_t)tensor->n_bytes, &error),
+                         GPT2_OK);
+        (void)snprintf(storages[i].key, sizeof storages[i].key, "%zu", i);
+        storages[i].type = is_single                       ? "FloatStorage"
+                           : tensor->type == GPT2_TYPE_F16 ? "HalfStorage"
+                                                           : "BFloat16Storage";
+        storages[i].n = tensor->n_bytes / (is_single ? 4 : 2);
+        storages[i].bytes = bytes[i];
+        storages[i].n_bytes = (size_t)tensor->n_bytes;
+        add_text(&pickle, tensor->name);
+        add_tensor(&pickle, &storages[i], stream, 0, tensor->dims, tensor->n_dims);
+    }
+    ADD(&pickle, "u.");
+    wrap(&file, &pickle, storages, tensors.n_tensors, stream);
+    gpt2i_tensors_close(&tensors);
+}
+
+static uint64_t logits_hash(gpt2_model *model)
+{
+    gpt2_session *session = tiny_session(model, GPT2_CPU_ALL, 1, 8);
+    int32_t ids[8];
+    uint64_t hash;
+
+    tiny_ids(ids, COUNT(ids), 97);
+    hash = tiny_run(session, ids, COUNT(ids), COUNT(ids), 0);
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    return hash;
+}
+
+static void check_loaded(int32_t status, gpt2_model **model, uint64_t wanted)
+{
+    if (status != GPT2_OK)
+        fail_msg("%s", line);
+    assert_int_equal(logits_hash(*model), wanted);
+}
+
+static void test_same_model(void **state)
+{
+    static const char *const dtypes[] = {"F32", "F16", "BF16"};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(dtypes); i++) {
+        struct tiny_model tiny = tiny_odd(DIRECTORY);
+        gpt2_model_params params;
+        gpt2_model *model;
+        uint64_t wanted;
+        gpt2_source sources[2] = {{"config.json", NULL, 0, NULL, NULL},
+                                  {"pytorch_model.bin", file.at, 0, NULL, NULL}};
+        static char config[1000];
+        FILE *written;
+
+        tiny.dtype = dtypes[i / 2];
+        wanted = logits_hash(tiny_load(&tiny));
+        convert(i % 2 == 1);
+        tiny_remove(DIRECTORY);
+        tiny_write_config(&tiny, DIRECTORY);
+        written = fopen(DIRECTORY "/pytorch_model.bin", "wb");
+        assert_non_null(written);
+        assert_int_equal(fwrite(file.at, 1, file.n, written), file.n);
+        assert_int_equal(fclose(written), 0);
+        (void)gpt2_model_params_init(&params, sizeof params);
+        params.errbuf = line;
+        params.errbuf_size = sizeof line;
+        check_loaded(gpt2_model_load(DIRECTORY, &params, &model), &model, wanted);
+        written = fopen(DIRECTORY "/config.json", "rb");
+        assert_non_null(written);
+        sources[0].n_bytes = fread(config, 1, sizeof config, written);
+        (void)fclose(written);
+        sources[0].bytes = config;
+        sources[1].n_bytes = file.n;
+        check_loaded(gpt2_model_load_sources(sources, 2, &params, &model), &model, wanted);
+        sources[1].bytes = NULL;
+        sources[1].read = read_file;
+        sources[1].user = &file;
+        check_loaded(gpt2_model_load_sources(sources, 2, &params, &model), &model, wanted);
+        (void)remove(DIRECTORY "/pytorch_model.bin");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_valid),         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_flips),         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_wrong_tensors), cmocka_unit_test(test_same_model),
+    };
+
+    return cmocka_run_group_tests_name("pytorch", tests, NULL, NULL);
+}
