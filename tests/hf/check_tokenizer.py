@@ -53,7 +53,9 @@ class LibGpt2:
     def __init__(self, path, directory, record=None, max_piece_bytes=1 << 20):
         self.record = record
         if record:
-            record.given_files(*(os.path.join(directory, name) for name in ("vocab.json", "merges.txt")))
+            names = ("vocab.json", "merges.txt", "tokenizer.json")
+            paths = [os.path.join(directory, name) for name in names]
+            record.given_files(*(path for path in paths if os.path.exists(path)))
         self.lib = lib = ctypes.CDLL(os.path.abspath(path))
         self.max_piece_bytes = max_piece_bytes
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
@@ -403,6 +405,28 @@ def check_odd_vocabularies(report, library, quick, record, live):
                                   f"{differences} differ from tokenizers")
 
 
+def check_tokenizer_json(report, library, directory, quick, title):
+    """tokenizer.json as tokenizers saves it, its merges as strings and as pairs.  tokenizers reads the
+    same file that we do."""
+    import tokenizers
+    saved = json.loads(HfTokenizers(directory).with_special.to_str())
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in saved["model"]["merges"]]
+    for form in ("strings", "pairs"):
+        saved["model"]["merges"] = merges if form == "strings" else [merge.split(" ") for merge in merges]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "tokenizer.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(saved, file)
+            ours, hf = LibGpt2(library, folder), HfTokenizers(directory)
+            hf.with_special = tokenizers.Tokenizer.from_file(path)
+        what = f"{title}: tokenizer.json, merges as {form}"
+        n = 2500 if quick else 150000
+        report.compare(f"{what}: random strings", ours, [hf], random_texts(random.Random(SEED + 2), n),
+                       special=True)
+        check_offsets(report, ours, [hf], quick, what)
+        ours.close()
+
+
 def check_vocabulary(report, ours, others, quick, corpus, title):
     if corpus is not None:
         for name in sorted(os.listdir(corpus)):
@@ -493,6 +517,8 @@ def main():
         check_vocabulary(report, ours, others, arguments.quick, corpus, "gpt2")
         check_offsets(report, ours, others[1:], arguments.quick, "gpt2")
         ours.close()
+        if live:
+            check_tokenizer_json(report, arguments.library, arguments.tokenizer, arguments.quick, "gpt2")
     else:
         report.skip(f"gpt2: no vocabulary in {arguments.tokenizer}")
     if has_files(arguments.demo, "vocab.json", "merges.txt"):
@@ -501,6 +527,8 @@ def main():
         check_vocabulary(report, ours, others, arguments.quick, corpus, "demo")
         check_offsets(report, ours, others, arguments.quick, "demo")
         ours.close()
+        if live:
+            check_tokenizer_json(report, arguments.library, arguments.demo, arguments.quick, "demo")
     else:
         report.skip(f"demo: no vocabulary in {arguments.demo}")
     check_classes(report, arguments.library, arguments.quick, record, live)
