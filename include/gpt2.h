@@ -231,8 +231,8 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  *
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
- * state_dict as torch.save() wrote them, or from the shards of pytorch_model.bin.index.json.  No code
- * of a pickle runs.  All shards are open while the model loads.
+ * state_dict as torch.save() wrote them, or from the shards of pytorch_model.bin.index.json.
+ * No code of a pickle runs.  All shards are open while the model loads.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults
