@@ -190,12 +190,8 @@ static gpt2_source make_source(struct plan *plan, size_t name)
 /* Makes an argument wrong. */
 static void spoil(struct plan *plan)
 {
-    static const char *const unknown[] = {"",
-                                          "config.jsom",
-                                          "Config.json",
-                                          "./config.json",
-                                          "config.json ",
-                                          "model.safetensors.index.json"};
+    static const char *const unknown[] = {
+        "", "config.jsom", "Config.json", "./config.json", "config.json ", "model.gguf"};
     gpt2_source *source;
 
     plan->is_wrong = true;
