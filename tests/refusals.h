@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define MOST_LIVE  64
-#define PATH_BYTES 64
+#define PATH_BYTES 4096
 
 /* ------------------------------------------------------------------------------------- refusals -- */
 
