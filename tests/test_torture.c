@@ -356,7 +356,7 @@ static int n_survivors(const struct scenario *scenario, const struct kind *kind,
     if (kind == &stat_of_native)
         return n_calls - 1; /* the first decides */
     if (kind == &stat_of_shards)
-        return n_calls - (persists ? 3 : 1); /* the third, after the path and config.json */
+        return n_calls - (persists ? 2 : 1); /* the second, after the path */
     return kind->call == MMAP && scenario->maps_file && !persists;
 }
 

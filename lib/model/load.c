@@ -39,11 +39,12 @@ static const struct weights_file {
     const char *name;
     gpt2i_tensors_open *open; /* the file, or the shards that it names */
     bool is_index;
+    bool has_config; /* config.json is not read */
 } weights_files[] = {
-    {GPT2I_WEIGHTS_NAME, open_safetensors, false},
-    {GPT2I_INDEX_NAME, open_safetensors, true},
-    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false},
-    {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true},
+    {GPT2I_WEIGHTS_NAME, open_safetensors, false, false},
+    {GPT2I_INDEX_NAME, open_safetensors, true, false},
+    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false, false},
+    {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true, false},
 };
 
 /* Weights that other programs read and this version does not. */
@@ -93,7 +94,7 @@ static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_fil
 }
 
 static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
-                            const struct weights_file *file, const struct gpt2i_config *config,
+                            const struct weights_file *file, struct gpt2i_config *config,
                             const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_tensors tensors;
@@ -101,6 +102,9 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
                          ? gpt2i_shards_open(&tensors, files, file->name, file->open, error)
                          : file->open(&tensors, files, file->name, error);
 
+    if (status == GPT2_OK && file->has_config)
+        status = gpt2i_config_parse(config, tensors.config, strlen(tensors.config),
+                                    tensors.source->path, error);
     if (status == GPT2_OK)
         status = gpt2i_weights_load(model, config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
@@ -114,10 +118,10 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     struct gpt2i_config config;
     const struct weights_file *file;
     gpt2_tokenizer *tokenizer = NULL;
-    int32_t status = gpt2i_config_read(&config, files, error);
+    int32_t status = find_weights(&file, files, error);
 
-    if (status == GPT2_OK)
-        status = find_weights(&file, files, error);
+    if (status == GPT2_OK && !file->has_config)
+        status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
         status = read_tokenizer(&tokenizer, files, error);
     if (status == GPT2_OK)

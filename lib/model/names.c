@@ -152,14 +152,28 @@ static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *nam
                       tensors->source->path, name, tensors->n_tensors, tensors->items[0].name);
 }
 
+/* The weight's shape in the file where that has Linear's orientation. */
+static void turn(struct gpt2i_weight *weight)
+{
+    size_t n_rows = weight->n_rows;
+
+    weight->kind = GPT2I_WEIGHT_OUT_IN;
+    weight->n_rows = weight->n_columns;
+    weight->n_columns = n_rows;
+}
+
 /* Checks that a tensor can be this weight, and notes that it is used. */
-static int32_t use_tensor(struct gpt2i_weight_list *list, const struct gpt2i_weight *weight,
+static int32_t use_tensor(struct gpt2i_weight_list *list, struct gpt2i_weight *weight,
                           const struct gpt2i_tensor *tensor, struct gpt2i_error *error)
 {
-    bool fits = weight->kind == GPT2I_WEIGHT_VECTOR
-                    ? tensor->n_dims == 1 && tensor->dims[0] == weight->n_columns
-                    : tensor->n_dims == 2 && tensor->dims[0] == weight->n_rows &&
-                          tensor->dims[1] == weight->n_columns;
+    bool fits;
+
+    if (weight->kind == GPT2I_WEIGHT_IN_OUT && tensor->is_out_in)
+        turn(weight);
+    fits = weight->kind == GPT2I_WEIGHT_VECTOR
+               ? tensor->n_dims == 1 && tensor->dims[0] == weight->n_columns
+               : tensor->n_dims == 2 && tensor->dims[0] == weight->n_rows &&
+                     tensor->dims[1] == weight->n_columns;
 
     if (!fits)
         return fail_shape(tensor, weight, error);

@@ -10,7 +10,7 @@
 enum gpt2i_weight_kind {
     GPT2I_WEIGHT_VECTOR, /* [n_columns] */
     GPT2I_WEIGHT_ROWS,   /* [n_rows, n_columns], kept in this order */
-    GPT2I_WEIGHT_IN_OUT, /* [n_in, n_out], packed into a matrix */
+    GPT2I_WEIGHT_IN_OUT, /* [n_in, n_out], packed into a matrix; OUT_IN once its tensor is so */
     GPT2I_WEIGHT_OUT_IN  /* [n_out, n_in], packed into a matrix */
 };
 
