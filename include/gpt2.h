@@ -140,7 +140,8 @@ typedef struct gpt2_source {
                           "merges.txt", "tokenizer.json"; or "native.safetensors", a native file,
                           beside which others do not count.  Instead of the weights
                           "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                          shards too, under the names that it gives them */
+                          shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
+                          "model.bin": see gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -232,7 +233,10 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
  * state_dict as torch.save() wrote them, or from the shards of pytorch_model.bin.index.json.
- * No code of a pickle runs.  All shards are open while the model loads.
+ * All shards are open while the model loads.  Then come the files of other programs, which tell the
+ * sizes themselves: "ckpt.pt" is a checkpoint of nanoGPT, run with gelu as nanoGPT has had it since
+ * May 2023; "model.pt" is minGPT's, whose config.json tells the heads; "model.bin" is a model of
+ * llm.c, version 3 or 5.  No code of a pickle runs.
  *
  *   path     of the directory or the native file; borrowed for the call
  *   params   NULL for the defaults

@@ -95,6 +95,9 @@ os mmap mmap64 munmap madvise open open64 stat stat64 lstat lstat64 fstat fstat6
 threads pthread_ sigfillset
 status vsnprintf
 names snprintf
+llmc snprintf
+nanogpt snprintf
+mingpt snprintf
 native_model snprintf
 native_write snprintf vsnprintf
 shortlist sqrtf

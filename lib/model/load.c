@@ -39,18 +39,20 @@ static const struct weights_file {
     const char *name;
     gpt2i_tensors_open *open; /* the file, or the shards that it names */
     bool is_index;
-    bool has_config; /* config.json is not read */
+    bool has_config; /* Hugging Face's config.json is not read */
 } weights_files[] = {
     {GPT2I_WEIGHTS_NAME, open_safetensors, false, false},
     {GPT2I_INDEX_NAME, open_safetensors, true, false},
     {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false, false},
     {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true, false},
+    {GPT2I_NANOGPT_NAME, gpt2i_nanogpt_open, false, true},
+    {GPT2I_MINGPT_NAME, gpt2i_mingpt_open, false, true},
+    {GPT2I_LLMC_NAME, gpt2i_llmc_open, false, true},
 };
 
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
     "model.gguf",
-    "ckpt.pt",
     "tf_model.h5",
     "flax_model.msgpack",
 };

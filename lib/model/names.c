@@ -136,7 +136,7 @@ static int32_t fail_shape(const struct gpt2i_tensor *tensor, const struct gpt2i_
         (void)snprintf(wanted, sizeof wanted, "%zu", weight->n_columns);
     else
         (void)snprintf(wanted, sizeof wanted, "%zu, %zu", weight->n_rows, weight->n_columns);
-    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], config.json wants [%s]",
+    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], the config wants [%s]",
                       tensor->source->path, tensor->name, found, wanted);
 }
 
