@@ -287,11 +287,16 @@ GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, in
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
 
+/* By Hugging Face's names.  Its "gelu_accurate" is gelu_new, its "gelu_python" is gelu. */
 #define GPT2_ACT_GELU_NEW          0 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 #define GPT2_ACT_GELU              1 /* 0.5 x (1 + erf(x / sqrt(2))) */
 #define GPT2_ACT_GELU_FAST         2 /* 0.5 x (1 + tanh(0.7978845608 x (1 + 0.044715 x^2))) */
 #define GPT2_ACT_GELU_PYTORCH_TANH 3 /* same formula as gelu_new, by PyTorch's name */
 #define GPT2_ACT_RELU              4 /* max(x, 0) */
+#define GPT2_ACT_SILU              5 /* x / (1 + exp(-x)); "swish" is another name of it */
+#define GPT2_ACT_QUICK_GELU        6 /* x / (1 + exp(-1.702 x)) */
+#define GPT2_ACT_TANH              7 /* tanh(x) */
+#define GPT2_ACT_MISH              8 /* x tanh(log(1 + exp(x))) */
 
 typedef struct gpt2_model_info {
     uint32_t struct_size; /* set by gpt2_model_info_init() */

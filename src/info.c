@@ -17,9 +17,15 @@
 static const char *activation_name(int32_t activation)
 {
     static const char *const names[] = {
-        [GPT2_ACT_GELU_NEW] = "gelu_new",   [GPT2_ACT_GELU] = "gelu",
-        [GPT2_ACT_GELU_FAST] = "gelu_fast", [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
+        [GPT2_ACT_GELU_NEW] = "gelu_new",
+        [GPT2_ACT_GELU] = "gelu",
+        [GPT2_ACT_GELU_FAST] = "gelu_fast",
+        [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
         [GPT2_ACT_RELU] = "relu",
+        [GPT2_ACT_SILU] = "silu",
+        [GPT2_ACT_QUICK_GELU] = "quick_gelu",
+        [GPT2_ACT_TANH] = "tanh",
+        [GPT2_ACT_MISH] = "mish",
     };
 
     if (activation < 0 || (size_t)activation >= sizeof names / sizeof names[0])
