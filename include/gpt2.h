@@ -227,8 +227,9 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F64, F32,
  * F16 or BF16), and a tokenizer's, as gpt2_tokenizer_load(), if they are there; without them the
- * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing
- * is copied or computed.
+ * model works on ids.  So it does where the tokenizer is of a kind that is not supported:
+ * gpt2_model_tokenizer_error() says why.  Or it opens a native file, which has all of these, in
+ * milliseconds: nothing is copied or computed.
  *
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
@@ -328,6 +329,13 @@ GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *i
  * A model may have more ids than its tokenizer; the extra ids decode to nothing.
  */
 GPT2_API const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model);
+
+/*
+ * Why the model has no tokenizer although its files have one: one line that names the file and what
+ * is not supported in it.  "" if it has one, or if no file is there; also for NULL.  Borrowed: it
+ * lives as long as the model.
+ */
+GPT2_API const char *gpt2_model_tokenizer_error(const gpt2_model *model);
 
 /* --------------------------------------------------------------------------------- tokenizer -- */
 

@@ -119,6 +119,8 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
                weight_type_name(info->weight_type), weight_type_name(info->memory_type));
     if (tokenizer != NULL)
         printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
+    else if (gpt2_model_tokenizer_error(model)[0] != '\0')
+        printf(KEY_FORMAT "none: %s\n", "tokenizer", gpt2_model_tokenizer_error(model));
     else
         print_word("tokenizer", "none");
     print_added(tokenizer);
