@@ -141,7 +141,8 @@ typedef struct gpt2_source {
                           beside which others do not count; or "model.gguf", beside which
                           config.json does not count.  Instead of the weights
                           "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                          shards too, under the names that it gives them */
+                          shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
+                          "model.bin": see gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -234,14 +235,18 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
 /*
  * gpt2_model_load() reads a Hugging Face directory: config.json and model.safetensors (F64, F32,
  * F16 or BF16), and a tokenizer's, as gpt2_tokenizer_load(), if they are there; without them the
- * model works on ids.  Or it opens a native file, which has all of these, in milliseconds: nothing
- * is copied or computed.
+ * model works on ids.  So it does where the tokenizer is of a kind that is not supported:
+ * gpt2_model_tokenizer_error() says why.  Or it opens a native file, which has all of these, in
+ * milliseconds: nothing is copied or computed.
  *
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
  * state_dict as torch.save() wrote them, or from the shards of pytorch_model.bin.index.json.
- * No code of a pickle runs.  All shards are open while the model loads.  Where these are missing,
- * too, model.gguf has config and weights: GGUF of llama.cpp, docs/api.md says what of it is read.
+ * All shards are open while the model loads.  Then come the files of other programs, which tell the
+ * sizes themselves: "ckpt.pt" is a checkpoint of nanoGPT, run with gelu as nanoGPT has had it since
+ * May 2023; "model.pt" is minGPT's, whose config.json tells the heads; "model.bin" is a model of
+ * llm.c, version 3 or 5; "model.gguf" is GGUF of llama.cpp: docs/api.md says what of it is read.
+ * No code of a pickle runs.
  *
  *   path     of the directory, the native file or a GGUF file; borrowed for the call
  *   params   NULL for the defaults
@@ -292,11 +297,16 @@ GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, in
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
 
+/* By Hugging Face's names.  Its "gelu_accurate" is gelu_new, its "gelu_python" is gelu. */
 #define GPT2_ACT_GELU_NEW          0 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 #define GPT2_ACT_GELU              1 /* 0.5 x (1 + erf(x / sqrt(2))) */
 #define GPT2_ACT_GELU_FAST         2 /* 0.5 x (1 + tanh(0.7978845608 x (1 + 0.044715 x^2))) */
 #define GPT2_ACT_GELU_PYTORCH_TANH 3 /* same formula as gelu_new, by PyTorch's name */
 #define GPT2_ACT_RELU              4 /* max(x, 0) */
+#define GPT2_ACT_SILU              5 /* x / (1 + exp(-x)); "swish" is another name of it */
+#define GPT2_ACT_QUICK_GELU        6 /* x / (1 + exp(-1.702 x)) */
+#define GPT2_ACT_TANH              7 /* tanh(x) */
+#define GPT2_ACT_MISH              8 /* x tanh(log(1 + exp(x))) */
 
 typedef struct gpt2_model_info {
     uint32_t struct_size; /* set by gpt2_model_info_init() */
@@ -328,6 +338,13 @@ GPT2_API int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *i
  * A model may have more ids than its tokenizer; the extra ids decode to nothing.
  */
 GPT2_API const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model);
+
+/*
+ * Why the model has no tokenizer although its files have one: one line that names the file and what
+ * is not supported in it.  "" if it has one, or if no file is there; also for NULL.  Borrowed: it
+ * lives as long as the model.
+ */
+GPT2_API const char *gpt2_model_tokenizer_error(const gpt2_model *model);
 
 /* --------------------------------------------------------------------------------- tokenizer -- */
 

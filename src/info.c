@@ -17,9 +17,15 @@
 static const char *activation_name(int32_t activation)
 {
     static const char *const names[] = {
-        [GPT2_ACT_GELU_NEW] = "gelu_new",   [GPT2_ACT_GELU] = "gelu",
-        [GPT2_ACT_GELU_FAST] = "gelu_fast", [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
+        [GPT2_ACT_GELU_NEW] = "gelu_new",
+        [GPT2_ACT_GELU] = "gelu",
+        [GPT2_ACT_GELU_FAST] = "gelu_fast",
+        [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
         [GPT2_ACT_RELU] = "relu",
+        [GPT2_ACT_SILU] = "silu",
+        [GPT2_ACT_QUICK_GELU] = "quick_gelu",
+        [GPT2_ACT_TANH] = "tanh",
+        [GPT2_ACT_MISH] = "mish",
     };
 
     if (activation < 0 || (size_t)activation >= sizeof names / sizeof names[0])
@@ -113,6 +119,8 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
                weight_type_name(info->weight_type), weight_type_name(info->memory_type));
     if (tokenizer != NULL)
         printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
+    else if (gpt2_model_tokenizer_error(model)[0] != '\0')
+        printf(KEY_FORMAT "none: %s\n", "tokenizer", gpt2_model_tokenizer_error(model));
     else
         print_word("tokenizer", "none");
     print_added(tokenizer);

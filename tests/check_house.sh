@@ -98,6 +98,9 @@ decimal snprintf
 gguf_config snprintf
 gguf_tensors snprintf
 names snprintf
+llmc snprintf
+nanogpt snprintf
+mingpt snprintf
 native_model snprintf
 native_write snprintf vsnprintf
 shortlist sqrtf

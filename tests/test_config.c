@@ -128,9 +128,18 @@ static void test_variants(void **state)
         const char *name;
         int32_t id;
     } activations[] = {
-        {"gelu_new", GPT2_ACT_GELU_NEW},   {"gelu", GPT2_ACT_GELU},
-        {"gelu_fast", GPT2_ACT_GELU_FAST}, {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+        {"gelu_new", GPT2_ACT_GELU_NEW},
+        {"gelu", GPT2_ACT_GELU},
+        {"gelu_fast", GPT2_ACT_GELU_FAST},
+        {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+        {"gelu_accurate", GPT2_ACT_GELU_NEW},
+        {"gelu_python", GPT2_ACT_GELU},
+        {"quick_gelu", GPT2_ACT_QUICK_GELU},
         {"relu", GPT2_ACT_RELU},
+        {"silu", GPT2_ACT_SILU},
+        {"swish", GPT2_ACT_SILU},
+        {"tanh", GPT2_ACT_TANH},
+        {"mish", GPT2_ACT_MISH},
     };
     static const struct {
         const char *text;
@@ -196,9 +205,10 @@ static const struct {
     {"{\"model_type\": \"gpt_neo\"}", GPT2_ERR_UNSUPPORTED, "\"gpt_neo\""},
     {"{\"model_type\": \"llama\"}", GPT2_ERR_UNSUPPORTED, "\"llama\""},
     {"{\"model_type\": 2}", GPT2_ERR_FORMAT, "model_type: found 2, wanted \"gpt2\""},
-    {"{\"activation_function\": \"silu\"}", GPT2_ERR_UNSUPPORTED,
-     "activation_function: found \"silu\", wanted gelu_new, gelu, gelu_fast, gelu_pytorch_tanh or "
-     "relu"},
+    {"{\"activation_function\": \"relu2\"}", GPT2_ERR_UNSUPPORTED,
+     "activation_function: found \"relu2\", wanted gelu_new, gelu, gelu_fast, gelu_pytorch_tanh, "
+     "gelu_accurate, gelu_python, quick_gelu, relu, silu, swish, tanh or mish"},
+    {"{\"activation_function\": \"gelu_10\"}", GPT2_ERR_UNSUPPORTED, "found \"gelu_10\""},
     {"{\"activation_function\": \"\"}", GPT2_ERR_UNSUPPORTED, "found \"\", wanted gelu_new"},
     {"{\"activation_function\": null}", GPT2_ERR_FORMAT, "found null, wanted a string"},
     {"{\"add_cross_attention\": true}", GPT2_ERR_UNSUPPORTED,

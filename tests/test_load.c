@@ -479,9 +479,9 @@ static void test_tensors(void **state)
          "transformer.h.7.ln_1.weight has no place in a GPT-2 of 2 layers"},
         {NULL, "h.1.attn.q_attn.weight", NULL, NULL, 0, GPT2_ERR_UNSUPPORTED, "q_attn.weight"},
         {NULL, NULL, "h.1.attn.c_proj.weight", NULL, 36, GPT2_ERR_FORMAT,
-         "c_proj.weight has shape [35, 36], config.json wants [35, 35]"},
+         "c_proj.weight has shape [35, 36], the config wants [35, 35]"},
         {NULL, NULL, "ln_f.bias", NULL, 34, GPT2_ERR_FORMAT,
-         "ln_f.bias has shape [34], config.json wants [35]"},
+         "ln_f.bias has shape [34], the config wants [35]"},
         {NULL, NULL, "h.0.attn.c_attn.weight", "I32", 0, GPT2_ERR_UNSUPPORTED,
          "transformer.h.0.attn.c_attn.weight has type I32, wanted F64, F32, F16 or BF16"},
         {NULL, NULL, "h.0.ln_1.bias", "U8", 0, GPT2_ERR_UNSUPPORTED, "has type U8"},
@@ -539,7 +539,7 @@ static void test_config(void **state)
     file = tiny_odd(DIRECTORY);
     file.n_vocab = 98;
     tiny_write_config(&file, DIRECTORY);
-    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "has shape [97, 35], config.json wants [98, 35]");
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "has shape [97, 35], the config wants [98, 35]");
     file = tiny_odd(DIRECTORY);
     file.untied = true;
     tiny_write_config(&file, DIRECTORY);
@@ -593,6 +593,45 @@ static void test_files(void **state)
     assert_int_equal(load(DIRECTORY, -1, &model, line), GPT2_ERR_ARGUMENT);
     tiny_check_says(line, "n_threads is -1, wanted 0 to 256");
     assert_int_equal(load(DIRECTORY, 257, &model, line), GPT2_ERR_ARGUMENT);
+}
+
+/* A tokenizer of another kind leaves a model that works on ids; a damaged one leaves none. */
+static void test_other_tokenizer(void **state)
+{
+    static const char word_piece[] = "{\"version\": \"1.0\", \"normalizer\": null, \"model\": "
+                                     "{\"type\": \"WordPiece\", \"vocab\": {\"a\": 0}}}";
+    const char *const stops[] = {"a"};
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    gpt2_generator_params params;
+    gpt2_generator *generator;
+    gpt2_session *session;
+    gpt2_tokenizer *tokenizer;
+    gpt2_model *model;
+    char line[512];
+
+    (void)state;
+    assert_string_equal(gpt2_model_tokenizer_error(shared_model), "");
+    tiny_write(&file);
+    scratch_write(DIRECTORY "/tokenizer.json", word_piece, sizeof word_piece - 1);
+    assert_int_equal(load(DIRECTORY, 1, &model, line), GPT2_OK);
+    assert_null(gpt2_model_tokenizer(model));
+    tiny_check_says(gpt2_model_tokenizer_error(model), DIRECTORY
+                    "/tokenizer.json: byte 68: model.type: found \"WordPiece\", wanted BPE");
+    session = tiny_session(model, GPT2_CPU_ALL, 1, 8);
+    assert_int_equal(gpt2_forward(session, &(const int32_t){7}, 1, 1), GPT2_OK);
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.stop_strings = stops;
+    params.n_stop_strings = 1;
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_ERR_ARGUMENT);
+    tiny_check_says(line, "has no tokenizer: " DIRECTORY "/tokenizer.json: byte 68: model.type");
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    assert_int_equal(gpt2_tokenizer_load(DIRECTORY, NULL, &tokenizer), GPT2_ERR_UNSUPPORTED);
+    scratch_write(DIRECTORY "/tokenizer.json", word_piece, 20);
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, DIRECTORY "/tokenizer.json: byte 20: the text ends");
+    assert_int_equal(unlink(DIRECTORY "/tokenizer.json"), 0);
 }
 
 /* ------------------------------------------------------------------------------------- structs -- */
@@ -755,6 +794,7 @@ int main(void)
         cmocka_unit_test(test_tied_head),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_other_tokenizer),
         cmocka_unit_test(test_ids_beyond_the_tokenizer),
     };
 

@@ -168,6 +168,7 @@ static void null_handles(void)
     REFUSED("gpt2_model_get_info.model", gpt2_model_get_info(NULL, &info));
     REFUSED("gpt2_model_get_info.info", gpt2_model_get_info(model, NULL));
     null("gpt2_model_tokenizer.model", gpt2_model_tokenizer(NULL) == NULL, 1, "", "");
+    null("gpt2_model_tokenizer_error.model", 0, 0, gpt2_model_tokenizer_error(NULL), "");
     null("gpt2_tokenizer_n_vocab.tokenizer", gpt2_tokenizer_n_vocab(NULL), 0, "", "");
     null("gpt2_tokenizer_eot.tokenizer", gpt2_tokenizer_eot(NULL), -1, "", "");
     null("gpt2_tokenizer_is_added.tokenizer", gpt2_tokenizer_is_added(NULL, 0), 0, "", "");

@@ -40,7 +40,9 @@ static bool load_model(struct engine *engine)
     (void)gpt2_model_get_info(engine->model, &engine->info);
     engine->tokenizer = gpt2_model_tokenizer(engine->model);
     if (engine->tokenizer == NULL)
-        return complain(engine, "%s: wanted a model with vocab.json and merges.txt", path);
+        return complain(engine, "%s: wanted a model with a tokenizer%s%s", path,
+                        gpt2_model_tokenizer_error(engine->model)[0] == '\0' ? "" : ": ",
+                        gpt2_model_tokenizer_error(engine->model));
     for (int32_t id = 0; id < engine->info.n_vocab; id++) {
         if (gpt2_tokenizer_token_bytes(engine->tokenizer, id, &bytes, &n_bytes) == GPT2_OK &&
             n_bytes > engine->max_token_bytes)

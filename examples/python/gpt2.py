@@ -240,7 +240,8 @@ class Model:
     def _tokenizer(self) -> int:
         tokenizer = c.lib.gpt2_model_tokenizer(self._open())
         if tokenizer is None:
-            raise ValueError("the model has no tokenizer")
+            why = c.lib.gpt2_model_tokenizer_error(self._open()).decode()
+            raise ValueError("the model has no tokenizer" + (": " + why if why else ""))
         return tokenizer
 
     def encode(self, text: Union[str, bytes], special: bool = False) -> List[int]:

@@ -54,8 +54,9 @@ static int32_t check_stop_strings(const gpt2_generator_params *params, const gpt
     if (params->n_stop_strings > 0 && model->tokenizer == NULL)
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                           "gpt2_generator_params.n_stop_strings is %zu, wanted 0: the model has no "
-                          "tokenizer",
-                          params->n_stop_strings);
+                          "tokenizer%s%s",
+                          params->n_stop_strings, model->tokenizer_error[0] == '\0' ? "" : ": ",
+                          model->tokenizer_error);
     for (size_t i = 0; i < params->n_stop_strings; i++) {
         const char *string = params->stop_strings[i];
 

@@ -164,3 +164,8 @@ const gpt2_tokenizer *gpt2_model_tokenizer(const gpt2_model *model)
 {
     return model == NULL ? NULL : model->tokenizer;
 }
+
+const char *gpt2_model_tokenizer_error(const gpt2_model *model)
+{
+    return model == NULL ? "" : model->tokenizer_error;
+}

@@ -51,6 +51,15 @@ GPT2I_HIDDEN gpt2i_tensors_open gpt2i_safetensors_open;
 /* A file of torch.save() that holds a state_dict, in either of its forms. */
 GPT2I_HIDDEN gpt2i_tensors_open gpt2i_pytorch_open;
 
+/* A checkpoint of nanoGPT, with its config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_nanogpt_open;
+
+/* A model of minGPT, whose config.json it reads. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_mingpt_open;
+
+/* A model file of llm.c, with its config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_llmc_open;
+
 /* A GGUF file of a GPT-2; it has a config. */
 GPT2I_HIDDEN gpt2i_tensors_open gpt2i_gguf_tensors_open;
 

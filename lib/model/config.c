@@ -50,13 +50,23 @@ static const struct size_name {
     {"n_inner", N_INNER, 1},
 };
 
+/* Of several names for one id the first is written. */
 static const struct activation {
     char name[20];
     int32_t id;
 } activations[] = {
-    {"gelu_new", GPT2_ACT_GELU_NEW},   {"gelu", GPT2_ACT_GELU},
-    {"gelu_fast", GPT2_ACT_GELU_FAST}, {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+    {"gelu_new", GPT2_ACT_GELU_NEW},
+    {"gelu", GPT2_ACT_GELU},
+    {"gelu_fast", GPT2_ACT_GELU_FAST},
+    {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
     {"relu", GPT2_ACT_RELU},
+    {"silu", GPT2_ACT_SILU},
+    {"quick_gelu", GPT2_ACT_QUICK_GELU},
+    {"tanh", GPT2_ACT_TANH},
+    {"mish", GPT2_ACT_MISH},
+    {"swish", GPT2_ACT_SILU},
+    {"gelu_python", GPT2_ACT_GELU},
+    {"gelu_accurate", GPT2_ACT_GELU_NEW},
 };
 
 struct config_reader {
@@ -137,7 +147,8 @@ static int32_t read_activation(struct config_reader *reader, const char *key)
         }
     }
     return config_wanted(reader, GPT2_ERR_UNSUPPORTED, key, &event,
-                         "gelu_new, gelu, gelu_fast, gelu_pytorch_tanh or relu");
+                         "gelu_new, gelu, gelu_fast, gelu_pytorch_tanh, gelu_accurate, "
+                         "gelu_python, quick_gelu, relu, silu, swish, tanh or mish");
 }
 
 static int32_t read_epsilon(struct config_reader *reader, const char *key)

@@ -40,12 +40,15 @@ static const struct weights_file {
     const char *name;
     gpt2i_tensors_open *open; /* the file, or the shards that it names */
     bool is_index;
-    bool has_config; /* config.json is not read */
+    bool has_config; /* Hugging Face's config.json is not read */
 } weights_files[] = {
     {GPT2I_WEIGHTS_NAME, open_safetensors, false, false},
     {GPT2I_INDEX_NAME, open_safetensors, true, false},
     {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false, false},
     {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true, false},
+    {GPT2I_NANOGPT_NAME, gpt2i_nanogpt_open, false, true},
+    {GPT2I_MINGPT_NAME, gpt2i_mingpt_open, false, true},
+    {GPT2I_LLMC_NAME, gpt2i_llmc_open, false, true},
     {GPT2I_GGUF_NAME, gpt2i_gguf_tensors_open, false, true},
 };
 
@@ -53,7 +56,6 @@ static const struct weights_file {
 
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
-    "ckpt.pt",
     "tf_model.h5",
     "flax_model.msgpack",
 };
@@ -92,14 +94,21 @@ static int32_t find_weights(const struct weights_file **found, const struct gpt2
     return GPT2_OK;
 }
 
-static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, const struct gpt2i_files *files,
-                              struct gpt2i_error *error)
+/* Where the files have a tokenizer of a kind that is not run here, there is none; 'line' says why. */
+static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_BYTES],
+                              const struct gpt2i_files *files, struct gpt2i_error *error)
 {
+    struct gpt2i_error why = {line, GPT2_ERRBUF_BYTES};
     bool present;
     int32_t status = gpt2i_tokenizer_present(files, &present, error);
 
     *tokenizer = NULL;
-    return status == GPT2_OK && present ? gpt2i_tokenizer_read(files, tokenizer, error) : status;
+    line[0] = '\0';
+    if (status == GPT2_OK && present)
+        status = gpt2i_tokenizer_read(files, tokenizer, &why);
+    if (status == GPT2_OK || status == GPT2_ERR_UNSUPPORTED)
+        return GPT2_OK;
+    return line[0] == '\0' ? status : gpt2i_fail(error, status, "%s", line);
 }
 
 static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
@@ -127,12 +136,13 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     struct gpt2i_config config;
     const struct weights_file *file;
     gpt2_tokenizer *tokenizer = NULL;
+    char line[GPT2_ERRBUF_BYTES];
     int32_t status = find_weights(&file, files, error);
 
     if (status == GPT2_OK && !file->has_config)
         status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
-        status = read_tokenizer(&tokenizer, files, error);
+        status = read_tokenizer(&tokenizer, line, files, error);
     if (status == GPT2_OK)
         status = read_weights(model, files, file, &config, params, error);
     if (status != GPT2_OK) {
@@ -140,6 +150,7 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
         return status;
     }
     (*model)->tokenizer = tokenizer;
+    memcpy((*model)->tokenizer_error, line, sizeof line);
     return GPT2_OK;
 }
 

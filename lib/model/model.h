@@ -51,9 +51,10 @@ struct gpt2_model {
     int32_t weight_type;     /* GPT2_TYPE_* of wte in the file */
     int32_t eot_token;       /* -1: none */
     uint64_t n_parameters;
-    gpt2_tokenizer *tokenizer; /* owned; NULL: none */
-    size_t struct_bytes;       /* of the block that begins with this struct */
-    void *weights;             /* the block of the weights */
+    gpt2_tokenizer *tokenizer;               /* owned; NULL: none */
+    char tokenizer_error[GPT2_ERRBUF_BYTES]; /* why that of the files is not run; else "" */
+    size_t struct_bytes;                     /* of the block that begins with this struct */
+    void *weights;                           /* the block of the weights */
     size_t weights_bytes;
     struct gpt2i_image image; /* instead of that block: of a native file */
 };

@@ -121,8 +121,8 @@ static bool has_biases(const struct gpt2i_weight_list *list)
     return false;
 }
 
-static int32_t fail_shape(const struct gpt2i_weight_list *list, const struct gpt2i_tensor *tensor,
-                          const struct gpt2i_weight *weight, struct gpt2i_error *error)
+static int32_t fail_shape(const struct gpt2i_tensor *tensor, const struct gpt2i_weight *weight,
+                          struct gpt2i_error *error)
 {
     char found[96];
     char wanted[48];
@@ -136,10 +136,8 @@ static int32_t fail_shape(const struct gpt2i_weight_list *list, const struct gpt
         (void)snprintf(wanted, sizeof wanted, "%zu", weight->n_columns);
     else
         (void)snprintf(wanted, sizeof wanted, "%zu, %zu", weight->n_rows, weight->n_columns);
-    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], %s wants [%s]",
-                      tensor->source->path, tensor->name, found,
-                      list->tensors->config == NULL ? GPT2I_CONFIG_NAME : "the file's config",
-                      wanted);
+    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], the config wants [%s]",
+                      tensor->source->path, tensor->name, found, wanted);
 }
 
 static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *name,
@@ -178,7 +176,7 @@ static int32_t use_tensor(struct gpt2i_weight_list *list, struct gpt2i_weight *w
                      tensor->dims[1] == weight->n_columns;
 
     if (!fits)
-        return fail_shape(list, tensor, weight, error);
+        return fail_shape(tensor, weight, error);
     if (tensor->type < 0)
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
                           "%s: %s has type %s, wanted F64, F32, F16 or BF16", tensor->source->path,

@@ -58,6 +58,7 @@
     X(gpt2_model_load_sources, "FILE FORMAT UNSUPPORTED MEMORY THREAD CANCELLED ARGUMENT") \
     X(gpt2_model_params_init, "ARGUMENT")                                                  \
     X(gpt2_model_tokenizer, "")                                                            \
+    X(gpt2_model_tokenizer_error, "")                                                      \
     X(gpt2_model_tensor, "MEMORY ARGUMENT")                                                \
     X(gpt2_model_write, "CANCELLED MEMORY UNSUPPORTED ARGUMENT")                           \
     X(gpt2_sample, "ROW NONFINITE TOKEN CANCELLED ARGUMENT UNSUPPORTED")                   \

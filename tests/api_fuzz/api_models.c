@@ -305,6 +305,9 @@ static void do_model_tokenizer(void)
     tokenizer = gpt2_model_tokenizer(none ? NULL : model->model);
     REQUIRE((tokenizer != NULL) == (!none && model->tokenizer),
             "found a tokenizer where there is none, or none");
+    fuzz_call(FUZZ_gpt2_model_tokenizer_error, "%s", none ? "NULL" : model->directory);
+    REQUIRE(strcmp(gpt2_model_tokenizer_error(none ? NULL : model->model), "") == 0,
+            "found a line about a tokenizer");
     if (tokenizer == NULL)
         return;
     fuzz_call(FUZZ_gpt2_tokenizer_token_bytes, "that of %s, id %d", model->directory, (int)id);

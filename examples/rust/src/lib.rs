@@ -223,6 +223,12 @@ impl Model {
         info
     }
 
+    /// Why the model has no tokenizer although its files have one; else "".
+    pub fn tokenizer_error(&self) -> &str {
+        let line = unsafe { raw::gpt2_model_tokenizer_error(self.0.as_ptr()) };
+        unsafe { CStr::from_ptr(line) }.to_str().unwrap_or("")
+    }
+
     /// None if the model works on ids alone.
     pub fn tokenizer(&self) -> Option<Tokenizer<'_>> {
         let tokenizer = unsafe { raw::gpt2_model_tokenizer(self.0.as_ptr()) };

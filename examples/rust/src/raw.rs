@@ -299,6 +299,7 @@ extern "C" {
     pub fn gpt2_model_info_init(info: *mut gpt2_model_info, struct_size: usize) -> i32;
     pub fn gpt2_model_get_info(model: *const gpt2_model, info: *mut gpt2_model_info) -> i32;
     pub fn gpt2_model_tokenizer(model: *const gpt2_model) -> *const gpt2_tokenizer;
+    pub fn gpt2_model_tokenizer_error(model: *const gpt2_model) -> *const c_char;
     pub fn gpt2_tokenizer_token_bytes(
         tokenizer: *const gpt2_tokenizer,
         id: i32,
