@@ -138,7 +138,8 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
 typedef struct gpt2_source {
     const char *name;  /* "config.json", "model.safetensors" or "pytorch_model.bin", "vocab.json",
                           "merges.txt", "tokenizer.json"; or "native.safetensors", a native file,
-                          beside which others do not count.  Instead of the weights
+                          beside which others do not count; or "model.gguf", beside which
+                          config.json does not count.  Instead of the weights
                           "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
                           shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
                           "model.bin": see gpt2_model_load() */
@@ -177,9 +178,16 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
-#define GPT2_TYPE_Q8      3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
-#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
+#define GPT2_TYPE_Q8      3 /* 8 bits, an F16 scale for each 32; in GGUF files Q8_0 */
+#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; in GGUF files IQ4_NL */
 #define GPT2_TYPE_F64     5 /* in files only: each number is rounded to the nearest F32 */
+#define GPT2_TYPE_Q4_0    6 /* in GGUF files only: as Q4 in memory, with the same numbers */
+#define GPT2_TYPE_Q4_1    7 /* in GGUF files only, as those that follow; Q8 in memory */
+#define GPT2_TYPE_Q5_0    8
+#define GPT2_TYPE_Q5_1    9
+#define GPT2_TYPE_Q4_K    10
+#define GPT2_TYPE_Q5_K    11
+#define GPT2_TYPE_Q6_K    12
 
 /* How a native file is opened. */
 #define GPT2_FILE_MAP  0 /* in place: mapped, or used in the caller's memory */
@@ -237,9 +245,10 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  * All shards are open while the model loads.  Then come the files of other programs, which tell the
  * sizes themselves: "ckpt.pt" is a checkpoint of nanoGPT, run with gelu as nanoGPT has had it since
  * May 2023; "model.pt" is minGPT's, whose config.json tells the heads; "model.bin" is a model of
- * llm.c, version 3 or 5.  No code of a pickle runs.
+ * llm.c, version 3 or 5; "model.gguf" is GGUF of llama.cpp: docs/api.md says what of it is read.
+ * No code of a pickle runs.
  *
- *   path     of the directory or the native file; borrowed for the call
+ *   path     of the directory, the native file or a GGUF file; borrowed for the call
  *   params   NULL for the defaults
  *   model    receives the model; the caller frees it with gpt2_model_free()
  *

@@ -23,6 +23,7 @@
 #define GPT2I_MERGES_NAME        "merges.txt"
 #define GPT2I_TOKENIZER_NAME     "tokenizer.json"
 #define GPT2I_NATIVE_NAME        "native.safetensors"
+#define GPT2I_GGUF_NAME          "model.gguf"
 
 /* A directory, or one file, or a list. */
 struct gpt2i_files {

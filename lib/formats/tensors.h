@@ -60,6 +60,9 @@ GPT2I_HIDDEN gpt2i_tensors_open gpt2i_mingpt_open;
 /* A model file of llm.c, with its config. */
 GPT2I_HIDDEN gpt2i_tensors_open gpt2i_llmc_open;
 
+/* A GGUF file of a GPT-2; it has a config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_gguf_tensors_open;
+
 /*
  * The shards that the index 'name' names, "model.safetensors.index.json"; 'open_shard' opens each of
  * them.  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED (too many shards), _MEMORY.

@@ -1,10 +1,11 @@
 /*
- * load.c: loading a model from a directory, a native file or a list of sources.
+ * load.c: loading a model from a directory, a native file, a GGUF file or a list of sources.
  */
 #include "load.h"
 #include "native_model.h"
 #include "shortlist.h"
 #include "weights.h"
+#include "../formats/gguf.h"
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
 
@@ -48,22 +49,30 @@ static const struct weights_file {
     {GPT2I_NANOGPT_NAME, gpt2i_nanogpt_open, false, true},
     {GPT2I_MINGPT_NAME, gpt2i_mingpt_open, false, true},
     {GPT2I_LLMC_NAME, gpt2i_llmc_open, false, true},
+    {GPT2I_GGUF_NAME, gpt2i_gguf_tensors_open, false, true},
 };
+
+#define GGUF_FILE (sizeof weights_files / sizeof weights_files[0] - 1)
 
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
-    "model.gguf",
     "tf_model.h5",
     "flax_model.msgpack",
 };
 
-/* Fails where there are only weights that this version cannot read, and names them. */
+/*
+ * One file alone is GGUF.  Fails where there are only weights that this version cannot read, and names
+ * them.
+ */
 static int32_t find_weights(const struct weights_file **found, const struct gpt2i_files *files,
                             struct gpt2i_error *error)
 {
     bool exists;
     int32_t status;
 
+    *found = &weights_files[GGUF_FILE];
+    if (files->file != NULL)
+        return GPT2_OK;
     for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
         *found = &weights_files[i];
         status = gpt2i_source_exists(files, weights_files[i].name, &exists, error);
@@ -145,14 +154,28 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     return GPT2_OK;
 }
 
+/* A native file, or else GGUF. */
+static int32_t read_file(gpt2_model **model, const struct gpt2i_files *files,
+                         const gpt2_model_params *params, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_native_read(model, files, params, error);
+
+    return status == GPT2_ERR_FORMAT && gpt2i_gguf_is(files)
+               ? read_files(model, files, params, error)
+               : status;
+}
+
 int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
     gpt2_model *model = NULL;
-    int32_t status = gpt2i_files_are_native(files) ? gpt2i_native_read(&model, files, params, error)
-                                                   : read_files(&model, files, params, error);
+    int32_t status;
 
     *out = NULL;
+    if (gpt2i_files_are_native(files))
+        status = read_file(&model, files, params, error);
+    else
+        status = read_files(&model, files, params, error);
     if (status == GPT2_OK && params->shortlist != 0)
         status = gpt2i_shortlist_make(model, params->n_threads, error);
     if (status != GPT2_OK) {
