@@ -67,7 +67,7 @@ static void write_broken(void)
     write_file("activation", "config.json",
                "{\"model_type\": \"gpt2\", \"vocab_size\": 97, \"n_positions\": 8, \"n_embd\": 35,"
                " \"n_layer\": 2, \"n_head\": 7, \"n_inner\": 50,"
-               " \"activation_function\": \"swish\"}");
+               " \"activation_function\": \"relu6\"}");
     REQUIRE(truncate(FUZZ_DIRECTORY "/short/model.safetensors", 5000) == 0, "no truncate()");
     write_file("vocab", "vocab.json", "{\"a\": 0, \"b\": 0}");
     (void)unlink(FUZZ_DIRECTORY "/merges/merges.txt");
