@@ -6,6 +6,7 @@
 #include "shortlist.h"
 #include "weights.h"
 #include "../formats/gguf.h"
+#include "../text/tokenizer_gguf.h"
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
 
@@ -96,7 +97,8 @@ static int32_t find_weights(const struct weights_file **found, const struct gpt2
 
 /* Where the files have a tokenizer of a kind that is not run here, there is none; 'line' says why. */
 static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_BYTES],
-                              const struct gpt2i_files *files, struct gpt2i_error *error)
+                              const struct gpt2i_files *files, const struct weights_file *file,
+                              struct gpt2i_error *error)
 {
     struct gpt2i_error why = {line, GPT2_ERRBUF_BYTES};
     bool present;
@@ -106,6 +108,8 @@ static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_
     line[0] = '\0';
     if (status == GPT2_OK && present)
         status = gpt2i_tokenizer_read(files, tokenizer, &why);
+    else if (status == GPT2_OK && file == &weights_files[GGUF_FILE])
+        status = gpt2i_tokenizer_read_gguf(files, file->name, tokenizer, &why);
     if (status == GPT2_OK || status == GPT2_ERR_UNSUPPORTED)
         return GPT2_OK;
     return line[0] == '\0' ? status : gpt2i_fail(error, status, "%s", line);
@@ -142,7 +146,7 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     if (status == GPT2_OK && !file->has_config)
         status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
-        status = read_tokenizer(&tokenizer, line, files, error);
+        status = read_tokenizer(&tokenizer, line, files, file, error);
     if (status == GPT2_OK)
         status = read_weights(model, files, file, &config, params, error);
     if (status != GPT2_OK) {
