@@ -422,13 +422,13 @@ static void test_refused(void **state)
 
     (void)state;
     check_refused(&shared, &each, GPT2_ERR_FORMAT,
-                  "h.0.attn.c_attn.weight has shape [98, 70], config.json wants [210, 70]");
+                  "h.0.attn.c_attn.weight has shape [98, 70], the config wants [210, 70]");
     check_refused(&each, &shared, GPT2_ERR_FORMAT,
-                  "h.0.attn.c_attn.weight has shape [210, 70], config.json wants [98, 70]");
+                  "h.0.attn.c_attn.weight has shape [210, 70], the config wants [98, 70]");
     check_refused(&in_out, &shared, GPT2_ERR_FORMAT,
-                  "h.0.attn.c_attn.weight has shape [70, 98], config.json wants [98, 70]");
+                  "h.0.attn.c_attn.weight has shape [70, 98], the config wants [98, 70]");
     check_refused(&each, &gpt2, GPT2_ERR_FORMAT,
-                  "h.0.attn.c_attn.weight has shape [210, 70], config.json wants [70, 210]");
+                  "h.0.attn.c_attn.weight has shape [210, 70], the config wants [70, 210]");
     inverse.config = "\"scale_attn_by_inverse_layer_idx\": true,";
     check_refused(&shared, &inverse, GPT2_ERR_UNSUPPORTED,
                   "h.0.attn.c_attn.weight has the shape of GPTBigCode, which does not know "
@@ -436,7 +436,7 @@ static void test_refused(void **state)
     shared.odd = "h.1.attn.c_attn.weight";
     shared.odd_dim = 71;
     check_refused(&shared, &shared, GPT2_ERR_FORMAT,
-                  "h.1.attn.c_attn.weight has shape [98, 71], config.json wants [98, 70]");
+                  "h.1.attn.c_attn.weight has shape [98, 71], the config wants [98, 70]");
     shared.odd = NULL;
     shared.without = "h.1.attn.c_attn.weight";
     check_refused(&shared, &shared, GPT2_ERR_FORMAT, "h.1.attn.c_attn.weight is missing");
