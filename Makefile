@@ -271,6 +271,11 @@ quality: lib
 bench-peers: all
 	@bash tests/peers/run.sh $(BUILD)/libgpt2.so $(BUILD) docs/performance.md "$(TYPES)"
 
+# Whether transformers, llama.cpp and CTranslate2 do what peculiar configs say, into docs/verification.md.
+# ROWS="gelu": only the rows whose names have these words; then they are only printed.
+faithful: lib
+	@bash tests/peers/faithful.sh $(BUILD)/libgpt2.so $(BUILD) docs/verification.md "$(ROWS)"
+
 # Load on the HTTP worker, beside `gpt2 bench` and llama.cpp's server.  ROUNDS=N for more than five.
 bench-worker: all $(BUILD)/http-worker
 	@bash tests/peers/bench_worker.sh $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -357,6 +362,9 @@ help:
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
 	@echo '           network); writes tables into docs/performance.md; 15 minutes.'
 	@echo '           TYPES="f32 q8": only these types of weights (f32 f16 bf16 q8 q4), only printed'
+	@echo 'faithful      models with peculiar configs, in transformers, llama.cpp and CTranslate2, which it installs'
+	@echo '           (needs the network); writes the table into docs/verification.md; ten minutes.'
+	@echo '           ROWS="gelu": only the rows whose names have these words, only printed'
 	@echo 'bench-worker      load on the HTTP worker, beside gpt2 bench and the server of llama.cpp, which it'
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
@@ -367,6 +375,6 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker check tables \
+.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
   check-hf check-real quality check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
   uninstall clean help

@@ -398,15 +398,16 @@ def section(measured, absent, threads):
         line, 100, break_long_words=False, break_on_hyphens=False) for line in lines) + "\n"
 
 
-def write_section(path, text):
+def write_section(path, text, marks=(BEGIN, END)):
     """Puts `text` between the marks of the file, and leaves the rest of it as it is."""
+    first, last = marks
     path.parent.mkdir(parents=True, exist_ok=True)
     old = path.read_text() if path.exists() else f"# Performance\n\n## Beside other programs\n\n{BEGIN}\n{END}\n"
-    before, begin, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = old.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise Failed(f"{path}: lacks the lines '{BEGIN}' and '{END}'")
-    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        raise Failed(f"{path}: lacks the lines '{first}' and '{last}'")
+    path.write_text(f"{before}{first}\n{text}{last}{after}")
 
 
 def main():

@@ -1,5 +1,5 @@
-# llama.sh: what run.sh and bench_worker.sh share: Python packages in an environment of their own, and
-# llama.cpp.  $peers: the folder for it, $log: a file.
+# llama.sh: what run.sh, bench_worker.sh and faithful.sh share: Python packages in an environment of their
+# own, and llama.cpp.  $here: this folder, $peers: the folder for it, $log: a file.
 
 # node-llama-cpp ships llama.cpp's source, @node-llama-cpp/... what it compiles to, at one version.
 node_llama_cpp=3.22.1
@@ -63,6 +63,15 @@ get_llama() {
         echo "installing llama.cpp, from node-llama-cpp $node_llama_cpp"
         if install_llama; then echo "$node_llama_cpp" >"$llama/stamp"; fi
     fi
+}
+
+# compile_worker NEW VERSION: llama_worker.c with the prebuilt libraries
+compile_worker() {
+    local bins=$llama/bins
+    "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 "-DVERSION=\"$2\"" \
+        -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$1" \
+        "$here/llama_worker.c" -Wl,-rpath,"$bins" "$bins"/libllama.v*.so "$bins"/libggml.v*.so \
+        "$bins/libggml-base.so" >>"$log" 2>&1
 }
 
 # The CPU backend does all the computing.  Compiled for this very machine, it runs prompts of F32 faster

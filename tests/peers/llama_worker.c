@@ -1,10 +1,11 @@
-/* llama.cpp as an engine of bench_peers.py: worker.py's head tells the protocol.
+/* llama.cpp as an engine of bench_peers.py, whose protocol worker.py's head tells, and of faithful.py,
+ * whose protocol ctranslate2_worker.py's head tells.
  *
  *     llama_worker BACKENDS MODEL_GGUF
  *     llama_worker --quantize FORMAT MODEL_GGUF NEW_GGUF
  *
- * It computes with the CPU backend in the folder BACKENDS that fits the machine best.  Everything is
- * llama.cpp's default (the cache is f16), with a pool of threads as in its own llama-bench.
+ * It computes with the CPU backend in the folder BACKENDS that fits the machine best.  For bench_peers.py
+ * everything is llama.cpp's default (the cache is f16), with a pool of threads as in its own llama-bench.
  * VERSION is a string for the table.
  * The second form writes the model with the weights in FORMAT, by llama_model_quantize()'s defaults, as
  * llama.cpp's program llama-quantize does. */
@@ -123,6 +124,60 @@ static void write_logits(int n_prompt, int n_next, const char *path)
         fail("cannot write the logits");
 }
 
+/* All logits of the ids "1,2,3", with a cache of f32. */
+static void write_all_logits(const char *path, const char *ids)
+{
+    struct llama_context_params params = llama_context_default_params();
+    params.n_ctx = (uint32_t)llama_model_n_ctx_train(model);
+    params.type_k = params.type_v = GGML_TYPE_F32;
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    struct llama_context *context = llama_init_from_model(model, params);
+    if (!context)
+        fail("llama_init_from_model() failed");
+    do {
+        add(batch.n_tokens, 0);
+        batch.token[batch.n_tokens - 1] = (llama_token)strtol(ids, (char **)&ids, 10);
+        batch.logits[batch.n_tokens - 1] = 1;
+    } while (*ids++ == ',' && batch.n_tokens < N_CTX);
+    int n_rows = batch.n_tokens;
+    size_t n_vocab = (size_t)llama_vocab_n_tokens(llama_model_get_vocab(model));
+    run(context);
+    FILE *file = fopen(path, "wb");
+    for (int row = 0; row < n_rows; row++)
+        if (!file ||
+            fwrite(llama_get_logits_ith(context, row), sizeof(float), n_vocab, file) != n_vocab)
+            fail("cannot write the logits");
+    if (fclose(file))
+        fail("cannot write the logits");
+    llama_free(context);
+}
+
+/* The ids of a text, special tokens in it included; nothing is put around it. */
+static void print_ids(const char *text)
+{
+    llama_token ids[N_CTX];
+    int n = llama_tokenize(llama_model_get_vocab(model), text, (int32_t)strlen(text), ids, N_CTX,
+                           false, true);
+    if (n < 0)
+        fail("the text is too long");
+    for (int i = 0; i < n; i++)
+        printf("%s%d", i ? "," : "", ids[i]);
+    printf("\n");
+}
+
+/* The ids that end a text. */
+static void print_ends(void)
+{
+    const struct llama_vocab *vocab = llama_model_get_vocab(model);
+    const char *comma = "";
+    for (llama_token id = 0; id < llama_vocab_n_tokens(vocab); id++)
+        if (llama_vocab_is_eog(vocab, id)) {
+            printf("%s%d", comma, id);
+            comma = ",";
+        }
+    printf("\n");
+}
+
 static double prefill(int n, int times, int threads)
 {
     double seconds = 0;
@@ -192,7 +247,7 @@ static void quantize(const char *format, const char *from, const char *to)
 
 int main(int argc, char **argv)
 {
-    char line[4096], path[4096];
+    char line[4096], path[4096], ids[4096];
     int a, b, c;
     llama_log_set(log_errors, NULL);
     if (argc == 5 && strcmp(argv[1], "--quantize") == 0) {
@@ -222,6 +277,14 @@ int main(int argc, char **argv)
             printf("%.9f\n", decode(a, b, c));
         } else if (sscanf(line, "batch %d %d %d", &a, &b, &c) == 3) {
             printf("%.9f\n", decode_batch(a, b, c));
+        } else if (sscanf(line, "all-logits %4095s %4095s", ids, path) == 2) {
+            write_all_logits(path, ids);
+            printf("done\n");
+        } else if (strncmp(line, "encode ", 7) == 0) {
+            line[strcspn(line, "\n")] = 0;
+            print_ids(line + 7);
+        } else if (strcmp(line, "ends\n") == 0) {
+            print_ends();
         } else if (strcmp(line, "bytes\n") == 0) {
             printf("%" PRIu64 "\n", llama_model_size(model));
         } else {

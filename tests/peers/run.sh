@@ -52,13 +52,9 @@ install_venv bench-peers "ONNX Runtime $onnxruntime" "$peers/venv" \
     "onnxruntime==$onnxruntime onnx==$onnx $gguf_needs"
 
 # ---- llama.cpp
-# compile_worker BUILD VERSION BACKENDS: a worker that takes its CPU backend from BACKENDS
-compile_worker() {
-    local bins=$llama/bins
-    if "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 "-DVERSION=\"$2\"" \
-        -I"$llama/llama.cpp/include" -I"$llama/llama.cpp/ggml/include" -o "$llama/worker-$1" \
-        "$here/llama_worker.c" -Wl,-rpath,"$bins" "$bins"/libllama.v*.so "$bins"/libggml.v*.so \
-        "$bins/libggml-base.so" >>"$log" 2>&1; then
+# add_worker BUILD VERSION BACKENDS: a worker that takes its CPU backend from BACKENDS
+add_worker() {
+    if compile_worker "$llama/worker-$1" "$2"; then
         builds+=("$1") backends[$1]=$3
     else
         leave_out "llama.cpp ($1): its worker does not compile: $(grep -m 1 error "$log")"
@@ -74,10 +70,10 @@ elif ! done_before "$llama/stamp" "$node_llama_cpp"; then
 else
     gguf=(--gguf "$llama/llama.cpp/gguf-py")
     version="$(cat "$llama/tag") of node-llama-cpp $node_llama_cpp"
-    compile_worker prebuilt "$version" "$llama/bins"
+    add_worker prebuilt "$version" "$llama/bins"
     get_backend
     if [ -n "$backend" ]; then
-        compile_worker native "$version, CPU backend by $compiler $native_flags" "$backend"
+        add_worker native "$version, CPU backend by $compiler $native_flags" "$backend"
     else
         leave_out "llama.cpp (native): cmake cannot build it: $(tail -n 1 "$log")"
     fi
