@@ -16,6 +16,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include "pytorch_file.h"
 #include "refusals.h"
 #include "scratch.h"
 
@@ -23,6 +24,8 @@
 #define TINY     TINY_DIRECTORY "/torture"
 #define TINY_F16 TINY "-f16"
 #define SHARDS   TINY "-shards"
+#define ZIP      TINY "-zip"
+#define STREAM   TINY "-stream"
 #define NATIVE   TINY "-native"
 #define N_TOKENS 8
 
@@ -61,10 +64,9 @@ static const struct kind kinds[] = {
 /* What stat cannot tell is taken for a directory, in which there is nothing to open. */
 static const struct kind stat_of_native = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
                                            ": cannot be opened: there is no such file"};
-/* What stat cannot tell is taken to be there: model.safetensors, before the index. */
-static const struct kind stat_of_shards = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
-                                           SHARDS
-                                           "/model.safetensors: cannot be opened: there is no"};
+/* What stat cannot tell is taken to be there: a file of weights that is looked for before ours. */
+static const struct kind stat_of_absent = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
+                                           ": cannot be opened: there is no such file"};
 static const struct kind shrinking = {"a file shrinks", FSTAT, SHRINK, GPT2_ERR_FILE,
                                       ": ends at byte "};
 static const struct kind no_clock = {"clock_gettime EPERM", CLOCK, REFUSE, GPT2_OK, ""};
@@ -87,6 +89,7 @@ struct scenario {
     int32_t n_threads;
     int32_t file_access;
     bool maps_file; /* where that alone is refused, the file is read */
+    int n_absent;   /* files of weights that are looked for before that of the scenario */
 };
 
 /* A native file in memory; '*made' of a write points here. */
@@ -264,22 +267,24 @@ static uint64_t use_native(void *made)
 }
 
 static const struct scenario scenarios[] = {
-    {"F32 model, 1 thread", make_model, use_model, TINY, 1, 0, false},
-    {"F32 model, 4 threads", make_model, use_model, TINY, 4, 0, false},
-    {"F16 model, 4 threads", make_model, use_model, TINY_F16, 4, 0, false},
-    {"demo model, 1 thread", make_model, use_model, DEMO, 1, 0, false},
-    {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false},
-    {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true},
-    {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false},
-    {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false},
-    {"tokenizer of a native file", make_tokenizer, use_tokenizer, NATIVE, 0, 0, false},
-    {"writing a native file", make_native, use_native, NULL, 0, 0, false},
-    {"encoder", make_encoder, use_encoder, NULL, 0, 0, false},
-    {"session, 1 thread", make_session, use_session, NULL, 1, 0, false},
-    {"session, 2 threads", make_session, use_session, NULL, 2, 0, false},
-    {"session, 4 threads", make_session, use_session, NULL, 4, 0, false},
-    {"session, a thread for each CPU", make_session, use_session, NULL, 0, 0, false},
-    {"session in the caller's memory", make_session_here, use_session, NULL, 3, 0, false},
+    {"F32 model, 1 thread", make_model, use_model, TINY, 1, 0, false, 0},
+    {"F32 model, 4 threads", make_model, use_model, TINY, 4, 0, false, 0},
+    {"F16 model, 4 threads", make_model, use_model, TINY_F16, 4, 0, false, 0},
+    {"demo model, 1 thread", make_model, use_model, DEMO, 1, 0, false, 0},
+    {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false, 1},
+    {"zip form of PyTorch, 1 thread", make_model, use_model, ZIP, 1, 0, false, 2},
+    {"stream form of PyTorch, 1 thread", make_model, use_model, STREAM, 1, 0, false, 2},
+    {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true, 0},
+    {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false, 0},
+    {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false, 0},
+    {"tokenizer of a native file", make_tokenizer, use_tokenizer, NATIVE, 0, 0, false, 0},
+    {"writing a native file", make_native, use_native, NULL, 0, 0, false, 0},
+    {"encoder", make_encoder, use_encoder, NULL, 0, 0, false, 0},
+    {"session, 1 thread", make_session, use_session, NULL, 1, 0, false, 0},
+    {"session, 2 threads", make_session, use_session, NULL, 2, 0, false, 0},
+    {"session, 4 threads", make_session, use_session, NULL, 4, 0, false, 0},
+    {"session, a thread for each CPU", make_session, use_session, NULL, 0, 0, false, 0},
+    {"session in the caller's memory", make_session_here, use_session, NULL, 3, 0, false, 0},
 };
 
 static uint64_t hashes[COUNT(scenarios)]; /* of runs that nobody disturbed */
@@ -307,9 +312,9 @@ static void check_line(const struct kind *kind, const char *line)
 
     if (strstr(line, kind->words) == NULL || strchr(line, '\n') != NULL)
         fail_msg("%s: found the line \"%s\", wanted \"%s\" in it", place, line, kind->words);
-    if (kind->status == GPT2_ERR_FILE && kind != &stat_of_shards) /* whose words have the path */
+    if (kind->status == GPT2_ERR_FILE)
         WANT(strncmp(line, plan.path, length) == 0 &&
-             line[length] == (kind == &stat_of_native ? '/' : ':'));
+             (line[length] == ':' || (kind->call == STAT && line[length] == '/')));
     if (kind->status == GPT2_ERR_MEMORY || kind->call == THREAD)
         WANT(line[strcspn(line, "0123456789")] != '\0');
 }
@@ -355,8 +360,8 @@ static int n_survivors(const struct scenario *scenario, const struct kind *kind,
 {
     if (kind == &stat_of_native)
         return n_calls - 1; /* the first decides */
-    if (kind == &stat_of_shards)
-        return n_calls - (persists ? 2 : 1); /* the second, after the path */
+    if (kind == &stat_of_absent)
+        return n_calls - scenario->n_absent - persists; /* after the path */
     return kind->call == MMAP && scenario->maps_file && !persists;
 }
 
@@ -396,7 +401,7 @@ static void test_refusals(void **state)
             const char *path = scenarios[i].path == NULL ? "" : scenarios[i].path;
             const struct kind *kind = kinds[k].call != STAT       ? &kinds[k]
                                       : strcmp(path, NATIVE) == 0 ? &stat_of_native
-                                      : strcmp(path, SHARDS) == 0 ? &stat_of_shards
+                                      : scenarios[i].n_absent > 0 ? &stat_of_absent
                                                                   : &kinds[k];
 
             n_calls += refuse_each(&scenarios[i], kind, hashes[i]);
@@ -427,10 +432,10 @@ static int shrink_each(const struct scenario *scenario, uint64_t hash)
 static void test_shrinking(void **state)
 {
     static const int divisors[] = {1 << 30, 2, 4};
-    const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false};
-    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false};
+    const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false, 0};
+    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false, 1};
     const struct scenario read = {"native file",  make_model, use_model, NATIVE, 2,
-                                  GPT2_FILE_READ, false};
+                                  GPT2_FILE_READ, false,      0};
     int n = 0;
 
     (void)state;
@@ -465,6 +470,26 @@ static void test_clock(void **state)
     print_message("  each of about %d calls of the clock refused in its turn\n", n_calls);
 }
 
+/* The tiny model's weights as torch.save() has them. */
+static void write_pytorch(const char *directory, bool is_stream)
+{
+    static struct bytes pickle, file;
+    struct tiny_model copy = tiny;
+    char path[256];
+
+    copy.directory = directory;
+    tiny_write(&copy);
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2");
+    pytorch_add_model(&pickle, directory, is_stream, false, "");
+    ADD(&pickle, ".");
+    pytorch_wrap_model(&file, &pickle, is_stream);
+    (void)snprintf(path, sizeof path, "%s/model.safetensors", directory);
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(path, sizeof path, "%s/pytorch_model.bin", directory);
+    scratch_write(path, file.at, file.n);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -479,6 +504,8 @@ static int set_up(void **state)
     shards.directory = SHARDS;
     shards.n_shards = 3;
     tiny_write(&shards);
+    write_pytorch(ZIP, false);
+    write_pytorch(STREAM, true);
     resident = tiny_load(&tiny);
     assert_int_equal(gpt2_model_write(resident, add_part, &native, NULL, 0), GPT2_OK);
     scratch_write(NATIVE, native.bytes, native.n_bytes);
@@ -504,8 +531,8 @@ static int set_up(void **state)
         WANT(scenarios[i].make != make_session || hashes[i] == run_hash);
     }
     WANT(hashes[0] == hashes[1] && hashes[0] != hashes[2]); /* threads, types */
-    WANT(hashes[0] == hashes[4]);                           /* shards */
-    WANT(hashes[0] == hashes[5] && hashes[0] == hashes[6]); /* native files */
+    for (size_t i = 4; i < 9; i++)                          /* shards, PyTorch's, native files */
+        WANT(hashes[0] == hashes[i]);
     return 0;
 }
 
