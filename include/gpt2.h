@@ -281,7 +281,8 @@ GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback w
  *
  *   name      Hugging Face's, with or without "transformer.": "wte.weight" [n_vocab, n_embd],
  *             "wpe.weight" [n_positions, n_embd], "h.0.attn.c_attn.weight" [n_embd, 3 n_embd],
- *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied
+ *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied.
+ *             In a GPTBigCode the matrices of the blocks are [outputs, inputs], as in its files
  *   shape     [2], receives the dimensions; n, 1 for a vector
  *   values    receives shape[0] * shape[1] floats; NULL: only the shape is wanted
  *   n_values  floats that 'values' has room for
@@ -324,7 +325,7 @@ typedef struct gpt2_model_info {
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
     int32_t memory_type;   /* GPT2_TYPE_* of the first block's matrices in memory */
-    int32_t reserved;      /* 0 */
+    int32_t n_kv_head;     /* heads of keys and values: n_head; 1 with multi-query attention */
 } gpt2_model_info;
 
 /* As gpt2_model_params_init(). */
@@ -1186,8 +1187,9 @@ GPT2_API int32_t gpt2_score_logits(gpt2_session *session, const float *logits, i
 /*
  * Points inside the forward pass where a caller can read and change the activations.  In the
  * shapes, t is the number of new tokens and past the number of positions before them.  n_kv_head is
- * the number of key and value heads.  In all models that load now each query head has its own key
- * and value head, so qkv is [t, 3 n_embd].
+ * the number of key and value heads: n_head, so that qkv is [t, 3 n_embd], or 1 with multi-query
+ * attention.  qkv is what c_attn gives: all q, then all k, then all v; or, in a GPTBigCode without
+ * multi_query, q, k and v of the first head, then those of the next.
  */
 #define GPT2_TAP_EMBED 0 /* embed             [t, n_embd]     wte[id] + wpe[position] */
 #define GPT2_TAP_LN_1  1 /* h.N.ln_1          [t, n_embd]     first norm */

@@ -105,6 +105,7 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
            (double)info->n_parameters / 1e6);
     print_number("n_layer", info->n_layer);
     print_number("n_head", info->n_head);
+    print_number("n_kv_head", info->n_kv_head);
     print_number("n_embd", info->n_embd);
     print_number("n_inner", info->n_inner);
     print_number("n_vocab", info->n_vocab);

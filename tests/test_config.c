@@ -64,6 +64,8 @@ static void check_equal(const struct gpt2i_config *found, const struct gpt2i_con
     assert_int_equal(found->n_embd, wanted->n_embd);
     assert_int_equal(found->n_layer, wanted->n_layer);
     assert_int_equal(found->n_head, wanted->n_head);
+    assert_int_equal(found->n_kv_head, wanted->n_kv_head == 0 ? found->n_head : wanted->n_kv_head);
+    assert_int_equal(found->is_bigcode, wanted->is_bigcode);
     assert_int_equal(found->n_inner, wanted->n_inner);
     assert_int_equal(found->activation_function, wanted->activation_function);
     assert_true(found->layer_norm_epsilon == wanted->layer_norm_epsilon);
@@ -189,6 +191,36 @@ static void test_variants(void **state)
                &wanted);
 }
 
+/* GPTBigCodeConfig has defaults of its own, wherever model_type stands. */
+static void test_bigcode(void **state)
+{
+    struct gpt2i_config wanted = defaults;
+
+    (void)state;
+    wanted.is_bigcode = true;
+    wanted.n_kv_head = 1;
+    wanted.activation_function = GPT2_ACT_GELU_PYTORCH_TANH;
+    check_text("{\"model_type\": \"gpt_bigcode\"}", &wanted);
+    check_text("{\"multi_query\": true, \"attention_softmax_in_fp32\": true, "
+               "\"scale_attention_softmax_in_fp32\": false, \"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    check_text("{\"scale_attn_by_inverse_layer_idx\": true, \"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    wanted.activation_function = GPT2_ACT_TANH;
+    wanted.scale_attn_weights = false;
+    check_text("{\"activation_function\": \"tanh\", \"scale_attn_weights\": false, "
+               "\"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    wanted = defaults;
+    wanted.is_bigcode = true;
+    wanted.activation_function = GPT2_ACT_GELU_PYTORCH_TANH;
+    check_text("{\"model_type\": \"gpt_bigcode\", \"multi_query\": false}", &wanted);
+    wanted = defaults;
+    check_text("{\"model_type\": \"gpt_bigcode\", \"model_type\": \"gpt2\"}", &wanted);
+    wanted.n_kv_head = 1; /* a native file may have it so */
+    check_text("{\"model_type\": \"gpt2\", \"multi_query\": true}", &wanted);
+}
+
 static const struct {
     const char *text;
     int32_t status;
@@ -200,9 +232,12 @@ static const struct {
     {"{} {}", GPT2_ERR_FORMAT, "byte 3: wanted nothing after"},
     {"{\"n_layer\": 2,}", GPT2_ERR_FORMAT, "wanted a key"},
     {"{\"x\": NaN}", GPT2_ERR_FORMAT, "wanted a value"},
-    {"{\"model_type\": \"gpt_bigcode\"}", GPT2_ERR_UNSUPPORTED,
-     "model_type: found \"gpt_bigcode\", wanted \"gpt2\""},
-    {"{\"model_type\": \"gpt_neo\"}", GPT2_ERR_UNSUPPORTED, "\"gpt_neo\""},
+    {"{\"model_type\": \"gpt_bigcode\", \"add_cross_attention\": true}", GPT2_ERR_UNSUPPORTED,
+     "add_cross_attention: found true, wanted false"},
+    {"{\"model_type\": \"gpt_bigcode\", \"multi_query\": 1}", GPT2_ERR_FORMAT,
+     "multi_query: found 1, wanted true or false"},
+    {"{\"model_type\": \"gpt_neo\"}", GPT2_ERR_UNSUPPORTED,
+     "model_type: found \"gpt_neo\", wanted \"gpt2\" or \"gpt_bigcode\""},
     {"{\"model_type\": \"llama\"}", GPT2_ERR_UNSUPPORTED, "\"llama\""},
     {"{\"model_type\": 2}", GPT2_ERR_FORMAT, "model_type: found 2, wanted \"gpt2\""},
     {"{\"activation_function\": \"relu2\"}", GPT2_ERR_UNSUPPORTED,
@@ -338,8 +373,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_variants), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cut),      cmocka_unit_test(test_real),
+        cmocka_unit_test(test_variants), cmocka_unit_test(test_bigcode),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_real),
     };
 
     return cmocka_run_group_tests_name("config", tests, scratch_set_up, remove_scratch);

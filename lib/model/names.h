@@ -47,6 +47,14 @@ GPT2I_HIDDEN int32_t gpt2i_weight_list_new(struct gpt2i_weight_list **list, gpt2
                                            struct gpt2i_error *error);
 
 /*
+ * Settles which class the model of a config.json with "gpt2" is: fine-tuned GPTBigCode models call
+ * themselves so, and the shape of their c_attn tells.  Errors: GPT2_ERR_UNSUPPORTED.
+ */
+GPT2I_HIDDEN int32_t gpt2i_config_settle(struct gpt2i_config *config,
+                                         const struct gpt2i_tensors *tensors,
+                                         struct gpt2i_error *error);
+
+/*
  * Finds the tensors of all weights and checks their shapes and types.
  * Errors: GPT2_ERR_FORMAT (missing, wrong shape), _UNSUPPORTED (a type, or a tensor of the blocks
  * that GPT-2 does not have).

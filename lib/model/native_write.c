@@ -205,12 +205,14 @@ static void put_config(struct writer *writer)
     char epsilon[GPT2I_FLOAT_CHARS];
 
     put(writer,
-        "{\\\"model_type\\\":\\\"gpt2\\\",\\\"vocab_size\\\":%" PRId32
-        ",\\\"n_positions\\\":%" PRId32 ",\\\"n_embd\\\":%" PRId32 ",\\\"n_layer\\\":%" PRId32
-        ",\\\"n_head\\\":%" PRId32 ",\\\"n_inner\\\":%" PRId32
-        ",\\\"activation_function\\\":\\\"%s\\\"",
-        config->n_vocab, config->n_positions, config->n_embd, config->n_layer, config->n_head,
-        config->n_inner, gpt2i_activation_name(config->activation_function));
+        "{\\\"model_type\\\":\\\"%s\\\",\\\"vocab_size\\\":%" PRId32 ",\\\"n_positions\\\":%" PRId32
+        ",\\\"n_embd\\\":%" PRId32 ",\\\"n_layer\\\":%" PRId32 ",\\\"n_head\\\":%" PRId32
+        ",\\\"n_inner\\\":%" PRId32 ",\\\"activation_function\\\":\\\"%s\\\"",
+        config->is_bigcode ? "gpt_bigcode" : "gpt2", config->n_vocab, config->n_positions,
+        config->n_embd, config->n_layer, config->n_head, config->n_inner,
+        gpt2i_activation_name(config->activation_function));
+    if (config->is_bigcode || config->n_kv_head < config->n_head)
+        put(writer, ",\\\"multi_query\\\":%s", truth(config->n_kv_head == 1));
     gpt2i_decimal_of_float(epsilon, config->layer_norm_epsilon);
     put(writer, ",\\\"layer_norm_epsilon\\\":%s", epsilon);
     put(writer,

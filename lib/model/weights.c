@@ -89,15 +89,17 @@ static void count_parameters(gpt2_model *model, const struct gpt2i_weight_list *
     }
 }
 
-int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
+int32_t gpt2i_weights_load(gpt2_model **out, struct gpt2i_config *config,
                            const struct gpt2i_tensors *tensors, const gpt2_model_params *params,
                            struct gpt2i_error *error)
 {
     struct gpt2i_weight_list *list = NULL;
-    gpt2_model *model;
-    int32_t status = gpt2i_model_new(&model, config, error);
+    gpt2_model *model = NULL;
+    int32_t status = gpt2i_config_settle(config, tensors, error);
 
     *out = NULL;
+    if (status == GPT2_OK)
+        status = gpt2i_model_new(&model, config, error);
     if (status == GPT2_OK)
         status = gpt2i_weight_list_new(&list, model, tensors, error);
     if (status == GPT2_OK)
