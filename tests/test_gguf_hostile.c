@@ -387,8 +387,10 @@ static void test_config(void **state)
                 "n_head: found 0, wanted 1 to ");
     check_value("gpt2.attention.head_count", GGUF_U32, 3, 4, GPT2_ERR_FORMAT, "n_head: found 3");
     check_value("gpt2.attention.head_count_kv", GGUF_U32, 2, 4, GPT2_OK, "");
-    check_value("gpt2.attention.head_count_kv", GGUF_U32, 1, 4, GPT2_ERR_UNSUPPORTED,
-                "gpt2.attention.head_count_kv: found 1, wanted 2");
+    check_value("gpt2.attention.head_count_kv", GGUF_U32, 1, 4, GPT2_ERR_FORMAT,
+                "h.0.attn.c_attn.weight has shape [12, 4], the config wants [8, 4]");
+    check_value("gpt2.attention.head_count_kv", GGUF_U32, 3, 4, GPT2_ERR_UNSUPPORTED,
+                "gpt2.attention.head_count_kv: found 3, wanted 1 or 2, gpt2.attention.head_count");
     check_value("gpt2.attention.key_length", GGUF_U32, 4, 4, GPT2_ERR_UNSUPPORTED,
                 "gpt2.attention.key_length: found 4, wanted 2");
     check_value("gpt2.attention.value_length", GGUF_U32, 1, 4, GPT2_ERR_UNSUPPORTED,
