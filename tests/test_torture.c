@@ -61,10 +61,6 @@ static const struct kind kinds[] = {
 /* What stat cannot tell is taken for a directory, in which there is nothing to open. */
 static const struct kind stat_of_native = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
                                            ": cannot be opened: there is no such file"};
-/* What stat cannot tell is taken to be there: model.safetensors, before the index. */
-static const struct kind stat_of_shards = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
-                                           SHARDS
-                                           "/model.safetensors: cannot be opened: there is no"};
 static const struct kind shrinking = {"a file shrinks", FSTAT, SHRINK, GPT2_ERR_FILE,
                                       ": ends at byte "};
 static const struct kind no_clock = {"clock_gettime EPERM", CLOCK, REFUSE, GPT2_OK, ""};
@@ -307,7 +303,7 @@ static void check_line(const struct kind *kind, const char *line)
 
     if (strstr(line, kind->words) == NULL || strchr(line, '\n') != NULL)
         fail_msg("%s: found the line \"%s\", wanted \"%s\" in it", place, line, kind->words);
-    if (kind->status == GPT2_ERR_FILE && kind != &stat_of_shards) /* whose words have the path */
+    if (kind->status == GPT2_ERR_FILE)
         WANT(strncmp(line, plan.path, length) == 0 &&
              line[length] == (kind == &stat_of_native ? '/' : ':'));
     if (kind->status == GPT2_ERR_MEMORY || kind->call == THREAD)
@@ -355,8 +351,6 @@ static int n_survivors(const struct scenario *scenario, const struct kind *kind,
 {
     if (kind == &stat_of_native)
         return n_calls - 1; /* the first decides */
-    if (kind == &stat_of_shards)
-        return n_calls - (persists ? 3 : 1); /* the third, after the path and config.json */
     return kind->call == MMAP && scenario->maps_file && !persists;
 }
 
@@ -396,7 +390,6 @@ static void test_refusals(void **state)
             const char *path = scenarios[i].path == NULL ? "" : scenarios[i].path;
             const struct kind *kind = kinds[k].call != STAT       ? &kinds[k]
                                       : strcmp(path, NATIVE) == 0 ? &stat_of_native
-                                      : strcmp(path, SHARDS) == 0 ? &stat_of_shards
                                                                   : &kinds[k];
 
             n_calls += refuse_each(&scenarios[i], kind, hashes[i]);
