@@ -97,11 +97,16 @@ static uint32_t flags_of_both(uint32_t before, uint32_t after)
 {
     const uint32_t strips =
         GPT2I_ADDED_LSTRIP | GPT2I_ADDED_RSTRIP | GPT2I_ADDED_SINGLE_WORD | GPT2I_ADDED_SPECIAL;
+    const uint32_t passes = GPT2I_ADDED_NORMALIZED | GPT2I_LISTED_PLAIN;
     bool is_weak = (after & GPT2I_LISTED_WEAK) != 0 ||
                    ((after & GPT2I_LISTED_WORD) != 0 && (before & strips) == 0);
 
     if (is_weak)
         return before | GPT2I_ADDED_SPECIAL;
+    /* the pass stays that in which a special token was found first */
+    if ((before & GPT2I_ADDED_SPECIAL) != 0 ||
+        ((before & GPT2I_LISTED_PLAIN) != 0 && (after & GPT2I_LISTED_FIXED) == 0))
+        after = (after & ~passes) | (before & passes);
     return after | (before & GPT2I_ADDED_SPECIAL);
 }
 

@@ -8,10 +8,11 @@
 #include "dictionary.h"
 
 /* What a list knows of a token beside its flags. */
-#define GPT2I_LISTED_PLAIN 0x100u /* NORMALIZED is to be the contrary of SPECIAL */
-#define GPT2I_LISTED_WEAK  0x200u /* if it is listed already, this only makes it special */
-#define GPT2I_LISTED_WORD  0x400u /* likewise, if that one has none but the usual flags */
-#define GPT2I_LISTED_KNOWN 0x800u /* it only counts if the vocabulary or the list has it */
+#define GPT2I_LISTED_PLAIN 0x100u  /* NORMALIZED is to be the contrary of SPECIAL */
+#define GPT2I_LISTED_WEAK  0x200u  /* if it is listed already, this only makes it special */
+#define GPT2I_LISTED_WORD  0x400u  /* likewise, if that one has none but the usual flags */
+#define GPT2I_LISTED_FIXED 0x1000u /* NORMALIZED counts, though the token was listed without it */
+#define GPT2I_LISTED_KNOWN 0x800u  /* it only counts if the vocabulary or the list has it */
 
 /* In the order in which Hugging Face adds them.  All zero: empty. */
 struct gpt2i_added_list {

@@ -236,6 +236,8 @@ static uint32_t flags_of_word(const struct gpt2i_special_files *special, bool ha
     flags |= GPT2I_ADDED_NORMALIZED;
     if (has_decoder)
         flags |= word->kind == GPT2I_WORD_UNNAMED ? GPT2I_LISTED_WORD : GPT2I_LISTED_WEAK;
+    else if (word->kind == GPT2I_WORD_UNNAMED)
+        flags |= GPT2I_LISTED_FIXED;
     return flags;
 }
 
