@@ -212,12 +212,5 @@ bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *
 bool gpt2i_bpe_prefixed(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
                         const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
 {
-    unsigned char whole[GPT2I_SHORT_BYTES];
-
-    if (n_bytes >= GPT2I_SHORT_BYTES)
-        return merge_long(tokenizer, scratch, 1, piece, n_bytes, output);
-    whole[0] = ' ';
-    if (n_bytes > 0)
-        memcpy(whole + 1, piece, n_bytes);
-    return gpt2i_bpe_piece(tokenizer, scratch, whole, n_bytes + 1, output);
+    return merge_long(tokenizer, scratch, 1, piece, n_bytes, output);
 }

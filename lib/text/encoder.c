@@ -86,36 +86,82 @@ static int32_t fail_no_token(const struct scan *scan, size_t at)
                       (unsigned)search->bytes[at], (unsigned long long)(search->offset + at));
 }
 
-/* Encodes the piece that begins bytes[at .. end], if it is settled; else '*settled' is false.  'until' is
-   whether a token that is not settled begins at 'end'. */
-static int32_t encode_piece(const struct scan *scan, size_t at, size_t end, bool until,
-                            bool *settled)
+/* Whether a piece up to piece_end, of a stretch that ends at 'end' stays as it is, whatever
+   follows.  'until': so far a token begins at 'end', but more bytes can change that. */
+static bool is_settled(const struct gpt2i_token_search *search, size_t piece_end, size_t end,
+                       bool until)
+{
+    return !search->has_more ||
+           (search->n_bytes - piece_end >= search->look_ahead && !(until && piece_end == end));
+}
+
+/* The first piece of a stretch bytes[at .. end] that gets a space in front. */
+static int32_t encode_prefixed(const struct scan *scan, size_t at, size_t end, bool until,
+                               bool *settled)
 {
     const gpt2_encoder *encoder = scan->encoder;
-    const struct gpt2i_token_search *search = &scan->search;
-    const unsigned char *text = search->bytes + at;
-    const uint32_t rules = encoder->tokenizer->cut_rules;
-    bool has_prefix =
-        (rules & GPT2I_CUT_PREFIX) != 0 && scan->place->begins_stretch && text[0] != ' ';
-    size_t length = has_prefix ? gpt2i_cut_prefixed_length(rules, text, end - at)
-                               : gpt2i_cut_length(rules, text, end - at);
-    bool has_tokens;
+    const unsigned char *text = scan->search.bytes + at;
+    size_t length = gpt2i_cut_prefixed_length(encoder->tokenizer->cut_rules, text, end - at);
 
-    *settled = !search->has_more || (search->n_bytes - at - length >= search->look_ahead &&
-                                     !(until && at + length == end));
+    *settled = is_settled(&scan->search, at + length, end, until);
     if (!*settled)
         return GPT2_OK;
     if (length > encoder->max_piece_bytes)
         return fail_piece(scan, "", length);
-    has_tokens =
-        has_prefix
-            ? gpt2i_bpe_prefixed(encoder->tokenizer, encoder->scratch, text, length, scan->output)
-            : gpt2i_bpe_piece(encoder->tokenizer, encoder->scratch, text, length, scan->output);
-    if (!has_tokens)
+    if (!gpt2i_bpe_prefixed(encoder->tokenizer, encoder->scratch, text, length, scan->output))
         return fail_no_token(scan, at);
     scan->place->at += length;
     scan->place->begins_stretch = false;
     return GPT2_OK;
+}
+
+/* The pieces of a stretch that begin in bytes[at .. stop], as long as they are settled. */
+static int32_t encode_pieces(const struct scan *scan, size_t at, size_t stop, size_t end,
+                             bool until, bool *settled)
+{
+    const gpt2_encoder *encoder = scan->encoder;
+    const struct gpt2i_token_search *search = &scan->search;
+    const gpt2_tokenizer *tokenizer = encoder->tokenizer;
+    const uint32_t rules = tokenizer->cut_rules;
+    const bool has_more = search->has_more;
+
+    while (at < stop) {
+        const unsigned char *text = search->bytes + at;
+        size_t length = rules == GPT2I_CUT_PATTERN ? gpt2i_piece_length(text, end - at)
+                                                   : gpt2i_cut_length(rules, text, end - at);
+
+        if (has_more && !is_settled(search, at + length, end, until)) {
+            *settled = false;
+            break;
+        }
+        if (length > encoder->max_piece_bytes ||
+            !gpt2i_bpe_piece(tokenizer, encoder->scratch, text, length, scan->output)) {
+            scan->place->at = search->offset + at;
+            return length > encoder->max_piece_bytes ? fail_piece(scan, "", length)
+                                                     : fail_no_token(scan, at);
+        }
+        at += length;
+    }
+    scan->place->begins_stretch &= scan->place->at == search->offset + at;
+    scan->place->at = search->offset + at;
+    return GPT2_OK;
+}
+
+/* Both, for the stretch from place->at to bytes[end]. */
+static int32_t encode_stretch(const struct scan *scan, size_t stop, size_t end, bool until,
+                              bool *settled)
+{
+    size_t at = (size_t)(scan->place->at - scan->search.offset);
+    int32_t status = GPT2_OK;
+
+    *settled = true;
+    if (at < stop && scan->place->begins_stretch && scan->search.bytes[at] != ' ' &&
+        (scan->encoder->tokenizer->cut_rules & GPT2I_CUT_PREFIX) != 0)
+        status = encode_prefixed(scan, at, end, until, settled);
+    if (status != GPT2_OK || !*settled)
+        return status;
+    return encode_pieces(scan, (size_t)(scan->place->at - scan->search.offset), stop, end, until,
+                         settled);
 }
 
 /* Encodes all that is settled and begins before bytes[stop]. */
@@ -126,21 +172,15 @@ static int32_t scan_bytes(struct scan *scan, size_t stop)
 
     while (place->at - search->offset < stop) {
         const struct gpt2i_found_token *token = gpt2i_search_next(search, place);
-        size_t end = gpt2i_min(token->begin, stop);
         size_t n_stripped;
+        bool settled;
+        int32_t status = encode_stretch(scan, gpt2i_min(token->begin, stop), token->begin,
+                                        !token->is_settled, &settled);
 
-        while (place->at - search->offset < end) {
-            bool settled;
-            int32_t status = encode_piece(scan, (size_t)(place->at - search->offset), token->begin,
-                                          !token->is_settled, &settled);
-
-            if (status != GPT2_OK || !settled)
-                return status;
-        }
+        if (status != GPT2_OK || !settled || (token->begin < stop && !token->is_settled))
+            return status;
         if (token->begin >= stop)
             continue;
-        if (!token->is_settled)
-            return GPT2_OK;
         n_stripped = token->end - token->begin - token->token->length;
         if (n_stripped > scan->encoder->max_piece_bytes)
             return fail_piece(scan, "", n_stripped);
