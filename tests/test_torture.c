@@ -428,7 +428,7 @@ static void test_shrinking(void **state)
     const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false};
     const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false};
     const struct scenario read = {"native file",  make_model, use_model, NATIVE, 2,
-                                  GPT2_FILE_READ, false,      0};
+                                  GPT2_FILE_READ, false};
     int n = 0;
 
     (void)state;
