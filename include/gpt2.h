@@ -139,9 +139,11 @@ typedef struct gpt2_source {
     const char *name; /* "config.json", "model.safetensors" or "pytorch_model.bin"; "tokenizer.json"
                           or "vocab.json" and "merges.txt", with "tokenizer_config.json",
                           "special_tokens_map.json", "added_tokens.json"; or "native.safetensors",
-                          a native file, beside which others do not count.  Instead of the weights
+                          a native file, beside which others do not count; or "model.gguf", beside
+                          which config.json does not count.  Instead of the weights
                           "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                          shards too, under the names that it gives them */
+                          shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
+                          "model.bin": see gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -177,9 +179,16 @@ typedef int32_t (*gpt2_write_callback)(void *user, const void *bytes, size_t n_b
 #define GPT2_TYPE_F32     0
 #define GPT2_TYPE_F16     1
 #define GPT2_TYPE_BF16    2
-#define GPT2_TYPE_Q8      3 /* not in Hugging Face's files: 8 bits, an F16 scale for each 32 */
-#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; embeddings and head have Q8 */
+#define GPT2_TYPE_Q8      3 /* 8 bits, an F16 scale for each 32; in GGUF files Q8_0 */
+#define GPT2_TYPE_Q4      4 /* likewise, 4 bits a weight; in GGUF files IQ4_NL */
 #define GPT2_TYPE_F64     5 /* in files only: each number is rounded to the nearest F32 */
+#define GPT2_TYPE_Q4_0    6 /* in GGUF files only: as Q4 in memory, with the same numbers */
+#define GPT2_TYPE_Q4_1    7 /* in GGUF files only, as those that follow; Q8 in memory */
+#define GPT2_TYPE_Q5_0    8
+#define GPT2_TYPE_Q5_1    9
+#define GPT2_TYPE_Q4_K    10
+#define GPT2_TYPE_Q5_K    11
+#define GPT2_TYPE_Q6_K    12
 
 /* How a native file is opened. */
 #define GPT2_FILE_MAP  0 /* in place: mapped, or used in the caller's memory */
@@ -234,9 +243,13 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  * Where model.safetensors is missing, the weights come from the shards, up to 128 files of the same
  * directory, that model.safetensors.index.json names; else from pytorch_model.bin, the tensors of a
  * state_dict as torch.save() wrote them, or from the shards of pytorch_model.bin.index.json.
- * No code of a pickle runs.  All shards are open while the model loads.
+ * All shards are open while the model loads.  Then come the files of other programs, which tell the
+ * sizes themselves: "ckpt.pt" is a checkpoint of nanoGPT, run with gelu as nanoGPT has had it since
+ * May 2023; "model.pt" is minGPT's, whose config.json tells the heads; "model.bin" is a model of
+ * llm.c, version 3 or 5; "model.gguf" is GGUF of llama.cpp: docs/api.md says what of it is read.
+ * No code of a pickle runs.
  *
- *   path     of the directory or the native file; borrowed for the call
+ *   path     of the directory, the native file or a GGUF file; borrowed for the call
  *   params   NULL for the defaults
  *   model    receives the model; the caller frees it with gpt2_model_free()
  *
@@ -269,7 +282,8 @@ GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback w
  *
  *   name      Hugging Face's, with or without "transformer.": "wte.weight" [n_vocab, n_embd],
  *             "wpe.weight" [n_positions, n_embd], "h.0.attn.c_attn.weight" [n_embd, 3 n_embd],
- *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied
+ *             "h.0.mlp.c_proj.bias" [n_embd] ...; "lm_head.weight" is wte where they are tied.
+ *             In a GPTBigCode the matrices of the blocks are [outputs, inputs], as in its files
  *   shape     [2], receives the dimensions; n, 1 for a vector
  *   values    receives shape[0] * shape[1] floats; NULL: only the shape is wanted
  *   n_values  floats that 'values' has room for
@@ -285,11 +299,16 @@ GPT2_API int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, in
 /* Frees the model and its tokenizer; NULL is ignored.  Free its sessions and encoders before. */
 GPT2_API void gpt2_model_free(gpt2_model *model);
 
+/* By Hugging Face's names.  Its "gelu_accurate" is gelu_new, its "gelu_python" is gelu. */
 #define GPT2_ACT_GELU_NEW          0 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 #define GPT2_ACT_GELU              1 /* 0.5 x (1 + erf(x / sqrt(2))) */
 #define GPT2_ACT_GELU_FAST         2 /* 0.5 x (1 + tanh(0.7978845608 x (1 + 0.044715 x^2))) */
 #define GPT2_ACT_GELU_PYTORCH_TANH 3 /* same formula as gelu_new, by PyTorch's name */
 #define GPT2_ACT_RELU              4 /* max(x, 0) */
+#define GPT2_ACT_SILU              5 /* x / (1 + exp(-x)); "swish" is another name of it */
+#define GPT2_ACT_QUICK_GELU        6 /* x / (1 + exp(-1.702 x)) */
+#define GPT2_ACT_TANH              7 /* tanh(x) */
+#define GPT2_ACT_MISH              8 /* x tanh(log(1 + exp(x))) */
 
 typedef struct gpt2_model_info {
     uint32_t struct_size; /* set by gpt2_model_info_init() */
@@ -307,7 +326,7 @@ typedef struct gpt2_model_info {
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
     int32_t memory_type;   /* GPT2_TYPE_* of the first block's matrices in memory */
-    int32_t reserved;      /* 0 */
+    int32_t n_kv_head;     /* heads of keys and values: n_head; 1 with multi-query attention */
 } gpt2_model_info;
 
 /* As gpt2_model_params_init(). */
@@ -1176,8 +1195,9 @@ GPT2_API int32_t gpt2_score_logits(gpt2_session *session, const float *logits, i
 /*
  * Points inside the forward pass where a caller can read and change the activations.  In the
  * shapes, t is the number of new tokens and past the number of positions before them.  n_kv_head is
- * the number of key and value heads.  In all models that load now each query head has its own key
- * and value head, so qkv is [t, 3 n_embd].
+ * the number of key and value heads: n_head, so that qkv is [t, 3 n_embd], or 1 with multi-query
+ * attention.  qkv is what c_attn gives: all q, then all k, then all v; or, in a GPTBigCode without
+ * multi_query, q, k and v of the first head, then those of the next.
  */
 #define GPT2_TAP_EMBED 0 /* embed             [t, n_embd]     wte[id] + wpe[position] */
 #define GPT2_TAP_LN_1  1 /* h.N.ln_1          [t, n_embd]     first norm */

@@ -17,9 +17,15 @@
 static const char *activation_name(int32_t activation)
 {
     static const char *const names[] = {
-        [GPT2_ACT_GELU_NEW] = "gelu_new",   [GPT2_ACT_GELU] = "gelu",
-        [GPT2_ACT_GELU_FAST] = "gelu_fast", [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
+        [GPT2_ACT_GELU_NEW] = "gelu_new",
+        [GPT2_ACT_GELU] = "gelu",
+        [GPT2_ACT_GELU_FAST] = "gelu_fast",
+        [GPT2_ACT_GELU_PYTORCH_TANH] = "gelu_pytorch_tanh",
         [GPT2_ACT_RELU] = "relu",
+        [GPT2_ACT_SILU] = "silu",
+        [GPT2_ACT_QUICK_GELU] = "quick_gelu",
+        [GPT2_ACT_TANH] = "tanh",
+        [GPT2_ACT_MISH] = "mish",
     };
 
     if (activation < 0 || (size_t)activation >= sizeof names / sizeof names[0])
@@ -99,6 +105,7 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
            (double)info->n_parameters / 1e6);
     print_number("n_layer", info->n_layer);
     print_number("n_head", info->n_head);
+    print_number("n_kv_head", info->n_kv_head);
     print_number("n_embd", info->n_embd);
     print_number("n_inner", info->n_inner);
     print_number("n_vocab", info->n_vocab);

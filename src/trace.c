@@ -52,7 +52,8 @@ static uint64_t tap_width(int32_t kind, const gpt2_model_info *info)
 {
     switch (kind) {
     case GPT2_TAP_ATTN_QKV:
-        return 3 * (uint64_t)info->n_embd;
+        return (uint64_t)info->n_embd / (uint64_t)info->n_head *
+               ((uint64_t)info->n_head + 2 * (uint64_t)info->n_kv_head);
     case GPT2_TAP_MLP_FC:
     case GPT2_TAP_MLP_ACT:
         return (uint64_t)info->n_inner;
@@ -241,7 +242,9 @@ const struct command command_trace = {
         "  tokens                           [t]             the ids, as I64\n"
         "  embed                            [t, n_embd]     wte[id] + wpe[position]\n"
         "  h.N.ln_1                         [t, n_embd]     first norm\n"
-        "  h.N.attn.qkv                     [t, 3 n_embd]   c_attn: q, k, v side by side\n"
+        "  h.N.attn.qkv                     [t, 3 n_embd]   c_attn: q, k, v side by side; less "
+        "with\n"
+        "                                                   multi-query attention\n"
         "  h.N.attn.scores                  [n_head, t, t]  q.k scaled; -inf: masked\n"
         "  h.N.attn.probs                   [n_head, t, t]  softmax of the scores\n"
         "  h.N.attn.ctx                     [t, n_embd]     probs.v, heads side by side\n"

@@ -94,7 +94,13 @@ system_calls='
 os mmap mmap64 munmap madvise open open64 stat stat64 lstat lstat64 fstat fstat64 close pread pread64 __errno_location sched_getaffinity __sched_cpucount sysconf clock_gettime
 threads pthread_ sigfillset
 status vsnprintf
+decimal snprintf
+gguf_config snprintf
+gguf_tensors snprintf
 names snprintf
+llmc snprintf
+nanogpt snprintf
+mingpt snprintf
 native_model snprintf
 native_write snprintf vsnprintf
 shortlist sqrtf

@@ -358,7 +358,7 @@ static int32_t tap_columns(const struct reference_run *run, int32_t kind)
     if (by_head(kind))
         return run->n_tokens;
     if (kind == GPT2_TAP_ATTN_QKV)
-        return 3 * run->info.n_embd;
+        return (run->info.n_head + 2 * run->info.n_kv_head) * (run->info.n_embd / run->info.n_head);
     if (kind == GPT2_TAP_MLP_FC || kind == GPT2_TAP_MLP_ACT)
         return run->info.n_inner;
     return kind == GPT2_TAP_LOGITS ? run->info.n_vocab : run->info.n_embd;

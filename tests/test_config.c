@@ -64,6 +64,8 @@ static void check_equal(const struct gpt2i_config *found, const struct gpt2i_con
     assert_int_equal(found->n_embd, wanted->n_embd);
     assert_int_equal(found->n_layer, wanted->n_layer);
     assert_int_equal(found->n_head, wanted->n_head);
+    assert_int_equal(found->n_kv_head, wanted->n_kv_head == 0 ? found->n_head : wanted->n_kv_head);
+    assert_int_equal(found->is_bigcode, wanted->is_bigcode);
     assert_int_equal(found->n_inner, wanted->n_inner);
     assert_int_equal(found->activation_function, wanted->activation_function);
     assert_true(found->layer_norm_epsilon == wanted->layer_norm_epsilon);
@@ -128,9 +130,18 @@ static void test_variants(void **state)
         const char *name;
         int32_t id;
     } activations[] = {
-        {"gelu_new", GPT2_ACT_GELU_NEW},   {"gelu", GPT2_ACT_GELU},
-        {"gelu_fast", GPT2_ACT_GELU_FAST}, {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+        {"gelu_new", GPT2_ACT_GELU_NEW},
+        {"gelu", GPT2_ACT_GELU},
+        {"gelu_fast", GPT2_ACT_GELU_FAST},
+        {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+        {"gelu_accurate", GPT2_ACT_GELU_NEW},
+        {"gelu_python", GPT2_ACT_GELU},
+        {"quick_gelu", GPT2_ACT_QUICK_GELU},
         {"relu", GPT2_ACT_RELU},
+        {"silu", GPT2_ACT_SILU},
+        {"swish", GPT2_ACT_SILU},
+        {"tanh", GPT2_ACT_TANH},
+        {"mish", GPT2_ACT_MISH},
     };
     static const struct {
         const char *text;
@@ -180,6 +191,36 @@ static void test_variants(void **state)
                &wanted);
 }
 
+/* GPTBigCodeConfig has defaults of its own, wherever model_type stands. */
+static void test_bigcode(void **state)
+{
+    struct gpt2i_config wanted = defaults;
+
+    (void)state;
+    wanted.is_bigcode = true;
+    wanted.n_kv_head = 1;
+    wanted.activation_function = GPT2_ACT_GELU_PYTORCH_TANH;
+    check_text("{\"model_type\": \"gpt_bigcode\"}", &wanted);
+    check_text("{\"multi_query\": true, \"attention_softmax_in_fp32\": true, "
+               "\"scale_attention_softmax_in_fp32\": false, \"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    check_text("{\"scale_attn_by_inverse_layer_idx\": true, \"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    wanted.activation_function = GPT2_ACT_TANH;
+    wanted.scale_attn_weights = false;
+    check_text("{\"activation_function\": \"tanh\", \"scale_attn_weights\": false, "
+               "\"model_type\": \"gpt_bigcode\"}",
+               &wanted);
+    wanted = defaults;
+    wanted.is_bigcode = true;
+    wanted.activation_function = GPT2_ACT_GELU_PYTORCH_TANH;
+    check_text("{\"model_type\": \"gpt_bigcode\", \"multi_query\": false}", &wanted);
+    wanted = defaults;
+    check_text("{\"model_type\": \"gpt_bigcode\", \"model_type\": \"gpt2\"}", &wanted);
+    wanted.n_kv_head = 1; /* a native file may have it so */
+    check_text("{\"model_type\": \"gpt2\", \"multi_query\": true}", &wanted);
+}
+
 static const struct {
     const char *text;
     int32_t status;
@@ -191,14 +232,18 @@ static const struct {
     {"{} {}", GPT2_ERR_FORMAT, "byte 3: wanted nothing after"},
     {"{\"n_layer\": 2,}", GPT2_ERR_FORMAT, "wanted a key"},
     {"{\"x\": NaN}", GPT2_ERR_FORMAT, "wanted a value"},
-    {"{\"model_type\": \"gpt_bigcode\"}", GPT2_ERR_UNSUPPORTED,
-     "model_type: found \"gpt_bigcode\", wanted \"gpt2\""},
-    {"{\"model_type\": \"gpt_neo\"}", GPT2_ERR_UNSUPPORTED, "\"gpt_neo\""},
+    {"{\"model_type\": \"gpt_bigcode\", \"add_cross_attention\": true}", GPT2_ERR_UNSUPPORTED,
+     "add_cross_attention: found true, wanted false"},
+    {"{\"model_type\": \"gpt_bigcode\", \"multi_query\": 1}", GPT2_ERR_FORMAT,
+     "multi_query: found 1, wanted true or false"},
+    {"{\"model_type\": \"gpt_neo\"}", GPT2_ERR_UNSUPPORTED,
+     "model_type: found \"gpt_neo\", wanted \"gpt2\" or \"gpt_bigcode\""},
     {"{\"model_type\": \"llama\"}", GPT2_ERR_UNSUPPORTED, "\"llama\""},
     {"{\"model_type\": 2}", GPT2_ERR_FORMAT, "model_type: found 2, wanted \"gpt2\""},
-    {"{\"activation_function\": \"silu\"}", GPT2_ERR_UNSUPPORTED,
-     "activation_function: found \"silu\", wanted gelu_new, gelu, gelu_fast, gelu_pytorch_tanh or "
-     "relu"},
+    {"{\"activation_function\": \"relu2\"}", GPT2_ERR_UNSUPPORTED,
+     "activation_function: found \"relu2\", wanted gelu_new, gelu, gelu_fast, gelu_pytorch_tanh, "
+     "gelu_accurate, gelu_python, quick_gelu, relu, silu, swish, tanh or mish"},
+    {"{\"activation_function\": \"gelu_10\"}", GPT2_ERR_UNSUPPORTED, "found \"gelu_10\""},
     {"{\"activation_function\": \"\"}", GPT2_ERR_UNSUPPORTED, "found \"\", wanted gelu_new"},
     {"{\"activation_function\": null}", GPT2_ERR_FORMAT, "found null, wanted a string"},
     {"{\"add_cross_attention\": true}", GPT2_ERR_UNSUPPORTED,
@@ -328,8 +373,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_variants), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cut),      cmocka_unit_test(test_real),
+        cmocka_unit_test(test_variants), cmocka_unit_test(test_bigcode),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_real),
     };
 
     return cmocka_run_group_tests_name("config", tests, scratch_set_up, remove_scratch);

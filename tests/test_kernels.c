@@ -96,6 +96,21 @@ static double true_gelu_erf(double x)
     return 0.5 * x * erfc(-x / sqrt(2.0));
 }
 
+static double true_silu(double x)
+{
+    return x / (1.0 + exp(-x));
+}
+
+static double true_quick_gelu(double x)
+{
+    return x / (1.0 + exp(-1.702 * x));
+}
+
+static double true_mish(double x)
+{
+    return x * tanh(log1p(exp(x)));
+}
+
 /*
  * Largest error of an activation over every 'stride'-th float of [low, high), in ulps and absolute.
  * Environment: GPT2_TEST_EVERY_FLOAT=1 takes every float (minutes).
@@ -147,6 +162,14 @@ static void test_activations_are_accurate(void **state)
                      1e-10);
     check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -4.0f, 100.0f, 6.0, 4e-7);
     check_activation("gelu", GPT2_ACT_GELU, true_gelu_erf, -100.0f, -4.0f, 11.0, 3.5e-11);
+    check_activation("silu", GPT2_ACT_SILU, true_silu, -87.0f, 100.0f, 2.5, 1.3e-6);
+    check_activation("silu", GPT2_ACT_SILU, true_silu, -1000.0f, -87.0f, INFINITY, 3e-37);
+    check_activation("quick_gelu", GPT2_ACT_QUICK_GELU, true_quick_gelu, -4.0f, 100.0f, 6.5, 8e-7);
+    check_activation("quick_gelu", GPT2_ACT_QUICK_GELU, true_quick_gelu, -1000.0f, -4.0f, INFINITY,
+                     1.9e-9);
+    check_activation("tanh", GPT2_ACT_TANH, tanh, -FLT_MAX, FLT_MAX, 2.5, 2e-7);
+    check_activation("mish", GPT2_ACT_MISH, true_mish, -87.0f, 100.0f, 4.0, 7e-7);
+    check_activation("mish", GPT2_ACT_MISH, true_mish, -1000.0f, -87.0f, INFINITY, 2e-43);
 }
 
 /* In units in the last place, against long double. */

@@ -479,9 +479,9 @@ static void test_tensors(void **state)
          "transformer.h.7.ln_1.weight has no place in a GPT-2 of 2 layers"},
         {NULL, "h.1.attn.q_attn.weight", NULL, NULL, 0, GPT2_ERR_UNSUPPORTED, "q_attn.weight"},
         {NULL, NULL, "h.1.attn.c_proj.weight", NULL, 36, GPT2_ERR_FORMAT,
-         "c_proj.weight has shape [35, 36], config.json wants [35, 35]"},
+         "c_proj.weight has shape [35, 36], the config wants [35, 35]"},
         {NULL, NULL, "ln_f.bias", NULL, 34, GPT2_ERR_FORMAT,
-         "ln_f.bias has shape [34], config.json wants [35]"},
+         "ln_f.bias has shape [34], the config wants [35]"},
         {NULL, NULL, "h.0.attn.c_attn.weight", "I32", 0, GPT2_ERR_UNSUPPORTED,
          "transformer.h.0.attn.c_attn.weight has type I32, wanted F64, F32, F16 or BF16"},
         {NULL, NULL, "h.0.ln_1.bias", "U8", 0, GPT2_ERR_UNSUPPORTED, "has type U8"},
@@ -539,7 +539,7 @@ static void test_config(void **state)
     file = tiny_odd(DIRECTORY);
     file.n_vocab = 98;
     tiny_write_config(&file, DIRECTORY);
-    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "has shape [97, 35], config.json wants [98, 35]");
+    check_refused(DIRECTORY, GPT2_ERR_FORMAT, "has shape [97, 35], the config wants [98, 35]");
     file = tiny_odd(DIRECTORY);
     file.untied = true;
     tiny_write_config(&file, DIRECTORY);

@@ -2,173 +2,13 @@
  * test_pytorch.c: pytorch_model.bin in both forms, built byte by byte: valid, cut, changed, hostile;
  * and the same model from it as from model.safetensors.
  */
-#include "tiny_model.h"
+#include "pytorch_file.h"
 #include "formats/tensors.h"
 
-#define FILE_BYTES (1 << 20)
-#define DIRECTORY  TINY_DIRECTORY "/pytorch"
+#define DIRECTORY TINY_DIRECTORY "/pytorch"
 
 static char line[512];
 static struct gpt2i_error error = {line, sizeof line};
-
-/* ------------------------------------------------------------------------------------- bytes -- */
-
-struct bytes {
-    unsigned char at[FILE_BYTES];
-    size_t n;
-};
-
-static void add(struct bytes *to, const void *bytes, size_t n)
-{
-    assert_true(n <= sizeof to->at - to->n);
-    if (n > 0)
-        memcpy(to->at + to->n, bytes, n);
-    to->n += n;
-}
-
-static void add_number(struct bytes *to, uint64_t number, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned char byte = (unsigned char)(number >> 8 * i);
-
-        add(to, &byte, 1);
-    }
-}
-
-/* Of a literal with NULs inside. */
-#define ADD(to, literal) add((to), (literal), sizeof(literal) - 1)
-
-static void add_text(struct bytes *to, const char *text)
-{
-    ADD(to, "X");
-    add_number(to, strlen(text), 4);
-    add(to, text, strlen(text));
-}
-
-static void add_int(struct bytes *to, uint64_t number)
-{
-    ADD(to, "J");
-    add_number(to, number, 4);
-}
-
-struct storage {
-    char key[24];
-    const char *type; /* "FloatStorage" */
-    uint64_t n;
-    const void *bytes;
-    size_t n_bytes;
-};
-
-/* A tensor that is all of a storage, from element 'first' on. */
-static void add_tensor(struct bytes *to, const struct storage *storage, bool stream, uint64_t first,
-                       const uint64_t *dims, int n_dims)
-{
-    ADD(to, "ctorch._utils\n_rebuild_tensor_v2\n((");
-    add_text(to, "storage");
-    ADD(to, "ctorch\n");
-    add(to, storage->type, strlen(storage->type));
-    ADD(to, "\n");
-    add_text(to, storage->key);
-    add_text(to, "cpu");
-    add_int(to, storage->n);
-    if (stream)
-        ADD(to, "N");
-    ADD(to, "tQ");
-    add_int(to, first);
-    ADD(to, "(");
-    for (int i = 0; i < n_dims; i++)
-        add_int(to, dims[i]);
-    ADD(to, "t(");
-    for (int i = 0; i < n_dims; i++) {
-        uint64_t stride = 1;
-
-        for (int j = i + 1; j < n_dims; j++)
-            stride *= dims[j];
-        add_int(to, stride);
-    }
-    ADD(to, "t\x89"
-            "ccollections\nOrderedDict\n)RtR");
-}
-
-/* -------------------------------------------------------------------------------------- files -- */
-
-#define ENTRIES 64
-
-struct zip {
-    struct bytes *file;
-    struct bytes directory;
-    size_t n;
-};
-
-static void zip_add(struct zip *zip, const char *name, const void *bytes, size_t n)
-{
-    size_t at = zip->file->n, length = strlen(name);
-
-    ADD(zip->file, "PK\3\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    add_number(zip->file, n, 4);
-    add_number(zip->file, n, 4);
-    add_number(zip->file, length, 2);
-    add_number(zip->file, 5, 2); /* as torch's padding */
-    add(zip->file, name, length);
-    ADD(zip->file, "FB\1\0Z");
-    add(zip->file, bytes, n);
-    ADD(&zip->directory, "PK\1\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    add_number(&zip->directory, n, 4);
-    add_number(&zip->directory, n, 4);
-    add_number(&zip->directory, length, 2);
-    ADD(&zip->directory, "\0\0\0\0\0\0\0\0\0\0\0\0");
-    add_number(&zip->directory, at, 4);
-    add(&zip->directory, name, length);
-    zip->n++;
-}
-
-static void zip_end(struct zip *zip)
-{
-    size_t at = zip->file->n;
-
-    add(zip->file, zip->directory.at, zip->directory.n);
-    ADD(zip->file, "PK\5\6\0\0\0\0");
-    add_number(zip->file, zip->n, 2);
-    add_number(zip->file, zip->n, 2);
-    add_number(zip->file, zip->directory.n, 4);
-    add_number(zip->file, at, 4);
-    ADD(zip->file, "\0\0");
-}
-
-/* The whole file of a dict's pickle and its storages. */
-static void wrap(struct bytes *file, const struct bytes *pickle, const struct storage *storages,
-                 size_t n_storages, bool stream)
-{
-    static struct zip zip;
-    char name[64];
-
-    file->n = 0;
-    if (stream) {
-        ADD(file, "\x80\2\x8a\xa\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M\xe9\3.\x80\2}(");
-        add_text(file, "little_endian");
-        ADD(file, "\x88u.");
-        add(file, pickle->at, pickle->n);
-        ADD(file, "\x80\2](");
-        for (size_t i = 0; i < n_storages; i++)
-            add_text(file, storages[i].key);
-        ADD(file, "e.");
-        for (size_t i = 0; i < n_storages; i++) {
-            add_number(file, storages[i].n, 8);
-            add(file, storages[i].bytes, storages[i].n_bytes);
-        }
-        return;
-    }
-    zip.file = file;
-    zip.directory.n = 0;
-    zip.n = 0;
-    zip_add(&zip, "a/data.pkl", pickle->at, pickle->n);
-    for (size_t i = 0; i < n_storages; i++) {
-        (void)snprintf(name, sizeof name, "a/data/%s", storages[i].key);
-        zip_add(&zip, name, storages[i].bytes, storages[i].n_bytes);
-    }
-    zip_add(&zip, "a/byteorder", "little", 6);
-    zip_end(&zip);
-}
 
 static int32_t open_bytes(struct gpt2i_tensors *tensors, const struct bytes *file, size_t n)
 {
@@ -191,8 +31,8 @@ static int32_t open_bytes(struct gpt2i_tensors *tensors, const struct bytes *fil
 
 static struct bytes pickle, file, changed;
 static const float values[6] = {1, 2, 3, 4, 5, 6};
-static const struct storage small_storages[] = {{"0", "FloatStorage", 6, values, sizeof values},
-                                                {"mask", "ByteStorage", 4, "\1\0\1\1", 4}};
+static const struct pytorch_storage small_storages[] = {
+    {"0", "FloatStorage", 6, values, sizeof values}, {"mask", "ByteStorage", 4, "\1\0\1\1", 4}};
 
 /* Two tensors of one storage, and a mask. */
 static void make_small(bool stream)
@@ -201,16 +41,16 @@ static void make_small(bool stream)
 
     pickle.n = 0;
     ADD(&pickle, "\x80\2ccollections\nOrderedDict\n)Rq\0(");
-    add_text(&pickle, "wte.weight");
-    add_tensor(&pickle, &small_storages[0], stream, 0, whole, 2);
-    add_text(&pickle, "part");
-    add_tensor(&pickle, &small_storages[0], stream, 2, whole, 1);
-    add_text(&pickle, "mask");
-    add_tensor(&pickle, &small_storages[1], stream, 0, mask, 4);
+    bytes_add_text(&pickle, "wte.weight");
+    pytorch_add_tensor(&pickle, &small_storages[0], stream, 0, whole, 2);
+    bytes_add_text(&pickle, "part");
+    pytorch_add_tensor(&pickle, &small_storages[0], stream, 2, whole, 1);
+    bytes_add_text(&pickle, "mask");
+    pytorch_add_tensor(&pickle, &small_storages[1], stream, 0, mask, 4);
     ADD(&pickle, "u}");
-    add_text(&pickle, "_metadata");
+    bytes_add_text(&pickle, "_metadata");
     ADD(&pickle, "h\0sb.");
-    wrap(&file, &pickle, small_storages, 2, stream);
+    pytorch_wrap(&file, &pickle, small_storages, 2, stream);
 }
 
 static void test_valid(void **state)
@@ -235,6 +75,25 @@ static void test_valid(void **state)
         assert_memory_equal(file.at + tensors.items[2].offset, values, sizeof values);
         gpt2i_tensors_close(&tensors);
     }
+}
+
+/* As torch before 0.4 wrote it: without requires_grad and hooks. */
+static void test_old_tensor(void **state)
+{
+    struct gpt2i_tensors tensors;
+
+    (void)state;
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2}X\1\0\0\0xctorch._utils\n_rebuild_tensor\n((X\7\0\0\0storage"
+                 "ctorch\nFloatStorage\nX\1\0\0\0"
+                 "0X\3\0\0\0cpuK\6NtQK\2K\4\x85K\1\x85tRs.");
+    pytorch_wrap(&file, &pickle, small_storages, 1, true);
+    if (open_bytes(&tensors, &file, file.n) != GPT2_OK)
+        fail_msg("%s", line);
+    assert_int_equal(tensors.n_tensors, 1);
+    assert_int_equal(tensors.items[0].dims[0], 4);
+    assert_memory_equal(file.at + tensors.items[0].offset, values + 2, 16);
+    gpt2i_tensors_close(&tensors);
 }
 
 static void test_cut(void **state)
@@ -264,7 +123,7 @@ static void test_flips(void **state)
             struct gpt2i_tensors tensors;
 
             changed.n = 0;
-            add(&changed, file.at, file.n);
+            bytes_add(&changed, file.at, file.n);
             changed.at[i / COUNT(flips)] ^= flips[i % COUNT(flips)];
             if (open_bytes(&tensors, &changed, changed.n) != GPT2_OK) {
                 n_refused++;
@@ -353,8 +212,8 @@ static void test_hostile(void **state)
         int32_t status;
 
         pickle.n = 0;
-        add(&pickle, hostile[i].bytes, hostile[i].n);
-        wrap(&file, &pickle, NULL, 0, false);
+        bytes_add(&pickle, hostile[i].bytes, hostile[i].n);
+        pytorch_wrap(&file, &pickle, NULL, 0, false);
         status = open_bytes(&tensors, &file, file.n);
         if (status != hostile[i].status || strstr(line, hostile[i].says) == NULL)
             fail_msg("%zu: status %d, %s, wanted %s", i, (int)status, line, hostile[i].says);
@@ -374,17 +233,17 @@ static void test_wrong_tensors(void **state)
 
         pickle.n = 0;
         ADD(&pickle, "\x80\2}(");
-        add_text(&pickle, "x");
-        add_tensor(&pickle, &small_storages[0], false, i == 0, i == 2 ? huge : whole,
-                   i == 2 ? 3 : 2);
+        bytes_add_text(&pickle, "x");
+        pytorch_add_tensor(&pickle, &small_storages[0], false, i == 0, i == 2 ? huge : whole,
+                           i == 2 ? 3 : 2);
         if (i == 3)
             pickle.at[pickle.n - 35] = 7; /* the last stride */
         if (i == 1) {
-            add_text(&pickle, "x");
-            add_tensor(&pickle, &small_storages[0], false, 0, whole, 2);
+            bytes_add_text(&pickle, "x");
+            pytorch_add_tensor(&pickle, &small_storages[0], false, 0, whole, 2);
         }
         ADD(&pickle, "u.");
-        wrap(&file, &pickle, small_storages, 1, false);
+        pytorch_wrap(&file, &pickle, small_storages, 1, false);
         assert_int_not_equal(open_bytes(&tensors, &file, file.n), GPT2_OK);
         tiny_check_says(line, says[i]);
     }
@@ -401,40 +260,13 @@ static int32_t read_file(void *user, uint64_t offset, void *to, size_t n, size_t
     return 0;
 }
 
-/* The tensors of a tiny model's model.safetensors as a pytorch_model.bin in 'file'. */
-static void convert(bool stream)
+static void convert(bool is_stream)
 {
-    static struct storage storages[ENTRIES];
-    static unsigned char bytes[ENTRIES][60000];
-    const struct gpt2i_files files = {.directory = DIRECTORY};
-    struct gpt2i_tensors tensors;
-
-    assert_int_equal(gpt2i_safetensors_open(&tensors, &files, "model.safetensors", &error),
-                     GPT2_OK);
-    assert_true(tensors.n_tensors <= ENTRIES);
     pickle.n = 0;
-    ADD(&pickle, "\x80\2ccollections\nOrderedDict\n)R(");
-    for (size_t i = 0; i < tensors.n_tensors; i++) {
-        const struct gpt2i_tensor *tensor = &tensors.items[i];
-        bool is_single = tensor->type == GPT2_TYPE_F32;
-
-        assert_true(tensor->n_bytes <= sizeof bytes[i]);
-        assert_int_equal(gpt2i_source_read(tensor->source, tensor->offset, bytes[i],
-                                           (size_t)tensor->n_bytes, &error),
-                         GPT2_OK);
-        (void)snprintf(storages[i].key, sizeof storages[i].key, "%zu", i);
-        storages[i].type = is_single                       ? "FloatStorage"
-                           : tensor->type == GPT2_TYPE_F16 ? "HalfStorage"
-                                                           : "BFloat16Storage";
-        storages[i].n = tensor->n_bytes / (is_single ? 4 : 2);
-        storages[i].bytes = bytes[i];
-        storages[i].n_bytes = (size_t)tensor->n_bytes;
-        add_text(&pickle, tensor->name);
-        add_tensor(&pickle, &storages[i], stream, 0, tensor->dims, tensor->n_dims);
-    }
-    ADD(&pickle, "u.");
-    wrap(&file, &pickle, storages, tensors.n_tensors, stream);
-    gpt2i_tensors_close(&tensors);
+    ADD(&pickle, "\x80\2");
+    pytorch_add_model(&pickle, DIRECTORY, is_stream, false, "");
+    ADD(&pickle, ".");
+    pytorch_wrap_model(&file, &pickle, is_stream);
 }
 
 static uint64_t logits_hash(gpt2_model *model)
@@ -459,7 +291,7 @@ static void check_loaded(int32_t status, gpt2_model **model, uint64_t wanted)
 
 static void test_same_model(void **state)
 {
-    static const char *const dtypes[] = {"F32", "F16", "BF16"};
+    static const char *const dtypes[] = {"F32", "F16", "BF16", "F64"};
 
     (void)state;
     for (size_t i = 0; i < 2 * COUNT(dtypes); i++) {
@@ -503,9 +335,10 @@ static void test_same_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),         cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_flips),         cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_wrong_tensors), cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_valid),      cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_old_tensor), cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_wrong_tensors),
+        cmocka_unit_test(test_same_model),
     };
 
     return cmocka_run_group_tests_name("pytorch", tests, NULL, NULL);

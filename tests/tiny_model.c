@@ -72,10 +72,12 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
+#define RANDOM_STEP 0x9e3779b97f4a7c15
+
 /* SplitMix64 */
 static uint64_t next_random(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    uint64_t z = *state += RANDOM_STEP;
 
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
@@ -93,9 +95,10 @@ static uint64_t seed_of(const char *name)
 
 /* A weight before it is rounded to a type.  Some are so small that they are denormal in F16. */
 static double weight(const struct tiny_model *model, const char *name, uint64_t index,
-                     uint64_t *state)
+                     uint64_t seed)
 {
-    double x = ldexp((double)(next_random(state) >> 11), -52) - 1.0;
+    uint64_t state = seed + index * RANDOM_STEP;
+    double x = ldexp((double)(next_random(&state) >> 11), -52) - 1.0;
 
     if (ends_with(name, ".bias") && model->biases == TINY_BIASES_ZERO)
         return 0.0;
@@ -159,6 +162,47 @@ static void write_little_endian(FILE *file, uint64_t value, size_t n_bytes)
         assert_int_not_equal(fputc((int)(value >> 8 * i & 0xff), file), EOF);
 }
 
+/* Outputs of c_attn. */
+static int32_t n_qkv(const struct tiny_model *model)
+{
+    int32_t head_dim = model->n_embd / model->n_head;
+
+    return model->kv == TINY_KV_SHARED ? model->n_embd + 2 * head_dim : 3 * model->n_embd;
+}
+
+/* An output of c_attn as TINY_KV_EACH has it in a GPT-2: q of all heads, then k, then v. */
+static uint64_t plain_output(const struct tiny_model *model, uint64_t out)
+{
+    uint64_t n_embd = (uint64_t)model->n_embd;
+    uint64_t head_dim = n_embd / (uint64_t)model->n_head;
+    bool is_shared = model->kv == TINY_KV_SHARED;
+
+    if (model->bigcode && !is_shared) /* q, k, v of the first head, then of the next */
+        out = out / head_dim % 3 * n_embd + out / (3 * head_dim) * head_dim + out % head_dim;
+    if (model->kv == TINY_KV_EACH || out < n_embd)
+        return out;
+    return n_embd + (out - n_embd) / (is_shared ? head_dim : n_embd) * n_embd + out % head_dim;
+}
+
+/* Which value of a plain GPT-2's tensor is the i-th of this one. */
+static uint64_t plain_index(const struct tiny_model *model, const struct tensor *tensor, uint64_t i)
+{
+    bool is_c_attn = strstr(tensor->name, "attn.c_attn.") != NULL;
+    bool is_out_in = model->bigcode && tensor->n_dims == 2 && strstr(tensor->name, "c_") != NULL;
+    uint64_t n_columns = tensor->dims[tensor->n_dims == 2 ? 1 : 0];
+    uint64_t in = is_out_in ? i % n_columns : i / n_columns;
+    uint64_t out = is_out_in ? i / n_columns : i % n_columns;
+    uint64_t n_out = is_out_in ? tensor->dims[0] : n_columns;
+
+    if (!is_c_attn && !is_out_in)
+        return i;
+    if (is_c_attn) {
+        out = plain_output(model, out);
+        n_out = 3 * (uint64_t)model->n_embd;
+    }
+    return in * n_out + out;
+}
+
 static void write_values(const struct writer *writer, const struct tensor *tensor)
 {
     const struct tiny_model *model = writer->model;
@@ -166,11 +210,13 @@ static void write_values(const struct writer *writer, const struct tensor *tenso
     bool is_copy =
         model->head_copy && !model->untied && strcmp(tensor->name, "lm_head.weight") == 0;
     const char *name = is_copy ? "wte.weight" : tensor->name;
-    uint64_t state = seed_of(name);
+    uint64_t seed = seed_of(name);
 
     for (uint64_t i = 0; i < n_elements(tensor); i++) {
         bool differs = is_copy && model->head_differs && i + 1 == n_elements(tensor);
-        double x = tensor->zeros || differs ? 0.0 : weight(model, name, i, &state);
+        double x = tensor->zeros || differs
+                       ? 0.0
+                       : weight(model, name, plain_index(model, tensor, i), seed);
         float value = (float)x;
         uint64_t bits = 0;
 
@@ -228,6 +274,15 @@ static void add(struct writer *writer, const char *layer, const char *name, int3
     writer->n_tensors++;
 }
 
+/* A matrix of a block: [n_in, n_out], or in a GPTBigCode [n_out, n_in]. */
+static void add_matrix(struct writer *writer, const char *layer, const char *name, int32_t n_in,
+                       int32_t n_out)
+{
+    bool is_out_in = writer->model->bigcode;
+
+    add(writer, layer, name, is_out_in ? n_out : n_in, is_out_in ? n_in : n_out);
+}
+
 static void add_masks(struct writer *writer, const char *layer)
 {
     uint64_t n_positions = (uint64_t)writer->model->n_positions;
@@ -250,18 +305,18 @@ static void list_tensors(struct writer *writer)
 
     for (int32_t i = 0; i < model->n_layer; i++) {
         (void)snprintf(layer, sizeof layer, "h.%d.", (int)i);
-        add(writer, layer, "attn.c_attn.bias", 3 * n_embd, 0);
-        add(writer, layer, "attn.c_attn.weight", n_embd, 3 * n_embd);
+        add(writer, layer, "attn.c_attn.bias", n_qkv(model), 0);
+        add_matrix(writer, layer, "attn.c_attn.weight", n_embd, n_qkv(model));
         add(writer, layer, "attn.c_proj.bias", n_embd, 0);
-        add(writer, layer, "attn.c_proj.weight", n_embd, n_embd);
+        add_matrix(writer, layer, "attn.c_proj.weight", n_embd, n_embd);
         add(writer, layer, "ln_1.bias", n_embd, 0);
         add(writer, layer, "ln_1.weight", n_embd, 0);
         add(writer, layer, "ln_2.bias", n_embd, 0);
         add(writer, layer, "ln_2.weight", n_embd, 0);
         add(writer, layer, "mlp.c_fc.bias", model->n_inner, 0);
-        add(writer, layer, "mlp.c_fc.weight", n_embd, model->n_inner);
+        add_matrix(writer, layer, "mlp.c_fc.weight", n_embd, model->n_inner);
         add(writer, layer, "mlp.c_proj.bias", n_embd, 0);
-        add(writer, layer, "mlp.c_proj.weight", model->n_inner, n_embd);
+        add_matrix(writer, layer, "mlp.c_proj.weight", model->n_inner, n_embd);
         if (model->masks)
             add_masks(writer, layer);
     }
@@ -354,12 +409,19 @@ void tiny_write_config(const struct tiny_model *model, const char *directory)
 {
     FILE *file = create(directory, "config.json");
     char eot[16] = "null";
+    bool shares = model->kv == TINY_KV_SHARED;
 
     if (model->eot >= 0)
         (void)snprintf(eot, sizeof eot, "%d", (int)model->eot);
+    if (model->bigcode)
+        (void)fprintf(file, "{\"model_type\": \"gpt_bigcode\", \"multi_query\": %s, %s\n",
+                      shares ? "true" : "false", model->config == NULL ? "" : model->config);
+    else
+        (void)fprintf(file, "{\"model_type\": \"gpt2\", %s\n",
+                      model->config == NULL ? "" : model->config);
     (void)fprintf(
         file,
-        "{\"model_type\": \"gpt2\", \"vocab_size\": %d, \"n_positions\": %d,\n"
+        " \"vocab_size\": %d, \"n_positions\": %d,\n"
         " \"n_embd\": %d, \"n_layer\": %d, \"n_head\": %d, \"n_inner\": %d,\n"
         " \"layer_norm_epsilon\": 1e-05, \"eos_token_id\": %s, \"tie_word_embeddings\": %s}\n",
         (int)model->n_vocab, (int)model->n_positions, (int)model->n_embd, (int)model->n_layer,

@@ -26,6 +26,13 @@
 
 enum tiny_biases { TINY_BIASES, TINY_BIASES_ZERO, TINY_BIASES_MISSING };
 
+/* Keys and values.  The last two are the same model. */
+enum tiny_kv {
+    TINY_KV_EACH,     /* each head has its own */
+    TINY_KV_REPEATED, /* each head has its own, all equal to the first head's of TINY_KV_EACH */
+    TINY_KV_SHARED    /* all heads share the first head's: multi-query attention */
+};
+
 /* What is written.  Names of tensors are without the prefix. */
 struct tiny_model {
     const char *directory;
@@ -47,6 +54,9 @@ struct tiny_model {
     int n_shards;       /* tensor i is in the shard i % n_shards; 0: all in model.safetensors */
     bool tokenizer;     /* vocab.json and merges.txt: 97 tokens, see tiny_write_tokenizer() */
     enum tiny_biases biases;
+    enum tiny_kv kv;
+    bool bigcode;          /* the same model as a GPTBigCode has it */
+    const char *config;    /* members more of config.json, each with a comma behind it; or NULL */
     const char *without;   /* a tensor that is left out */
     const char *extra;     /* a tensor [n_embd] more */
     const char *odd;       /* a tensor that differs from what it should be: */

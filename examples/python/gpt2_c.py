@@ -95,7 +95,7 @@ class ModelInfo(ctypes.Structure):
                 ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
                 ("weight_type", c_int32), ("eot_token", c_int32), ("layer_norm_epsilon", c_float),
                 ("n_parameters", c_uint64), ("memory_bytes", c_uint64),
-                ("memory_type", c_int32), ("reserved", c_int32)]
+                ("memory_type", c_int32), ("n_kv_head", c_int32)]
 
 
 class EncoderParams(ctypes.Structure):

@@ -24,9 +24,10 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
 static bool is_known(const char *name)
 {
     static const char *const names[] = {
-        GPT2I_CONFIG_NAME,  GPT2I_WEIGHTS_NAME,       GPT2I_INDEX_NAME,
-        GPT2I_PYTORCH_NAME, GPT2I_PYTORCH_INDEX_NAME, GPT2I_VOCAB_NAME,
-        GPT2I_MERGES_NAME,  GPT2I_TOKENIZER_NAME,     GPT2I_NATIVE_NAME};
+        GPT2I_CONFIG_NAME,        GPT2I_WEIGHTS_NAME, GPT2I_INDEX_NAME,  GPT2I_PYTORCH_NAME,
+        GPT2I_PYTORCH_INDEX_NAME, GPT2I_VOCAB_NAME,   GPT2I_MERGES_NAME, GPT2I_TOKENIZER_NAME,
+        GPT2I_NATIVE_NAME,        GPT2I_NANOGPT_NAME, GPT2I_MINGPT_NAME, GPT2I_LLMC_NAME,
+        GPT2I_GGUF_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -60,10 +61,7 @@ int32_t gpt2i_check_sources(const char *function, const gpt2_source *sources, si
         if (!may_be_shards && !is_known(source->name))
             return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                               "%s: source %zu is \"%.40s\", wanted " GPT2I_CONFIG_NAME
-                              ", " GPT2I_WEIGHTS_NAME ", " GPT2I_INDEX_NAME ", " GPT2I_PYTORCH_NAME
-                              ", " GPT2I_PYTORCH_INDEX_NAME ", " GPT2I_VOCAB_NAME
-                              ", " GPT2I_MERGES_NAME ", " GPT2I_TOKENIZER_NAME
-                              " or " GPT2I_NATIVE_NAME,
+                              ", " GPT2I_WEIGHTS_NAME " or another name of gpt2_source in gpt2.h",
                               function, i, source->name);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(sources[j].name, source->name) == 0)

@@ -3,8 +3,10 @@
  * does the work.
  */
 #include "api.h"
+#include "../formats/gguf.h"
 #include "../text/decoder.h"
 #include "../text/offsets.h"
+#include "../text/tokenizer_gguf.h"
 #include "../text/tokenizer_load.h"
 #include "../text/tokenizer_native.h"
 
@@ -47,11 +49,43 @@ static int32_t take_tokenizer_params(const gpt2_tokenizer_params *params, const 
     return GPT2_OK;
 }
 
+/* That of GGUF, which must have one. */
+static int32_t read_gguf(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                         struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_tokenizer_read_gguf(files, GPT2I_GGUF_NAME, tokenizer, error);
+
+    if (status == GPT2_OK && *tokenizer == NULL)
+        status = gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokenizer",
+                            files->file != NULL ? files->file : GPT2I_GGUF_NAME);
+    return status;
+}
+
+/* One file is a native one, or else GGUF. */
+static int32_t read_file(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                         struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_tokenizer_read_native(tokenizer, files, error);
+
+    return status == GPT2_ERR_FORMAT && gpt2i_gguf_is(files) ? read_gguf(files, tokenizer, error)
+                                                             : status;
+}
+
 static int32_t read_tokenizer(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
                               struct gpt2i_error *error)
 {
-    return gpt2i_files_are_native(files) ? gpt2i_tokenizer_read_native(tokenizer, files, error)
-                                         : gpt2i_tokenizer_read(files, tokenizer, error);
+    bool is_present, has_gguf = false;
+    int32_t status;
+
+    if (gpt2i_files_are_native(files))
+        return read_file(files, tokenizer, error);
+    status = gpt2i_tokenizer_present(files, &is_present, error);
+    if (status == GPT2_OK && !is_present)
+        status = gpt2i_source_exists(files, GPT2I_GGUF_NAME, &has_gguf, error);
+    if (status != GPT2_OK)
+        return status;
+    return has_gguf ? read_gguf(files, tokenizer, error)
+                    : gpt2i_tokenizer_read(files, tokenizer, error);
 }
 
 int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,

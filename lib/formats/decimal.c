@@ -1,11 +1,15 @@
 /*
- * decimal.c: decimal text to the nearest double.
+ * decimal.c: decimal text to the nearest double, and a float as decimal text.
  *
  * Long division of big integers on the stack: slow beside strtod, and enough for the few numbers of
  * a config.  Only integer arithmetic is used, so neither the locale nor the rounding mode of the host
  * has a say.
  */
 #include "decimal.h"
+#include "../base/fpstate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 /*
  * The number is N / M of two big integers; long division gives 64 bits of the quotient and says
@@ -190,4 +194,26 @@ bool gpt2i_decimal_to_double(const char *text, size_t length, double *value)
         bits |= (uint64_t)1 << 63;
     memcpy(value, &bits, sizeof bits);
     return true;
+}
+
+void gpt2i_decimal_of_float(char text[GPT2I_FLOAT_CHARS], float value)
+{
+    const uint64_t host_state = gpt2i_fpstate_enter();
+    double digits = (double)value; /* in [1e8, 1e9), with the exponent */
+    int exponent = 0;
+
+    for (; digits < 1e8; exponent--)
+        digits *= 10;
+    for (; digits >= 1e9; exponent++)
+        digits /= 10;
+    exponent += 9;
+    for (double unit = 1e9; unit >= 1; unit /= 10, exponent--) {
+        int length = snprintf(text, GPT2I_FLOAT_CHARS, "%" PRIu32 "e%d",
+                              (uint32_t)(digits / unit + 0.5), exponent);
+        double read = 0;
+
+        if (gpt2i_decimal_to_double(text, (size_t)length, &read) && (float)read == value)
+            break;
+    }
+    gpt2i_fpstate_leave(host_state);
 }

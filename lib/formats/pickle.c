@@ -1,19 +1,20 @@
 /*
  * pickle.c: the stack machine of pickle.h.
  *
- * The opcodes are those that Python's pickle writes for a state_dict, protocols 2 to 5.
+ * The opcodes are those that Python's pickle writes for a state_dict, or for a dict of numbers and texts
+ * that has one inside, protocols 2 to 5.
  */
 #include "pickle.h"
 
 #include <inttypes.h>
 
-#define MARK        UINT32_MAX /* on the stack, in place of a value's number */
-#define SHOWN_BYTES 80         /* of a name, in an error line */
+#define MARK UINT32_MAX /* on the stack, in place of a value's number */
 
 enum opcode {
     OP_MARK = '(',
     OP_STOP = '.',
     OP_EMPTY_TUPLE = ')',
+    OP_BINFLOAT = 'G',
     OP_BININT = 'J',
     OP_BININT1 = 'K',
     OP_BININT2 = 'M',
@@ -48,30 +49,6 @@ enum opcode {
     OP_STACK_GLOBAL = 0x93,
     OP_MEMOIZE = 0x94,
     OP_FRAME = 0x95
-};
-
-enum meaning { ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, STORAGE };
-
-/* All that a pickle may name. */
-static const struct known_name {
-    char module[16];
-    char name[20];
-    enum meaning meaning;
-    struct gpt2i_pickle_dtype dtype;
-} known_names[] = {
-    {"collections", "OrderedDict", ORDERED_DICT, {"", -1, 0}},
-    {"torch._utils", "_rebuild_tensor_v2", REBUILD_TENSOR, {"", -1, 0}},
-    {"torch._utils", "_rebuild_parameter", REBUILD_PARAMETER, {"", -1, 0}},
-    {"torch", "FloatStorage", STORAGE, {"F32", GPT2_TYPE_F32, 4}},
-    {"torch", "HalfStorage", STORAGE, {"F16", GPT2_TYPE_F16, 2}},
-    {"torch", "BFloat16Storage", STORAGE, {"BF16", GPT2_TYPE_BF16, 2}},
-    {"torch", "DoubleStorage", STORAGE, {"F64", -1, 8}},
-    {"torch", "BoolStorage", STORAGE, {"BOOL", -1, 1}},
-    {"torch", "ByteStorage", STORAGE, {"U8", -1, 1}},
-    {"torch", "CharStorage", STORAGE, {"I8", -1, 1}},
-    {"torch", "ShortStorage", STORAGE, {"I16", -1, 2}},
-    {"torch", "IntStorage", STORAGE, {"I32", -1, 4}},
-    {"torch", "LongStorage", STORAGE, {"I64", -1, 8}},
 };
 
 static int32_t fail(const struct gpt2i_pickle *pickle, const char *what, struct gpt2i_error *error)
@@ -283,30 +260,14 @@ static int32_t get(struct gpt2i_pickle *pickle, size_t n_bytes, struct gpt2i_err
     return GPT2_OK;
 }
 
-/* -------------------------------------------------------------------------------------- names -- */
+/* ------------------------------------------------------------------------------------ objects -- */
 
-static bool is_text(const struct gpt2i_pickle *pickle, const struct gpt2i_pickle_value *value,
-                    const char *text)
+/* Puts a value in the place of the upper n of the stack. */
+static int32_t replace(struct gpt2i_pickle *pickle, uint32_t n, struct gpt2i_pickle_value value)
 {
-    return value->kind == GPT2I_PICKLE_TEXT && value->n == strlen(text) &&
-           memcmp(pickle->bytes + value->first, text, value->n) == 0;
-}
-
-static int32_t push_name(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_value *module,
-                         const struct gpt2i_pickle_value *name, struct gpt2i_error *error)
-{
-    for (uint32_t i = 0; i < sizeof known_names / sizeof known_names[0]; i++) {
-        if (is_text(pickle, module, known_names[i].module) &&
-            is_text(pickle, name, known_names[i].name)) {
-            push(pickle, GPT2I_PICKLE_NAME)->n = i;
-            return GPT2_OK;
-        }
-    }
-    return gpt2i_fail(
-        error, GPT2_ERR_UNSUPPORTED,
-        "%s: the pickle names %.*s.%.*s, which is no part of a state_dict", pickle->path,
-        (int)gpt2i_min(module->n, SHOWN_BYTES), (const char *)pickle->bytes + module->first,
-        (int)gpt2i_min(name->n, SHOWN_BYTES), (const char *)pickle->bytes + name->first);
+    pickle->n_stack -= n;
+    *push(pickle, value.kind) = value;
+    return GPT2_OK;
 }
 
 /* A text up to a line feed. */
@@ -326,85 +287,48 @@ static bool take_line(struct gpt2i_pickle *pickle, struct gpt2i_pickle_value *li
 
 static int32_t push_global(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    struct gpt2i_pickle_value module, name;
+    struct gpt2i_pickle_value module, name, value;
+    int32_t status;
 
     if (!take_line(pickle, &module) || !take_line(pickle, &name))
         return fail_end(pickle, error);
-    return push_name(pickle, &module, &name, error);
+    status = gpt2i_pickle_name(pickle, &module, &name, &value, error);
+    return status == GPT2_OK ? replace(pickle, 0, value) : status;
 }
 
 static int32_t push_stack_global(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
     const struct gpt2i_pickle_value *name = peek(pickle, 0), *module = peek(pickle, 1);
+    struct gpt2i_pickle_value value;
+    int32_t status;
 
     if (name == NULL || module == NULL || name->kind != GPT2I_PICKLE_TEXT ||
         module->kind != GPT2I_PICKLE_TEXT)
         return fail(pickle, "a name needs two texts on the stack", error);
-    pickle->n_stack -= 2;
-    return push_name(pickle, module, name, error);
+    status = gpt2i_pickle_name(pickle, module, name, &value, error);
+    return status == GPT2_OK ? replace(pickle, 2, value) : status;
 }
 
-/* ------------------------------------------------------------------------------------ objects -- */
-
-const struct gpt2i_pickle_value *gpt2i_pickle_part(const struct gpt2i_pickle *pickle,
-                                                   const struct gpt2i_pickle_value *whole,
-                                                   uint32_t i)
-{
-    uint32_t item = whole->first;
-
-    while (i-- > 0)
-        item = pickle->items[item].next;
-    return &pickle->values[pickle->items[item].value];
-}
-
-/* Whether the items of a tuple, at least n, begin with these kinds. */
-static bool parts_are(const struct gpt2i_pickle *pickle, const struct gpt2i_pickle_value *tuple,
-                      const enum gpt2i_pickle_kind *kinds, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (tuple->n <= i || gpt2i_pickle_part(pickle, tuple, i)->kind != kinds[i])
-            return false;
-    }
-    return true;
-}
-
-/* Puts what a call of a known name gives in the place of the name and its arguments. */
+/* A call of a name with a tuple. */
 static int32_t reduce(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    static const enum gpt2i_pickle_kind tensor_kinds[] = {GPT2I_PICKLE_STORAGE, GPT2I_PICKLE_INT,
-                                                          GPT2I_PICKLE_TUPLE, GPT2I_PICKLE_TUPLE,
-                                                          GPT2I_PICKLE_BOOL};
-    static const enum gpt2i_pickle_kind parameter_kinds[] = {GPT2I_PICKLE_TENSOR,
-                                                             GPT2I_PICKLE_BOOL};
     const struct gpt2i_pickle_value *arguments = peek(pickle, 0), *name = peek(pickle, 1);
-    enum meaning meaning;
+    struct gpt2i_pickle_value value;
+    int32_t status;
 
     if (arguments == NULL || name == NULL || arguments->kind != GPT2I_PICKLE_TUPLE ||
         name->kind != GPT2I_PICKLE_NAME)
         return fail(pickle, "a call needs a name and a tuple on the stack", error);
-    meaning = known_names[name->n].meaning;
-    pickle->n_stack -= 2;
-    if (meaning == ORDERED_DICT && arguments->n == 0) {
-        (void)push(pickle, GPT2I_PICKLE_DICT);
-        return GPT2_OK;
-    }
-    if (meaning == REBUILD_TENSOR && (arguments->n == 6 || arguments->n == 7) &&
-        parts_are(pickle, arguments, tensor_kinds, 5)) {
-        struct gpt2i_pickle_value *tensor = push(pickle, GPT2I_PICKLE_TENSOR);
+    status = gpt2i_pickle_call(pickle, name, arguments, &value, error);
+    return status == GPT2_OK ? replace(pickle, 2, value) : status;
+}
 
-        *tensor = *arguments;
-        tensor->kind = GPT2I_PICKLE_TENSOR;
-        return GPT2_OK;
-    }
-    if (meaning == REBUILD_PARAMETER && arguments->n == 3 &&
-        parts_are(pickle, arguments, parameter_kinds, 2)) {
-        pickle->stack[pickle->n_stack++] = pickle->items[arguments->first].value;
-        return GPT2_OK;
-    }
-    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                      "%s: before byte %zu of the pickle: %s is called with other arguments than a "
-                      "state_dict has",
-                      pickle->path, pickle->at, known_names[name->n].name);
+static int32_t push_storage(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
+{
+    struct gpt2i_pickle_value value;
+    int32_t status = gpt2i_pickle_storage(pickle, peek(pickle, 0), &value, error);
+
+    return status == GPT2_OK ? replace(pickle, 1, value) : status;
 }
 
 /* The attributes of a dict, such as the versions of modules, say nothing about tensors. */
@@ -419,37 +343,16 @@ static int32_t build(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
     return GPT2_OK;
 }
 
-/* ('storage', torch.FloatStorage, '0', 'cpu', 6); before torch 1.6 a None follows. */
-static int32_t push_storage(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
-{
-    static const enum gpt2i_pickle_kind kinds[] = {GPT2I_PICKLE_TEXT, GPT2I_PICKLE_NAME,
-                                                   GPT2I_PICKLE_TEXT, GPT2I_PICKLE_TEXT,
-                                                   GPT2I_PICKLE_INT,  GPT2I_PICKLE_NONE};
-    const struct gpt2i_pickle_value *id = peek(pickle, 0);
-    struct gpt2i_pickle_value storage;
+/* ------------------------------------------------------------------------------------ running -- */
 
-    if (id == NULL || id->kind != GPT2I_PICKLE_TUPLE || (id->n != 5 && id->n != 6) ||
-        !parts_are(pickle, id, kinds, id->n) ||
-        !is_text(pickle, gpt2i_pickle_part(pickle, id, 0), "storage") ||
-        known_names[gpt2i_pickle_part(pickle, id, 1)->n].meaning != STORAGE)
-        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                          "%s: before byte %zu of the pickle: a persistent id is no storage of a "
-                          "state_dict",
-                          pickle->path, pickle->at);
-    storage = *id;
-    storage.kind = GPT2I_PICKLE_STORAGE;
-    pickle->n_stack--;
-    *push(pickle, GPT2I_PICKLE_STORAGE) = storage;
+/* What a float says is not asked for. */
+static int32_t push_float(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
+{
+    if (take(pickle, 8) == NULL)
+        return fail_end(pickle, error);
+    (void)push(pickle, GPT2I_PICKLE_FLOAT);
     return GPT2_OK;
 }
-
-struct gpt2i_pickle_dtype gpt2i_pickle_dtype_of(const struct gpt2i_pickle *pickle,
-                                                const struct gpt2i_pickle_value *storage)
-{
-    return known_names[gpt2i_pickle_part(pickle, storage, 1)->n].dtype;
-}
-
-/* ------------------------------------------------------------------------------------ running -- */
 
 static int32_t skip_header(struct gpt2i_pickle *pickle, unsigned opcode, struct gpt2i_error *error)
 {
@@ -491,6 +394,7 @@ static int32_t step(struct gpt2i_pickle *pickle, unsigned opcode, struct gpt2i_e
     case OP_BININT1:          return push_int(pickle, 1, error);
     case OP_BININT2:          return push_int(pickle, 2, error);
     case OP_BININT:           return push_int(pickle, 4, error);
+    case OP_BINFLOAT:         return push_float(pickle, error);
     case OP_LONG1:            return push_bytes(pickle, GPT2I_PICKLE_LONG, 1, error);
     case OP_SHORT_BINSTRING:
     case OP_SHORT_BINUNICODE: return push_bytes(pickle, GPT2I_PICKLE_TEXT, 1, error);
@@ -558,18 +462,4 @@ int32_t gpt2i_pickle_run(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_
     if (*value == NULL || pickle->n_stack != 1)
         return fail(pickle, "the pickle ends with other than one value on the stack", error);
     return GPT2_OK;
-}
-
-const char *gpt2i_pickle_show(const struct gpt2i_pickle_value *value)
-{
-    static const char *const shown[] = {
-        [GPT2I_PICKLE_NONE] = "None",       [GPT2I_PICKLE_BOOL] = "a bool",
-        [GPT2I_PICKLE_INT] = "a number",    [GPT2I_PICKLE_LONG] = "a number",
-        [GPT2I_PICKLE_TEXT] = "a text",     [GPT2I_PICKLE_NAME] = "a class or function",
-        [GPT2I_PICKLE_TUPLE] = "a tuple",   [GPT2I_PICKLE_LIST] = "a list",
-        [GPT2I_PICKLE_DICT] = "a dict",     [GPT2I_PICKLE_STORAGE] = "a storage",
-        [GPT2I_PICKLE_TENSOR] = "a tensor",
-    };
-
-    return shown[value->kind];
 }

@@ -22,7 +22,8 @@ struct gpt2i_tensor {
     const struct gpt2i_source *source;
     uint64_t offset; /* of its first byte in the file */
     uint64_t n_bytes;
-    bool in_index; /* the index of the shards names it */
+    bool in_index;  /* the index of the shards names it */
+    bool is_out_in; /* a matrix [n_out, n_in] (Linear) where GPT-2 has [n_in, n_out] (Conv1D) */
 };
 
 struct gpt2i_tensors {
@@ -35,8 +36,8 @@ struct gpt2i_tensors {
     struct gpt2i_tensor *items; /* sorted by name, no name twice */
     char *names;                /* room for the names, filled by the reader of the format */
     const char *native_version; /* what the metadata of native files have; else NULL */
-    const char *config;         /* likewise: the text of config.json */
-    void *block;                /* items and names */
+    const char *config; /* likewise, and in other files with a config: the text of config.json */
+    void *block;        /* items and names */
     size_t block_bytes;
 };
 
@@ -49,6 +50,18 @@ GPT2I_HIDDEN gpt2i_tensors_open gpt2i_safetensors_open;
 
 /* A file of torch.save() that holds a state_dict, in either of its forms. */
 GPT2I_HIDDEN gpt2i_tensors_open gpt2i_pytorch_open;
+
+/* A checkpoint of nanoGPT, with its config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_nanogpt_open;
+
+/* A model of minGPT, whose config.json it reads. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_mingpt_open;
+
+/* A model file of llm.c, with its config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_llmc_open;
+
+/* A GGUF file of a GPT-2; it has a config. */
+GPT2I_HIDDEN gpt2i_tensors_open gpt2i_gguf_tensors_open;
 
 /*
  * The shards that the index 'name' names, "model.safetensors.index.json"; 'open_shard' opens each of

@@ -148,7 +148,7 @@ struct gpt2i_kernels {
                      const uint8_t *class_mask);
 
     /* x = activation(x) for n elements, by GPT2_ACT_* */
-    void (*activation[5])(float *x, size_t n);
+    void (*activation[9])(float *x, size_t n);
 };
 
 static inline void gpt2i_matmul(const struct gpt2i_kernels *kernels,

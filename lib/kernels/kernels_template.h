@@ -84,12 +84,10 @@ static TARGET void to_f16(uint16_t *y, const float *x, size_t n)
 }
 
 /*
- * exp(x) for x in [-104, 89], at most 1.1 units in the last place off, denormal results included; 0 at
- * -104, infinity above 88.73.
- * x = n ln 2 + r with |r| <= ln(2) / 2; exp(r) = 1 + r + r^2 q(r), q of least relative error
- * (3e-9) by tests/fit_polynomials.py.
+ * For x = n ln 2 + r with |r| <= ln(2) / 2 and x in [-104, 89]: exp(r) - 1, and n in 'whole'.
+ * It is r + r^2 q(r), q of least relative error (3e-9) by tests/fit_polynomials.py.
  */
-TARGET_INLINE v16 v16_exp_in_range(v16 x)
+TARGET_INLINE v16 exp_of_rest_minus_1(v16 x, v16 *whole)
 {
     const v16 round = v16_set1(0x1.8p23f); /* adding it rounds to an integer */
     v16 n, r, q;
@@ -97,12 +95,24 @@ TARGET_INLINE v16 v16_exp_in_range(v16 x)
     n = v16_sub(v16_fma(x, v16_set1(0x1.715476p+0f), round), round); /* log2(e) */
     r = v16_fma(n, v16_set1(-0x1.62e4p-1f), x);                      /* ln 2, its upper bits */
     r = v16_fma(n, v16_set1(-0x1.7f7d1cp-20f), r);                   /* ln 2, its lower bits */
+    *whole = n;
     q = v16_set1(0x1.6a23d0p-10f);
     q = v16_fma(q, r, v16_set1(0x1.123a20p-7f));
     q = v16_fma(q, r, v16_set1(0x1.5558f2p-5f));
     q = v16_fma(q, r, v16_set1(0x1.555492p-3f));
     q = v16_fma(q, r, v16_set1(0x1.fffffcp-2f));
-    q = v16_fma(v16_mul(q, r), r, r);
+    return v16_fma(v16_mul(q, r), r, r);
+}
+
+/*
+ * exp(x) for x in [-104, 89], at most 1.1 units in the last place off, denormal results included; 0 at
+ * -104, infinity above 88.73.
+ */
+TARGET_INLINE v16 v16_exp_in_range(v16 x)
+{
+    v16 n;
+    v16 q = exp_of_rest_minus_1(x, &n);
+
     return v16_scale_pow2(v16_add(q, v16_set1(1.0f)), n);
 }
 
@@ -159,8 +169,44 @@ TARGET_INLINE v16 relu_16(v16 x)
     return v16_max(v16_set1(0.0f), x);
 }
 
+TARGET_INLINE v16 silu_16(v16 x)
+{
+    v16 e = v16_exp(v16_sub(v16_set1(0.0f), x));
+
+    return v16_div(x, v16_add(e, v16_set1(1.0f)));
+}
+
+TARGET_INLINE v16 quick_gelu_16(v16 x)
+{
+    v16 e = v16_exp(v16_mul(x, v16_set1(-1.702f)));
+
+    return v16_div(x, v16_add(e, v16_set1(1.0f)));
+}
+
+/* -m / (m + 2) with m = exp(-2 |x|) - 1, whose relative error is small near 0 too. */
+TARGET_INLINE v16 tanh_16(v16 x)
+{
+    v16 absolute = v16_where_negative(x, v16_sub(v16_set1(0.0f), x), x);
+    v16 n;
+    v16 q = exp_of_rest_minus_1(v16_mul(v16_min(v16_set1(20.0f), absolute), v16_set1(-2.0f)), &n);
+    v16 power = v16_scale_pow2(v16_set1(1.0f), n);
+    v16 m = v16_fma(power, q, v16_sub(power, v16_set1(1.0f)));
+    v16 t = v16_div(m, v16_add(m, v16_set1(2.0f)));
+
+    return v16_where_negative(x, t, v16_sub(v16_set1(0.0f), t));
+}
+
+/* x tanh(log(1 + e)) with e = exp(x), which is x n / (n + 2) with n = e^2 + 2 e. */
+TARGET_INLINE v16 mish_16(v16 x)
+{
+    v16 e = v16_exp(v16_min(v16_set1(40.0f), x)); /* from there on n / (n + 2) is 1 */
+    v16 n = v16_fma(e, e, v16_add(e, e));
+
+    return v16_mul(x, v16_div(n, v16_add(n, v16_set1(2.0f))));
+}
+
 #define DEFINE_ACTIVATION(name)                                 \
-    static TARGET void name(float *x, size_t n)                 \
+    static TARGET void activate_##name(float *x, size_t n)      \
     {                                                           \
         for (size_t i = 0; i < n; i += GPT2I_LANES)             \
             store_upto(x, i, n, name##_16(load_upto(x, i, n))); \
@@ -168,6 +214,10 @@ TARGET_INLINE v16 relu_16(v16 x)
 DEFINE_ACTIVATION(gelu_tanh)
 DEFINE_ACTIVATION(gelu_erf)
 DEFINE_ACTIVATION(relu)
+DEFINE_ACTIVATION(silu)
+DEFINE_ACTIVATION(quick_gelu)
+DEFINE_ACTIVATION(tanh)
+DEFINE_ACTIVATION(mish)
 
 /* --------------------------------------------------------------------------- sums over elements -- */
 
@@ -453,9 +503,13 @@ void ADD_KERNELS(struct gpt2i_kernels *kernels)
     kernels->collect = collect;
     kernels->weigh = weigh;
     kernels->row_sums = row_sums;
-    kernels->activation[GPT2_ACT_GELU_NEW] = gelu_tanh;
-    kernels->activation[GPT2_ACT_GELU] = gelu_erf;
-    kernels->activation[GPT2_ACT_GELU_FAST] = gelu_tanh;
-    kernels->activation[GPT2_ACT_GELU_PYTORCH_TANH] = gelu_tanh;
-    kernels->activation[GPT2_ACT_RELU] = relu;
+    kernels->activation[GPT2_ACT_GELU_NEW] = activate_gelu_tanh;
+    kernels->activation[GPT2_ACT_GELU] = activate_gelu_erf;
+    kernels->activation[GPT2_ACT_GELU_FAST] = activate_gelu_tanh;
+    kernels->activation[GPT2_ACT_GELU_PYTORCH_TANH] = activate_gelu_tanh;
+    kernels->activation[GPT2_ACT_RELU] = activate_relu;
+    kernels->activation[GPT2_ACT_SILU] = activate_silu;
+    kernels->activation[GPT2_ACT_QUICK_GELU] = activate_quick_gelu;
+    kernels->activation[GPT2_ACT_TANH] = activate_tanh;
+    kernels->activation[GPT2_ACT_MISH] = activate_mish;
 }

@@ -11,7 +11,11 @@ const uint8_t gpt2i_iq4_nl_table[GPT2I_Q_TABLE] = {
     1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241,
 };
 
-/* Which entry of the table is nearest to an integer with the offset; the lower of two. */
+const uint8_t gpt2i_q4_0_table[GPT2I_Q_TABLE] = {
+    120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 131, 132, 133, 134, 135,
+};
+
+/* Which entry of IQ4_NL's table is nearest to an integer with the offset; the lower of two. */
 static const uint8_t nearest_entry[256] = {
     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,
     1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  1,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,

@@ -1,14 +1,39 @@
 /*
- * widen.c: F64, F32, F16 and BF16 to float, and back.
+ * widen.c: the types of files to float, and back.
  */
 #include "widen.h"
+#include "ggml.h"
 #include "half.h"
 
 #include <math.h>
 
+static const struct {
+    uint16_t n; /* elements */
+    uint16_t n_bytes;
+} blocks[] = {
+    [GPT2_TYPE_F32] = {1, 4},
+    [GPT2_TYPE_F16] = {1, 2},
+    [GPT2_TYPE_BF16] = {1, 2},
+    [GPT2_TYPE_Q8] = {GPT2I_GGML_BLOCK, 34},
+    [GPT2_TYPE_Q4] = {GPT2I_GGML_BLOCK, 18},
+    [GPT2_TYPE_F64] = {1, 8},
+    [GPT2_TYPE_Q4_0] = {GPT2I_GGML_BLOCK, 18},
+    [GPT2_TYPE_Q4_1] = {GPT2I_GGML_BLOCK, 20},
+    [GPT2_TYPE_Q5_0] = {GPT2I_GGML_BLOCK, 22},
+    [GPT2_TYPE_Q5_1] = {GPT2I_GGML_BLOCK, 24},
+    [GPT2_TYPE_Q4_K] = {GPT2I_GGML_SUPER, 144},
+    [GPT2_TYPE_Q5_K] = {GPT2I_GGML_SUPER, 176},
+    [GPT2_TYPE_Q6_K] = {GPT2I_GGML_SUPER, 210},
+};
+
+size_t gpt2i_type_block(int32_t type)
+{
+    return blocks[type].n;
+}
+
 size_t gpt2i_type_bytes(int32_t type)
 {
-    return type == GPT2_TYPE_F64 ? 8 : type == GPT2_TYPE_F32 ? 4 : 2;
+    return blocks[type].n_bytes;
 }
 
 static float float_of_f64(const unsigned char *element)
@@ -22,10 +47,21 @@ static float float_of_f64(const unsigned char *element)
 
 unsigned char *gpt2i_widen_place(float *buffer, int32_t type, size_t n)
 {
-    size_t type_bytes = gpt2i_type_bytes(type);
-
     return (unsigned char *)buffer +
-           (type_bytes < sizeof(float) ? n * (sizeof(float) - type_bytes) : 0);
+           (type == GPT2_TYPE_F64 ? 0 : n * sizeof(float) - gpt2i_type_size(type, n));
+}
+
+/* In place: the floats of a block end before the next block begins. */
+static void widen_blocks(float *to, int32_t type, const unsigned char *from, size_t n)
+{
+    size_t n_block = gpt2i_type_block(type);
+    size_t n_bytes = gpt2i_type_bytes(type);
+    unsigned char block[GPT2I_GGML_BYTES];
+
+    for (size_t i = 0; i < n; i += n_block, from += n_bytes) {
+        memcpy(block, from, n_bytes);
+        gpt2i_ggml_widen(to + i, type, block);
+    }
 }
 
 void gpt2i_widen(float *buffer, int32_t type, size_t n)
@@ -37,6 +73,10 @@ void gpt2i_widen(float *buffer, int32_t type, size_t n)
     if (type == GPT2_TYPE_F32)
         return; /* they are floats already */
 #endif
+    if (gpt2i_type_block(type) > 1) {
+        widen_blocks(buffer, type, from, n);
+        return;
+    }
     /* in place: element i is read before the write of float i can reach it */
     for (size_t i = 0; i < n; i++, from += type_bytes) {
         if (type == GPT2_TYPE_F32)

@@ -6,12 +6,19 @@
 
 #include "../base/common.h"
 
-/* Bytes of one element of GPT2_TYPE_*; Q8 and Q4 have none. */
+/* How many elements make a block of GPT2_TYPE_* in a file, 1 if each stands alone, and its bytes. */
+GPT2I_HIDDEN size_t gpt2i_type_block(int32_t type);
 GPT2I_HIDDEN size_t gpt2i_type_bytes(int32_t type);
 
+/* Bytes of n elements, whole blocks. */
+static inline size_t gpt2i_type_size(int32_t type, size_t n)
+{
+    return n / gpt2i_type_block(type) * gpt2i_type_bytes(type);
+}
+
 /*
- * Where n little-endian elements must be for gpt2i_widen(): at the end of 'buffer', which has room for n
- * floats; of F64, for which it has room too, at its beginning.
+ * Where n elements as they are in a file must be for gpt2i_widen(): at the end of 'buffer', which has
+ * room for n floats; of F64, for which it has room too, at its beginning.
  */
 GPT2I_HIDDEN unsigned char *gpt2i_widen_place(float *buffer, int32_t type, size_t n);
 

@@ -98,7 +98,7 @@ static void add_span(gpt2_session *session, struct gpt2i_step *step, struct gpt2
     span->n_rows = n;
     span->n_top = item->n_top;
     span->n_kept = end > kept_from ? gpt2i_min(end - kept_from, n) : 0;
-    step->n_tiles += gpt2i_ceil_div(n, session->compute.kernels.attention_rows);
+    step->n_tiles += gpt2i_attention_tiles(&session->attention, n);
     for (; item->next < end; item->next++) {
         session->step_tokens[step->t] = token_at(&session->sequences, item, item->next);
         session->step_positions[step->t++] = (int32_t)item->next;

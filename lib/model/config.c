@@ -50,13 +50,23 @@ static const struct size_name {
     {"n_inner", N_INNER, 1},
 };
 
+/* Of several names for one id the first is written. */
 static const struct activation {
     char name[20];
     int32_t id;
 } activations[] = {
-    {"gelu_new", GPT2_ACT_GELU_NEW},   {"gelu", GPT2_ACT_GELU},
-    {"gelu_fast", GPT2_ACT_GELU_FAST}, {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
+    {"gelu_new", GPT2_ACT_GELU_NEW},
+    {"gelu", GPT2_ACT_GELU},
+    {"gelu_fast", GPT2_ACT_GELU_FAST},
+    {"gelu_pytorch_tanh", GPT2_ACT_GELU_PYTORCH_TANH},
     {"relu", GPT2_ACT_RELU},
+    {"silu", GPT2_ACT_SILU},
+    {"quick_gelu", GPT2_ACT_QUICK_GELU},
+    {"tanh", GPT2_ACT_TANH},
+    {"mish", GPT2_ACT_MISH},
+    {"swish", GPT2_ACT_SILU},
+    {"gelu_python", GPT2_ACT_GELU},
+    {"gelu_accurate", GPT2_ACT_GELU_NEW},
 };
 
 struct config_reader {
@@ -65,6 +75,9 @@ struct config_reader {
     uint64_t found[N_SIZES];
     const struct size_name *found_as[N_SIZES]; /* NULL for a size that no name has given */
     int64_t eos_token_id;
+    bool has_multi_query;
+    bool multi_query;
+    bool has_activation;
     struct gpt2i_config *config;
 };
 
@@ -133,11 +146,13 @@ static int32_t read_activation(struct config_reader *reader, const char *key)
     for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++) {
         if (gpt2i_json_equal(&event, activations[i].name)) {
             reader->config->activation_function = activations[i].id;
+            reader->has_activation = true;
             return GPT2_OK;
         }
     }
     return config_wanted(reader, GPT2_ERR_UNSUPPORTED, key, &event,
-                         "gelu_new, gelu, gelu_fast, gelu_pytorch_tanh or relu");
+                         "gelu_new, gelu, gelu_fast, gelu_pytorch_tanh, gelu_accurate, "
+                         "gelu_python, quick_gelu, relu, silu, swish, tanh or mish");
 }
 
 static int32_t read_epsilon(struct config_reader *reader, const char *key)
@@ -196,11 +211,22 @@ static int32_t read_model_type(struct config_reader *reader, const char *key)
     struct gpt2i_json_event event;
     int32_t status = config_next(reader, &event);
 
-    if (status != GPT2_OK || event.type == GPT2I_JSON_NULL || gpt2i_json_equal(&event, "gpt2"))
+    if (status != GPT2_OK)
         return status;
+    reader->config->is_bigcode =
+        event.type == GPT2I_JSON_STRING && gpt2i_json_equal(&event, "gpt_bigcode");
+    if (event.type == GPT2I_JSON_NULL || gpt2i_json_equal(&event, "gpt2") ||
+        reader->config->is_bigcode)
+        return GPT2_OK;
     return config_wanted(reader,
                          event.type == GPT2I_JSON_STRING ? GPT2_ERR_UNSUPPORTED : GPT2_ERR_FORMAT,
-                         key, &event, "\"gpt2\"");
+                         key, &event, "\"gpt2\" or \"gpt_bigcode\"");
+}
+
+static int32_t read_multi_query(struct config_reader *reader, const char *key)
+{
+    reader->has_multi_query = true;
+    return read_bool(reader, key, &reader->multi_query);
 }
 
 static int32_t read_cross_attention(struct config_reader *reader, const char *key)
@@ -263,6 +289,8 @@ static int32_t read_config_key(struct config_reader *reader, const struct gpt2i_
     if (gpt2i_json_equal(key, "scale_attn_by_inverse_layer_idx"))
         return read_bool(reader, "scale_attn_by_inverse_layer_idx",
                          &config->scale_attn_by_inverse_layer_idx);
+    if (gpt2i_json_equal(key, "multi_query"))
+        return read_multi_query(reader, "multi_query");
     if (gpt2i_json_equal(key, "tie_word_embeddings"))
         return read_bool(reader, "tie_word_embeddings", &config->tie_word_embeddings);
     if (gpt2i_json_equal(key, "add_cross_attention"))
@@ -304,6 +332,20 @@ static int32_t settle_sizes(struct config_reader *reader)
     return GPT2_OK;
 }
 
+/* What differs between the classes GPT2Config and GPTBigCodeConfig. */
+static void settle_class(const struct config_reader *reader)
+{
+    struct gpt2i_config *config = reader->config;
+    bool multi_query = reader->has_multi_query ? reader->multi_query : config->is_bigcode;
+
+    config->n_kv_head = multi_query ? 1 : config->n_head;
+    if (!config->is_bigcode)
+        return;
+    if (!reader->has_activation)
+        config->activation_function = GPT2_ACT_GELU_PYTORCH_TANH;
+    config->scale_attn_by_inverse_layer_idx = false; /* GPTBigCode does not know it */
+}
+
 int32_t gpt2i_config_parse(struct gpt2i_config *config, const char *text, size_t n_bytes,
                            const char *path, struct gpt2i_error *error)
 {
@@ -330,7 +372,9 @@ int32_t gpt2i_config_parse(struct gpt2i_config *config, const char *text, size_t
         status = config_next(&reader, &event); /* the end of the text */
     if (status == GPT2_OK)
         status = settle_sizes(&reader);
-    if (status != GPT2_OK)
+    if (status == GPT2_OK)
+        settle_class(&reader);
+    else
         memset(config, 0, sizeof *config);
     return status;
 }

@@ -12,14 +12,28 @@ struct gpt2i_config {
     int32_t n_embd;
     int32_t n_layer;
     int32_t n_head;
+    int32_t n_kv_head;           /* n_head; 1: all heads share one's keys and values */
     int32_t n_inner;             /* 4 n_embd where null or absent */
     int32_t activation_function; /* GPT2_ACT_*; gelu_new where absent */
     float layer_norm_epsilon;    /* 1e-5 where absent */
     bool scale_attn_weights;     /* true where absent */
     bool scale_attn_by_inverse_layer_idx;
     bool tie_word_embeddings; /* true where absent */
+    bool is_bigcode;          /* GPTBigCode: files have the blocks' matrices as [n_out, n_in], and
+                                 c_attn gives q, k, v head by head unless n_kv_head is 1 */
     int32_t eos_token_id;     /* -1 where null, absent or not below n_vocab */
 };
+
+static inline size_t gpt2i_config_head_dim(const struct gpt2i_config *config)
+{
+    return (size_t)(config->n_embd / config->n_head);
+}
+
+/* Outputs of c_attn: q of all heads, k and v of all key and value heads. */
+static inline size_t gpt2i_config_n_qkv(const struct gpt2i_config *config)
+{
+    return ((size_t)config->n_head + 2 * (size_t)config->n_kv_head) * gpt2i_config_head_dim(config);
+}
 
 /*
  * Reads config.json.  Errors: GPT2_ERR_FILE, _FORMAT (a missing or impossible value),

@@ -37,11 +37,13 @@ static uint64_t add_config(uint64_t sum, const struct gpt2i_config *config)
         config->n_embd,
         config->n_layer,
         config->n_head,
+        config->n_kv_head,
         config->n_inner,
         config->activation_function,
         config->scale_attn_weights,
         config->scale_attn_by_inverse_layer_idx,
         config->tie_word_embeddings,
+        config->is_bigcode,
     };
 
     sum = gpt2i_checksum(sum, numbers, sizeof numbers);

@@ -1,7 +1,7 @@
 /*
  * forward.c: GPT-2 itself.
  *
- * In the comments t is the rows of the step, E n_embd, I n_inner, V n_vocab.
+ * In the comments t is the rows of the step, E n_embd, I n_inner, V n_vocab, Q the outputs of c_attn.
  */
 #include "forward.h"
 #include "layers.h"
@@ -70,7 +70,7 @@ static float score_scale(const struct gpt2i_config *config, int32_t layer)
     float divisor = 1.0f;
 
     if (config->scale_attn_weights)
-        divisor = sqrtf((float)(config->n_embd / config->n_head));
+        divisor = sqrtf((float)gpt2i_config_head_dim(config));
     if (config->scale_attn_by_inverse_layer_idx)
         divisor *= (float)(layer + 1);
     return 1.0f / divisor;
@@ -84,14 +84,14 @@ static int32_t attention(gpt2_session *session, const struct gpt2i_step *step, i
     const struct gpt2i_block *block = &session->model->h[layer];
     const struct gpt2i_activations *act = &session->act;
     size_t E = (size_t)config->n_embd;
+    size_t Q = gpt2i_config_n_qkv(config);
     int32_t status;
 
     gpt2i_norm_rows(compute, act->norm, act->residual, &block->ln_1, config->layer_norm_epsilon,
                     step->t, E);
     TAP(GPT2_TAP_LN_1, layer, E, act->norm);
-    gpt2i_linear_rows(compute, act->qkv, gpt2i_row_stride(3 * E), act->norm, &block->c_attn,
-                      step->t);
-    TAP(GPT2_TAP_ATTN_QKV, layer, 3 * E, act->qkv);
+    gpt2i_linear_rows(compute, act->qkv, gpt2i_row_stride(Q), act->norm, &block->c_attn, step->t);
+    TAP(GPT2_TAP_ATTN_QKV, layer, Q, act->qkv);
     status = gpt2i_attend(&session->attention, act->ctx, act->qkv, layer,
                           score_scale(config, layer), step->spans, step->n_spans, step->n_tiles);
     if (status != GPT2_OK)

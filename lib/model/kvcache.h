@@ -25,7 +25,7 @@ struct gpt2i_kvcache {
     int32_t type; /* GPT2_TYPE_F32 or GPT2_TYPE_F16, of keys and values */
     size_t n_layer;
     size_t n_pages; /* in each layer */
-    size_t n_head;
+    size_t n_head;  /* of keys and values */
     size_t head_dim;
 };
 

@@ -1,10 +1,12 @@
 /*
- * load.c: loading a model from a directory, a native file or a list of sources.
+ * load.c: loading a model from a directory, a native file, a GGUF file or a list of sources.
  */
 #include "load.h"
 #include "native_model.h"
 #include "shortlist.h"
 #include "weights.h"
+#include "../formats/gguf.h"
+#include "../text/tokenizer_gguf.h"
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
 
@@ -40,28 +42,39 @@ static const struct weights_file {
     const char *name;
     gpt2i_tensors_open *open; /* the file, or the shards that it names */
     bool is_index;
+    bool has_config; /* Hugging Face's config.json is not read */
 } weights_files[] = {
-    {GPT2I_WEIGHTS_NAME, open_safetensors, false},
-    {GPT2I_INDEX_NAME, open_safetensors, true},
-    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false},
-    {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true},
+    {GPT2I_WEIGHTS_NAME, open_safetensors, false, false},
+    {GPT2I_INDEX_NAME, open_safetensors, true, false},
+    {GPT2I_PYTORCH_NAME, gpt2i_pytorch_open, false, false},
+    {GPT2I_PYTORCH_INDEX_NAME, gpt2i_pytorch_open, true, false},
+    {GPT2I_NANOGPT_NAME, gpt2i_nanogpt_open, false, true},
+    {GPT2I_MINGPT_NAME, gpt2i_mingpt_open, false, true},
+    {GPT2I_LLMC_NAME, gpt2i_llmc_open, false, true},
+    {GPT2I_GGUF_NAME, gpt2i_gguf_tensors_open, false, true},
 };
+
+#define GGUF_FILE (sizeof weights_files / sizeof weights_files[0] - 1)
 
 /* Weights that other programs read and this version does not. */
 static const char *const other_weights[] = {
-    "model.gguf",
-    "ckpt.pt",
     "tf_model.h5",
     "flax_model.msgpack",
 };
 
-/* Fails where there are only weights that this version cannot read, and names them. */
+/*
+ * One file alone is GGUF.  Fails where there are only weights that this version cannot read, and names
+ * them.
+ */
 static int32_t find_weights(const struct weights_file **found, const struct gpt2i_files *files,
                             struct gpt2i_error *error)
 {
     bool exists;
     int32_t status;
 
+    *found = &weights_files[GGUF_FILE];
+    if (files->file != NULL)
+        return GPT2_OK;
     for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
         *found = &weights_files[i];
         status = gpt2i_source_exists(files, weights_files[i].name, &exists, error);
@@ -85,7 +98,8 @@ static int32_t find_weights(const struct weights_file **found, const struct gpt2
 
 /* Where the files have a tokenizer of a kind that is not run here, there is none; 'line' says why. */
 static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_BYTES],
-                              const struct gpt2i_files *files, struct gpt2i_error *error)
+                              const struct gpt2i_files *files, const struct weights_file *file,
+                              struct gpt2i_error *error)
 {
     struct gpt2i_error why = {line, GPT2_ERRBUF_BYTES};
     bool present;
@@ -95,13 +109,15 @@ static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_
     line[0] = '\0';
     if (status == GPT2_OK && present)
         status = gpt2i_tokenizer_read(files, tokenizer, &why);
+    else if (status == GPT2_OK && file == &weights_files[GGUF_FILE])
+        status = gpt2i_tokenizer_read_gguf(files, file->name, tokenizer, &why);
     if (status == GPT2_OK || status == GPT2_ERR_UNSUPPORTED)
         return GPT2_OK;
     return line[0] == '\0' ? status : gpt2i_fail(error, status, "%s", line);
 }
 
 static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
-                            const struct weights_file *file, const struct gpt2i_config *config,
+                            const struct weights_file *file, struct gpt2i_config *config,
                             const gpt2_model_params *params, struct gpt2i_error *error)
 {
     struct gpt2i_tensors tensors;
@@ -109,6 +125,9 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
                          ? gpt2i_shards_open(&tensors, files, file->name, file->open, error)
                          : file->open(&tensors, files, file->name, error);
 
+    if (status == GPT2_OK && file->has_config)
+        status = gpt2i_config_parse(config, tensors.config, strlen(tensors.config),
+                                    tensors.source->path, error);
     if (status == GPT2_OK)
         status = gpt2i_weights_load(model, config, &tensors, params, error);
     gpt2i_tensors_close(&tensors);
@@ -123,12 +142,12 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     const struct weights_file *file;
     gpt2_tokenizer *tokenizer = NULL;
     char line[GPT2_ERRBUF_BYTES];
-    int32_t status = gpt2i_config_read(&config, files, error);
+    int32_t status = find_weights(&file, files, error);
 
+    if (status == GPT2_OK && !file->has_config)
+        status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
-        status = find_weights(&file, files, error);
-    if (status == GPT2_OK)
-        status = read_tokenizer(&tokenizer, line, files, error);
+        status = read_tokenizer(&tokenizer, line, files, file, error);
     if (status == GPT2_OK)
         status = read_weights(model, files, file, &config, params, error);
     if (status != GPT2_OK) {
@@ -140,14 +159,28 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     return GPT2_OK;
 }
 
+/* A native file, or else GGUF. */
+static int32_t read_file(gpt2_model **model, const struct gpt2i_files *files,
+                         const gpt2_model_params *params, struct gpt2i_error *error)
+{
+    int32_t status = gpt2i_native_read(model, files, params, error);
+
+    return status == GPT2_ERR_FORMAT && gpt2i_gguf_is(files)
+               ? read_files(model, files, params, error)
+               : status;
+}
+
 int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
     gpt2_model *model = NULL;
-    int32_t status = gpt2i_files_are_native(files) ? gpt2i_native_read(&model, files, params, error)
-                                                   : read_files(&model, files, params, error);
+    int32_t status;
 
     *out = NULL;
+    if (gpt2i_files_are_native(files))
+        status = read_file(&model, files, params, error);
+    else
+        status = read_files(&model, files, params, error);
     if (status == GPT2_OK && params->shortlist != 0)
         status = gpt2i_shortlist_make(model, params->n_threads, error);
     if (status != GPT2_OK) {

@@ -97,6 +97,51 @@ static void pack_quantised(const struct gpt2i_matrix *matrix, size_t out, size_t
     }
 }
 
+/* 32 weights of ggml's Q8_0 behind their scale. */
+static void pack_q8_0(const struct place *place, const unsigned char *q)
+{
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i += 4) {
+        for (size_t j = 0; j < 4; j++)
+            place->quad[i / 4 * place->stride + j] = q[i + j] ^ GPT2I_Q_OFFSET;
+    }
+}
+
+/* Indices of 4 bits: in ggml i and i + 16, here i and i + 4 of eight, are the halves of a byte. */
+static void pack_4_bits(const struct place *place, const unsigned char *q)
+{
+    for (size_t i = 0; i < 16; i += 8) {
+        uint8_t *low = place->quad + i / 8 * place->stride;
+        uint8_t *high = low + 2 * place->stride;
+
+        for (size_t j = 0; j < 4; j++) {
+            low[j] = (uint8_t)((q[i + j] & 15) | q[i + 4 + j] << 4);
+            high[j] = (uint8_t)(q[i + j] >> 4 | (q[i + 4 + j] & 0xf0));
+        }
+    }
+}
+
+void gpt2i_matrix_pack_blocks(const struct gpt2i_matrix *matrix, const unsigned char *rows,
+                              size_t first_out, size_t n_rows)
+{
+    size_t block_bytes = gpt2i_q_block_bytes(matrix->type);
+    size_t n_blocks = matrix->n_in / GPT2I_Q_BLOCK;
+
+    /* outputs side by side lie side by side in memory */
+    for (size_t k = 0; k < n_blocks; k++) {
+        for (size_t r = 0; r < n_rows; r++) {
+            const unsigned char *block = rows + (r * n_blocks + k) * block_bytes;
+            struct place place = find_block(matrix, first_out + r, k);
+            uint16_t d = gpt2i_load_le16(block);
+
+            memcpy(place.d, &d, sizeof d);
+            if (matrix->type == GPT2_TYPE_Q8)
+                pack_q8_0(&place, block + sizeof d);
+            else
+                pack_4_bits(&place, block + sizeof d);
+        }
+    }
+}
+
 static void unpack_quantised(float *to, size_t stride, const struct gpt2i_matrix *matrix,
                              size_t out)
 {

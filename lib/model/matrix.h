@@ -44,6 +44,14 @@ GPT2I_HIDDEN void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, co
 GPT2I_HIDDEN void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *rows,
                                             size_t first_out, size_t n_rows);
 
+/*
+ * The same for rows of ggml's blocks with the numbers that a quantised matrix has: Q8_0, or indices into
+ * its table.  n_in is a multiple of 32.
+ */
+GPT2I_HIDDEN void gpt2i_matrix_pack_blocks(const struct gpt2i_matrix *matrix,
+                                           const unsigned char *rows, size_t first_out,
+                                           size_t n_rows);
+
 /* The n_in weights of output 'out' as floats, 'stride' floats apart. */
 GPT2I_HIDDEN void gpt2i_matrix_unpack(float *to, size_t stride, const struct gpt2i_matrix *matrix,
                                       size_t out);

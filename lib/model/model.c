@@ -18,9 +18,9 @@ static gpt2_model *model_layout(struct gpt2i_arena *arena, const struct gpt2i_co
     return model;
 }
 
-static struct gpt2i_matrix matrix_of(int32_t n_in, int32_t n_out)
+static struct gpt2i_matrix matrix_of(size_t n_in, size_t n_out)
 {
-    struct gpt2i_matrix matrix = {.n_in = (size_t)n_in, .n_out = (size_t)n_out};
+    struct gpt2i_matrix matrix = {.n_in = n_in, .n_out = n_out};
 
     return matrix;
 }
@@ -28,17 +28,19 @@ static struct gpt2i_matrix matrix_of(int32_t n_in, int32_t n_out)
 static void set_sizes(gpt2_model *model)
 {
     const struct gpt2i_config *config = &model->config;
+    size_t n_embd = (size_t)config->n_embd;
+    size_t n_inner = (size_t)config->n_inner;
 
-    model->wte = matrix_of(config->n_embd, config->n_vocab);
+    model->wte = matrix_of(n_embd, (size_t)config->n_vocab);
     for (int32_t i = 0; i < config->n_layer; i++) {
         struct gpt2i_block *block = &model->h[i];
 
-        block->c_attn.weight = matrix_of(config->n_embd, 3 * config->n_embd);
-        block->attn_c_proj.weight = matrix_of(config->n_embd, config->n_embd);
-        block->c_fc.weight = matrix_of(config->n_embd, config->n_inner);
-        block->mlp_c_proj.weight = matrix_of(config->n_inner, config->n_embd);
+        block->c_attn.weight = matrix_of(n_embd, gpt2i_config_n_qkv(config));
+        block->attn_c_proj.weight = matrix_of(n_embd, n_embd);
+        block->c_fc.weight = matrix_of(n_embd, n_inner);
+        block->mlp_c_proj.weight = matrix_of(n_inner, n_embd);
     }
-    model->lm_head.weight = matrix_of(config->n_embd, config->n_vocab);
+    model->lm_head.weight = matrix_of(n_embd, (size_t)config->n_vocab);
 }
 
 int32_t gpt2i_model_new(gpt2_model **out, const struct gpt2i_config *config,

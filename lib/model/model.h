@@ -23,7 +23,7 @@ struct gpt2i_norm {
 
 struct gpt2i_block {
     struct gpt2i_norm ln_1;
-    struct gpt2i_linear c_attn;      /* n_embd -> 3 n_embd: q, k, v side by side */
+    struct gpt2i_linear c_attn;      /* n_embd -> n_qkv: attention.h says where q, k, v lie */
     struct gpt2i_linear attn_c_proj; /* n_embd -> n_embd */
     struct gpt2i_norm ln_2;
     struct gpt2i_linear c_fc;       /* n_embd -> n_inner */

@@ -62,6 +62,16 @@ static void add_norm(struct gpt2i_weight_list *list, const char *layer, const ch
     bias->is_bias = true;
 }
 
+/* The weight's shape in the file where that has Linear's orientation. */
+static void turn(struct gpt2i_weight *weight)
+{
+    size_t n_rows = weight->n_rows;
+
+    weight->kind = GPT2I_WEIGHT_OUT_IN;
+    weight->n_rows = weight->n_columns;
+    weight->n_columns = n_rows;
+}
+
 static void list_weights(struct gpt2i_weight_list *list, gpt2_model *model)
 {
     const struct gpt2i_config *config = &model->config;
@@ -85,6 +95,10 @@ static void list_weights(struct gpt2i_weight_list *list, gpt2_model *model)
     add_norm(list, "", "ln_f.weight", "ln_f.bias", n_embd, &model->ln_f);
     if (!config->tie_word_embeddings)
         add_embedding(list, "lm_head.weight", &model->lm_head.weight);
+    for (size_t i = 0; i < list->n_weights && config->is_bigcode; i++) {
+        if (list->weights[i].kind == GPT2I_WEIGHT_IN_OUT)
+            turn(&list->weights[i]);
+    }
 }
 
 /* ----------------------------------------------------------------------------------- finding -- */
@@ -96,6 +110,34 @@ static const char *find_prefix(const struct gpt2i_tensors *tensors)
                    gpt2i_tensors_find(tensors, "transformer.wpe.weight") != NULL
                ? "transformer."
                : "";
+}
+
+int32_t gpt2i_config_settle(struct gpt2i_config *config, const struct gpt2i_tensors *tensors,
+                            struct gpt2i_error *error)
+{
+    uint64_t n_embd = (uint64_t)config->n_embd;
+    uint64_t n_shared =
+        n_embd + 2 * gpt2i_config_head_dim(config); /* outputs with shared k and v */
+    const struct gpt2i_tensor *c_attn;
+    bool is_out_in, is_in_out;
+    char name[FILE_NAME_BYTES];
+
+    if (config->is_bigcode || config->n_head == 1)
+        return GPT2_OK;
+    (void)snprintf(name, sizeof name, "%sh.0.attn.c_attn.weight", find_prefix(tensors));
+    c_attn = gpt2i_tensors_find(tensors, name);
+    if (c_attn == NULL || c_attn->n_dims != 2)
+        return GPT2_OK;
+    is_out_in = c_attn->dims[0] == n_shared && c_attn->dims[1] == n_embd;
+    is_in_out = c_attn->dims[0] == n_embd && c_attn->dims[1] == n_shared;
+    config->n_kv_head = is_out_in || is_in_out ? 1 : config->n_head;
+    config->is_bigcode = is_out_in;
+    if (is_out_in && config->scale_attn_by_inverse_layer_idx)
+        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                          "%s: %s has the shape of GPTBigCode, which does not know "
+                          "scale_attn_by_inverse_layer_idx of config.json",
+                          tensors->source->path, name);
+    return GPT2_OK;
 }
 
 /* The tensor of a weight under its name in the file, 'name'; NULL if there is none. */
@@ -136,7 +178,7 @@ static int32_t fail_shape(const struct gpt2i_tensor *tensor, const struct gpt2i_
         (void)snprintf(wanted, sizeof wanted, "%zu", weight->n_columns);
     else
         (void)snprintf(wanted, sizeof wanted, "%zu, %zu", weight->n_rows, weight->n_columns);
-    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], config.json wants [%s]",
+    return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s has shape [%s], the config wants [%s]",
                       tensor->source->path, tensor->name, found, wanted);
 }
 
@@ -153,13 +195,17 @@ static int32_t fail_missing(const struct gpt2i_tensors *tensors, const char *nam
 }
 
 /* Checks that a tensor can be this weight, and notes that it is used. */
-static int32_t use_tensor(struct gpt2i_weight_list *list, const struct gpt2i_weight *weight,
+static int32_t use_tensor(struct gpt2i_weight_list *list, struct gpt2i_weight *weight,
                           const struct gpt2i_tensor *tensor, struct gpt2i_error *error)
 {
-    bool fits = weight->kind == GPT2I_WEIGHT_VECTOR
-                    ? tensor->n_dims == 1 && tensor->dims[0] == weight->n_columns
-                    : tensor->n_dims == 2 && tensor->dims[0] == weight->n_rows &&
-                          tensor->dims[1] == weight->n_columns;
+    bool fits;
+
+    if (weight->kind == GPT2I_WEIGHT_IN_OUT && tensor->is_out_in)
+        turn(weight);
+    fits = weight->kind == GPT2I_WEIGHT_VECTOR
+               ? tensor->n_dims == 1 && tensor->dims[0] == weight->n_columns
+               : tensor->n_dims == 2 && tensor->dims[0] == weight->n_rows &&
+                     tensor->dims[1] == weight->n_columns;
 
     if (!fits)
         return fail_shape(tensor, weight, error);

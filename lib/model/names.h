@@ -10,7 +10,7 @@
 enum gpt2i_weight_kind {
     GPT2I_WEIGHT_VECTOR, /* [n_columns] */
     GPT2I_WEIGHT_ROWS,   /* [n_rows, n_columns], kept in this order */
-    GPT2I_WEIGHT_IN_OUT, /* [n_in, n_out], packed into a matrix */
+    GPT2I_WEIGHT_IN_OUT, /* [n_in, n_out], packed into a matrix; OUT_IN once its tensor is so */
     GPT2I_WEIGHT_OUT_IN  /* [n_out, n_in], packed into a matrix */
 };
 
@@ -45,6 +45,14 @@ struct gpt2i_weight_list {
 GPT2I_HIDDEN int32_t gpt2i_weight_list_new(struct gpt2i_weight_list **list, gpt2_model *model,
                                            const struct gpt2i_tensors *tensors,
                                            struct gpt2i_error *error);
+
+/*
+ * Settles which class the model of a config.json with "gpt2" is: fine-tuned GPTBigCode models call
+ * themselves so, and the shape of their c_attn tells.  Errors: GPT2_ERR_UNSUPPORTED.
+ */
+GPT2I_HIDDEN int32_t gpt2i_config_settle(struct gpt2i_config *config,
+                                         const struct gpt2i_tensors *tensors,
+                                         struct gpt2i_error *error);
 
 /*
  * Finds the tensors of all weights and checks their shapes and types.

@@ -9,7 +9,6 @@
 #include "shortlist.h"
 #include "../base/arena.h"
 #include "../base/checksum.h"
-#include "../base/fpstate.h"
 #include "../formats/decimal.h"
 #include "../text/tokenizer_native.h"
 
@@ -194,31 +193,6 @@ static void put_entry(struct writer *writer, const struct entry *entry)
         writer->data_bytes + entry->n_bytes);
 }
 
-/* A positive number with as few digits as tell it from other floats, whatever the host's locale. */
-static void put_float(struct writer *writer, float value)
-{
-    const uint64_t host_state = gpt2i_fpstate_enter();
-    double digits = (double)value; /* in [1e8, 1e9), with the exponent */
-    int exponent = 0;
-    char text[24];
-
-    for (; digits < 1e8; exponent--)
-        digits *= 10;
-    for (; digits >= 1e9; exponent++)
-        digits /= 10;
-    exponent += 9;
-    for (double unit = 1e9; unit >= 1; unit /= 10, exponent--) {
-        int length = snprintf(text, sizeof text, "%" PRIu32 "e%d", (uint32_t)(digits / unit + 0.5),
-                              exponent);
-        double read = 0;
-
-        if (gpt2i_decimal_to_double(text, (size_t)length, &read) && (float)read == value)
-            break;
-    }
-    gpt2i_fpstate_leave(host_state);
-    put(writer, "%s", text);
-}
-
 static const char *truth(bool value)
 {
     return value ? "true" : "false";
@@ -228,16 +202,19 @@ static const char *truth(bool value)
 static void put_config(struct writer *writer)
 {
     const struct gpt2i_config *config = &writer->model->config;
+    char epsilon[GPT2I_FLOAT_CHARS];
 
     put(writer,
-        "{\\\"model_type\\\":\\\"gpt2\\\",\\\"vocab_size\\\":%" PRId32
-        ",\\\"n_positions\\\":%" PRId32 ",\\\"n_embd\\\":%" PRId32 ",\\\"n_layer\\\":%" PRId32
-        ",\\\"n_head\\\":%" PRId32 ",\\\"n_inner\\\":%" PRId32
-        ",\\\"activation_function\\\":\\\"%s\\\"",
-        config->n_vocab, config->n_positions, config->n_embd, config->n_layer, config->n_head,
-        config->n_inner, gpt2i_activation_name(config->activation_function));
-    put(writer, ",\\\"layer_norm_epsilon\\\":");
-    put_float(writer, config->layer_norm_epsilon);
+        "{\\\"model_type\\\":\\\"%s\\\",\\\"vocab_size\\\":%" PRId32 ",\\\"n_positions\\\":%" PRId32
+        ",\\\"n_embd\\\":%" PRId32 ",\\\"n_layer\\\":%" PRId32 ",\\\"n_head\\\":%" PRId32
+        ",\\\"n_inner\\\":%" PRId32 ",\\\"activation_function\\\":\\\"%s\\\"",
+        config->is_bigcode ? "gpt_bigcode" : "gpt2", config->n_vocab, config->n_positions,
+        config->n_embd, config->n_layer, config->n_head, config->n_inner,
+        gpt2i_activation_name(config->activation_function));
+    if (config->is_bigcode || config->n_kv_head < config->n_head)
+        put(writer, ",\\\"multi_query\\\":%s", truth(config->n_kv_head == 1));
+    gpt2i_decimal_of_float(epsilon, config->layer_norm_epsilon);
+    put(writer, ",\\\"layer_norm_epsilon\\\":%s", epsilon);
     put(writer,
         ",\\\"scale_attn_weights\\\":%s,\\\"scale_attn_by_inverse_layer_idx\\\":%s"
         ",\\\"tie_word_embeddings\\\":%s,\\\"eos_token_id\\\":%" PRId32 "}",

@@ -29,16 +29,13 @@ struct reading {
     struct gpt2i_error *error; /* written by the thread that set status */
 };
 
-/* What an element needs of staging memory: a float, or more in a file of F64. */
+/* What an element needs of staging memory: a float, or a number of F64 in the file. */
 static size_t element_bytes(const struct gpt2i_weight *weight)
 {
-    size_t n_bytes = sizeof(float);
+    bool is_f64 = (weight->tensor != NULL && weight->tensor->type == GPT2_TYPE_F64) ||
+                  (weight->copy != NULL && weight->copy->type == GPT2_TYPE_F64);
 
-    if (weight->tensor != NULL)
-        n_bytes = gpt2i_max(n_bytes, gpt2i_type_bytes(weight->tensor->type));
-    if (weight->copy != NULL)
-        n_bytes = gpt2i_max(n_bytes, gpt2i_type_bytes(weight->copy->type));
-    return n_bytes;
+    return is_f64 ? sizeof(double) : sizeof(float);
 }
 
 static uint64_t weight_bytes(const struct gpt2i_weight *weight)
@@ -131,15 +128,14 @@ static int32_t read_raw(struct reading *reading, const struct gpt2i_tensor *tens
                         size_t first_row, size_t n_rows, size_t n_columns, float *floats,
                         unsigned char **raw, struct gpt2i_error *error)
 {
-    size_t type_bytes = gpt2i_type_bytes(tensor->type);
-    size_t n = n_rows * n_columns;
+    size_t row_bytes = gpt2i_type_size(tensor->type, n_columns);
     int32_t status;
 
-    *raw = gpt2i_widen_place(floats, tensor->type, n);
-    status = gpt2i_source_read(tensor->source, tensor->offset + first_row * n_columns * type_bytes,
-                               *raw, n * type_bytes, error);
+    *raw = gpt2i_widen_place(floats, tensor->type, n_rows * n_columns);
+    status = gpt2i_source_read(tensor->source, tensor->offset + first_row * row_bytes, *raw,
+                               n_rows * row_bytes, error);
     if (status == GPT2_OK)
-        atomic_fetch_add(&reading->n_bytes_done, n * type_bytes);
+        atomic_fetch_add(&reading->n_bytes_done, n_rows * row_bytes);
     return status;
 }
 
@@ -212,6 +208,15 @@ static int32_t narrow(const struct gpt2i_weight *weight, size_t first_row, size_
                       weight->matrix->type == GPT2_TYPE_F16 ? "f16" : "bf16");
 }
 
+/* Whether a matrix has the blocks of its tensor as they are. */
+static bool keeps_blocks(const struct gpt2i_weight *weight)
+{
+    int32_t type = weight->tensor->type == GPT2_TYPE_Q4_0 ? GPT2_TYPE_Q4 : weight->tensor->type;
+
+    return weight->matrix != NULL && gpt2i_matrix_is_quantised(weight->matrix) &&
+           type == weight->matrix->type;
+}
+
 /* Rows of a weight in the type that they have in memory, somewhere in 'staging'. */
 static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *weight,
                           size_t first_row, size_t n_rows, float *staging, const void **rows,
@@ -222,10 +227,11 @@ static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *we
     unsigned char *raw;
     int32_t status;
 
-    if (type == tensor->type && type != GPT2_TYPE_F32 && weight->copy == NULL) {
+    if (keeps_blocks(weight) ||
+        (type == tensor->type && type != GPT2_TYPE_F32 && weight->copy == NULL)) {
         status =
             read_raw(reading, tensor, first_row, n_rows, weight->n_columns, staging, &raw, error);
-        if (status == GPT2_OK)
+        if (status == GPT2_OK && !keeps_blocks(weight))
             gpt2i_order_16(raw, n_rows * weight->n_columns);
         *rows = raw;
         return status;
@@ -239,7 +245,10 @@ static int32_t read_typed(struct reading *reading, const struct gpt2i_weight *we
                : status;
 }
 
-/* Puts rows, in their type in memory, into their place; floats for matrices that are quantised. */
+/*
+ * Puts rows, in their type in memory, into their place; for matrices that are quantised floats, or the
+ * blocks of the file.
+ */
 static int32_t pack(const struct gpt2i_weight *weight, size_t first_row, size_t n_rows,
                     const void *rows, struct gpt2i_error *error)
 {
@@ -249,6 +258,10 @@ static int32_t pack(const struct gpt2i_weight *weight, size_t first_row, size_t 
 
     if (weight->matrix == NULL) {
         memcpy(*weight->floats + first_row * n_columns, rows, n_rows * n_columns * sizeof(float));
+        return GPT2_OK;
+    }
+    if (keeps_blocks(weight)) {
+        gpt2i_matrix_pack_blocks(weight->matrix, rows, first_row, n_rows);
         return GPT2_OK;
     }
     host_state = gpt2i_fpstate_enter(); /* quantising rounds */

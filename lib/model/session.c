@@ -48,10 +48,15 @@ static gpt2_session settings_of(const gpt2_model *model, const gpt2_session_para
             {
                 .type = params->kv_type,
                 .n_layer = (size_t)config->n_layer,
-                .n_head = (size_t)config->n_head,
-                .head_dim = (size_t)(config->n_embd / config->n_head),
+                .n_head = (size_t)config->n_kv_head,
+                .head_dim = gpt2i_config_head_dim(config),
             },
-        .attention = {.scores_stride = gpt2i_row_stride((size_t)max_pages * GPT2I_PAGE)},
+        .attention =
+            {
+                .n_head = (size_t)config->n_head,
+                .qkv = gpt2i_qkv_of(config),
+                .scores_stride = gpt2i_row_stride((size_t)max_pages * GPT2I_PAGE),
+            },
     };
 
     sizes.kv.n_pages = (size_t)sizes.sequences.pages.n_pages;
@@ -66,7 +71,7 @@ static struct gpt2i_activations activations_layout(struct gpt2i_arena *arena,
     const struct gpt2i_config *config = &sizes->model->config;
     uint64_t n_batch = (uint64_t)sizes->n_batch;
     uint64_t embd_stride = gpt2i_row_stride((size_t)config->n_embd);
-    uint64_t qkv_stride = gpt2i_row_stride((size_t)config->n_embd * 3);
+    uint64_t qkv_stride = gpt2i_row_stride(gpt2i_config_n_qkv(config));
     uint64_t fc_stride = gpt2i_row_stride((size_t)config->n_inner);
     struct gpt2i_activations act;
 

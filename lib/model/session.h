@@ -14,7 +14,7 @@
 
 /*
  * Activations of one step of up to n_batch rows.  In the comments t is the rows of the step, E
- * n_embd, I n_inner.  Rows of n columns are gpt2i_row_stride(n) floats apart.  What is never needed
+ * n_embd, I n_inner, Q gpt2i_config_n_qkv().  Rows of n columns are gpt2i_row_stride(n) floats apart.  What is never needed
  * at the same time shares its memory.
  */
 struct gpt2i_activations {
@@ -22,7 +22,7 @@ struct gpt2i_activations {
     float *norm;     /* [t, E]: the output of a layer norm */
     float *ctx;      /* [t, E]: the heads' outputs, in norm's memory */
     float *mlp_out;  /* [t, E]: the MLP's output, in norm's memory */
-    float *qkv;      /* [t, 3 E] */
+    float *qkv;      /* [t, Q]: the output of c_attn */
     float *attn_out; /* [t, E]: attention's output, in qkv's memory */
     float *fc;       /* [t, I]: the inside of the MLP, in qkv's memory */
 };
@@ -62,7 +62,7 @@ struct gpt2_session {
     float *logits;                /* [n_logit_rows, n_vocab] */
     struct gpt2i_workspace sampling;
 
-    uint64_t *head_checksums; /* [n_layer, n_head] of the state that is saved or checked */
+    uint64_t *head_checksums; /* [n_layer, kv.n_head] of the state that is saved or checked */
 
     uint64_t host_state; /* floating-point state of the caller, while threads run */
     bool running;        /* a forward runs: callbacks may not call functions on this session */

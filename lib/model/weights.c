@@ -22,9 +22,22 @@ static void weights_layout(struct gpt2i_arena *arena, const struct gpt2i_weight_
 }
 
 /*
- * The types of the matrices: those of the file, F32 for F64, or params->weight_type.  With Q4, the embeddings and the
- * head have 8 bits.
+ * The type in memory of a matrix of a file's type, unless the caller wants another: the nearest of those
+ * that kernels have and that change no weight, else Q8.
  */
+static int32_t type_in_memory(int32_t file_type)
+{
+    switch (file_type) {
+    case GPT2_TYPE_F64:
+        return GPT2_TYPE_F32;
+    case GPT2_TYPE_Q4_0:
+        return GPT2_TYPE_Q4;
+    default:
+        return file_type <= GPT2_TYPE_Q4 ? file_type : GPT2_TYPE_Q8;
+    }
+}
+
+/* The types of the matrices: those of the file, or params->weight_type; docs/quantization.md. */
 static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list,
                          int32_t weight_type)
 {
@@ -34,12 +47,13 @@ static void choose_types(gpt2_model *model, const struct gpt2i_weight_list *list
 
         if (matrix == NULL)
             continue;
-        matrix->type = weight_type == GPT2_TYPE_AS_FILE ? weight->tensor->type : weight_type;
-        if (matrix->type == GPT2_TYPE_F64)
-            matrix->type = GPT2_TYPE_F32;
-        if (matrix->type == GPT2_TYPE_Q4 && weight->is_embedding)
-            matrix->type = GPT2_TYPE_Q8;
-        memcpy(matrix->table, gpt2i_iq4_nl_table, sizeof matrix->table);
+        matrix->type = type_in_memory(weight->tensor->type);
+        if (weight_type != GPT2_TYPE_AS_FILE && weight_type != matrix->type)
+            matrix->type =
+                weight_type == GPT2_TYPE_Q4 && weight->is_embedding ? GPT2_TYPE_Q8 : weight_type;
+        memcpy(matrix->table,
+               weight->tensor->type == GPT2_TYPE_Q4_0 ? gpt2i_q4_0_table : gpt2i_iq4_nl_table,
+               sizeof matrix->table);
         if (gpt2i_matrix_is_quantised(matrix))
             model->max_quantised_in = gpt2i_max(model->max_quantised_in, matrix->n_in);
     }
@@ -75,15 +89,17 @@ static void count_parameters(gpt2_model *model, const struct gpt2i_weight_list *
     }
 }
 
-int32_t gpt2i_weights_load(gpt2_model **out, const struct gpt2i_config *config,
+int32_t gpt2i_weights_load(gpt2_model **out, struct gpt2i_config *config,
                            const struct gpt2i_tensors *tensors, const gpt2_model_params *params,
                            struct gpt2i_error *error)
 {
     struct gpt2i_weight_list *list = NULL;
-    gpt2_model *model;
-    int32_t status = gpt2i_model_new(&model, config, error);
+    gpt2_model *model = NULL;
+    int32_t status = gpt2i_config_settle(config, tensors, error);
 
     *out = NULL;
+    if (status == GPT2_OK)
+        status = gpt2i_model_new(&model, config, error);
     if (status == GPT2_OK)
         status = gpt2i_weight_list_new(&list, model, tensors, error);
     if (status == GPT2_OK)

@@ -30,8 +30,9 @@ double position_bytes(const gpt2_model *model, int32_t n_ctx, int32_t kv_type)
 static double block_weights(const gpt2_model_info *info)
 {
     double width = info->n_embd;
+    double kv_width = width / info->n_head * info->n_kv_head;
 
-    return info->n_layer * (4 * width * width + 2 * width * info->n_inner);
+    return info->n_layer * (2 * width * (width + kv_width) + 2 * width * info->n_inner);
 }
 
 static double head_weights(const gpt2_model_info *info)

@@ -210,13 +210,15 @@ extern const struct fuzz_action fuzz_plain_actions[], fuzz_model_actions[], fuzz
 struct fuzz_model {
     const char *directory;
     gpt2_model *model;
-    int32_t n_vocab, n_positions, n_embd, n_layer, n_head, n_inner, eot;
+    int32_t n_vocab, n_positions, n_embd, n_layer, n_head, n_kv_head, n_inner, eot;
+    int32_t n_qkv; /* outputs of c_attn */
+    bool bigcode;  /* GPTBigCode: matrices are [outputs, inputs] */
     bool tokenizer;
     int n_sessions;      /* over it: it is loaded anew when there are none */
     int32_t weight_type; /* that it is loaded with */
 };
 
-#define FUZZ_N_MODELS 6
+#define FUZZ_N_MODELS 8
 
 extern struct fuzz_model fuzz_models[FUZZ_N_MODELS];
 

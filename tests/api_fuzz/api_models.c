@@ -67,7 +67,7 @@ static void write_broken(void)
     write_file("activation", "config.json",
                "{\"model_type\": \"gpt2\", \"vocab_size\": 97, \"n_positions\": 8, \"n_embd\": 35,"
                " \"n_layer\": 2, \"n_head\": 7, \"n_inner\": 50,"
-               " \"activation_function\": \"swish\"}");
+               " \"activation_function\": \"relu6\"}");
     REQUIRE(truncate(FUZZ_DIRECTORY "/short/model.safetensors", 5000) == 0, "no truncate()");
     write_file("vocab", "vocab.json", "{\"a\": 0, \"b\": 0}");
     (void)unlink(FUZZ_DIRECTORY "/merges/merges.txt");
@@ -88,6 +88,7 @@ static void describe(struct tiny_model files[FUZZ_N_MODELS])
     static const char *const directories[FUZZ_N_MODELS] = {
         FUZZ_DIRECTORY "/odd",   FUZZ_DIRECTORY "/point", FUZZ_DIRECTORY "/page",
         FUZZ_DIRECTORY "/pages", FUZZ_DIRECTORY "/half",  FUZZ_DIRECTORY "/infinite",
+        FUZZ_DIRECTORY "/query", FUZZ_DIRECTORY "/heads",
     };
 
     for (size_t i = 0; i < FUZZ_N_MODELS; i++)
@@ -132,6 +133,19 @@ static void describe(struct tiny_model files[FUZZ_N_MODELS])
     files[5].untied = true;
     files[5].head_exponent = 128;
     files[5].eot = -1;
+
+    files[6].n_positions = 150; /* multi-query attention, with more heads than a tile has rows */
+    files[6].n_embd = 60;
+    files[6].n_head = 30;
+    files[6].kv = TINY_KV_SHARED;
+    files[6].bigcode = true;
+
+    files[7].n_positions = 70; /* q, k and v head by head */
+    files[7].n_embd = 20;
+    files[7].n_head = 4;
+    files[7].bigcode = true;
+    files[7].untied = true;
+    files[7].eot = -1;
 }
 
 static void load(struct fuzz_model *model)
@@ -166,6 +180,7 @@ void fuzz_models_open(void)
     describe(files);
     for (size_t i = 0; i < FUZZ_N_MODELS; i++) {
         const struct tiny_model *file = &files[i];
+        int32_t n_kv_head = file->kv == TINY_KV_SHARED ? 1 : file->n_head;
 
         tiny_write(file);
         fuzz_models[i] = (struct fuzz_model){
@@ -175,6 +190,9 @@ void fuzz_models_open(void)
             .n_embd = file->n_embd,
             .n_layer = file->n_layer,
             .n_head = file->n_head,
+            .n_kv_head = n_kv_head,
+            .n_qkv = (file->n_head + 2 * n_kv_head) * (file->n_embd / file->n_head),
+            .bigcode = file->bigcode,
             .n_inner = file->n_inner,
             .eot = file->eot,
             .tokenizer = file->tokenizer,
@@ -233,6 +251,8 @@ static void do_get_info(void)
     REQUIRE(found.struct_size == size && found.n_vocab == model->n_vocab &&
                 found.n_positions == model->n_positions && found.n_embd == model->n_embd &&
                 found.n_layer == model->n_layer && found.n_head == model->n_head &&
+                (size < offsetof(gpt2_model_info, n_kv_head) + 4 ||
+                 found.n_kv_head == model->n_kv_head) &&
                 found.n_inner == model->n_inner && found.eot_token == model->eot &&
                 found.n_parameters == model_parameters[at] && found.memory_bytes > 0,
             "found numbers that are not the model's");
@@ -244,15 +264,19 @@ static void do_model_tensor(void)
 {
     const struct fuzz_model *model = &PICK(fuzz_models);
     const int64_t n_embd = model->n_embd;
+    const int64_t n_inner = model->n_inner;
+    const int64_t n_qkv = model->n_qkv;
+    const bool is_out_in = model->bigcode;
     const struct {
         const char *name;
         int64_t shape[2];
     } tensors[] = {
         {"wte.weight", {model->n_vocab, n_embd}},
         {"transformer.wpe.weight", {model->n_positions, n_embd}},
-        {"h.0.attn.c_attn.weight", {n_embd, 3 * n_embd}},
-        {"transformer.h.0.mlp.c_proj.weight", {model->n_inner, n_embd}},
-        {"h.0.mlp.c_fc.bias", {model->n_inner, 1}},
+        {"h.0.attn.c_attn.weight", {is_out_in ? n_qkv : n_embd, is_out_in ? n_embd : n_qkv}},
+        {"transformer.h.0.mlp.c_proj.weight",
+         {is_out_in ? n_embd : n_inner, is_out_in ? n_inner : n_embd}},
+        {"h.0.mlp.c_fc.bias", {n_inner, 1}},
         {"lm_head.weight", {model->n_vocab, n_embd}},
         {"h.99.ln_1.weight", {-1, -1}},
         {"", {-1, -1}},

@@ -23,7 +23,8 @@ void fuzz_states_close(void)
 
 static size_t state_bytes(const struct fuzz_session *session, const struct fuzz_text *text)
 {
-    size_t n_kv = 2 * (size_t)session->model->n_layer * (size_t)session->model->n_embd;
+    size_t n_kv =
+        (size_t)session->model->n_layer * (size_t)(session->model->n_qkv - session->model->n_embd);
 
     return HEADER_AND_SUM +
            (size_t)text->n_ids * (4 + n_kv * (session->kv_type == GPT2_TYPE_F16 ? 2 : 4));

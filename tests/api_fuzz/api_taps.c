@@ -21,7 +21,7 @@ static int32_t columns_of(const struct fuzz_session *session, const gpt2_tap *ta
 
     switch (tap->kind) {
     case GPT2_TAP_ATTN_QKV:
-        return 3 * model->n_embd;
+        return model->n_qkv;
     case GPT2_TAP_ATTN_SCORES:
     case GPT2_TAP_ATTN_PROBS: /* of the context, which a cut in this call makes shorter */
         return is_cut ? tap->n_columns : tap->first_position - text->n_cut + tap->n_rows;

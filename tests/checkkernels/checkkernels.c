@@ -46,6 +46,10 @@ static const struct entry entries[] = {
     {"gelu_pytorch_tanh", AT(activation[GPT2_ACT_GELU_PYTORCH_TANH]), check_activation,
      bench_activation},
     {"relu", AT(activation[GPT2_ACT_RELU]), check_activation, bench_activation},
+    {"silu", AT(activation[GPT2_ACT_SILU]), check_activation, bench_activation},
+    {"quick_gelu", AT(activation[GPT2_ACT_QUICK_GELU]), check_activation, bench_activation},
+    {"tanh", AT(activation[GPT2_ACT_TANH]), check_activation, bench_activation},
+    {"mish", AT(activation[GPT2_ACT_MISH]), check_activation, bench_activation},
 };
 enum { N_ENTRIES = sizeof entries / sizeof entries[0] };
 

@@ -6,11 +6,12 @@ import torch
 
 
 def capture(model, ids):
-    """Run `ids` through a GPT2LMHeadModel of eager attention; {tap name: float32 array}.
+    """Run `ids` through a GPT-2 or GPTBigCode of eager attention; {tap name: float32 array}.
 
     Masked scores are the smallest float in transformers; here they are -inf, as in libgpt2.
     """
     taps, handles = {}, []
+    multi_query = getattr(model.config, "multi_query", False)
 
     def keep(name, value):
         taps[name] = value[0].detach().numpy().copy()   # [0]: there is one text in the batch
@@ -18,6 +19,13 @@ def capture(model, ids):
     def output_of(module, name):
         handles.append(module.register_forward_hook(
             lambda _m, _i, out: keep(name, out[0] if isinstance(out, tuple) else out)))
+
+    def keep_by_head(name, value):
+        keep(name, value.transpose(1, 2) if multi_query else value)     # else [query, head, key]
+
+    def probs_of(module, name):
+        handles.append(module.register_forward_pre_hook(
+            lambda _m, inputs: keep_by_head(name, inputs[0])))
 
     def input_of(module, name):
         handles.append(module.register_forward_pre_hook(lambda _m, inputs: keep(name, inputs[0])))
@@ -27,7 +35,7 @@ def capture(model, ids):
     for i, block in enumerate(gpt2.h):
         output_of(block.ln_1, f"h.{i}.ln_1")
         output_of(block.attn.c_attn, f"h.{i}.attn.qkv")
-        input_of(block.attn.attn_dropout, f"h.{i}.attn.probs")
+        probs_of(block.attn.attn_dropout, f"h.{i}.attn.probs")
         input_of(block.attn.c_proj, f"h.{i}.attn.ctx")
         output_of(block.attn.c_proj, f"h.{i}.attn.out")
         output_of(block.ln_2, f"h.{i}.ln_2")
@@ -55,7 +63,7 @@ def capture(model, ids):
     assert len(scores) == len(gpt2.h), "eager attention calls softmax once a layer"
     for i, x in enumerate(scores):
         masked = x == torch.finfo(x.dtype).min
-        keep(f"h.{i}.attn.scores", x.masked_fill(masked, -torch.inf))
+        keep_by_head(f"h.{i}.attn.scores", x.masked_fill(masked, -torch.inf))
     return {name: taps[name] for name in tap_names(len(gpt2.h))}
 
 

@@ -19,14 +19,17 @@ N_GREEDY = 12
 class Transformers:
     """The same model in transformers, float32."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, is_bigcode):
         from safetensors.torch import load_file
-        from transformers import GPT2Config, GPT2LMHeadModel
+        from transformers import (GPT2Config, GPT2LMHeadModel, GPTBigCodeConfig,
+                                  GPTBigCodeForCausalLM)
 
         import capture
         self.capture = capture
-        config = GPT2Config.from_pretrained(directory)
-        self.model = GPT2LMHeadModel._from_config(config, attn_implementation="eager").eval()
+        config_class, model_class = ((GPTBigCodeConfig, GPTBigCodeForCausalLM) if is_bigcode else
+                                     (GPT2Config, GPT2LMHeadModel))
+        config = config_class.from_pretrained(directory)
+        self.model = model_class._from_config(config, attn_implementation="eager").eval()
         for block in self.model.transformer.h:
             # The reordered scores are the same, but torch 1.13's baddbmm(beta=0) adds 0 times what
             # its uninitialised output happens to hold, which may be NaN.
@@ -67,7 +70,7 @@ def check_model(program, spec, work, report, live):
     started = time.monotonic()
     directory = work / "models" / spec.name
     models.write(spec, directory)
-    theirs = Transformers(directory) if live else None
+    theirs = Transformers(directory, models.is_bigcode(spec)) if live else None
     n_positions = models.config_of(spec)["n_positions"]
     whole, again = work / "trace.safetensors", work / "again.safetensors"
     for what, ids in models.prompts(spec).items():

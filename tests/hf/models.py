@@ -26,6 +26,16 @@ def small(vocab_size, n_positions, n_layer, n_head, n_embd, **more):
                 n_embd=n_embd, **more)
 
 
+def bigcode(name, dtype="F32", layout="plain", long=150, **config):
+    """A GPTBigCode, with multi-query attention where `config` does not say otherwise."""
+    shape = dict(vocab_size=97, n_positions=160, n_layer=2, n_head=5, n_embd=40)
+    return Spec(name, {**shape, "model_type": "gpt_bigcode", "architectures": ["GPTBigCodeForCausalLM"],
+                       "multi_query": True, "activation_function": "gelu_pytorch_tanh", **config},
+                dtype=dtype, layout=layout, long=long)
+
+
+ACTIVATIONS = ["gelu_new", "gelu", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate", "gelu_python",
+               "quick_gelu", "relu", "silu", "swish", "tanh", "mish"]
 SMALL = [
     Spec("gelu-new", small(97, 513, 2, 7, 35, activation_function="gelu_new"), long=513),
     Spec("gelu", small(1003, 200, 7, 3, 36, activation_function="gelu")),
@@ -34,6 +44,13 @@ SMALL = [
                             n_inner=77, layer_norm_epsilon=1e-3)),
     Spec("relu", small(97, 130, 2, 1, 33, activation_function="relu",
                        n_inner=31, layer_norm_epsilon=1e-12)),
+    Spec("silu", small(97, 160, 2, 3, 36, activation_function="silu")),
+    Spec("swish", small(97, 160, 2, 3, 36, activation_function="swish", n_inner=50)),
+    Spec("quick-gelu", small(97, 160, 2, 3, 36, activation_function="quick_gelu")),
+    Spec("gelu-python", small(97, 160, 2, 3, 36, activation_function="gelu_python")),
+    Spec("gelu-accurate", small(97, 160, 2, 3, 36, activation_function="gelu_accurate")),
+    Spec("tanh", small(97, 160, 2, 3, 36, activation_function="tanh")),
+    Spec("mish", small(97, 160, 2, 3, 36, activation_function="mish")),
     Spec("untied", small(257, 160, 3, 5, 40, tie_word_embeddings=False)),
     Spec("inverse-layer", small(301, 160, 7, 2, 24, scale_attn_by_inverse_layer_idx=True)),
     Spec("unscaled", small(97, 160, 2, 3, 36, scale_attn_weights=False)),
@@ -51,6 +68,23 @@ SMALL = [
     Spec("masks", small(97, 160, 2, 3, 36), layout="masks"),
     Spec("no-biases", small(97, 160, 2, 3, 36), layout="no biases"),
     Spec("tied-head", small(97, 160, 2, 3, 36), layout="tied head"),
+    *(bigcode(f"bigcode-{activation}-{kind}", activation_function=activation,
+              multi_query=kind == "query", tie_word_embeddings=(i + (kind == "query")) % 2 == 0)
+      for i, activation in enumerate(ACTIVATIONS) for kind in ("query", "heads")),
+    bigcode("bigcode-default", layout="no class defaults"),
+    bigcode("bigcode-16-heads", n_head=16, n_embd=48, n_positions=200, n_inner=33),
+    bigcode("bigcode-50-heads", n_head=50, n_embd=100),
+    bigcode("bigcode-heads", multi_query=False, n_head=16, n_embd=48, n_positions=200),
+    bigcode("bigcode-1-head", n_head=1, n_embd=17),
+    bigcode("bigcode-1-head-each", multi_query=False, n_head=1, n_embd=17),
+    bigcode("bigcode-unscaled", scale_attn_weights=False, attention_softmax_in_fp32=False),
+    bigcode("bigcode-inverse-layer", scale_attn_by_inverse_layer_idx=True,
+            scale_attention_softmax_in_fp32=False),
+    bigcode("bigcode-8192", n_positions=8192, long=700),
+    bigcode("bigcode-float16", dtype="F16"),
+    bigcode("bigcode-heads-bfloat16", multi_query=False, tie_word_embeddings=False, dtype="BF16"),
+    bigcode("bigcode-called-gpt2", layout="called gpt2"),
+    bigcode("bigcode-no-prefix", multi_query=False, layout="no prefix"),
     Spec("tinygrad", small(1003, 200, 3, 3, 96)),
     Spec("tinygrad-odd", small(97, 160, 4, 7, 35)),
 ]
@@ -72,6 +106,21 @@ DEFAULTS = dict(
 
 def config_of(spec):
     return {**DEFAULTS, **spec.config}
+
+
+def is_bigcode(spec):
+    return config_of(spec)["model_type"] == "gpt_bigcode"
+
+
+def config_file(spec):
+    """config.json"""
+    config = config_of(spec)
+    if spec.layout == "called gpt2":    # as some that were trained further are
+        del config["multi_query"]
+        config.update(model_type="gpt2", architectures=["GPT2LMHeadModel"])
+    if spec.layout == "no class defaults":
+        del config["multi_query"], config["activation_function"]
+    return config
 
 
 # ---- weights
@@ -106,7 +155,7 @@ def near_one(values):
 
 
 def parameters(spec):
-    """{name: (shape, float32 bytes)} of a GPT2LMHeadModel.
+    """{name: (shape, float32 bytes)} of a GPT2LMHeadModel or a GPTBigCodeForCausalLM.
 
     Random: biases and gains too, at the scale of a trained model's.  Scores stay below about 10, so that
     float32 can give probabilities to 1e-6; so q and k are smaller where nothing divides their products.
@@ -115,6 +164,7 @@ def parameters(spec):
     n_embd, n_layer = config["n_embd"], config["n_layer"]
     n_inner = config["n_inner"] or 4 * n_embd
     head_dim = n_embd // config["n_head"]
+    n_kv = head_dim if config.get("multi_query") else n_embd
     c_attn_scale = 0.7 if config["scale_attn_weights"] else 0.7 / head_dim ** 0.25
     hf, made = spec.weights == "hf", {}
 
@@ -133,11 +183,12 @@ def parameters(spec):
         elif len(shape) == 2 and ".h." not in name:     # wte, wpe, lm_head
             values = noise(seed, n, 0.3)
         else:
-            values = noise(seed, n, (c_attn_scale if "c_attn" in name else 1) / shape[0] ** 0.5)
+            n_in = shape[1] if is_bigcode(spec) else shape[0]
+            values = noise(seed, n, (c_attn_scale if "c_attn" in name else 1) / n_in ** 0.5)
         made[name] = (shape, values)
 
-    def linear(name, n_in, n_out):      # Conv1D: [in, out]
-        add(f"{name}.weight", n_in, n_out)
+    def linear(name, n_in, n_out):      # Linear: [out, in]; Conv1D: [in, out]
+        add(f"{name}.weight", *((n_out, n_in) if is_bigcode(spec) else (n_in, n_out)))
         add(f"{name}.bias", n_out)
 
     def norm(name):
@@ -148,7 +199,7 @@ def parameters(spec):
     add("transformer.wpe.weight", config["n_positions"], n_embd)
     for i in range(n_layer):
         norm(f"transformer.h.{i}.ln_1")
-        linear(f"transformer.h.{i}.attn.c_attn", n_embd, 3 * n_embd)
+        linear(f"transformer.h.{i}.attn.c_attn", n_embd, n_embd + 2 * n_kv)
         linear(f"transformer.h.{i}.attn.c_proj", n_embd, n_embd)
         norm(f"transformer.h.{i}.ln_2")
         linear(f"transformer.h.{i}.mlp.c_fc", n_embd, n_inner)
@@ -202,7 +253,7 @@ def write(spec, directory):
     if (directory / "model.safetensors").exists():
         return
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(config_of(spec), indent=2) + "\n")
+    (directory / "config.json").write_text(json.dumps(config_file(spec), indent=2) + "\n")
     made = dict(sorted(tensors(spec).items()))
     header, at = {"__metadata__": {"format": "pt"}}, 0
     for name, (dtype, shape, values) in made.items():

@@ -154,6 +154,7 @@ else
 fi
 check transformers check_models.py --program "$program" --work "$work"
 check files check_files.py --program "$program" --work "$work"
+check torch-files check_torch_files.py --program "$program" --work "$work"
 if [ -d "$shared/corpus" ]; then
     check accuracy check_accuracy.py --library "$library" --corpus "$shared/corpus" \
         --also "$root/examples/demo-model" "$shared/models/slm4096" "$shared/models/novels"

@@ -91,7 +91,7 @@ pub struct gpt2_model_info {
     pub n_parameters: u64,
     pub memory_bytes: u64,
     pub memory_type: i32,
-    pub reserved: i32,
+    pub n_kv_head: i32,
 }
 
 #[repr(C)]

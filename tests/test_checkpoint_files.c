@@ -1,0 +1,381 @@
+/*
+ * test_checkpoint_files.c: what the programs that train GPT-2 write: nanoGPT's ckpt.pt, minGPT's
+ * model.pt, llm.c's files.  Each has the logits of the same weights in model.safetensors, and what is
+ * wrong in it is refused.
+ */
+#include "pytorch_file.h"
+
+#define DIRECTORY TINY_DIRECTORY "/checkpoint_files"
+
+static struct bytes pickle, file;
+static char line[512];
+
+/* The sizes as all three have them: n_inner is 4 n_embd. */
+static struct tiny_model sizes(void)
+{
+    struct tiny_model tiny = tiny_odd(DIRECTORY);
+
+    tiny.n_inner = 4 * tiny.n_embd;
+    return tiny;
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t n)
+{
+    FILE *to = fopen(path, "wb");
+
+    assert_non_null(to);
+    assert_int_equal(fwrite(bytes, 1, n, to), n);
+    assert_int_equal(fclose(to), 0);
+}
+
+/* config.json of the tiny model, with an activation. */
+static void write_config(const struct tiny_model *tiny, const char *activation)
+{
+    char text[400];
+
+    (void)snprintf(
+        text, sizeof text,
+        "{\"vocab_size\":%d,\"n_positions\":%d,\"n_embd\":%d,\"n_layer\":%d,\"n_head\":%d,"
+        "\"n_inner\":%d,\"activation_function\":\"%s\",\"tie_word_embeddings\":%s}",
+        tiny->n_vocab, tiny->n_positions, tiny->n_embd, tiny->n_layer, tiny->n_head, tiny->n_inner,
+        activation, tiny->untied ? "false" : "true");
+    write_bytes(DIRECTORY "/config.json", text, strlen(text));
+}
+
+static int32_t load(gpt2_model **model)
+{
+    gpt2_model_params params;
+
+    line[0] = '\0';
+    (void)gpt2_model_params_init(&params, sizeof params);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    return gpt2_model_load(DIRECTORY, &params, model);
+}
+
+static uint64_t logits_hash(void)
+{
+    gpt2_model *model;
+    gpt2_session *session;
+    int32_t ids[8];
+    uint64_t hash;
+
+    if (load(&model) != GPT2_OK)
+        fail_msg("%s", line);
+    session = tiny_session(model, GPT2_CPU_ALL, 1, 8);
+    tiny_ids(ids, COUNT(ids), 97);
+    hash = tiny_run(session, ids, COUNT(ids), COUNT(ids), 0);
+    gpt2_session_free(session);
+    gpt2_model_free(model);
+    return hash;
+}
+
+static void check_refused(int32_t status, const char *says)
+{
+    gpt2_model *model;
+    int32_t found = load(&model);
+
+    if (found != status || strstr(line, says) == NULL)
+        fail_msg("status %d, \"%s\", wanted %d, \"%s\"", (int)found, line, (int)status, says);
+    assert_null(model);
+}
+
+/* The hash of what is in the directory; then model.safetensors and config.json are gone. */
+static uint64_t wanted_hash(const struct tiny_model *tiny, const char *activation)
+{
+    write_config(tiny, activation);
+    return logits_hash();
+}
+
+static void remove_hf_files(void)
+{
+    (void)remove(DIRECTORY "/config.json");
+    (void)remove(DIRECTORY "/model.safetensors");
+}
+
+/* ----------------------------------------------------------------------------------- nanoGPT -- */
+
+/* A checkpoint, with an optimizer's state beside the model; one size can be left out. */
+static void make_nanogpt(const struct tiny_model *tiny, const char *prefix, const char *without)
+{
+    const struct {
+        const char *key;
+        int32_t value;
+    } args[] = {{"n_layer", tiny->n_layer},
+                {"n_head", tiny->n_head},
+                {"n_embd", tiny->n_embd},
+                {"block_size", tiny->n_positions},
+                {"vocab_size", tiny->n_vocab}};
+
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2}(");
+    bytes_add_text(&pickle, "model");
+    pytorch_add_model(&pickle, DIRECTORY, false, true, prefix);
+    bytes_add_text(&pickle, "optimizer");
+    ADD(&pickle, "}(K\0]G?\x84z\xe1G\xae\x14{aK\1}u");
+    bytes_add_text(&pickle, "betas");
+    ADD(&pickle, "G?\xec\xcc\xcc\xcc\xcc\xcc\xcdG?\xee\x66\x66\x66\x66\x66\x66\x86");
+    bytes_add_text(&pickle, "model_args");
+    ADD(&pickle, "}(");
+    for (size_t i = 0; i < COUNT(args); i++) {
+        if (strcmp(args[i].key, without) == 0)
+            continue;
+        bytes_add_text(&pickle, args[i].key);
+        bytes_add_int(&pickle, (uint64_t)args[i].value);
+    }
+    bytes_add_text(&pickle, "bias");
+    ADD(&pickle, "\x88");
+    bytes_add_text(&pickle, "dropout");
+    ADD(&pickle, "G\0\0\0\0\0\0\0\0uu.");
+    pytorch_wrap_model(&file, &pickle, false);
+    write_bytes(DIRECTORY "/ckpt.pt", file.at, file.n);
+}
+
+static void test_nanogpt(void **state)
+{
+    struct tiny_model tiny = sizes();
+    gpt2_model *model;
+    gpt2_source source = {"ckpt.pt", file.at, 0, NULL, NULL};
+    uint64_t wanted;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        tiny.biases = i == 1 ? TINY_BIASES_MISSING : TINY_BIASES;
+        tiny.head_copy = i != 1;
+        tiny_write(&tiny);
+        wanted = wanted_hash(&tiny, "gelu");
+        make_nanogpt(&tiny, i == 2 ? "_orig_mod." : "", "");
+        remove_hf_files();
+        assert_int_equal(logits_hash(), wanted);
+    }
+    source.n_bytes = file.n;
+    assert_int_equal(gpt2_model_load_sources(&source, 1, NULL, &model), GPT2_OK);
+    gpt2_model_free(model);
+    tiny_write(&tiny);
+    make_nanogpt(&tiny, "", "n_head");
+    remove_hf_files();
+    check_refused(GPT2_ERR_FORMAT, "ckpt.pt: model_args: n_head is missing, wanted a number");
+    tiny.n_head = 6;
+    tiny_write(&tiny);
+    make_nanogpt(&tiny, "", "");
+    remove_hf_files();
+    check_refused(GPT2_ERR_FORMAT, "n_head");
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2}X\5\0\0\0model}s.");
+    pytorch_wrap(&file, &pickle, NULL, 0, false);
+    write_bytes(DIRECTORY "/ckpt.pt", file.at, file.n);
+    check_refused(GPT2_ERR_UNSUPPORTED, "ckpt.pt: is no checkpoint of nanoGPT: wanted a dict with "
+                                        "the dicts \"model\" and \"model_args\"");
+    (void)remove(DIRECTORY "/ckpt.pt");
+}
+
+/* ------------------------------------------------------------------------------------ minGPT -- */
+
+static void write_mingpt_config(const char *model)
+{
+    char text[300];
+
+    (void)snprintf(text, sizeof text,
+                   "{\"system\":{\"seed\":3407},\"data\":{},\"model\":%s,\"trainer\":{\"x\":[{}]}}",
+                   model);
+    write_bytes(DIRECTORY "/config.json", text, strlen(text));
+}
+
+static void test_mingpt(void **state)
+{
+    struct tiny_model tiny = sizes();
+    uint64_t wanted;
+
+    (void)state;
+    tiny.untied = true;
+    tiny.masks = true;
+    tiny.n_embd = 36;
+    tiny.n_inner = 4 * tiny.n_embd;
+    tiny.n_head = 4;
+    tiny_write(&tiny);
+    wanted = wanted_hash(&tiny, "gelu_new");
+    pickle.n = 0;
+    ADD(&pickle, "\x80\2");
+    pytorch_add_model(&pickle, DIRECTORY, false, true, "");
+    ADD(&pickle, ".");
+    pytorch_wrap_model(&file, &pickle, false);
+    remove_hf_files();
+    write_bytes(DIRECTORY "/model.pt", file.at, file.n);
+    write_mingpt_config("{\"model_type\":null,\"n_layer\":2,\"n_head\":4,\"n_embd\":36}");
+    assert_int_equal(logits_hash(), wanted);
+    write_mingpt_config("{\"model_type\":\"gpt-micro\",\"n_head\":null,\"vocab_size\":null}");
+    assert_int_equal(logits_hash(), wanted);
+    write_mingpt_config("{\"model_type\":\"gpt-nano\",\"n_head\":null}");
+    assert_int_not_equal(logits_hash(), wanted);
+    write_mingpt_config("{\"model_type\":\"gpt5\"}");
+    check_refused(GPT2_ERR_UNSUPPORTED, "config.json: model: model_type: found \"gpt5\"");
+    write_mingpt_config("{\"n_layer\":2}");
+    check_refused(GPT2_ERR_FORMAT, "config.json: the object \"model\" with n_head or model_type");
+    write_mingpt_config("[4]");
+    check_refused(GPT2_ERR_FORMAT, "wanted an object");
+    write_mingpt_config("{\"n_head\":4}}");
+    check_refused(GPT2_ERR_FORMAT, "config.json");
+    write_mingpt_config("{\"n_head\":-4}");
+    check_refused(GPT2_ERR_FORMAT, "config.json");
+    (void)remove(DIRECTORY "/config.json");
+    check_refused(GPT2_ERR_FILE, "config.json");
+    (void)remove(DIRECTORY "/model.pt");
+}
+
+/* ------------------------------------------------------------------------------------- llm.c -- */
+
+#define HEADER_BYTES 1024
+
+enum { VERSION = 1, N_POSITIONS, N_VOCAB, N_LAYER, N_HEAD, N_EMBD, N_VOCAB_PADDED, N_NUMBERS };
+
+static const char *const block_weights[] = {
+    "ln_1.weight",        "ln_1.bias",        "attn.c_attn.weight", "attn.c_attn.bias",
+    "attn.c_proj.weight", "attn.c_proj.bias", "ln_2.weight",        "ln_2.bias",
+    "mlp.c_fc.weight",    "mlp.c_fc.bias",    "mlp.c_proj.weight",  "mlp.c_proj.bias",
+};
+
+static void add_weight(const struct gpt2i_tensors *tensors, const char *prefix, const char *name)
+{
+    static unsigned char bytes[PYTORCH_TENSOR_BYTES];
+    char full[80];
+    struct gpt2i_tensor tensor;
+    const struct gpt2i_tensor *found;
+
+    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
+    found = gpt2i_tensors_find(tensors, full);
+    assert_non_null(found);
+    tensor = *found;
+    (void)pytorch_read_tensor(&tensor, true, bytes);
+    bytes_add(&file, bytes, (size_t)tensor.n_bytes);
+}
+
+static void make_llmc(const struct tiny_model *tiny, uint32_t n_padding)
+{
+    bool is_single = strcmp(tiny->dtype, "F32") == 0;
+    const uint32_t header[N_NUMBERS] = {20240326,
+                                        is_single ? 3 : 5,
+                                        (uint32_t)tiny->n_positions,
+                                        (uint32_t)tiny->n_vocab,
+                                        (uint32_t)tiny->n_layer,
+                                        (uint32_t)tiny->n_head,
+                                        (uint32_t)tiny->n_embd,
+                                        (uint32_t)tiny->n_vocab + n_padding};
+    struct gpt2i_tensors tensors;
+    char layer[24];
+
+    file.n = 0;
+    for (size_t i = 0; i < HEADER_BYTES / 4; i++)
+        bytes_add_number(&file, i < N_NUMBERS ? header[i] : 0, 4);
+    pytorch_open_model(&tensors, DIRECTORY);
+    add_weight(&tensors, "", "wte.weight");
+    for (size_t i = 0; i < n_padding * (size_t)tiny->n_embd; i++)
+        bytes_add_number(&file, UINT32_MAX, is_single ? 4 : 2); /* NaN */
+    add_weight(&tensors, "", "wpe.weight");
+    for (size_t i = 0; i < COUNT(block_weights); i++) {
+        for (int32_t j = 0; j < tiny->n_layer; j++) {
+            (void)snprintf(layer, sizeof layer, "h.%d.", j);
+            add_weight(&tensors, layer, block_weights[i]);
+        }
+    }
+    add_weight(&tensors, "", "ln_f.weight");
+    add_weight(&tensors, "", "ln_f.bias");
+    gpt2i_tensors_close(&tensors);
+}
+
+static void test_llmc(void **state)
+{
+    struct tiny_model tiny = sizes();
+
+    (void)state;
+    tiny.prefix = "";
+    for (uint32_t n_padding = 0; n_padding < 64; n_padding += 31) {
+        for (int i = 0; i < 2; i++) {
+            uint64_t wanted;
+
+            tiny.dtype = i == 0 ? "F32" : "BF16";
+            tiny_write(&tiny);
+            wanted = wanted_hash(&tiny, "gelu_new");
+            make_llmc(&tiny, n_padding);
+            remove_hf_files();
+            write_bytes(DIRECTORY "/model.bin", file.at, file.n);
+            assert_int_equal(logits_hash(), wanted);
+            (void)remove(DIRECTORY "/model.bin");
+        }
+    }
+}
+
+static int32_t open_llmc(size_t n)
+{
+    gpt2_source source = {"model.bin", malloc(n + 1), n, NULL, NULL}; /* a sanitizer sees its end */
+    gpt2_model_params params;
+    gpt2_model *model;
+    int32_t status;
+
+    assert_non_null(source.bytes);
+    memcpy((void *)source.bytes, file.at, n);
+    (void)gpt2_model_params_init(&params, sizeof params);
+    params.errbuf = line;
+    params.errbuf_size = sizeof line;
+    status = gpt2_model_load_sources(&source, 1, &params, &model);
+    gpt2_model_free(model);
+    free((void *)source.bytes);
+    return status;
+}
+
+/* Each number of the header changed, and the file cut and longer. */
+static void test_llmc_refused(void **state)
+{
+    static const struct {
+        size_t at;
+        uint32_t number;
+        int32_t status;
+        const char *says;
+    } changes[] = {
+        {0, 20240327, GPT2_ERR_FORMAT, "begins with the number 20240327, wanted 20240326"},
+        {VERSION, 1, GPT2_ERR_UNSUPPORTED, "of version 1, wanted 3 (float32) or 5 (bfloat16)"},
+        {VERSION, 5, GPT2_ERR_FORMAT, "by its header"},
+        {N_POSITIONS, 0, GPT2_ERR_FORMAT, "max_seq_len is 0, wanted 1 to 16777216"},
+        {N_POSITIONS, 9, GPT2_ERR_FORMAT, "by its header"},
+        {N_POSITIONS, UINT32_MAX, GPT2_ERR_FORMAT, "max_seq_len is 4294967295"},
+        {N_VOCAB, 129, GPT2_ERR_FORMAT, "padded_vocab_size is 128, less than vocab_size, 129"},
+        {N_VOCAB, 1 << 25, GPT2_ERR_FORMAT, "vocab_size is 33554432"},
+        {N_VOCAB_PADDED, 1 << 24, GPT2_ERR_FORMAT, "by its header"},
+        {N_LAYER, 5461, GPT2_ERR_FORMAT, "by its header"},
+        {N_LAYER, 5462, GPT2_ERR_FORMAT, "num_layers is 5462, wanted 1 to 5461"},
+        {N_HEAD, 3, GPT2_ERR_FORMAT, "n_head"},
+        {N_HEAD, 0, GPT2_ERR_FORMAT, "num_heads is 0"},
+        {N_EMBD, 1 << 20, GPT2_ERR_FORMAT, "by its header"},
+        {N_EMBD, 1U << 31, GPT2_ERR_FORMAT, "channels is 2147483648"},
+    };
+    struct tiny_model tiny = sizes();
+
+    (void)state;
+    tiny.prefix = "";
+    tiny_write(&tiny);
+    for (size_t i = 0; i < COUNT(changes); i++) {
+        make_llmc(&tiny, 31);
+        for (size_t j = 0; j < 4; j++)
+            file.at[4 * changes[i].at + j] = (unsigned char)(changes[i].number >> 8 * j);
+        if (open_llmc(file.n) != changes[i].status || strstr(line, changes[i].says) == NULL)
+            fail_msg("%zu: \"%s\", wanted \"%s\"", i, line, changes[i].says);
+    }
+    make_llmc(&tiny, 31);
+    assert_int_equal(open_llmc(file.n), GPT2_OK);
+    for (size_t n = 0; n < file.n; n += n < 1100 ? 1 : 997)
+        assert_int_equal(open_llmc(n), GPT2_ERR_FORMAT);
+    bytes_add_number(&file, 0, 1);
+    assert_int_equal(open_llmc(file.n), GPT2_ERR_FORMAT);
+    remove_hf_files();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nanogpt),
+        cmocka_unit_test(test_mingpt),
+        cmocka_unit_test(test_llmc),
+        cmocka_unit_test(test_llmc_refused),
+    };
+
+    return cmocka_run_group_tests_name("checkpoint files", tests, NULL, NULL);
+}
