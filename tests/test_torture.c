@@ -426,9 +426,9 @@ static void test_shrinking(void **state)
 {
     static const int divisors[] = {1 << 30, 2, 4};
     const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false};
-    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false, 1};
+    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false};
     const struct scenario read = {"native file",  make_model, use_model, NATIVE, 2,
-                                  GPT2_FILE_READ, false,      0};
+                                  GPT2_FILE_READ, false};
     int n = 0;
 
     (void)state;
