@@ -235,7 +235,11 @@ def first_difference(ours, theirs):
 def compare(report, rng, texts, vocabulary, number, arguments, record):
     directory = os.path.join(arguments.work, "tokenizer-files")
     form, contents = write_tokenizer(rng, directory, vocabulary)
-    ours = LibGpt2(arguments.library, directory, None, 1 << 14)
+    try:
+        ours = LibGpt2(arguments.library, directory, None, 1 << 14)
+    except RuntimeError as error:  # the one combination of flags that is refused
+        report.check("has white space at an end" in str(error), f"tokenizer {number}, {form}: {error}")
+        return
     files = [open(os.path.join(directory, name), "rb").read() for name in sorted(os.listdir(directory))]
     record.given(*files)
     # these take white space out of the text or put some in
@@ -265,7 +269,6 @@ def compare(report, rng, texts, vocabulary, number, arguments, record):
             wrong = wrong or f"{text!r}: places {first_difference(where, found.offsets)}"
     report.check(wrong is None, f"tokenizer {number}, {form}: {wrong}")
     ours.close()
-    return wrong
 
 
 def main():
