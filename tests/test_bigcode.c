@@ -7,6 +7,7 @@
 #include "reference.h"
 #include "tiny_model.h"
 
+#include "model/fingerprint.h"
 #include "model/session.h"
 
 #define DIRECTORY TINY_DIRECTORY "/bigcode"
@@ -237,6 +238,13 @@ static void test_cache_and_states(void **state)
                     GPT2_ERR_STATE, "the state is of another model");
     gpt2_session_free(session);
     gpt2_session_free(plain_session);
+
+    wanted = gpt2i_fingerprint(plain); /* the same bytes, with another meaning */
+    plain->config.is_bigcode = true;
+    assert_true(gpt2i_fingerprint(plain) != wanted);
+    plain->config.is_bigcode = false;
+    plain->config.n_kv_head = 1;
+    assert_true(gpt2i_fingerprint(plain) != wanted);
     gpt2_model_free(shared);
     gpt2_model_free(plain);
     free(bytes);
