@@ -441,6 +441,10 @@ static void test_refused(void **state)
     check_refused(&shared, &inverse, GPT2_ERR_UNSUPPORTED,
                   "h.0.attn.c_attn.weight has the shape of GPTBigCode, which does not know "
                   "scale_attn_by_inverse_layer_idx");
+    in_out.without = "h.0.attn.c_attn.weight"; /* as SantaCoder's own code has it */
+    in_out.extra = "h.0.attn.kv_attn.weight";
+    check_refused(&in_out, &gpt2, GPT2_ERR_UNSUPPORTED,
+                  "found tensor transformer.h.0.attn.kv_attn.weight, wanted c_attn.weight");
     shared.odd = "h.1.attn.c_attn.weight";
     shared.odd_dim = 71;
     check_refused(&shared, &shared, GPT2_ERR_FORMAT,
