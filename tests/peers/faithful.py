@@ -134,6 +134,7 @@ def gist(text, *paths):
     """What a program's error output says, in one line without paths."""
     for path in paths:
         text = text.replace(f"{path}/", "").replace(str(path), path.name)
+    text = re.sub(r":\n\s+", ": ", text)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()] or ["no word of why"]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b|.*\berror\b", line)]
     return textwrap.shorten((errors or lines)[-1], 200, placeholder=" …")

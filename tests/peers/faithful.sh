@@ -12,7 +12,7 @@ peers=$build/peers
 log=$peers/install.log
 
 # The newest whose converter takes the transformers of tests/hf/requirements.txt.
-ctranslate2=4.6.0
+ctranslate2=4.6.2
 
 export PYTHONDONTWRITEBYTECODE=1 HF_HUB_OFFLINE=1 npm_config_update_notifier=false
 mkdir -p "$peers"
