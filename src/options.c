@@ -152,11 +152,11 @@ static const struct option table[] = {
      "measure random weights of this size: gpt2, gpt2-medium,\n"
      "gpt2-large or gpt2-xl (default: gpt2)"},
     {OPTIONS_BENCH, 'm', "model", NULL, "MODEL", TEXT(model),
-     "measure the model in this directory or native file"},
+     "measure the model in this directory, native or GGUF file"},
     {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print the results as one JSON object"},
     {OPTIONS_MODEL, 'm', "model", NULL, "MODEL", TEXT(model),
      "read the model from the directory MODEL, or open that\n"
-     "native file (default: the demo model)"},
+     "native or GGUF file (default: the demo model)"},
     {OPTIONS_GENERATE | OPTIONS_CONVERT, 0, "shortlist", NULL, NULL, FLAG(shortlist),
      "keep an 8-bit copy of the head, too: greedy and top-k\n"
      "sampling then read a quarter of its bytes, for the same\n"
