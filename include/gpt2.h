@@ -136,13 +136,14 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name;  /* "config.json", "model.safetensors" or "pytorch_model.bin", "vocab.json",
-                          "merges.txt", "tokenizer.json"; or "native.safetensors", a native file,
-                          beside which others do not count; or "model.gguf", beside which
-                          config.json does not count.  Instead of the weights
-                          "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                          shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
-                          "model.bin": see gpt2_model_load() */
+    const char *name; /* "config.json", "model.safetensors" or "pytorch_model.bin"; "tokenizer.json"
+                         or "vocab.json" and "merges.txt", with "tokenizer_config.json",
+                         "special_tokens_map.json", "added_tokens.json"; or "native.safetensors",
+                         a native file, beside which others do not count; or "model.gguf", beside
+                         which config.json does not count.  Instead of the weights
+                         "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
+                         shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
+                         "model.bin": see gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -320,7 +321,7 @@ typedef struct gpt2_model_info {
     int32_t activation;  /* GPT2_ACT_* */
     int32_t tied_head;   /* 1: lm_head is wte; 0: lm_head has its own weights */
     int32_t weight_type; /* GPT2_TYPE_* of wte in the file; of a native file, memory_type */
-    int32_t eot_token;   /* id of <|endoftext|>, -1 if the model has none */
+    int32_t eot_token;   /* as gpt2_tokenizer_eot(), else eos_token_id of config.json; -1: none */
     float layer_norm_epsilon;
     uint64_t n_parameters; /* numbers in the weights; a tied head counts once */
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
@@ -363,19 +364,20 @@ typedef struct gpt2_tokenizer_params {
 GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_t struct_size);
 
 /*
- * gpt2_tokenizer_load() reads vocab.json and merges.txt from the directory 'path', or, if one of
- * them is missing, tokenizer.json; or the tokenizer of the native file 'path', of which it keeps
- * nothing open.  Of a directory it reads no other file, so tokens that only added_tokens.json,
- * special_tokens_map.json or tokenizer_config.json name are unknown to it.  A tokenizer.json is
- * read if it is GPT-2's byte-level BPE; docs/api.md says what that is.  Else it is refused, and the
- * line names the key.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
+ * gpt2_tokenizer_load() reads tokenizer.json from the directory 'path', or, if that is not there,
+ * vocab.json and merges.txt; or the tokenizer of the native file 'path', of which it keeps nothing
+ * open.  With a directory's it reads tokenizer_config.json, special_tokens_map.json and
+ * added_tokens.json, where they are, for the added tokens and the words that begin and end a text.
+ * A tokenizer.json is read if it is byte-level BPE as GPT-2's; docs/api.md says what that is.  Else
+ * it is refused, and the line names the key.  'tokenizer' receives it; the caller frees it with
+ * gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,
                                      gpt2_tokenizer **tokenizer);
 
-/* As gpt2_model_load_sources(): vocab.json and merges.txt, tokenizer.json, or a native file; others
-   are ignored. */
+/* As gpt2_model_load_sources(), with the files of a tokenizer, or a native file; others are
+   ignored. */
 GPT2_API int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
                                              const gpt2_tokenizer_params *params,
                                              gpt2_tokenizer **tokenizer);
@@ -386,13 +388,14 @@ GPT2_API void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer);
 /* One more than the largest token id; 0 for NULL. */
 GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 
-/* The id of <|endoftext|>, or -1 if the vocabulary has none. */
+/* The id of the token that ends a text, or -1: eos_token of the files, else <|endoftext|>. */
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
 /*
- * 1 if the vocabulary has the token 'id', but no merge makes it, and it is no single byte and not
- * <|endoftext|>: an added token such as "<|pad|>".  Encoding never gives its id: its text is
- * encoded as plain text.  Else 0, also for NULL and for ids outside the vocabulary.
+ * 1 if the token 'id' is there, but no merge makes it, and it is no single byte and does not end a
+ * text: an added token such as "<|pad|>".  Encoding gives its id if the files say that it is added;
+ * one that is only in vocab.json is encoded as plain text.  Else 0, also for NULL and for ids
+ * outside the vocabulary.
  */
 GPT2_API int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id);
 
@@ -415,7 +418,9 @@ GPT2_API int32_t gpt2_tokenizer_token_bytes(const gpt2_tokenizer *tokenizer, int
  *   errbuf    optional, NULL if 'errbuf_size' is 0: receives one line of detail on failure, such as
  *             "id 3 is 70000, wanted 0 to 50256", and "" on success; NUL-terminated
  *
- * decode(encode(x)) == x for every x, UTF-8 or not.  Errors: GPT2_ERR_BUFFER, _TOKEN, _ARGUMENT.
+ * decode(encode(x)) == x for every x, UTF-8 or not, but for white space that an added token takes,
+ * and for a space that the tokenizer puts in front (add_prefix_space).
+ * Errors: GPT2_ERR_BUFFER, _TOKEN, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_decode(const gpt2_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
                              char *text, size_t capacity, size_t *n_bytes, char *errbuf,
@@ -464,8 +469,9 @@ typedef struct gpt2_offsets {
 } gpt2_offsets;
 
 /*
- * gpt2_token_offsets() tells where each token is in the text that gpt2_encode() got, or that
- * gpt2_decode() gives.  For a text that was encoded in parts, pass the ids of all parts together.
+ * gpt2_token_offsets() tells where each token is in the text that gpt2_decode() gives, which is the
+ * text that gpt2_encode() got, but for what gpt2_decode() says.  For a text that was encoded in
+ * parts, pass the ids of all parts together.
  *
  *   ids       [n_ids] all ids of the text, from its beginning
  *   offsets   receives [n_ids]; do not read it if the call fails
@@ -524,15 +530,15 @@ GPT2_API const char *gpt2_encoder_error(const gpt2_encoder *encoder);
 GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
 
 /* For 'flags' of gpt2_encode(). */
-#define GPT2_ENCODE_SPECIAL 0x1u /* "<|endoftext|>" becomes that one token, not plain text */
+#define GPT2_ENCODE_SPECIAL 0x1u /* "<|endoftext|>" and others become tokens, not plain text */
 #define GPT2_ENCODE_MORE    0x2u /* the text continues in the next call */
 
 /*
  * gpt2_encode() turns text into token ids, the ids of GPT-2's byte-level BPE.
  *
  *   text      'n_bytes' bytes of any content, UTF-8 or not, NULs included; NULL if n_bytes is 0
- *   ids       receives up to 'capacity' ids; a whole text never needs more than n_bytes ids; may be
- *             NULL if 'capacity' is 0, to count
+ *   ids       receives up to 'capacity' ids; a whole text never needs more than n_bytes ids, with
+ *             add_prefix_space twice as many; may be NULL if 'capacity' is 0, to count
  *   n_ids     receives the number of ids, also if GPT2_ERR_BUFFER says that 'capacity' is too
  *             small; do not read 'ids' then
  *
@@ -543,13 +549,15 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
- * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes.  So a call may
- * give no ids, or up to n_bytes + max_piece_bytes + 64.  The calls together give the ids of the
- * whole text.  A call that fails consumes no bytes: the same call with more room gives the ids.  If
- * a call returns GPT2_OK, the bytes are consumed even if no id is written.
+ * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, or + 800 if the
+ * tokenizer has long added tokens.  So a call may give no ids, or up to as many more than n_bytes.
+ * The calls together give the ids of the whole text.  A call that fails consumes no bytes: the same
+ * call with more room gives the ids.  If a call returns GPT2_OK, the bytes are consumed even if no
+ * id is written.
  *
- * If the vocabulary has no <|endoftext|>, GPT2_ENCODE_SPECIAL does nothing.  Other added tokens are
- * always encoded as plain text: see gpt2_tokenizer_is_added().
+ * GPT2_ENCODE_SPECIAL is about the special tokens of the files, and the words that begin and end a
+ * text.  Leave it out for text that nobody has checked.  Added tokens that are not special are
+ * always found, as in Hugging Face.
  * Time grows as n log n at worst, for any bytes.  Does not allocate.
  * Errors: GPT2_ERR_BUFFER, _PIECE, _TOKEN (the vocabulary has no token for a byte), _ARGUMENT.
  */

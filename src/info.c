@@ -75,7 +75,7 @@ static void print_word(const char *key, const char *value)
     printf(KEY_FORMAT "%s\n", key, value);
 }
 
-/* The tokens that encoding never gives: their number and the first few. */
+/* The tokens that no merge makes: their number and the first few. */
 static void print_added(const gpt2_tokenizer *tokenizer)
 {
     int32_t n_added = 0, n_shown = 0, n_vocab = gpt2_tokenizer_n_vocab(tokenizer);
@@ -84,7 +84,7 @@ static void print_added(const gpt2_tokenizer *tokenizer)
         n_added += gpt2_tokenizer_is_added(tokenizer, id);
     if (n_added == 0)
         return;
-    printf(KEY_FORMAT "%d, encoded as plain text:", "added_tokens", (int)n_added);
+    printf(KEY_FORMAT "%d:", "added_tokens", (int)n_added);
     for (int32_t id = 0; id < n_vocab && n_shown < ADDED_SHOWN; id++) {
         if (gpt2_tokenizer_is_added(tokenizer, id)) {
             printf("%s ", n_shown > 0 ? "," : "");

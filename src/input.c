@@ -139,8 +139,24 @@ static bool contains(const char *text, size_t n_bytes, const char *token, size_t
     return false;
 }
 
-/* Notes the first of up to ADDED_SEARCHED added tokens whose text is in 'text'. */
-static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes)
+/* Whether a token's text is encoded as that token. */
+static bool is_encoded(const gpt2_tokenizer *tokenizer, const char *token, size_t n_token,
+                       uint32_t flags, int32_t id)
+{
+    gpt2_encoder *encoder;
+    int32_t found = -1;
+    size_t n_ids;
+    int32_t status = gpt2_encoder_create(tokenizer, NULL, &encoder);
+
+    if (status == GPT2_OK)
+        status = gpt2_encode(encoder, token, n_token, flags, &found, 1, &n_ids);
+    gpt2_encoder_free(encoder);
+    return status == GPT2_OK && n_ids == 1 && found == id;
+}
+
+/* Notes the first of up to ADDED_SEARCHED added tokens whose text is in 'text' and that is not found. */
+static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                       uint32_t flags)
 {
     int32_t n_vocab = gpt2_tokenizer_n_vocab(tokenizer), n_searched = 0;
 
@@ -152,7 +168,8 @@ static void note_added(const gpt2_tokenizer *tokenizer, const char *text, size_t
             gpt2_tokenizer_token_bytes(tokenizer, id, &token, &n_token) != GPT2_OK)
             continue;
         n_searched++;
-        if (contains(text, n_bytes, token, n_token)) {
+        if (contains(text, n_bytes, token, n_token) &&
+            !is_encoded(tokenizer, token, n_token, flags, id)) {
             note(
                 "the text contains the added token %.*s: it is encoded as plain text, not as id %d",
                 n_token < 40 ? (int)n_token : 40, token, (int)id);
@@ -190,7 +207,7 @@ static int32_t encode(const gpt2_tokenizer *tokenizer, const char *text, size_t 
         complain_at(origin, status, detail);
         return status;
     }
-    status = gpt2_encode(encoder, text, n_bytes, flags, ids, n_bytes, n_ids);
+    status = gpt2_encode(encoder, text, n_bytes, flags, ids, 2 * n_bytes, n_ids);
     if (status != GPT2_OK && status != GPT2_ERR_PIECE)
         complain_at(origin, status, gpt2_encoder_error(encoder));
     gpt2_encoder_free(encoder);
@@ -210,7 +227,7 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
     if (n_bytes == 0)
         return OUTCOME_DONE;
     /* Much more than needed; but a page that is never touched takes no memory. */
-    data = n_bytes <= SIZE_MAX / sizeof *data ? malloc(n_bytes * sizeof *data) : NULL;
+    data = n_bytes <= SIZE_MAX / 2 / sizeof *data ? malloc(2 * n_bytes * sizeof *data) : NULL;
     if (data == NULL)
         return complain_memory();
     do {
@@ -229,7 +246,7 @@ enum outcome ids_encode(struct ids *ids, const gpt2_tokenizer *tokenizer, const 
         ids->count = 0;
         return OUTCOME_FAILED;
     }
-    note_added(tokenizer, text, n_bytes);
+    note_added(tokenizer, text, n_bytes, flags);
     ids->data = data;
     return OUTCOME_DONE;
 }

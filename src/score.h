@@ -47,8 +47,10 @@ enum outcome score_check_length(const struct score_text *text, const char *origi
 struct scoring;
 enum outcome score_all(const struct score *score, struct scoring *scoring);
 
-/* Where the tokens of the text are in it; the caller frees them.  NULL: it has been reported. */
-gpt2_offsets *score_offsets(const struct score *score, const struct score_text *text);
+/* Where the tokens of the text, which is 'bytes', are in it; the caller frees them.  NULL: it has been
+   reported. */
+gpt2_offsets *score_offsets(const struct score *score, const struct score_text *text,
+                            const struct bytes *bytes);
 
 /* White space of ASCII. */
 bool score_is_space(char c);

@@ -236,7 +236,7 @@ enum outcome score_html(const struct score *score, const struct bytes *bytes)
     if (outcome == OUTCOME_DONE)
         outcome = score_check_length(&page.text, NULL);
     if (outcome == OUTCOME_DONE) {
-        page.offsets = score_offsets(score, &page.text);
+        page.offsets = score_offsets(score, &page.text, bytes);
         outcome = page.offsets != NULL ? replace_page(&page, score->options->html) : OUTCOME_FAILED;
     }
     free(page.offsets);

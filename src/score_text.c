@@ -145,7 +145,8 @@ enum outcome score_all(const struct score *score, struct scoring *scoring)
     return outcome;
 }
 
-gpt2_offsets *score_offsets(const struct score *score, const struct score_text *text)
+gpt2_offsets *score_offsets(const struct score *score, const struct score_text *text,
+                            const struct bytes *bytes)
 {
     size_t n = text->ids.count - text->n_lead;
     gpt2_offsets *offsets = n <= SIZE_MAX / sizeof *offsets ? malloc(n * sizeof *offsets) : NULL;
@@ -156,12 +157,17 @@ gpt2_offsets *score_offsets(const struct score *score, const struct score_text *
         return NULL;
     }
     status = gpt2_token_offsets(score->tokenizer, text->ids.data + text->n_lead, n, offsets);
-    if (status != GPT2_OK) {
+    if (status == GPT2_OK && (n == 0 || offsets[n - 1].end_byte == bytes->size))
+        return offsets;
+    if (status == GPT2_OK) /* an added token took white space, or a space was put in front */
+        complain(OUTCOME_FAILED,
+                 "the tokens have %zu bytes and the text %zu: their places in it "
+                 "are not known",
+                 offsets[n - 1].end_byte, bytes->size);
+    else
         complain_status(status, NULL);
-        free(offsets);
-        return NULL;
-    }
-    return offsets;
+    free(offsets);
+    return NULL;
 }
 
 bool score_is_space(char c)

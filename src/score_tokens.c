@@ -120,7 +120,7 @@ enum outcome score_tokens(const struct score *score, const struct bytes *bytes)
     if (outcome == OUTCOME_DONE)
         outcome = score_check_length(&tokens.text, NULL);
     if (outcome == OUTCOME_DONE) {
-        tokens.offsets = score_offsets(score, &tokens.text);
+        tokens.offsets = score_offsets(score, &tokens.text, bytes);
         outcome = tokens.offsets != NULL ? run(&tokens) : OUTCOME_FAILED;
     }
     free(tokens.offsets);

@@ -204,7 +204,7 @@ enum outcome score_words(const struct score *score, const struct bytes *bytes)
     if (outcome == OUTCOME_DONE)
         outcome = score_check_length(&words.text, NULL);
     if (outcome == OUTCOME_DONE) {
-        words.offsets = score_offsets(score, &words.text);
+        words.offsets = score_offsets(score, &words.text, bytes);
         outcome = words.offsets != NULL ? OUTCOME_DONE : OUTCOME_FAILED;
     }
     if (outcome == OUTCOME_DONE && score->options->word_correction)

@@ -500,6 +500,14 @@ static void test_tables(void **state)
         {"tokenizer.byte_ids", 4, 0, (uint32_t)-2,
          "tokenizer.byte_ids: an id: found -2, wanted -1 to 96"},
         {"tokenizer.eot", 4, 0, 97, "tokenizer.eot: an id: found 97"},
+        {"tokenizer.bos", 4, 0, 97, "tokenizer.bos: an id: found 97"},
+        {"tokenizer.cut_rules", 4, 0, 32,
+         "tokenizer.cut_rules: rules: found 32, wanted at most 31"},
+        {"tokenizer.added_tokens", 4, 0, 1, "tokenizer.added_tokens: an offset: found 1"},
+        {"tokenizer.added_tokens", 4, 1, 0, "tokenizer.added_tokens: a length: found 0"},
+        {"tokenizer.added_tokens", 4, 1, 257, "tokenizer.added_tokens: a length: found 257"},
+        {"tokenizer.added_tokens", 4, 2, 97, "tokenizer.added_tokens: an id: found 97"},
+        {"tokenizer.added_tokens", 4, 3, 32, "tokenizer.added_tokens: flags: found 32"},
         {"tokenizer.piece_slots", 4, 7, 98, "tokenizer.piece_slots: an id: found 97"},
         {"tokenizer.is_added", 1, 96, 2, "tokenizer.is_added: a truth: found 2, wanted at most 1"},
         {"tokenizer.merge_slots", 8, 2, 3,
@@ -528,8 +536,8 @@ static void test_headers(void **state)
         const char *to; /* of the same length */
         const char *words;
     } cases[] = {
-        {"\"libgpt2\":\"1\"", "\"libgpt2\":\"2\"", "is a native file of version 2, wanted 1"},
-        {"\"libgpt2\":\"1\"", "\"libgpt3\":\"1\"", "is not a native file of libgpt2"},
+        {"\"libgpt2\":\"2\"", "\"libgpt2\":\"1\"", "is a native file of version 1, wanted 2"},
+        {"\"libgpt2\":\"2\"", "\"libgpt3\":\"2\"", "is not a native file of libgpt2"},
         {"\"config\":", "\"Config\":", "is not a native file of libgpt2"},
         {"vocab_size\\\":97", "vocab_size\\\":96", "wte.panels has "},
         {"\\\"n_layer\\\":2", "\\\"n_layer\\\":3", "tensor h.2.ln_1.weight is missing"},

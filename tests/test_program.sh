@@ -124,14 +124,14 @@ with open(f"{directory}/vocab.json", "w") as file:
 EOF
 run info -m "$tmp/added"
 check 'an added token: info names it' \
-    grep -q '^added_tokens  *1, encoded as plain text: <|pad|>$' "$tmp/out"
+    grep -q '^added_tokens  *1: <|pad|>$' "$tmp/out"
 mkdir "$tmp/controls"
 cp "$tmp/added"/* "$tmp/controls"
 sed 's/<|pad|>/a\\u0000b\\u001bc\\u0085d\\u009be\\u2028f\\u2029g\\u00e9/' "$tmp/added/vocab.json" \
     >"$tmp/controls/vocab.json"
 run info -m "$tmp/controls"
 equal 'an added token: control characters are not printed' "$(grep '^added_tokens' "$tmp/out")" \
-    'added_tokens         1, encoded as plain text: a?b?c??d??e???f???gé'
+    'added_tokens         1: a?b?c??d??e???f???gé'
 run tokenize -m "$tmp/added" -p 'x<|pad|>y'
 check 'an added token in a text: no note if stderr is no terminal' test ! -s "$tmp/err"
 run info -m "$demo"

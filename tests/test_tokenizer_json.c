@@ -28,6 +28,15 @@
 #define WITH_ADDED(added)  FILE_OF(added, "null", LEVEL, LEVEL, LEVEL, MODEL_OF("", PAIRS))
 #define SMALL              WITH_MODEL("")
 
+#define SEQUENCE(steps) "{\"type\": \"Sequence\", \"pretokenizers\": [" steps "]}"
+#define DIGITS(each)    "{\"type\": \"Digits\", \"individual_digits\": " each "}"
+#define PATTERN                                                                                    \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)|" \
+    "\\\\s+"
+#define SPLIT(behavior, invert)                                                                  \
+    "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" PATTERN "\"}, \"behavior\": \"" behavior \
+    "\", \"invert\": " invert "}"
+
 static void put_json(const char *text)
 {
     put_vocabulary(NULL, NULL);
@@ -110,18 +119,33 @@ static void test_refused(void **state)
          "normalizer: found 7, wanted an object or null"},
         {WITH_PIECES("null"), GPT2_ERR_UNSUPPORTED, "pre_tokenizer: found null, wanted an object"},
         {WITH_PIECES("{\"type\": \"Split\", \"pattern\": {\"Regex\": \"x\"}}"),
-         GPT2_ERR_UNSUPPORTED, "pre_tokenizer.type: found \"Split\", wanted ByteLevel"},
-        {WITH_PIECES("{\"type\": \"Digits\"}"), GPT2_ERR_UNSUPPORTED, "found \"Digits\""},
+         GPT2_ERR_UNSUPPORTED, "pre_tokenizer.pattern.Regex: found \"x\", wanted GPT-2's pattern"},
+        {WITH_PIECES("{\"type\": \"Whitespace\"}"), GPT2_ERR_UNSUPPORTED,
+         "pre_tokenizer.type: found \"Whitespace\", wanted ByteLevel, Digits, Split or Sequence"},
+        {WITH_PIECES("{\"type\": \"Digits\"}"), GPT2_ERR_FORMAT,
+         "pre_tokenizer.individual_digits is missing"},
+        {WITH_PIECES("{\"type\": \"Digits\", \"individual_digits\": true}"), GPT2_ERR_UNSUPPORTED,
+         "wanted one ByteLevel, as the last step"},
         {WITH_PIECES("{\"type\": \"Sequence\", \"pretokenizers\": []}"), GPT2_ERR_UNSUPPORTED,
-         "found \"Sequence\""},
-        {WITH_PIECES("{\"type\": \"ByteLevel\", \"add_prefix_space\": true}"), GPT2_ERR_UNSUPPORTED,
-         "pre_tokenizer.add_prefix_space: found true, wanted false"},
+         "wanted one ByteLevel, as the last step"},
+        {WITH_PIECES("{\"type\": \"Sequence\", \"pretokenizers\": {}}"), GPT2_ERR_FORMAT,
+         "pre_tokenizer.pretokenizers: found an object, wanted an array"},
+        {WITH_PIECES(SEQUENCE(LEVEL ", " DIGITS("true"))), GPT2_ERR_UNSUPPORTED,
+         "wanted one ByteLevel, as the last step"},
+        {WITH_PIECES(SEQUENCE(SEQUENCE(LEVEL))), GPT2_ERR_UNSUPPORTED, "found \"Sequence\""},
+        {WITH_PIECES(SEQUENCE(DIGITS("true") ", {\"type\": \"ByteLevel\", "
+                                             "\"add_prefix_space\": true}")),
+         GPT2_ERR_UNSUPPORTED, "add_prefix_space: found true, wanted false behind other steps"},
+        {WITH_PIECES(SEQUENCE(SPLIT("Isolated", "true") ", " LEVEL)), GPT2_ERR_UNSUPPORTED,
+         "invert: found true, wanted false with behavior \"Isolated\""},
+        {WITH_PIECES(SEQUENCE(SPLIT("Removed", "false") ", " LEVEL)), GPT2_ERR_UNSUPPORTED,
+         "invert: found false, wanted true with behavior \"Removed\""},
+        {WITH_PIECES(SEQUENCE(SPLIT("Contiguous", "false") ", " LEVEL)), GPT2_ERR_UNSUPPORTED,
+         "behavior: found \"Contiguous\""},
         {WITH_PIECES("{\"type\": \"ByteLevel\"}"), GPT2_ERR_FORMAT,
          "pre_tokenizer.add_prefix_space is missing"},
-        {WITH_PIECES("{\"type\": \"ByteLevel\", \"use_regex\": false}"), GPT2_ERR_UNSUPPORTED,
-         "pre_tokenizer.use_regex: found false, wanted true"},
         {WITH_PIECES("{\"type\": \"ByteLevel\", \"use_regex\": 1}"), GPT2_ERR_FORMAT,
-         "pre_tokenizer.use_regex: found 1, wanted true"},
+         "pre_tokenizer.use_regex: found 1, wanted true or false"},
         {FILE_OF(ADDED, "null", LEVEL, "{\"type\": \"TemplateProcessing\"}", LEVEL,
                  MODEL_OF("", PAIRS)),
          GPT2_ERR_UNSUPPORTED, "post_processor.type: found \"TemplateProcessing\""},
@@ -153,18 +177,16 @@ static void test_refused(void **state)
         {WITH_MODEL("\"vocab\": {\"a\": 0}, "), GPT2_ERR_FORMAT, "model.vocab appears twice"},
         {WITH_MODEL("\"new_rule\": 1, "), GPT2_ERR_UNSUPPORTED, "model.\"new_rule\" is a key"},
         {WITH_ADDED("[{\"id\": 10, \"content\": \"<|pad|>\"}]"), GPT2_ERR_UNSUPPORTED,
-         "added_tokens.content: found \"<|pad|>\", wanted <|endoftext|>"},
-        {WITH_ADDED("[{\"id\": 9, \"content\": \"<|endoftext|>\"}]"), GPT2_ERR_FORMAT,
-         "found 9, wanted 10, its id in model.vocab"},
-        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\", \"lstrip\": true}]"),
-         GPT2_ERR_UNSUPPORTED, "added_tokens.lstrip: found true, wanted false"},
-        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\", \"rstrip\": true}]"),
-         GPT2_ERR_UNSUPPORTED, "added_tokens.rstrip: found true"},
-        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\", \"single_word\": true}]"),
-         GPT2_ERR_UNSUPPORTED, "added_tokens.single_word: found true"},
-        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\"}, {\"id\": 10, \"content\": "
-                    "\"<|endoftext|>\"}]"),
-         GPT2_ERR_UNSUPPORTED, "added_tokens: found an object, wanted the end after one token"},
+         "the id of the added token \"<|pad|>\": found 10, wanted 11, the next after the "
+         "vocabulary"},
+        {WITH_ADDED("[{\"id\": 9, \"content\": \"<|endoftext|>\"}]"), GPT2_ERR_UNSUPPORTED,
+         "found 9, wanted 10, its id in the vocabulary"},
+        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\", \"lstrip\": 1}]"),
+         GPT2_ERR_FORMAT, "added_tokens.lstrip: found 1, wanted true or false"},
+        {WITH_ADDED("[{\"id\": 10, \"content\": \"<|endoftext|>\", \"rank\": 1}]"),
+         GPT2_ERR_UNSUPPORTED, "added_tokens.\"rank\" is a key that"},
+        {WITH_ADDED("[{\"id\": 11, \"content\": \" x\", \"rstrip\": true}]"), GPT2_ERR_UNSUPPORTED,
+         "the added token \" x\" has white space at an end, which libgpt2"},
         {WITH_ADDED("[{\"id\": 2097152, \"content\": \"<|endoftext|>\"}]"), GPT2_ERR_FORMAT,
          "found 2097152, wanted an integer from 0 to 2097151"},
         {WITH_ADDED("[{\"content\": \"<|endoftext|>\"}]"), GPT2_ERR_FORMAT,
@@ -201,7 +223,7 @@ static void test_refused(void **state)
     }
 }
 
-/* vocab.json with merges.txt come first; one of them alone is not read. */
+/* tokenizer.json comes first; vocab.json or merges.txt alone is not read. */
 static void test_choice(void **state)
 {
     gpt2_tokenizer *tokenizer;
@@ -209,15 +231,17 @@ static void test_choice(void **state)
     (void)state;
     put_json(SMALL);
     put_vocabulary("{\"a\": 0}", "");
-    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
-    assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 1);
-    gpt2_tokenizer_free(tokenizer);
-    for (int i = 0; i < 2; i++) {
-        put_vocabulary(i == 0 ? "{" : NULL, i == 0 ? NULL : "a");
+    for (int i = 0; i < 3; i++) {
         assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
         assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 11);
         gpt2_tokenizer_free(tokenizer);
+        put_vocabulary(i == 0 ? "{" : NULL, i == 0 ? NULL : "a");
     }
+    put_vocabulary("{\"a\": 0}", "");
+    assert_int_equal(unlink(PATH), 0);
+    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
+    assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 1);
+    gpt2_tokenizer_free(tokenizer);
 }
 
 static void test_sources(void **state)

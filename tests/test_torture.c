@@ -64,9 +64,6 @@ static const struct kind kinds[] = {
 /* What stat cannot tell is taken for a directory, in which there is nothing to open. */
 static const struct kind stat_of_native = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
                                            ": cannot be opened: there is no such file"};
-/* What stat cannot tell is taken to be there: a file of weights that is looked for before ours. */
-static const struct kind stat_of_absent = {"stat EIO", STAT, REFUSE, GPT2_ERR_FILE,
-                                           ": cannot be opened: there is no such file"};
 static const struct kind shrinking = {"a file shrinks", FSTAT, SHRINK, GPT2_ERR_FILE,
                                       ": ends at byte "};
 static const struct kind no_clock = {"clock_gettime EPERM", CLOCK, REFUSE, GPT2_OK, ""};
@@ -89,7 +86,6 @@ struct scenario {
     int32_t n_threads;
     int32_t file_access;
     bool maps_file; /* where that alone is refused, the file is read */
-    int n_absent;   /* files of weights that are looked for before that of the scenario */
 };
 
 /* A native file in memory; '*made' of a write points here. */
@@ -267,24 +263,24 @@ static uint64_t use_native(void *made)
 }
 
 static const struct scenario scenarios[] = {
-    {"F32 model, 1 thread", make_model, use_model, TINY, 1, 0, false, 0},
-    {"F32 model, 4 threads", make_model, use_model, TINY, 4, 0, false, 0},
-    {"F16 model, 4 threads", make_model, use_model, TINY_F16, 4, 0, false, 0},
-    {"demo model, 1 thread", make_model, use_model, DEMO, 1, 0, false, 0},
-    {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false, 1},
-    {"zip form of PyTorch, 1 thread", make_model, use_model, ZIP, 1, 0, false, 2},
-    {"stream form of PyTorch, 1 thread", make_model, use_model, STREAM, 1, 0, false, 2},
-    {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true, 0},
-    {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false, 0},
-    {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false, 0},
-    {"tokenizer of a native file", make_tokenizer, use_tokenizer, NATIVE, 0, 0, false, 0},
-    {"writing a native file", make_native, use_native, NULL, 0, 0, false, 0},
-    {"encoder", make_encoder, use_encoder, NULL, 0, 0, false, 0},
-    {"session, 1 thread", make_session, use_session, NULL, 1, 0, false, 0},
-    {"session, 2 threads", make_session, use_session, NULL, 2, 0, false, 0},
-    {"session, 4 threads", make_session, use_session, NULL, 4, 0, false, 0},
-    {"session, a thread for each CPU", make_session, use_session, NULL, 0, 0, false, 0},
-    {"session in the caller's memory", make_session_here, use_session, NULL, 3, 0, false, 0},
+    {"F32 model, 1 thread", make_model, use_model, TINY, 1, 0, false},
+    {"F32 model, 4 threads", make_model, use_model, TINY, 4, 0, false},
+    {"F16 model, 4 threads", make_model, use_model, TINY_F16, 4, 0, false},
+    {"demo model, 1 thread", make_model, use_model, DEMO, 1, 0, false},
+    {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false},
+    {"zip form of PyTorch, 1 thread", make_model, use_model, ZIP, 1, 0, false},
+    {"stream form of PyTorch, 1 thread", make_model, use_model, STREAM, 1, 0, false},
+    {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true},
+    {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false},
+    {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false},
+    {"tokenizer of a native file", make_tokenizer, use_tokenizer, NATIVE, 0, 0, false},
+    {"writing a native file", make_native, use_native, NULL, 0, 0, false},
+    {"encoder", make_encoder, use_encoder, NULL, 0, 0, false},
+    {"session, 1 thread", make_session, use_session, NULL, 1, 0, false},
+    {"session, 2 threads", make_session, use_session, NULL, 2, 0, false},
+    {"session, 4 threads", make_session, use_session, NULL, 4, 0, false},
+    {"session, a thread for each CPU", make_session, use_session, NULL, 0, 0, false},
+    {"session in the caller's memory", make_session_here, use_session, NULL, 3, 0, false},
 };
 
 static uint64_t hashes[COUNT(scenarios)]; /* of runs that nobody disturbed */
@@ -360,8 +356,6 @@ static int n_survivors(const struct scenario *scenario, const struct kind *kind,
 {
     if (kind == &stat_of_native)
         return n_calls - 1; /* the first decides */
-    if (kind == &stat_of_absent)
-        return n_calls - scenario->n_absent - persists; /* after the path */
     return kind->call == MMAP && scenario->maps_file && !persists;
 }
 
@@ -401,7 +395,6 @@ static void test_refusals(void **state)
             const char *path = scenarios[i].path == NULL ? "" : scenarios[i].path;
             const struct kind *kind = kinds[k].call != STAT       ? &kinds[k]
                                       : strcmp(path, NATIVE) == 0 ? &stat_of_native
-                                      : scenarios[i].n_absent > 0 ? &stat_of_absent
                                                                   : &kinds[k];
 
             n_calls += refuse_each(&scenarios[i], kind, hashes[i]);
@@ -432,10 +425,10 @@ static int shrink_each(const struct scenario *scenario, uint64_t hash)
 static void test_shrinking(void **state)
 {
     static const int divisors[] = {1 << 30, 2, 4};
-    const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false, 0};
-    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false, 1};
+    const struct scenario model = {"F32 model", make_model, use_model, TINY, 2, 0, false};
+    const struct scenario parts = {"3 shards", make_model, use_model, SHARDS, 2, 0, false};
     const struct scenario read = {"native file",  make_model, use_model, NATIVE, 2,
-                                  GPT2_FILE_READ, false,      0};
+                                  GPT2_FILE_READ, false};
     int n = 0;
 
     (void)state;

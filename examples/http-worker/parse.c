@@ -48,9 +48,10 @@ bool parse_encode(const struct engine *engine, const char *text, size_t n_bytes,
     int32_t status = gpt2_encoder_create(engine->tokenizer, NULL, &encoder);
 
     *n_ids = 0;
-    *ids = malloc((n_bytes + 1) * sizeof **ids);
+    *ids = malloc((2 * n_bytes + 1) * sizeof **ids);
     if (status == GPT2_OK && *ids != NULL)
-        status = gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_SPECIAL, *ids, n_bytes + 1, n_ids);
+        status =
+            gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_SPECIAL, *ids, 2 * n_bytes + 1, n_ids);
     else
         status = GPT2_ERR_MEMORY;
     if (status == GPT2_ERR_MEMORY)

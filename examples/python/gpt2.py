@@ -252,7 +252,7 @@ class Model:
                              max_piece_bytes=max(len(data), 1))  # enough for any text so long
         encoder = c.Object(c.lib.gpt2_encoder_create, c.lib.gpt2_encoder_free, (tokenizer,),
                            params, model)
-        ids, n_ids = (c_int32 * len(data))(), c_size_t()
+        ids, n_ids = (c_int32 * (2 * len(data)))(), c_size_t()
         status = c.lib.gpt2_encode(encoder, data, len(data), c.ENCODE_SPECIAL if special else 0,
                                    ids, len(ids), byref(n_ids))
         c.check(status, c.lib.gpt2_encoder_error(encoder))

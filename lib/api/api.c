@@ -24,10 +24,12 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
 static bool is_known(const char *name)
 {
     static const char *const names[] = {
-        GPT2I_CONFIG_NAME,        GPT2I_WEIGHTS_NAME, GPT2I_INDEX_NAME,  GPT2I_PYTORCH_NAME,
-        GPT2I_PYTORCH_INDEX_NAME, GPT2I_VOCAB_NAME,   GPT2I_MERGES_NAME, GPT2I_TOKENIZER_NAME,
-        GPT2I_NATIVE_NAME,        GPT2I_NANOGPT_NAME, GPT2I_MINGPT_NAME, GPT2I_LLMC_NAME,
-        GPT2I_GGUF_NAME};
+        GPT2I_CONFIG_NAME,  GPT2I_WEIGHTS_NAME,          GPT2I_INDEX_NAME,
+        GPT2I_PYTORCH_NAME, GPT2I_PYTORCH_INDEX_NAME,    GPT2I_VOCAB_NAME,
+        GPT2I_MERGES_NAME,  GPT2I_TOKENIZER_NAME,        GPT2I_NATIVE_NAME,
+        GPT2I_NANOGPT_NAME, GPT2I_MINGPT_NAME,           GPT2I_LLMC_NAME,
+        GPT2I_GGUF_NAME,    GPT2I_TOKENIZER_CONFIG_NAME, GPT2I_SPECIAL_MAP_NAME,
+        GPT2I_ADDED_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

@@ -236,9 +236,9 @@ enum gpt2i_os_kind gpt2i_os_kind_of(const char *path)
     struct stat info;
 
     if (stat(path, &info) != 0) {
-        if (errno != ENOENT && errno != ENOTDIR)
+        if (lstat(path, &info) == 0) /* a link to nothing, or what stat() cannot tell */
             return GPT2I_OS_OTHER;
-        return lstat(path, &info) == 0 ? GPT2I_OS_OTHER : GPT2I_OS_NOTHING; /* a link to nothing */
+        return errno == ENOENT || errno == ENOTDIR ? GPT2I_OS_NOTHING : GPT2I_OS_OTHER;
     }
     return S_ISREG(info.st_mode) ? GPT2I_OS_REGULAR : GPT2I_OS_OTHER;
 }

@@ -11,19 +11,22 @@
 #include "status.h"
 
 /* The names of all sources that are read, but for shards. */
-#define GPT2I_CONFIG_NAME        "config.json"
-#define GPT2I_WEIGHTS_NAME       "model.safetensors"
-#define GPT2I_INDEX_NAME         "model.safetensors.index.json" /* it names its shards */
-#define GPT2I_PYTORCH_NAME       "pytorch_model.bin"
-#define GPT2I_PYTORCH_INDEX_NAME "pytorch_model.bin.index.json" /* it names its shards */
-#define GPT2I_NANOGPT_NAME       "ckpt.pt"
-#define GPT2I_MINGPT_NAME        "model.pt"
-#define GPT2I_LLMC_NAME          "model.bin"
-#define GPT2I_VOCAB_NAME         "vocab.json"
-#define GPT2I_MERGES_NAME        "merges.txt"
-#define GPT2I_TOKENIZER_NAME     "tokenizer.json"
-#define GPT2I_NATIVE_NAME        "native.safetensors"
-#define GPT2I_GGUF_NAME          "model.gguf"
+#define GPT2I_CONFIG_NAME           "config.json"
+#define GPT2I_WEIGHTS_NAME          "model.safetensors"
+#define GPT2I_INDEX_NAME            "model.safetensors.index.json" /* it names its shards */
+#define GPT2I_PYTORCH_NAME          "pytorch_model.bin"
+#define GPT2I_PYTORCH_INDEX_NAME    "pytorch_model.bin.index.json" /* it names its shards */
+#define GPT2I_NANOGPT_NAME          "ckpt.pt"
+#define GPT2I_MINGPT_NAME           "model.pt"
+#define GPT2I_LLMC_NAME             "model.bin"
+#define GPT2I_GGUF_NAME             "model.gguf"
+#define GPT2I_VOCAB_NAME            "vocab.json"
+#define GPT2I_MERGES_NAME           "merges.txt"
+#define GPT2I_TOKENIZER_NAME        "tokenizer.json"
+#define GPT2I_TOKENIZER_CONFIG_NAME "tokenizer_config.json"
+#define GPT2I_SPECIAL_MAP_NAME      "special_tokens_map.json"
+#define GPT2I_ADDED_NAME            "added_tokens.json"
+#define GPT2I_NATIVE_NAME           "native.safetensors"
 
 /* A directory, or one file, or a list. */
 struct gpt2i_files {

@@ -17,7 +17,7 @@
 
 #include "tensors.h"
 
-#define GPT2I_NATIVE_VERSION     "1"
+#define GPT2I_NATIVE_VERSION     "2"
 #define GPT2I_NATIVE_CHECKSUMS   3
 #define GPT2I_NATIVE_CHUNK_BYTES ((size_t)1 << 20)
 

@@ -10,13 +10,14 @@
 #include "../text/tokenizer_load.h"
 #include "../text/vocabulary.h"
 
-/* The token that ends a text, by config.json or else by the vocabulary. */
+/* The token that ends a text: the tokenizer's word for it, or else the number in config.json, which in
+   some models is another token's. */
 static int32_t eot_token(const gpt2_model *model)
 {
-    int32_t eot = model->config.eos_token_id;
+    int32_t eot = model->tokenizer != NULL ? model->tokenizer->eot : -1;
 
-    if (eot < 0 && model->tokenizer != NULL)
-        eot = model->tokenizer->eot;
+    if (eot < 0 || eot >= model->config.n_vocab)
+        eot = model->config.eos_token_id;
     return eot < model->config.n_vocab ? eot : -1;
 }
 

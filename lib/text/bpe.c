@@ -9,7 +9,7 @@
 #include "bpe.h"
 
 #define FAN_OUT    16 /* children of a node of the tree: 16 ranks are one cache line */
-#define MAX_LEVELS 8  /* 16^8 > the longest piece, 2^31 - 1 */
+#define MAX_LEVELS 8  /* 16^8 > the longest piece, 2^31 */
 
 /*
  * The list of a long piece.  A symbol is at the position of its first byte.  levels[0][i] is the rank
@@ -145,17 +145,18 @@ static size_t find_lowest(const struct gpt2i_bpe_scratch *scratch, int top, uint
     return at;
 }
 
-/* As gpt2i_bpe_piece(), for a piece of any length. */
+/* As gpt2i_bpe_piece(), for a piece of any length; n_prefix (0 or 1) spaces are in front of it. */
 static bool merge_long(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
-                       const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
+                       uint32_t n_prefix, const unsigned char *piece, size_t n_bytes,
+                       struct gpt2i_id_output *output)
 {
     int32_t *symbols = scratch->symbols;
     uint32_t *next = scratch->next, *previous = scratch->previous;
-    const uint32_t end = (uint32_t)n_bytes;
+    const uint32_t end = (uint32_t)n_bytes + n_prefix;
     int top;
 
     for (uint32_t i = 0; i < end; i++) {
-        symbols[i] = tokenizer->byte_ids[piece[i]];
+        symbols[i] = tokenizer->byte_ids[i < n_prefix ? ' ' : piece[i - n_prefix]];
         if (symbols[i] < 0)
             return false;
         next[i] = i + 1;
@@ -164,7 +165,7 @@ static bool merge_long(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch
             scratch->levels[0][i - 1] = gpt2i_merge_rank(tokenizer, symbols[i - 1], symbols[i]);
     }
     scratch->levels[0][end - 1] = GPT2I_NO_RANK;
-    top = build_tree(scratch, n_bytes);
+    top = build_tree(scratch, end);
     for (;;) {
         uint32_t lowest = lowest_of_group(scratch->levels[top]);
         uint32_t left, right, rank = GPT2I_NO_RANK;
@@ -200,10 +201,16 @@ bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *
     size_t n;
 
     if (n_bytes > GPT2I_SHORT_BYTES)
-        return merge_long(tokenizer, scratch, piece, n_bytes, output);
+        return merge_long(tokenizer, scratch, 0, piece, n_bytes, output);
     ids[0] = gpt2i_find_piece(tokenizer, piece, n_bytes);
     n = ids[0] >= 0 ? 1 : gpt2i_bpe_short(tokenizer, piece, n_bytes, ids);
     for (size_t i = 0; i < n; i++)
         gpt2i_put_id(output, ids[i]);
     return n > 0;
+}
+
+bool gpt2i_bpe_prefixed(const gpt2_tokenizer *tokenizer, struct gpt2i_bpe_scratch *scratch,
+                        const unsigned char *piece, size_t n_bytes, struct gpt2i_id_output *output)
+{
+    return merge_long(tokenizer, scratch, 1, piece, n_bytes, output);
 }

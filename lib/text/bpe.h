@@ -6,7 +6,7 @@
 
 #include "vocabulary.h"
 
-/* The workspace for pieces of up to 'max_piece_bytes' bytes, 1 to 2^31 - 1; about 16.3 bytes for each.
+/* The workspace for pieces of up to 'max_piece_bytes' bytes, 1 to 2^31; about 16.3 bytes for each.
    Over a NULL arena the layout only measures, and returns NULL. */
 struct gpt2i_bpe_scratch;
 GPT2I_HIDDEN struct gpt2i_bpe_scratch *gpt2i_bpe_scratch_layout(struct gpt2i_arena *arena,
@@ -40,5 +40,11 @@ GPT2I_HIDDEN size_t gpt2i_bpe_short(const gpt2_tokenizer *tokenizer, const unsig
 GPT2I_HIDDEN bool gpt2i_bpe_piece(const gpt2_tokenizer *tokenizer,
                                   struct gpt2i_bpe_scratch *scratch, const unsigned char *piece,
                                   size_t n_bytes, struct gpt2i_id_output *output);
+
+/* The same for a piece that begins with a space which is not in piece[n_bytes]: n_bytes may be 0, and is
+   below the scratch's max_piece_bytes. */
+GPT2I_HIDDEN bool gpt2i_bpe_prefixed(const gpt2_tokenizer *tokenizer,
+                                     struct gpt2i_bpe_scratch *scratch, const unsigned char *piece,
+                                     size_t n_bytes, struct gpt2i_id_output *output);
 
 #endif

@@ -53,6 +53,14 @@ int32_t gpt2i_dictionary_find(const struct gpt2i_dictionary *dictionary, const c
     return find_symbol(dictionary, text, length, &slot);
 }
 
+int32_t gpt2i_dictionary_find_own(const struct gpt2i_dictionary *dictionary, const char *text,
+                                  size_t length)
+{
+    int32_t id = gpt2i_dictionary_find(dictionary, text, length);
+
+    return id >= 0 && dictionary->by_id[id] <= dictionary->n_own ? id : -1;
+}
+
 /* Enters the symbol text[text_bytes .. text_bytes + length]. */
 static int32_t add_symbol(struct gpt2i_dictionary *dictionary, size_t length, int32_t id,
                           struct gpt2i_error *error)
@@ -131,16 +139,17 @@ static int32_t walk_vocab(struct gpt2i_dictionary *dictionary, struct gpt2i_json
     return status;
 }
 
-/* With room for one symbol more. */
-static void dictionary_layout(struct gpt2i_dictionary *dictionary, size_t more_bytes,
+/* With room for more symbols. */
+static void dictionary_layout(struct gpt2i_dictionary *dictionary, size_t n_more, size_t more_bytes,
                               struct gpt2i_arena *arena)
 {
-    size_t n_symbols = dictionary->n_symbols + 1;
+    size_t n_symbols = dictionary->n_symbols + n_more;
     size_t n_slots = gpt2i_slots_for(n_symbols);
 
     dictionary->text = gpt2i_arena_take(arena, dictionary->text_bytes + more_bytes, 1);
     dictionary->symbols = gpt2i_arena_take(arena, n_symbols, sizeof *dictionary->symbols);
-    dictionary->by_id = gpt2i_arena_take(arena, dictionary->n_ids + 1, sizeof *dictionary->by_id);
+    dictionary->by_id =
+        gpt2i_arena_take(arena, dictionary->n_ids + n_more, sizeof *dictionary->by_id);
     dictionary->slots = gpt2i_arena_take(arena, n_slots, sizeof *dictionary->slots);
     dictionary->slot_mask = n_slots - 1;
 }
@@ -151,7 +160,8 @@ void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary)
 }
 
 int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, struct gpt2i_json *json,
-                              size_t more_bytes, uint64_t seed, struct gpt2i_error *error)
+                              size_t n_more, size_t more_bytes, uint64_t seed,
+                              struct gpt2i_error *error)
 {
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
     struct gpt2i_json again = *json;
@@ -165,15 +175,17 @@ int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary, struct gpt2i_
         return status;
     if (dictionary->n_symbols == 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: has no tokens", json->path);
-    dictionary_layout(dictionary, more_bytes, &measure);
+    dictionary_layout(dictionary, n_more, more_bytes, &measure);
     dictionary->block_bytes = measure.used_bytes;
     dictionary->block = measure.overflow ? NULL : gpt2i_block_new(measure.used_bytes);
     if (dictionary->block == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for its %zu tokens", json->path,
                           dictionary->n_symbols);
     arena = gpt2i_arena_over(dictionary->block);
-    dictionary_layout(dictionary, more_bytes, &arena);
-    return walk_vocab(dictionary, json, error);
+    dictionary_layout(dictionary, n_more, more_bytes, &arena);
+    status = walk_vocab(dictionary, json, error);
+    dictionary->n_own = dictionary->n_symbols;
+    return status;
 }
 
 int32_t gpt2i_dictionary_add(struct gpt2i_dictionary *dictionary, const char *text, size_t length,

@@ -13,11 +13,13 @@ struct gpt2i_symbol {
     uint32_t offset; /* in gpt2i_dictionary.text */
     uint32_t length;
     int32_t id;
+    uint32_t added_plus_1; /* its index in a list of added tokens + 1; 0: it is in none */
 };
 
 struct gpt2i_dictionary {
     const char *path; /* for error lines */
     size_t n_symbols; /* > 0 */
+    size_t n_own;     /* those of the vocabulary; added ones follow */
     size_t n_ids;     /* one more than the largest */
     size_t text_bytes;
     char *text; /* the symbols in UTF-8, one after another */
@@ -32,15 +34,17 @@ struct gpt2i_dictionary {
 
 /*
  * Reads the object of symbols and their ids that is the parser's next value, and passes over it.  The
- * parser's path is borrowed for error lines.  'more_bytes' is the length of a symbol that may be added.
+ * parser's path is borrowed for error lines.  There is room to add 'n_more' symbols, of 'more_bytes'
+ * together.
  * The caller frees the dictionary with gpt2i_dictionary_free(), on failure too.
  * Errors: GPT2_ERR_FORMAT, _MEMORY.
  */
 GPT2I_HIDDEN int32_t gpt2i_dictionary_read(struct gpt2i_dictionary *dictionary,
-                                           struct gpt2i_json *json, size_t more_bytes,
-                                           uint64_t seed, struct gpt2i_error *error);
+                                           struct gpt2i_json *json, size_t n_more,
+                                           size_t more_bytes, uint64_t seed,
+                                           struct gpt2i_error *error);
 
-/* Adds that one symbol; 'id' is at most n_ids.  Errors: GPT2_ERR_FORMAT. */
+/* Adds a symbol, for which there is room; 'id' is at most n_ids.  Errors: GPT2_ERR_FORMAT. */
 GPT2I_HIDDEN int32_t gpt2i_dictionary_add(struct gpt2i_dictionary *dictionary, const char *text,
                                           size_t length, int32_t id, struct gpt2i_error *error);
 
@@ -49,6 +53,10 @@ GPT2I_HIDDEN void gpt2i_dictionary_free(struct gpt2i_dictionary *dictionary);
 /* The id of a symbol, or -1. */
 GPT2I_HIDDEN int32_t gpt2i_dictionary_find(const struct gpt2i_dictionary *dictionary,
                                            const char *text, size_t length);
+
+/* The same for a symbol of the vocabulary; one that was added does not count. */
+GPT2I_HIDDEN int32_t gpt2i_dictionary_find_own(const struct gpt2i_dictionary *dictionary,
+                                               const char *text, size_t length);
 
 /* Refuses the file: a key found no empty slot within GPT2I_PROBES. */
 GPT2I_HIDDEN int32_t gpt2i_fail_collisions(const char *path, struct gpt2i_error *error);

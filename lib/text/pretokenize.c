@@ -1,5 +1,5 @@
 /*
- * pretokenize.c: GPT-2's pattern as a scanner.
+ * pretokenize.c: GPT-2's pattern as a scanner, and the rules beside it.
  *
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  *
@@ -87,4 +87,64 @@ size_t gpt2i_piece_length(const unsigned char *text, size_t n_bytes)
         return run_end(text, n_bytes, 1 + second_length, second);
     }
     return run_end(text, n_bytes, length, first);
+}
+
+/* ----------------------------------------------------------------------------------- other rules -- */
+
+/* Where the run of characters ends that are no numbers. */
+static size_t no_number_end(const unsigned char *text, size_t n_bytes)
+{
+    size_t at = 0, length;
+
+    while (at < n_bytes && gpt2i_class_at(text + at, n_bytes - at, &length) != GPT2I_NUMBER)
+        at += length;
+    return at;
+}
+
+static bool is_number_at(const unsigned char *text, size_t n_bytes, size_t at)
+{
+    size_t length;
+
+    return at < n_bytes && gpt2i_class_at(text + at, n_bytes - at, &length) == GPT2I_NUMBER;
+}
+
+size_t gpt2i_cut_length(uint32_t rules, const unsigned char *text, size_t n_bytes)
+{
+    size_t length;
+    enum gpt2i_class first;
+
+    if ((rules & GPT2I_CUT_DIGITS) == 0)
+        return (rules & GPT2I_CUT_PATTERN) != 0 ? gpt2i_piece_length(text, n_bytes) : n_bytes;
+    first = gpt2i_class_at(text, n_bytes, &length);
+    if (first == GPT2I_NUMBER)
+        return (rules & GPT2I_CUT_EACH_DIGIT) != 0 ? length
+                                                   : run_end(text, n_bytes, length, GPT2I_NUMBER);
+    if ((rules & GPT2I_CUT_PATTERN) == 0)
+        return no_number_end(text, n_bytes);
+    if (text[0] == ' ' && is_number_at(text, n_bytes, 1))
+        return 1;
+    if (first == GPT2I_SPACE && (rules & GPT2I_CUT_DIGITS_FIRST) != 0) {
+        size_t end = run_end(text, n_bytes, length, GPT2I_SPACE);
+
+        if (is_number_at(text, n_bytes, end))
+            return end; /* nothing follows there that would want the last character */
+    }
+    return gpt2i_piece_length(text, n_bytes);
+}
+
+size_t gpt2i_cut_prefixed_length(uint32_t rules, const unsigned char *text, size_t n_bytes)
+{
+    size_t length, at = 0, last = 0;
+    enum gpt2i_class first = gpt2i_class_at(text, n_bytes, &length);
+
+    if ((rules & GPT2I_CUT_PATTERN) == 0)
+        return n_bytes;
+    if (first != GPT2I_SPACE)
+        return run_end(text, n_bytes, length, first);
+    for (; at < n_bytes; at += length) {
+        if (gpt2i_class_at(text + at, n_bytes - at, &length) != GPT2I_SPACE)
+            return last; /* the run without its last character; the space before it counts, too */
+        last = at;
+    }
+    return n_bytes;
 }

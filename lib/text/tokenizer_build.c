@@ -73,9 +73,9 @@ static void fill_tokens(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary
         if (c < 0x80)
             utf8[0] = (char)c;
         if (byte >= 0)
-            tokenizer->byte_ids[byte] = gpt2i_dictionary_find(dictionary, utf8, c < 0x80 ? 1 : 2);
+            tokenizer->byte_ids[byte] =
+                gpt2i_dictionary_find_own(dictionary, utf8, c < 0x80 ? 1 : 2);
     }
-    tokenizer->eot = gpt2i_dictionary_find(dictionary, GPT2I_EOT_TEXT, GPT2I_EOT_BYTES);
 }
 
 /*
@@ -100,7 +100,7 @@ static int32_t fill_pieces(gpt2_tokenizer *tokenizer, const char *path, struct g
     return GPT2_OK;
 }
 
-/* Marks the tokens that are no single byte, that no merge makes, and that are not <|endoftext|>. */
+/* Marks the tokens that are no single byte, that no merge makes, and that do not end a text. */
 static void fill_is_added(gpt2_tokenizer *tokenizer)
 {
     for (int32_t id = 0; id < tokenizer->n_vocab; id++)
@@ -133,7 +133,7 @@ static int32_t merge_symbol(const struct gpt2i_dictionary *dictionary,
                             const struct gpt2i_merge *merge, size_t from, size_t to,
                             const char *role, int32_t *id, struct gpt2i_error *error)
 {
-    *id = gpt2i_dictionary_find(dictionary, merge->text + from, to - from);
+    *id = gpt2i_dictionary_find_own(dictionary, merge->text + from, to - from);
     if (*id < 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: %s %zu: %s \"%.*s\" is not in %s",
                           reader->path, reader->unit, merge->number, role,
@@ -179,14 +179,26 @@ static int32_t fill_merges(gpt2_tokenizer *tokenizer, const struct gpt2i_diction
 
 /* --------------------------------------------------------------------------------- tokenizer -- */
 
-int32_t gpt2i_tokenizer_build(const struct gpt2i_dictionary *dictionary,
-                              struct gpt2i_merge_reader *merges, gpt2_tokenizer **out,
+static void fill_added(gpt2_tokenizer *tokenizer, const struct gpt2i_added_list *list)
+{
+    if (list->n_tokens > 0) {
+        memcpy(tokenizer->added_tokens, list->tokens, list->n_tokens * sizeof *list->tokens);
+        memcpy(tokenizer->added_text, list->text, list->n_bytes);
+    }
+    gpt2i_added_sets(tokenizer->added, tokenizer->added_text, tokenizer->added_tokens,
+                     tokenizer->n_added);
+}
+
+int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts, gpt2_tokenizer **out,
                               struct gpt2i_error *error)
 {
+    const struct gpt2i_dictionary *dictionary = parts->dictionary;
     const struct gpt2i_tokenizer_counts counts = {.n_ids = dictionary->n_ids,
                                                   .n_tokens = dictionary->n_symbols,
                                                   .n_bytes = dictionary->text_bytes,
-                                                  .n_merges = merges->n_max};
+                                                  .n_merges = parts->merges->n_max,
+                                                  .n_added = parts->added->n_tokens,
+                                                  .n_added_bytes = parts->added->n_bytes};
     struct gpt2i_arena measure = gpt2i_arena_over(NULL), arena;
     gpt2_tokenizer *tokenizer;
     void *block;
@@ -201,8 +213,12 @@ int32_t gpt2i_tokenizer_build(const struct gpt2i_dictionary *dictionary,
     tokenizer = gpt2i_tokenizer_layout(&arena, &counts);
     tokenizer->block_bytes = measure.used_bytes;
     tokenizer->seed = dictionary->seed;
+    tokenizer->cut_rules = parts->cut_rules;
+    tokenizer->bos = parts->bos;
+    tokenizer->eot = parts->eot;
     fill_tokens(tokenizer, dictionary);
-    status = fill_merges(tokenizer, dictionary, merges, error);
+    fill_added(tokenizer, parts->added);
+    status = fill_merges(tokenizer, dictionary, parts->merges, error);
     if (status == GPT2_OK)
         status = fill_pieces(tokenizer, dictionary->path, error);
     if (status != GPT2_OK) {

@@ -4,6 +4,7 @@
 #ifndef GPT2I_TOKENIZER_BUILD_H
 #define GPT2I_TOKENIZER_BUILD_H
 
+#include "added_list.h"
 #include "dictionary.h"
 
 #define GPT2I_MAX_TOKENIZER_FILE_BYTES ((uint64_t)64 << 20) /* GPT-2's have 0.5 to 3.5 MB */
@@ -32,9 +33,17 @@ struct gpt2i_merge_reader {
 GPT2I_HIDDEN int32_t gpt2i_check_n_merges(const char *path, size_t n_merges,
                                           struct gpt2i_error *error);
 
+/* What a tokenizer is made of. */
+struct gpt2i_tokenizer_parts {
+    const struct gpt2i_dictionary *dictionary;
+    struct gpt2i_merge_reader *merges;
+    const struct gpt2i_added_list *added; /* resolved */
+    uint32_t cut_rules;
+    int32_t bos, eot; /* -1: none */
+};
+
 /* '*tokenizer' is one block, freed with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FORMAT, _MEMORY. */
-GPT2I_HIDDEN int32_t gpt2i_tokenizer_build(const struct gpt2i_dictionary *dictionary,
-                                           struct gpt2i_merge_reader *merges,
+GPT2I_HIDDEN int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts,
                                            gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
 
 #endif

@@ -268,6 +268,26 @@ static int32_t read_text(const struct parts *parts, const struct writer *writer,
     return status;
 }
 
+/* The tokens that begin and end a text, by number; without one, the words of other files count. */
+static int32_t read_ends(const struct gpt2i_gguf *gguf, gpt2_tokenizer *tokenizer,
+                         struct gpt2i_error *error)
+{
+    uint64_t bos = UINT64_MAX, eos = UINT64_MAX;
+    int32_t status = gpt2i_gguf_integer(gguf, "tokenizer.ggml.bos_token_id", false, &bos, error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_gguf_integer(gguf, "tokenizer.ggml.eos_token_id", false, &eos, error);
+    if (status != GPT2_OK)
+        return status;
+    if (bos < (uint64_t)tokenizer->n_vocab)
+        tokenizer->bos = (int32_t)bos;
+    if (eos < (uint64_t)tokenizer->n_vocab) {
+        tokenizer->eot = (int32_t)eos;
+        tokenizer->is_added[eos] = 0;
+    }
+    return GPT2_OK;
+}
+
 static int32_t read_parts(const struct parts *parts, gpt2_tokenizer **tokenizer,
                           struct gpt2i_error *error)
 {
@@ -307,6 +327,12 @@ int32_t gpt2i_tokenizer_read_gguf(const struct gpt2i_files *files, const char *n
         status = find_parts(&parts, &gguf, error);
         if (status == GPT2_OK)
             status = read_parts(&parts, tokenizer, error);
+        if (status == GPT2_OK)
+            status = read_ends(&gguf, *tokenizer, error);
+        if (status != GPT2_OK) {
+            gpt2i_tokenizer_free(*tokenizer);
+            *tokenizer = NULL;
+        }
     }
     gpt2i_gguf_close(&gguf);
     return status;

@@ -6,6 +6,8 @@
  */
 #include "tokenizer_load.h"
 #include "../formats/json.h"
+#include "pretokenize.h"
+#include "special_files.h"
 #include "tokenizer_build.h"
 #include "tokenizer_json.h"
 
@@ -94,18 +96,20 @@ static uint64_t seed_of(const struct gpt2i_text *vocab, const struct gpt2i_text 
 }
 
 static int32_t read_vocab(struct gpt2i_dictionary *dictionary, const struct gpt2i_text *vocab,
-                          uint64_t seed, struct gpt2i_error *error)
+                          const struct gpt2i_added_list *added, uint64_t seed,
+                          struct gpt2i_error *error)
 {
     struct gpt2i_json json;
     struct gpt2i_json_event end;
     int32_t status;
 
     gpt2i_json_begin(&json, vocab->text, vocab->n_bytes, vocab->source->path);
-    status = gpt2i_dictionary_read(dictionary, &json, 0, seed, error);
+    status = gpt2i_dictionary_read(dictionary, &json, added->n_tokens, added->n_bytes, seed, error);
     return status == GPT2_OK ? gpt2i_json_next(&json, &end, error) : status;
 }
 
 static int32_t read_both(const struct gpt2i_text *vocab, const struct gpt2i_text *merges,
+                         const struct gpt2i_special_files *special, struct gpt2i_added_list *added,
                          gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
     struct merge_lines lines = {.reader = {.path = merges->source->path,
@@ -115,14 +119,41 @@ static int32_t read_both(const struct gpt2i_text *vocab, const struct gpt2i_text
                                 .text = merges->text,
                                 .n_bytes = merges->n_bytes};
     struct gpt2i_dictionary dictionary;
-    int32_t status = read_vocab(&dictionary, vocab, seed_of(vocab, merges), error);
+    struct gpt2i_tokenizer_parts parts = {.dictionary = &dictionary,
+                                          .merges = &lines.reader,
+                                          .added = added,
+                                          .cut_rules = GPT2I_CUT_PATTERN};
+    int32_t status = read_vocab(&dictionary, vocab, added, seed_of(vocab, merges), error);
 
     lines.reader.n_max = count_merges(lines);
     if (status == GPT2_OK)
         status = gpt2i_check_n_merges(lines.reader.path, lines.reader.n_max, error);
     if (status == GPT2_OK)
-        status = gpt2i_tokenizer_build(&dictionary, &lines.reader, tokenizer, error);
+        status = gpt2i_added_list_resolve(added, &dictionary, error);
+    if (status == GPT2_OK) {
+        parts.cut_rules |= special->add_prefix_space ? GPT2I_CUT_PREFIX : 0;
+        parts.bos = gpt2i_special_id(special, GPT2I_WORD_BOS, &dictionary);
+        parts.eot = gpt2i_special_id(special, GPT2I_WORD_EOS, &dictionary);
+        status = gpt2i_tokenizer_build(&parts, tokenizer, error);
+    }
     gpt2i_dictionary_free(&dictionary);
+    return status;
+}
+
+static int32_t read_more(const struct gpt2i_files *files, const struct gpt2i_text *vocab,
+                         const struct gpt2i_text *merges, gpt2_tokenizer **tokenizer,
+                         struct gpt2i_error *error)
+{
+    struct gpt2i_special_files special;
+    struct gpt2i_added_list added = {.path = vocab->source->path};
+    int32_t status = gpt2i_special_read(&special, files, error);
+
+    if (status == GPT2_OK)
+        status = gpt2i_special_list(&special, false, &added, error);
+    if (status == GPT2_OK)
+        status = read_both(vocab, merges, &special, &added, tokenizer, error);
+    gpt2i_added_list_free(&added);
+    gpt2i_special_free(&special);
     return status;
 }
 
@@ -138,7 +169,7 @@ static int32_t read_pair(const struct gpt2i_files *files, gpt2_tokenizer **token
     status =
         gpt2i_text_read(&merges, files, GPT2I_MERGES_NAME, GPT2I_MAX_TOKENIZER_FILE_BYTES, error);
     if (status == GPT2_OK)
-        status = read_both(&vocab, &merges, tokenizer, error);
+        status = read_more(files, &vocab, &merges, tokenizer, error);
     gpt2i_text_free(&merges);
     gpt2i_text_free(&vocab);
     return status;
@@ -146,34 +177,34 @@ static int32_t read_pair(const struct gpt2i_files *files, gpt2_tokenizer **token
 
 /* ------------------------------------------------------------------------------------ choice -- */
 
-/* Which files are there: vocab.json with merges.txt come first. */
+/* Which files are there: tokenizer.json comes first, as in Hugging Face. */
 static int32_t find_files(const struct gpt2i_files *files, bool *has_pair, bool *has_json,
                           struct gpt2i_error *error)
 {
-    int32_t status = gpt2i_source_exists(files, GPT2I_VOCAB_NAME, has_pair, error);
+    int32_t status = gpt2i_source_exists(files, GPT2I_TOKENIZER_NAME, has_json, error);
 
-    *has_json = false;
+    *has_pair = false;
+    if (status == GPT2_OK && !*has_json)
+        status = gpt2i_source_exists(files, GPT2I_VOCAB_NAME, has_pair, error);
     if (status == GPT2_OK && *has_pair)
         status = gpt2i_source_exists(files, GPT2I_MERGES_NAME, has_pair, error);
-    if (status == GPT2_OK && !*has_pair)
-        status = gpt2i_source_exists(files, GPT2I_TOKENIZER_NAME, has_json, error);
     return status;
 }
 
 int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
                                 struct gpt2i_error *error)
 {
-    bool has_pair = false, has_json;
+    bool has_pair, has_json;
     int32_t status = find_files(files, &has_pair, &has_json, error);
 
-    *present = has_pair || has_json;
+    *present = status == GPT2_OK && (has_pair || has_json);
     return status;
 }
 
 int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
                              struct gpt2i_error *error)
 {
-    bool has_pair = false, has_json;
+    bool has_pair, has_json;
     int32_t status = find_files(files, &has_pair, &has_json, error);
 
     *tokenizer = NULL;

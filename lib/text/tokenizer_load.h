@@ -7,7 +7,8 @@
 #include "../base/source.h"
 
 /*
- * Reads vocab.json and merges.txt; if one of them is missing, tokenizer.json, if that is there.
+ * Reads tokenizer.json; if that is not there, vocab.json and merges.txt.  With either it reads
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json, if they are there.
  * '*tokenizer' is one block; the caller frees it with gpt2i_tokenizer_free().  Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY; nothing stays
  * allocated.
  */

@@ -5,10 +5,25 @@
  * table as the index of another one is checked here, once.
  */
 #include "tokenizer_native.h"
+#include "pretokenize.h"
 
 #include <inttypes.h>
 
-enum { MERGE_SLOTS, SEED, PIECE_SLOTS, OFFSETS, MERGE_IDS, BYTE_IDS, EOT, BYTES, IS_ADDED };
+enum {
+    MERGE_SLOTS,
+    SEED,
+    PIECE_SLOTS,
+    OFFSETS,
+    MERGE_IDS,
+    BYTE_IDS,
+    EOT,
+    BOS,
+    CUT_RULES,
+    ADDED_TOKENS, /* four numbers each: struct gpt2i_added_token */
+    BYTES,
+    IS_ADDED,
+    ADDED_TEXT
+};
 
 static const struct {
     const char *name;
@@ -22,11 +37,16 @@ static const struct {
     [MERGE_IDS] = {"tokenizer.merge_ids", "I32", sizeof(int32_t)},
     [BYTE_IDS] = {"tokenizer.byte_ids", "I32", sizeof(int32_t)},
     [EOT] = {"tokenizer.eot", "I32", sizeof(int32_t)},
+    [BOS] = {"tokenizer.bos", "I32", sizeof(int32_t)},
+    [CUT_RULES] = {"tokenizer.cut_rules", "U32", sizeof(uint32_t)},
+    [ADDED_TOKENS] = {"tokenizer.added_tokens", "U32", sizeof(uint32_t)},
     [BYTES] = {"tokenizer.bytes", "U8", 1},
     [IS_ADDED] = {"tokenizer.is_added", "U8", 1},
+    [ADDED_TEXT] = {"tokenizer.added_text", "U8", 1},
 };
 
 #define N_BYTE_IDS 256
+#define N_NUMBERS  (sizeof(struct gpt2i_added_token) / sizeof(uint32_t))
 
 void gpt2i_tokenizer_tables(const gpt2_tokenizer *tokenizer,
                             struct gpt2i_tokenizer_table tables[GPT2I_TOKENIZER_TABLES])
@@ -45,6 +65,10 @@ void gpt2i_tokenizer_tables(const gpt2_tokenizer *tokenizer,
         [EOT] = {&tokenizer->eot, 1},
         [BYTES] = {tokenizer->bytes, tokenizer->offsets[n_vocab]},
         [IS_ADDED] = {tokenizer->is_added, n_vocab},
+        [BOS] = {&tokenizer->bos, 1},
+        [CUT_RULES] = {&tokenizer->cut_rules, 1},
+        [ADDED_TOKENS] = {tokenizer->added_tokens, N_NUMBERS * tokenizer->n_added},
+        [ADDED_TEXT] = {tokenizer->added_text, tokenizer->n_added_bytes},
     };
 
     for (size_t i = 0; i < GPT2I_TOKENIZER_TABLES; i++) {
@@ -99,6 +123,16 @@ static int32_t check_counts(const struct gpt2i_native *native,
     if (status == GPT2_OK)
         status = check_count(native, tables, EOT, 1, error);
     if (status == GPT2_OK)
+        status = check_count(native, tables, BOS, 1, error);
+    if (status == GPT2_OK)
+        status = check_count(native, tables, CUT_RULES, 1, error);
+    if (status == GPT2_OK)
+        status = check_count(native, tables, ADDED_TOKENS,
+                             tables[ADDED_TOKENS].n_elements / N_NUMBERS * N_NUMBERS, error);
+    if (status == GPT2_OK && tables[ADDED_TOKENS].n_elements / N_NUMBERS > GPT2I_ADDED_TOKENS)
+        status = fail_table(native, ADDED_TOKENS, "elements", tables[ADDED_TOKENS].n_elements,
+                            N_NUMBERS * GPT2I_ADDED_TOKENS, error);
+    if (status == GPT2_OK)
         status = check_count(native, tables, BYTE_IDS, N_BYTE_IDS, error);
     if (status == GPT2_OK)
         status = check_count(native, tables, OFFSETS, n_vocab + 1, error);
@@ -126,6 +160,35 @@ static int32_t check_ids(const struct gpt2i_native *native, size_t table, const 
                 error, GPT2_ERR_FORMAT,
                 "%s: tensor %s: an id: found %" PRId32 ", wanted %" PRId32 " to %" PRId32,
                 native->tensors.source->path, kinds[table].name, ids[i], min, n_vocab - 1);
+    }
+    return GPT2_OK;
+}
+
+/* Every added token has a text, an id and known flags, and they are in order. */
+static int32_t check_added(const struct gpt2i_native *native, const gpt2_tokenizer *tokenizer,
+                           struct gpt2i_error *error)
+{
+    const struct gpt2i_added_token *tokens = tokenizer->added_tokens;
+
+    if ((tokenizer->cut_rules & ~GPT2I_CUT_RULES) != 0)
+        return fail_table(native, CUT_RULES, "rules", tokenizer->cut_rules, GPT2I_CUT_RULES, error);
+    for (size_t i = 0; i < tokenizer->n_added; i++) {
+        if (tokens[i].length < 1 || tokens[i].length > GPT2I_ADDED_BYTES)
+            return fail_table(native, ADDED_TOKENS, "a length", tokens[i].length, GPT2I_ADDED_BYTES,
+                              error);
+        if (tokens[i].length > tokenizer->n_added_bytes ||
+            tokens[i].offset > tokenizer->n_added_bytes - tokens[i].length)
+            return fail_table(native, ADDED_TOKENS, "an offset", tokens[i].offset,
+                              tokenizer->n_added_bytes, error);
+        if (tokens[i].id < 0 || tokens[i].id >= tokenizer->n_vocab)
+            return fail_table(native, ADDED_TOKENS, "an id", (uint32_t)tokens[i].id,
+                              (uint32_t)tokenizer->n_vocab - 1, error);
+        if ((tokens[i].flags & ~GPT2I_ADDED_FLAGS) != 0)
+            return fail_table(native, ADDED_TOKENS, "flags", tokens[i].flags, GPT2I_ADDED_FLAGS,
+                              error);
+        if (i > 0 && gpt2i_added_compare(tokenizer->added_text, &tokens[i - 1], &tokens[i]) >= 0)
+            return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is not in order",
+                              native->tensors.source->path, kinds[ADDED_TOKENS].name);
     }
     return GPT2_OK;
 }
@@ -170,19 +233,29 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
         check_ids(native, MERGE_IDS, tokenizer->merge_ids, tokenizer->n_merges, 0, n_vocab, error);
     if (status == GPT2_OK)
         status = check_ids(native, BYTE_IDS, tokenizer->byte_ids, N_BYTE_IDS, -1, n_vocab, error);
-    return status == GPT2_OK ? check_ids(native, EOT, &tokenizer->eot, 1, -1, n_vocab, error)
-                             : status;
+    if (status == GPT2_OK)
+        status = check_ids(native, EOT, &tokenizer->eot, 1, -1, n_vocab, error);
+    if (status == GPT2_OK)
+        status = check_ids(native, BOS, &tokenizer->bos, 1, -1, n_vocab, error);
+    return status == GPT2_OK ? check_added(native, tokenizer, error) : status;
 }
 
 /* Makes a tokenizer of tables whose counts have been checked. */
 static void use_tables(gpt2_tokenizer *tokenizer, const struct gpt2i_tokenizer_table *tables)
 {
     const uint64_t *seed = tables[SEED].elements;
-    const int32_t *eot = tables[EOT].elements;
+    const int32_t *eot = tables[EOT].elements, *bos = tables[BOS].elements;
+    const uint32_t *cut_rules = tables[CUT_RULES].elements;
     uint64_t n_merge_slots = tables[MERGE_SLOTS].n_elements;
 
     tokenizer->n_vocab = tokenizer->n_ids = (int32_t)tables[IS_ADDED].n_elements;
     tokenizer->eot = *eot;
+    tokenizer->bos = *bos;
+    tokenizer->cut_rules = *cut_rules;
+    tokenizer->added_tokens = (struct gpt2i_added_token *)tables[ADDED_TOKENS].elements;
+    tokenizer->n_added = (size_t)tables[ADDED_TOKENS].n_elements / N_NUMBERS;
+    tokenizer->added_text = (char *)tables[ADDED_TEXT].elements;
+    tokenizer->n_added_bytes = (size_t)tables[ADDED_TEXT].n_elements;
     tokenizer->seed = *seed;
     memcpy(tokenizer->byte_ids, tables[BYTE_IDS].elements, sizeof tokenizer->byte_ids);
     tokenizer->offsets = (uint32_t *)tables[OFFSETS].elements;
@@ -245,6 +318,8 @@ int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_nativ
         gpt2i_tokenizer_free(tokenizer);
         return status;
     }
+    gpt2i_added_sets(tokenizer->added, tokenizer->added_text, tokenizer->added_tokens,
+                     tokenizer->n_added);
     *out = tokenizer;
     return GPT2_OK;
 }

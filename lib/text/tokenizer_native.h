@@ -16,7 +16,7 @@ struct gpt2i_tokenizer_table {
 };
 
 /* Those of larger elements come first, so that each is aligned where it follows the one before. */
-#define GPT2I_TOKENIZER_TABLES 9
+#define GPT2I_TOKENIZER_TABLES 13
 
 /* The tables of a tokenizer, borrowed. */
 GPT2I_HIDDEN void

@@ -1,9 +1,10 @@
 /*
- * unicode.c: reading UTF-8 and looking up classes.  The table is made by a script, see
- * unicode_tables.h.
+ * unicode.c: reading UTF-8 and looking up classes.  The tables are made by scripts, see
+ * unicode_tables.h and word_table.h.
  */
 #include "unicode.h"
 #include "unicode_tables.h"
+#include "word_table.h"
 
 #define S GPT2I_SPACE
 #define L GPT2I_LETTER
@@ -84,6 +85,31 @@ size_t gpt2i_utf8_unfinished(const unsigned char *bytes, size_t n_bytes)
         return 0;
     /* after a valid second byte any continuation byte is valid: 0x80 stands for it */
     return n == 1 || gpt2i_utf8_read(whole, sizeof whole, &code_point) == wanted ? n : 0;
+}
+
+size_t gpt2i_utf8_last(const unsigned char *bytes, size_t n_bytes, uint32_t *code_point)
+{
+    for (size_t n = 1; n <= 4 && n <= n_bytes; n++) {
+        if (gpt2i_utf8_read(bytes + n_bytes - n, n, code_point) == n)
+            return n;
+    }
+    *code_point = UINT32_MAX;
+    return 1;
+}
+
+bool gpt2i_is_word(uint32_t code_point)
+{
+    size_t low = 0, high = N_WORD_RANGES; /* the first range that ends at code_point or later */
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (word_ranges[middle][1] < code_point)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < N_WORD_RANGES && word_ranges[low][0] <= code_point;
 }
 
 enum gpt2i_class gpt2i_class_of(uint32_t code_point)

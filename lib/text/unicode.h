@@ -32,6 +32,14 @@ GPT2I_HIDDEN size_t gpt2i_utf8_read(const unsigned char *bytes, size_t n_bytes,
  */
 GPT2I_HIDDEN size_t gpt2i_utf8_unfinished(const unsigned char *bytes, size_t n_bytes);
 
+/* The length of the last character of bytes[n_bytes], n_bytes > 0, and its code point: UINT32_MAX for
+   a byte that is no well-formed UTF-8. */
+GPT2I_HIDDEN size_t gpt2i_utf8_last(const unsigned char *bytes, size_t n_bytes,
+                                    uint32_t *code_point);
+
+/* Whether a character belongs to words: \w as in Hugging Face's tokenizers. */
+GPT2I_HIDDEN bool gpt2i_is_word(uint32_t code_point);
+
 /* The class of a code point; Unicode 16.0. */
 GPT2I_HIDDEN enum gpt2i_class gpt2i_class_of(uint32_t code_point);
 

@@ -53,6 +53,9 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
     int32_t *merge_ids = gpt2i_arena_take(arena, counts->n_merges, sizeof *merge_ids);
     struct gpt2i_piece_slot *piece_slots =
         gpt2i_arena_take(arena, n_piece_slots, sizeof *piece_slots);
+    struct gpt2i_added_token *added_tokens =
+        gpt2i_arena_take(arena, counts->n_added, sizeof *added_tokens);
+    char *added_text = gpt2i_arena_take(arena, counts->n_added_bytes, 1);
 
     if (tokenizer == NULL)
         return NULL;
@@ -67,6 +70,10 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
     tokenizer->merge_ids = merge_ids;
     tokenizer->piece_slots = piece_slots;
     tokenizer->piece_mask = n_piece_slots - 1;
+    tokenizer->added_tokens = added_tokens;
+    tokenizer->n_added = counts->n_added;
+    tokenizer->added_text = added_text;
+    tokenizer->n_added_bytes = counts->n_added_bytes;
     return tokenizer;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../base/arena.h"
 #include "../base/source.h"
+#include "added_tokens.h"
 
 #define GPT2I_ID_BITS   21 /* ids are below 2^21 = 2,097,152 */
 #define GPT2I_RANK_BITS 22 /* ranks, which are lines of merges.txt, are below 2^22 - 1 */
@@ -50,6 +51,13 @@ struct gpt2_tokenizer {
     size_t n_merges;
     int32_t *merge_ids; /* [n_merges]: the token that the merge of this rank makes */
     struct gpt2i_piece_slot *piece_slots;
+    uint32_t cut_rules; /* GPT2I_CUT_* */
+    int32_t bos;        /* -1 if there is none */
+    size_t n_added;
+    struct gpt2i_added_token *added_tokens; /* [n_added], sorted */
+    char *added_text;                       /* [n_added_bytes] */
+    size_t n_added_bytes;
+    struct gpt2i_added_set added[GPT2I_ADDED_PASSES];
 };
 
 /*
@@ -167,6 +175,8 @@ struct gpt2i_tokenizer_counts {
     size_t n_tokens; /* at most n_ids */
     size_t n_bytes;  /* of all tokens */
     size_t n_merges;
+    size_t n_added; /* added tokens, and the bytes of their texts */
+    size_t n_added_bytes;
 };
 
 /* Places an empty tokenizer in the arena; over a NULL arena it only measures, and returns NULL. */

@@ -3,9 +3,16 @@
  */
 #include "fuzz.h"
 
-static const char *const names[] = {"config.json", "model.safetensors", "vocab.json", "merges.txt"};
+static const char *const names[] = {"config.json",
+                                    "model.safetensors",
+                                    "vocab.json",
+                                    "merges.txt",
+                                    "tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "added_tokens.json"};
 
-gpt2_source host_sources[4];
+gpt2_source host_sources[8];
 size_t host_n_sources;
 
 void host_put_file(const char *name, size_t name_length, const void *bytes, size_t n_bytes)

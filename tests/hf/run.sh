@@ -144,11 +144,13 @@ check demo-reference make_demo_reference.py --check --model "$root/examples/demo
 if [ -d "$shared/tokenizer" ] && [ -d "$shared/corpus" ]; then
     check tokenizer check_tokenizer.py --library "$library" --tokenizer "$shared/tokenizer" \
         --corpus "$shared/corpus"
+    check tokenizer-files check_tokenizer_files.py --library "$library" --tokenizer "$shared/tokenizer" \
+        --corpus "$shared/corpus" --work "$work"
     check long-text check_long_text.py --library "$library" --tokenizer "$shared/tokenizer" \
         --corpus "$shared/corpus"
 else
-    echo "== tokenizer, long-text: skipped, no tokenizer/ and corpus/ in $shared"
-    skipped=$((skipped + 2))
+    echo "== tokenizer, tokenizer-files, long-text: skipped, no tokenizer/ and corpus/ in $shared"
+    skipped=$((skipped + 3))
 fi
 check transformers check_models.py --program "$program" --work "$work"
 check files check_files.py --program "$program" --work "$work"

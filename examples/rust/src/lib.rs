@@ -268,7 +268,7 @@ impl<'m> Tokenizer<'m> {
             (params.errbuf, params.errbuf_size) = (line, size);
             unsafe { raw::gpt2_encoder_create(self.0.as_ptr(), &params, encoder) }
         })?;
-        let (mut ids, mut n_ids) = (vec![0; text.len()], 0);
+        let (mut ids, mut n_ids) = (vec![0; 2 * text.len()], 0);
         let encoded = unsafe {
             let (from, to) = (text.as_ptr().cast(), ids.as_mut_ptr());
             let status = raw::gpt2_encode(

@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Compares libgpt2 with Hugging Face on tokenizers of all forms that it reads.
+
+    python3 tests/hf/check_tokenizer_files.py --library build/libgpt2.so \\
+        --tokenizer ../shared/tokenizer --corpus ../shared/corpus --work build [--full]
+
+Each tokenizer is drawn at random: the first merges of GPT-2, a pre_tokenizer, added tokens with flags.  It
+is written as tokenizer.json, its merges as strings or, as transformers 5 writes them, as pairs; or as
+vocab.json and merges.txt with added_tokens_decoder in tokenizer_config.json, or with added_tokens.json and
+special_tokens_map.json.  tokenizers reads the first, transformers' GPT2TokenizerFast the others.  The ids
+of every text must be equal, with and without special tokens, whole and in parts; and where each token is in
+the text, if no token takes white space.
+"""
+import argparse
+import ctypes
+import json
+import os
+import random
+import shutil
+import sys
+import unicodedata
+
+from check_tokenizer import LibGpt2
+from harness import Record, Report, say
+from texts import SPACES, Texts
+
+SEED = 4646
+EOT = "<|endoftext|>"
+PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+TIKTOKEN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+TEXTS_OF_EACH = 50  # texts of one tokenizer
+CONTENTS = ["<|pad|>", "<mask>", "[CLS]", "<s>", "</s>", "<|im_start|>", "<|im", "im_start|>", "word", "or",
+            "a", "the", "The end", "x\u0301", "é", "日本", "🦙", "123", "12", "'s", "''", "_",
+            "<|endoftext|>x", "|>", "#", "e\u0301", "ſ", "\u200d"]
+FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+WORDS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+# ------------------------------------------------------------------------------------- the tokenizers
+
+def byte_characters():
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
+class Vocabulary:
+    """GPT-2's alphabet and its first merges."""
+
+    def __init__(self, directory):
+        with open(os.path.join(directory, "merges.txt"), encoding="utf-8") as file:
+            self.merges = [tuple(line.split()) for line in file.read().split("\n")[1:] if line]
+
+    def first(self, n_merges, with_eot):
+        merges = self.merges[:n_merges]
+        symbols = [*byte_characters().values(), *(a + b for a, b in merges)]
+        return {s: i for i, s in enumerate(symbols + ([EOT] if with_eot else []))}, merges
+
+
+def level(**changes):
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True,
+            **changes}
+
+
+def digits(individual):
+    return {"type": "Digits", "individual_digits": individual}
+
+
+def split(pattern, behavior, invert):
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": invert}
+
+
+def sequence(*steps):
+    return {"type": "Sequence", "pretokenizers": list(steps)}
+
+
+# StarCoder's is Digits, then ByteLevel; CodeParrot's is ByteLevel alone.
+PIECES = [level(), level(), level(add_prefix_space=True), level(use_regex=False),
+          level(add_prefix_space=True, use_regex=False), sequence(level()),
+          sequence(digits(True), level()), sequence(digits(False), level()),
+          sequence(digits(True), level(use_regex=False)), sequence(digits(False), level(use_regex=False)),
+          sequence(split(PATTERN, "Isolated", False), level(use_regex=False)),
+          sequence(split(TIKTOKEN, "Removed", True), level(use_regex=False)),
+          sequence(split(PATTERN, "Isolated", False), digits(True), level(use_regex=False)),
+          sequence(split(PATTERN, "Isolated", False), digits(False), level()),
+          sequence(digits(False), digits(True), level())]
+
+
+def flags(rng, content, special=None):
+    token = {"content": content, **{flag: rng.random() < 0.3 for flag in FLAGS}}
+    if special is not None:
+        token["special"] = special
+    return token
+
+
+def added_tokens(rng, vocab):
+    """Added tokens with the ids that they have to have; a token of white space where none has rstrip."""
+    tokens = [flags(rng, content) for content in rng.sample(CONTENTS, rng.randrange(0, 8))]
+    if EOT in vocab or rng.random() < 0.5:
+        tokens.insert(rng.randrange(len(tokens) + 1), flags(rng, EOT, True))
+    if not any(token["rstrip"] or token["lstrip"] for token in tokens):
+        tokens += [flags(rng, content) | {"lstrip": False, "rstrip": False}
+                   for content in rng.sample(["  ", "\n", " x", "x ", "\u00a0n"], rng.randrange(0, 3))]
+    next_id = len(vocab)
+    for token in tokens:
+        token["id"] = vocab.get(token["content"], next_id)
+        next_id += token["content"] not in vocab
+    return tokens
+
+
+def write(directory, name, value):
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False)
+
+
+def write_json(rng, directory, vocab, merges, as_pairs):
+    """tokenizer.json, in the order of tokenizers."""
+    tokens = added_tokens(rng, vocab)
+    write(directory, "tokenizer.json", {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
+        "normalizer": None, "pre_tokenizer": rng.choice(PIECES),
+        "post_processor": level(trim_offsets=False), "decoder": level(),
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "ignore_merges": False, "vocab": vocab,
+                  "merges": [list(m) if as_pairs else " ".join(m) for m in merges]}})
+    return [token["content"] for token in tokens]
+
+
+def word_of(rng, content):
+    """A word of special_tokens_map.json: a string or an object."""
+    if rng.random() < 0.5:
+        return content
+    return {"content": content, **{flag: rng.random() < 0.3 for flag in FLAGS[:4]}}
+
+
+def write_pair(rng, directory, vocab, merges, legacy):
+    """vocab.json and merges.txt, and what stands beside them."""
+    write(directory, "vocab.json", vocab)
+    with open(os.path.join(directory, "merges.txt"), "w", encoding="utf-8") as file:
+        file.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    config = {"add_prefix_space": rng.random() < 0.3, "tokenizer_class": "GPT2Tokenizer",
+              "model_max_length": 1024, "clean_up_tokenization_spaces": False}
+    tokens = added_tokens(rng, vocab)
+    names = [token["content"] for token in tokens if token["content"].strip() == token["content"]]
+    words = {key: rng.choice(names) for key in WORDS if names and rng.random() < 0.4}
+    if EOT in names or EOT in vocab:
+        words = {"bos_token": EOT, "eos_token": EOT, "unk_token": EOT, **words}
+    if not legacy:
+        config["added_tokens_decoder"] = {
+            str(t["id"]): {k: v for k, v in t.items() if k != "id"}
+            for t in sorted(tokens, key=lambda token: token["id"])}
+        config.update(words)
+        if names and rng.random() < 0.3:
+            config["additional_special_tokens"] = rng.sample(names, 1)
+        if rng.random() < 0.3:  # does not count beside added_tokens_decoder
+            write(directory, "special_tokens_map.json", {"eos_token": "<none>"})
+    else:
+        write(directory, "added_tokens.json", {t["content"]: t["id"] for t in tokens})
+        special = {key: word_of(rng, content) for key, content in words.items()}
+        others = [name for name in names if name not in words.values()]
+        if others and rng.random() < 0.3:
+            special["additional_special_tokens"] = [word_of(rng, rng.choice(others))]
+        write(directory, "special_tokens_map.json", special)
+    write(directory, "tokenizer_config.json", config)
+    return names
+
+
+def write_tokenizer(rng, directory, vocabulary):
+    """One at random; returns its form and the added tokens' texts."""
+    vocab, merges = vocabulary.first(rng.choice([0, 100, 1000, 5000]), rng.random() < 0.8)
+    form = rng.choice(["strings", "pairs", "decoder", "legacy"])
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    if form in ("strings", "pairs"):
+        return form, write_json(rng, directory, vocab, merges, form == "pairs")
+    return form, write_pair(rng, directory, vocab, merges, form == "legacy")
+
+
+# ------------------------------------------------------------------------------------------ the texts
+
+def known(text):
+    """Without what Unicode 14 lacks: tokenizers 0.20 splits by that."""
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cn", "Cs"))
+
+
+def make_text(rng, texts, contents):
+    parts = []
+    for _ in range(rng.randrange(1, 12)):
+        kind = rng.random()
+        if kind < 0.4 and contents:
+            parts.append(rng.choice(contents))
+        elif kind < 0.5:
+            parts.append(rng.choice([EOT, *CONTENTS]))
+        elif kind < 0.75:
+            parts.append("".join(rng.choices(SPACES, k=rng.randrange(1, 4))))
+        else:
+            parts.append(texts.text(rng, rng.randrange(1, 20)))
+    return known("".join(parts))
+
+
+# ----------------------------------------------------------------------------------------- comparing
+
+class Theirs:
+    def __init__(self, directory, form):
+        from tokenizers import Tokenizer
+        from transformers import GPT2TokenizerFast
+        if form in ("strings", "pairs"):
+            self.tokenizer = Tokenizer.from_file(os.path.join(directory, "tokenizer.json"))
+            self.eos = None
+        else:
+            fast = GPT2TokenizerFast.from_pretrained(directory)
+            self.tokenizer, self.eos = fast._tokenizer, fast.eos_token_id
+
+    def encode(self, text, special):
+        self.tokenizer.encode_special_tokens = not special
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+
+def places(ours, ids, data):
+    """The first and the end character of each token; None if the text is not what the tokens are."""
+    if b"".join(map(ours.token_bytes, ids)) != data:
+        return None
+    found = (ctypes.c_size_t * (4 * len(ids)))()
+    if ours.lib.gpt2_token_offsets(ours.tokenizer, (ctypes.c_int32 * len(ids))(*ids), len(ids), found):
+        raise RuntimeError("no offsets")
+    return [(found[i], found[i + 1]) for i in range(2, len(found), 4)]
+
+
+def first_difference(ours, theirs):
+    n = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+    return f"at {n}: {list(ours[n:n + 6])}, wanted {list(theirs[n:n + 6])}"
+
+
+def compare(report, rng, texts, vocabulary, number, arguments, record):
+    directory = os.path.join(arguments.work, "tokenizer-files")
+    form, contents = write_tokenizer(rng, directory, vocabulary)
+    try:
+        ours = LibGpt2(arguments.library, directory, None, 1 << 14)
+    except RuntimeError as error:  # the one combination of flags that is refused
+        report.check("has white space at an end" in str(error), f"tokenizer {number}, {form}: {error}")
+        return
+    files = [open(os.path.join(directory, name), "rb").read() for name in sorted(os.listdir(directory))]
+    record.given(*files)
+    # these take white space out of the text or put some in
+    keeps_text = not any(key in file for file in files
+                         for key in (b'strip": true', b'add_prefix_space": true'))
+    record.got(ours.eot, ours.n_vocab)
+    theirs = None if arguments.ours else Theirs(directory, form)
+    wrong = None
+    if theirs and theirs.eos is not None and theirs.eos != ours.eot:
+        wrong = f"ends a text with {ours.eot}, wanted {theirs.eos}"
+    for _ in range(TEXTS_OF_EACH):
+        text = make_text(rng, texts, contents)
+        data = text.encode()
+        special = rng.random() < 0.7
+        cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(4)))
+        ids = list(ours.encode_parts(data, [], special))
+        record.given(data, special)
+        record.got(ids)
+        if list(ours.encode_parts(data, cuts, special)) != ids:
+            wrong = wrong or f"{text!r} in parts {cuts}: other ids than as a whole"
+        if theirs is None:
+            continue
+        found, where = theirs.encode(text, special), places(ours, ids, data)
+        if ids != found.ids:
+            wrong = wrong or f"{text!r}, special {special}: {first_difference(ids, found.ids)}"
+        elif keeps_text and where is not None and where != found.offsets:
+            wrong = wrong or f"{text!r}: places {first_difference(where, found.offsets)}"
+    report.check(wrong is None, f"tokenizer {number}, {form}: {wrong}")
+    ours.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--ours", action="store_true", help="only our side, for its hashes")
+    parser.add_argument("--full", action="store_true", help="300,000 texts instead of 3,000")
+    parser.add_argument("--only", type=int, help="the tokenizer of this number alone")
+    arguments = parser.parse_args()
+    corpus = []
+    for name in ("alice29.txt", "lcet10.txt"):
+        with open(os.path.join(arguments.corpus, name), encoding="utf-8", errors="ignore") as file:
+            corpus.append(file.read(100000))
+    texts = Texts(corpus, ["the", " of", "ing", " 19", "\n\n", "  "])
+    vocabulary = Vocabulary(arguments.tokenizer)
+    report, record = Report(), Record()
+    for number in range(6000 if arguments.full else 60):
+        if arguments.only in (None, number):
+            compare(report, random.Random(f"{SEED}/{number}"), texts, vocabulary, number, arguments,
+                    record)
+    record.say()
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
