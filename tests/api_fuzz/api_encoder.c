@@ -292,7 +292,7 @@ static bool is_too_long_for_ever(const struct encoder *encoder, size_t n_bytes)
 
 static uint64_t hash_held(const gpt2_encoder *handle)
 {
-    return fuzz_hash(handle->n_held ^ handle->n_before_bytes << 32, handle->held, handle->n_held);
+    return fuzz_hash(handle->n_held ^ handle->place.at << 32, handle->held, handle->n_held);
 }
 
 /* One call's arguments that are right or wrong whatever the text. */
