@@ -137,13 +137,13 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  */
 typedef struct gpt2_source {
     const char *name; /* "config.json", "model.safetensors" or "pytorch_model.bin"; "tokenizer.json"
-                          or "vocab.json" and "merges.txt", with "tokenizer_config.json",
-                          "special_tokens_map.json", "added_tokens.json"; or "native.safetensors",
-                          a native file, beside which others do not count; or "model.gguf", beside
-                          which config.json does not count.  Instead of the weights
-                          "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                          shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
-                          "model.bin": see gpt2_model_load() */
+                         or "vocab.json" and "merges.txt", with "tokenizer_config.json",
+                         "special_tokens_map.json", "added_tokens.json"; or "native.safetensors",
+                         a native file, beside which others do not count; or "model.gguf", beside
+                         which config.json does not count.  Instead of the weights
+                         "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
+                         shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
+                         "model.bin": see gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */

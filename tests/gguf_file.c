@@ -218,7 +218,9 @@ static void add_weight(struct gguf_file *file, const gpt2_model *model, const ch
     free(rows);
 }
 
-static void add_block(struct gguf_file *file, const gpt2_model *model, int32_t layer, uint32_t type)
+/* 'turned': matrices are to become [n_out, n_in]. */
+static void add_block(struct gguf_file *file, const gpt2_model *model, int32_t layer, bool turned,
+                      uint32_t type)
 {
     static const struct {
         const char *ours, *theirs;
@@ -243,31 +245,48 @@ static void add_block(struct gguf_file *file, const gpt2_model *model, int32_t l
 
         (void)snprintf(ours, sizeof ours, "h.%d.%s", (int)layer, weights[i].ours);
         (void)snprintf(theirs, sizeof theirs, "blk.%d.%s", (int)layer, weights[i].theirs);
-        add_weight(file, model, ours, theirs, weights[i].is_matrix,
+        add_weight(file, model, ours, theirs, weights[i].is_matrix && turned,
                    weights[i].is_matrix ? type : GGML_F32);
     }
+}
+
+/* A key of the architecture. */
+static void add_size(struct gguf_file *file, const char *arch, const char *key, int32_t value)
+{
+    char full[64];
+
+    (void)snprintf(full, sizeof full, "%s.%s", arch, key);
+    gguf_add_u32(file, full, (uint32_t)value);
 }
 
 void gguf_add_model(struct gguf_file *file, const gpt2_model *model, uint32_t type)
 {
     gpt2_model_info info;
+    bool is_shared;
+    const char *arch;
+    char epsilon[64];
 
     assert_int_equal(gpt2_model_info_init(&info, sizeof info), GPT2_OK);
     assert_int_equal(gpt2_model_get_info(model, &info), GPT2_OK);
-    gguf_add_text(file, "general.architecture", "gpt2");
+    is_shared = info.n_kv_head != info.n_head;
+    arch = is_shared ? "starcoder" : "gpt2";
+    gguf_add_text(file, "general.architecture", arch);
     gguf_add_text(file, "general.name", "tiny");
-    gguf_add_u32(file, "gpt2.block_count", (uint32_t)info.n_layer);
-    gguf_add_u32(file, "gpt2.context_length", (uint32_t)info.n_positions);
-    gguf_add_u32(file, "gpt2.embedding_length", (uint32_t)info.n_embd);
-    gguf_add_u32(file, "gpt2.feed_forward_length", (uint32_t)info.n_inner);
-    gguf_add_u32(file, "gpt2.attention.head_count", (uint32_t)info.n_head);
-    gguf_add_f32(file, "gpt2.attention.layer_norm_epsilon", info.layer_norm_epsilon);
+    add_size(file, arch, "block_count", info.n_layer);
+    add_size(file, arch, "context_length", info.n_positions);
+    add_size(file, arch, "embedding_length", info.n_embd);
+    add_size(file, arch, "feed_forward_length", info.n_inner);
+    add_size(file, arch, "attention.head_count", info.n_head);
+    if (is_shared)
+        add_size(file, arch, "attention.head_count_kv", info.n_kv_head);
+    (void)snprintf(epsilon, sizeof epsilon, "%s.attention.layer_norm_epsilon", arch);
+    gguf_add_f32(file, epsilon, info.layer_norm_epsilon);
     if (info.eot_token >= 0)
         gguf_add_u32(file, "tokenizer.ggml.eos_token_id", (uint32_t)info.eot_token);
     add_weight(file, model, "wte.weight", "token_embd.weight", false, type);
     add_weight(file, model, "wpe.weight", "position_embd.weight", false, GGML_F32);
     for (int32_t layer = 0; layer < info.n_layer; layer++)
-        add_block(file, model, layer, type);
+        add_block(file, model, layer, !is_shared, type);
     add_weight(file, model, "ln_f.weight", "output_norm.weight", false, GGML_F32);
     add_weight(file, model, "ln_f.bias", "output_norm.bias", false, GGML_F32);
     if (info.tied_head == 0)

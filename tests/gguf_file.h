@@ -81,8 +81,8 @@ void gguf_end(struct gguf_file *file);
 size_t gguf_type_bytes(uint32_t type, size_t n);
 
 /*
- * Adds the keys and tensors of a model as llama.cpp's converter writes them: matrices have 'type', a
- * tied head is left out.  F32, F16 and BF16 are the model's numbers; blocks have pseudo-random bits and
+ * Adds the keys and tensors of a model as llama.cpp's converter writes them: a GPTBigCode with shared
+ * keys and values is a starcoder; matrices have 'type', a tied head is left out.  F32, F16 and BF16 are the model's numbers; blocks have pseudo-random bits and
  * scales below 2^-7.
  */
 void gguf_add_model(struct gguf_file *file, const gpt2_model *model, uint32_t type);

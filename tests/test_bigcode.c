@@ -7,6 +7,7 @@
 #include "reference.h"
 #include "tiny_model.h"
 
+#include "model/fingerprint.h"
 #include "model/session.h"
 
 #define DIRECTORY TINY_DIRECTORY "/bigcode"
@@ -237,6 +238,13 @@ static void test_cache_and_states(void **state)
                     GPT2_ERR_STATE, "the state is of another model");
     gpt2_session_free(session);
     gpt2_session_free(plain_session);
+
+    wanted = gpt2i_fingerprint(plain); /* the same bytes, with another meaning */
+    plain->config.is_bigcode = true;
+    assert_true(gpt2i_fingerprint(plain) != wanted);
+    plain->config.is_bigcode = false;
+    plain->config.n_kv_head = 1;
+    assert_true(gpt2i_fingerprint(plain) != wanted);
     gpt2_model_free(shared);
     gpt2_model_free(plain);
     free(bytes);
@@ -433,6 +441,10 @@ static void test_refused(void **state)
     check_refused(&shared, &inverse, GPT2_ERR_UNSUPPORTED,
                   "h.0.attn.c_attn.weight has the shape of GPTBigCode, which does not know "
                   "scale_attn_by_inverse_layer_idx");
+    in_out.without = "h.0.attn.c_attn.weight"; /* as SantaCoder's own code has it */
+    in_out.extra = "h.0.attn.kv_attn.weight";
+    check_refused(&in_out, &gpt2, GPT2_ERR_UNSUPPORTED,
+                  "found tensor transformer.h.0.attn.kv_attn.weight, wanted c_attn.weight");
     shared.odd = "h.1.attn.c_attn.weight";
     shared.odd_dim = 71;
     check_refused(&shared, &shared, GPT2_ERR_FORMAT,

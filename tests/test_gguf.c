@@ -66,9 +66,12 @@ static void test_same_model(void **state)
         const char *dtype;
         uint32_t type;
         bool untied;
+        bool shared; /* keys and values: a starcoder */
     } cases[] = {
-        {"F32", GGML_F32, false}, {"F16", GGML_F16, false}, {"BF16", GGML_BF16, false},
-        {"F32", GGML_F32, true},  {"F16", GGML_F16, true},
+        {"F32", GGML_F32, false, false},   {"F16", GGML_F16, false, false},
+        {"BF16", GGML_BF16, false, false}, {"F32", GGML_F32, true, false},
+        {"F16", GGML_F16, true, false},    {"F32", GGML_F32, false, true},
+        {"BF16", GGML_BF16, true, true},
     };
 
     (void)state;
@@ -79,6 +82,8 @@ static void test_same_model(void **state)
 
         tiny.dtype = cases[i].dtype;
         tiny.untied = cases[i].untied;
+        tiny.bigcode = cases[i].shared;
+        tiny.kv = cases[i].shared ? TINY_KV_SHARED : TINY_KV_EACH;
         model = tiny_load(&tiny);
         gguf_add_model(&file, model, cases[i].type);
         for (file.version = 2; file.version <= 3; file.version++) {

@@ -74,6 +74,16 @@ static void test_sum(void **state)
     equal(batch_seconds(&model, KV_BYTES, 1, 0, &machine), 196 + 1);
 }
 
+/* Heads that share keys and values have a c_attn of 10 * 20 weights in place of 10 * 30. */
+static void test_multi_query(void **state)
+{
+    gpt2_model_info shared = model;
+
+    (void)state;
+    shared.n_kv_head = 1;
+    equal(prefill_flops(&shared, 4), 2 * ((3600 - 3 * 100) * 4 + 500) + 120 * 10);
+}
+
 /* A head of its own is read; the embeddings of tokens and positions are not. */
 static void test_own_head(void **state)
 {
@@ -116,9 +126,13 @@ static void test_quantised_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading),      cmocka_unit_test(test_multiplying),
-        cmocka_unit_test(test_sum),          cmocka_unit_test(test_own_head),
-        cmocka_unit_test(test_half_weights), cmocka_unit_test(test_quantised_weights),
+        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_multiplying),
+        cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_multi_query),
+        cmocka_unit_test(test_own_head),
+        cmocka_unit_test(test_half_weights),
+        cmocka_unit_test(test_quantised_weights),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

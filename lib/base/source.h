@@ -19,6 +19,7 @@
 #define GPT2I_NANOGPT_NAME          "ckpt.pt"
 #define GPT2I_MINGPT_NAME           "model.pt"
 #define GPT2I_LLMC_NAME             "model.bin"
+#define GPT2I_GGUF_NAME             "model.gguf"
 #define GPT2I_VOCAB_NAME            "vocab.json"
 #define GPT2I_MERGES_NAME           "merges.txt"
 #define GPT2I_TOKENIZER_NAME        "tokenizer.json"
@@ -26,7 +27,6 @@
 #define GPT2I_SPECIAL_MAP_NAME      "special_tokens_map.json"
 #define GPT2I_ADDED_NAME            "added_tokens.json"
 #define GPT2I_NATIVE_NAME           "native.safetensors"
-#define GPT2I_GGUF_NAME             "model.gguf"
 
 /* A directory, or one file, or a list. */
 struct gpt2i_files {

@@ -33,6 +33,22 @@ static int32_t check_size(const struct gpt2i_gguf *gguf, const char *arch, const
     return status;
 }
 
+/* Whether all heads share one of keys and values. */
+static int32_t find_shared(const struct gpt2i_gguf *gguf, const char *arch, uint64_t n_head,
+                           bool *is_shared, struct gpt2i_error *error)
+{
+    uint64_t found = n_head;
+    int32_t status = find_size_key(gguf, arch, "attention.head_count_kv", false, &found, error);
+
+    *is_shared = found == 1 && n_head != 1;
+    if (status == GPT2_OK && found != n_head && !*is_shared)
+        status = gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                            "%s: %s.attention.head_count_kv: found %" PRIu64
+                            ", wanted 1 or %" PRIu64 ", %s.attention.head_count",
+                            gguf->source->path, arch, found, n_head, arch);
+    return status;
+}
+
 static int32_t find_epsilon(const struct gpt2i_gguf *gguf, const char *arch,
                             char text[GPT2I_FLOAT_CHARS], struct gpt2i_error *error)
 {
@@ -56,7 +72,7 @@ static int32_t find_epsilon(const struct gpt2i_gguf *gguf, const char *arch,
     return GPT2_OK;
 }
 
-/* gpt2, or starcoder: a GPT-2 with one head of keys and values, or with as many as of queries. */
+/* gpt2, or starcoder: the same with one head of keys and values for all of queries, most often. */
 static int32_t find_arch(const struct gpt2i_gguf *gguf, const char **arch,
                          struct gpt2i_error *error)
 {
@@ -81,6 +97,7 @@ int32_t gpt2i_gguf_config(char text[GPT2I_GGUF_CONFIG_BYTES], const struct gpt2i
     uint64_t n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0, n_inner = 0, eos = UINT64_MAX;
     char epsilon[GPT2I_FLOAT_CHARS], eos_text[24] = "null";
     const char *arch;
+    bool is_shared = false;
     int32_t status = find_arch(gguf, &arch, error);
 
     if (status == GPT2_OK && n_vocab == 0)
@@ -97,7 +114,7 @@ int32_t gpt2i_gguf_config(char text[GPT2I_GGUF_CONFIG_BYTES], const struct gpt2i
     if (status == GPT2_OK)
         status = find_size_key(gguf, arch, "feed_forward_length", true, &n_inner, error);
     if (status == GPT2_OK)
-        status = check_size(gguf, arch, "attention.head_count_kv", n_head, error);
+        status = find_shared(gguf, arch, n_head, &is_shared, error);
     if (status == GPT2_OK)
         status = find_epsilon(gguf, arch, epsilon, error);
     if (status == GPT2_OK)
@@ -111,12 +128,14 @@ int32_t gpt2i_gguf_config(char text[GPT2I_GGUF_CONFIG_BYTES], const struct gpt2i
     if (eos < INT64_MAX)
         (void)snprintf(eos_text, sizeof eos_text, "%" PRIu64, eos);
     (void)snprintf(text, GPT2I_GGUF_CONFIG_BYTES,
-                   "{\"model_type\": \"gpt2\", \"vocab_size\": %" PRIu64
+                   "{\"model_type\": \"%s\", \"multi_query\": %s, \"vocab_size\": %" PRIu64
                    ", \"n_positions\": %" PRIu64 ", \"n_embd\": %" PRIu64 ", \"n_layer\": %" PRIu64
                    ", \"n_head\": %" PRIu64 ", \"n_inner\": %" PRIu64
-                   ", \"activation_function\": \"gelu_new\", \"layer_norm_epsilon\": %s"
+                   ", \"activation_function\": \"%s\", \"layer_norm_epsilon\": %s"
                    ", \"tie_word_embeddings\": %s, \"eos_token_id\": %s}",
-                   n_vocab, n_positions, n_embd, n_layer, n_head, n_inner, epsilon,
+                   is_shared ? "gpt_bigcode" : "gpt2", is_shared ? "true" : "false", n_vocab,
+                   n_positions, n_embd, n_layer, n_head, n_inner,
+                   strcmp(arch, "gpt2") == 0 ? "gelu_new" : "gelu_pytorch_tanh", epsilon,
                    is_tied ? "true" : "false", eos_text);
     return GPT2_OK;
 }

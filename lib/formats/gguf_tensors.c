@@ -259,7 +259,8 @@ static int32_t find_alignment(struct list *list, const struct gpt2i_gguf *gguf,
     if (list->alignment < 1 || list->alignment > MAX_ALIGNMENT ||
         (list->alignment & (list->alignment - 1)) != 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
-                          "%s: general.alignment: found %" PRIu64 ", wanted a power of two",
+                          "%s: general.alignment: found %" PRIu64
+                          ", wanted a power of two up to 2^30",
                           gguf->source->path, list->alignment);
     return GPT2_OK;
 }

@@ -112,21 +112,31 @@ static const char *find_prefix(const struct gpt2i_tensors *tensors)
                : "";
 }
 
+/* A tensor of the first block's attention, and its name in the file. */
+static const struct gpt2i_tensor *find_attention(const struct gpt2i_tensors *tensors,
+                                                 const char *name_in_attention,
+                                                 char name[FILE_NAME_BYTES])
+{
+    (void)snprintf(name, FILE_NAME_BYTES, "%sh.0.attn.%s", find_prefix(tensors), name_in_attention);
+    return gpt2i_tensors_find(tensors, name);
+}
+
 int32_t gpt2i_config_settle(struct gpt2i_config *config, const struct gpt2i_tensors *tensors,
                             struct gpt2i_error *error)
 {
     uint64_t n_embd = (uint64_t)config->n_embd;
     uint64_t n_shared =
         n_embd + 2 * gpt2i_config_head_dim(config); /* outputs with shared k and v */
-    const struct gpt2i_tensor *c_attn;
-    bool is_out_in, is_in_out;
     char name[FILE_NAME_BYTES];
+    const struct gpt2i_tensor *c_attn = find_attention(tensors, "c_attn.weight", name);
+    bool is_out_in, is_in_out;
 
-    if (config->is_bigcode || config->n_head == 1)
-        return GPT2_OK;
-    (void)snprintf(name, sizeof name, "%sh.0.attn.c_attn.weight", find_prefix(tensors));
-    c_attn = gpt2i_tensors_find(tensors, name);
-    if (c_attn == NULL || c_attn->n_dims != 2)
+    if (c_attn == NULL && find_attention(tensors, "kv_attn.weight", name) != NULL)
+        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                          "%s: found tensor %s, wanted c_attn.weight, with q, k and v, as "
+                          "GPTBigCode has it",
+                          tensors->source->path, name);
+    if (config->is_bigcode || config->n_head == 1 || c_attn == NULL || c_attn->n_dims != 2)
         return GPT2_OK;
     is_out_in = c_attn->dims[0] == n_shared && c_attn->dims[1] == n_embd;
     is_in_out = c_attn->dims[0] == n_embd && c_attn->dims[1] == n_shared;

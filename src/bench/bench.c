@@ -279,6 +279,7 @@ const struct command command_bench = {
         "            layers * ((4 E E + 2 E I) T + E T (T + 1)) + E V multiply-adds of 2 "
         "operations\n"
         "            (E: n_embd, I: n_inner, V: n_vocab).  A score needs E V T in place of E V.\n"
+        "            With multi-query attention 4 E E is 2 E (E + E / n_head).\n"
         "            q8 and q4 multiply whole numbers of 8 bits, so they may be above this limit.\n"
         "\n"
         "A batch is limited by both.  A call of N texts at position P takes at least the larger "

@@ -146,6 +146,7 @@ static void run(const gpt2_model *model, struct outcome *outcome)
     CHECK(gpt2_model_get_info(model, &info) == GPT2_OK);
     CHECK(info.n_vocab > 0 && info.n_positions > 0 && info.n_embd > 0 && info.n_layer > 0);
     CHECK(info.n_head > 0 && info.n_embd % info.n_head == 0 && info.n_inner > 0);
+    CHECK(info.n_kv_head == info.n_head || info.n_kv_head == 1);
     CHECK(info.eot_token >= -1 && info.eot_token < info.n_vocab);
     CHECK(gpt2_session_params_init(&params, sizeof params) == GPT2_OK);
     params.n_ctx = params.n_batch = info.n_positions < N_TOKENS ? info.n_positions : N_TOKENS;

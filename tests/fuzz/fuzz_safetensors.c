@@ -8,6 +8,7 @@
  */
 #include "fuzz.h"
 #include "formats/tensors.h"
+#include "model/model.h"
 
 #define MOST_FILES 6
 
@@ -101,12 +102,14 @@ static gpt2_model *load(void)
 }
 
 /* The tensors of the model that was loaded have the shapes that its sizes ask for. */
-static void check_shapes(const gpt2_model_info *info)
+static void check_shapes(const gpt2_model_info *info, bool is_out_in)
 {
     static struct gpt2i_tensors tensors;
     const struct gpt2i_files files = {.list = host_sources, .n_list = host_n_sources};
     struct gpt2i_error none = {NULL, 0};
     uint64_t n_embd = (uint64_t)info->n_embd, n_inner = (uint64_t)info->n_inner;
+    uint64_t n_qkv =
+        (uint64_t)(info->n_embd / info->n_head) * (uint64_t)(info->n_head + 2 * info->n_kv_head);
     const struct {
         const char *name;
         uint64_t dims[2]; /* a vector's second is 0 */
@@ -115,8 +118,8 @@ static void check_shapes(const gpt2_model_info *info)
         {"wpe.weight", {(uint64_t)info->n_positions, n_embd}},
         {"ln_1.weight", {n_embd, 0}},
         {"ln_1.bias", {n_embd, 0}},
-        {"attn.c_attn.weight", {n_embd, 3 * n_embd}},
-        {"attn.c_attn.bias", {3 * n_embd, 0}},
+        {"attn.c_attn.weight", {n_embd, n_qkv}},
+        {"attn.c_attn.bias", {n_qkv, 0}},
         {"attn.c_proj.weight", {n_embd, n_embd}},
         {"attn.c_proj.bias", {n_embd, 0}},
         {"ln_2.weight", {n_embd, 0}},
@@ -134,6 +137,7 @@ static void check_shapes(const gpt2_model_info *info)
         for (int32_t layer = 0; layer < info->n_layer; layer++) {
             const char *prefix = "transformer.";
             const struct gpt2i_tensor *tensor;
+            bool is_turned = is_out_in && strstr(shapes[i].name, "c_") != NULL;
             char name[64];
 
             if (gpt2i_tensors_find(&tensors, "transformer.wpe.weight") == NULL)
@@ -150,7 +154,10 @@ static void check_shapes(const gpt2_model_info *info)
             if (tensor == NULL)
                 continue;
             CHECK(tensor->n_dims == (shapes[i].dims[1] == 0 ? 1 : 2));
-            CHECK(tensor->dims[0] == shapes[i].dims[0] && tensor->dims[1] == shapes[i].dims[1]);
+            if (tensor->n_dims == 2 && is_turned)
+                CHECK(tensor->dims[0] == shapes[i].dims[1] && tensor->dims[1] == shapes[i].dims[0]);
+            else
+                CHECK(tensor->dims[0] == shapes[i].dims[0] && tensor->dims[1] == shapes[i].dims[1]);
             CHECK(tensor->type >= 0);
         }
     }
@@ -169,8 +176,9 @@ static void run(const gpt2_model *model)
     CHECK(gpt2_model_get_info(model, &info) == GPT2_OK);
     CHECK(info.n_vocab > 0 && info.n_positions > 0 && info.n_embd > 0 && info.n_layer > 0);
     CHECK(info.n_head > 0 && info.n_embd % info.n_head == 0 && info.n_inner > 0);
+    CHECK(info.n_kv_head == info.n_head || info.n_kv_head == 1);
     CHECK(info.eot_token >= -1 && info.eot_token < info.n_vocab);
-    check_shapes(&info);
+    check_shapes(&info, model->config.is_bigcode);
     CHECK(gpt2_session_params_init(&params, sizeof params) == GPT2_OK);
     params.n_ctx = 2;
     params.n_batch = 2;

@@ -40,6 +40,7 @@ search() {
     fuzz_vocab) runs=80000 max_len=1000 ;;
     fuzz_tokenizer) runs=60000 max_len=2000 ;;
     fuzz_native) runs=30000 max_len=10000 ;;
+    fuzz_gguf) runs=60000 max_len=8000 ;;
     fuzz_pytorch) runs=60000 max_len=6000 ;;
     *) runs=100000 max_len=4000 ;;
     esac

@@ -88,6 +88,28 @@ SMALL = [
     Spec("tinygrad", small(1003, 200, 3, 3, 96)),
     Spec("tinygrad-odd", small(97, 160, 4, 7, 35)),
 ]
+
+
+def drawn(number):
+    """A model of a random configuration, the same for a number."""
+    rng = random.Random(f"drawn/{number}")
+    n_head = rng.choice([1, 2, 3, 5, 8, 13, 29])
+    shape = dict(vocab_size=rng.randint(3, 700), n_positions=rng.randint(8, 400),
+                 n_layer=rng.randint(1, 4), n_head=n_head, n_embd=n_head * rng.randint(1, 90 // n_head),
+                 n_inner=rng.choice([None, rng.randint(1, 200)]),
+                 activation_function=rng.choice(ACTIVATIONS),
+                 layer_norm_epsilon=rng.choice([1e-5, 1e-3, 1e-12]),
+                 tie_word_embeddings=rng.random() < 0.5, scale_attn_weights=rng.random() < 0.8)
+    more = dict(dtype=rng.choice(["F32", "F32", "F16", "BF16"]),
+                layout=rng.choice(["plain", "no prefix", "masks", "no biases"]), long=400)
+    name = f"drawn-{number}"
+    if rng.random() < 0.5:
+        return bigcode(name, multi_query=rng.random() < 0.5, **shape, **more)
+    shape.update(scale_attn_by_inverse_layer_idx=rng.random() < 0.3)
+    return Spec(name, shape, **more)
+
+
+SMALL += [drawn(number) for number in range(24)]
 LARGE = [
     Spec("124M-hf-init", {}, weights="hf", long=80),
     Spec("124M-random", {}, layout="original", long=80),
