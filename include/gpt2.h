@@ -391,6 +391,9 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 /* The id of the token that ends a text, or -1: eos_token of the files, else <|endoftext|>. */
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
 
+/* The id of the token that begins a text, or -1: bos_token of the files, else <|endoftext|>. */
+GPT2_API int32_t gpt2_tokenizer_bos(const gpt2_tokenizer *tokenizer);
+
 /*
  * 1 if the token 'id' is there, but no merge makes it, and it is no single byte and does not end a
  * text: an added token such as "<|pad|>".  Encoding gives its id if the files say that it is added;
