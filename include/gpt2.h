@@ -327,6 +327,9 @@ typedef struct gpt2_model_info {
     uint64_t memory_bytes; /* memory of the model, without its tokenizer */
     int32_t memory_type;   /* GPT2_TYPE_* of the first block's matrices in memory */
     int32_t n_kv_head;     /* heads of keys and values: n_head; 1 with multi-query attention */
+    uint32_t file_types;   /* bit t: some matrix in the file has GPT2_TYPE_* t; of a native file,
+                              memory_type alone */
+    int32_t reserved;      /* 0 */
 } gpt2_model_info;
 
 /* As gpt2_model_params_init(). */
@@ -387,6 +390,9 @@ GPT2_API int32_t gpt2_tokenizer_n_vocab(const gpt2_tokenizer *tokenizer);
 
 /* The id of the token that ends a text, or -1: eos_token of the files, else <|endoftext|>. */
 GPT2_API int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer);
+
+/* The id of the token that begins a text, or -1: bos_token of the files, else <|endoftext|>. */
+GPT2_API int32_t gpt2_tokenizer_bos(const gpt2_tokenizer *tokenizer);
 
 /*
  * 1 if the token 'id' is there, but no merge makes it, and it is no single byte and does not end a

@@ -95,6 +95,24 @@ static void print_added(const gpt2_tokenizer *tokenizer)
     printf("%s\n", n_added > n_shown ? ", ..." : "");
 }
 
+/* The types of the matrices in the file, and that of most in memory where it is another. */
+static void print_types(const gpt2_model_info *info)
+{
+    const char *before = "";
+
+    printf(KEY_FORMAT, "weights");
+    for (int32_t type = 0; type < 32; type++) {
+        if ((info->file_types >> type & 1) == 0)
+            continue;
+        printf("%s%s", before, weight_type_name(type));
+        before = ", ";
+    }
+    if (info->file_types == 1u << info->memory_type)
+        printf("\n");
+    else
+        printf(" in the file, %s in memory\n", weight_type_name(info->memory_type));
+}
+
 static void print_info(const char *path, const gpt2_model *model, const gpt2_model_info *info,
                        const char *kernels, bool is_verified)
 {
@@ -113,11 +131,7 @@ static void print_info(const char *path, const gpt2_model *model, const gpt2_mod
     print_word("activation", activation_name(info->activation));
     printf(KEY_FORMAT "%g\n", "layer_norm_epsilon", (double)info->layer_norm_epsilon);
     print_word("lm_head", info->tied_head != 0 ? "tied to wte" : "separate");
-    if (info->memory_type == info->weight_type)
-        print_word("weights", weight_type_name(info->weight_type));
-    else
-        printf(KEY_FORMAT "%s in the file, %s in memory\n", "weights",
-               weight_type_name(info->weight_type), weight_type_name(info->memory_type));
+    print_types(info);
     if (tokenizer != NULL)
         printf(KEY_FORMAT "%d tokens\n", "tokenizer", (int)gpt2_tokenizer_n_vocab(tokenizer));
     else if (gpt2_model_tokenizer_error(model)[0] != '\0')

@@ -76,8 +76,8 @@ static enum outcome print_likeliest(const struct likeliest *likeliest,
 static enum outcome show_next(const struct options *options, const gpt2_model *model,
                               const gpt2_model_info *info, const struct prompt *prompt)
 {
-    int32_t eot_token = info->eot_token;
-    struct ids ids = prompt->ids.count > 0 ? prompt->ids : (struct ids){&eot_token, 1};
+    int32_t begin = begin_token(model, info);
+    struct ids ids = prompt->ids.count > 0 ? prompt->ids : (struct ids){&begin, 1};
     size_t count =
         (size_t)(options->n_likeliest < info->n_vocab ? options->n_likeliest : info->n_vocab);
     struct likeliest likeliest = {malloc(count * sizeof *likeliest.data), count, 0};
@@ -114,7 +114,7 @@ static enum outcome next(const struct options *options)
         outcome = prompt_read(&prompt, options, model, &info);
     if (outcome == OUTCOME_DONE)
         outcome = prompt_check_length(options, &info, prompt.ids.count, NULL);
-    if (outcome == OUTCOME_DONE && prompt.ids.count == 0 && info.eot_token < 0)
+    if (outcome == OUTCOME_DONE && prompt.ids.count == 0 && begin_token(model, &info) < 0)
         outcome = complain(OUTCOME_FAILED,
                            "the text is empty, and the model has no <|endoftext|> to begin with");
     if (outcome == OUTCOME_DONE)

@@ -152,11 +152,11 @@ static const struct option table[] = {
      "measure random weights of this size: gpt2, gpt2-medium,\n"
      "gpt2-large or gpt2-xl (default: gpt2)"},
     {OPTIONS_BENCH, 'm', "model", NULL, "MODEL", TEXT(model),
-     "measure the model in this directory or native file"},
+     "measure the model in this directory, native or GGUF file"},
     {OPTIONS_BENCH, 0, "json", NULL, NULL, FLAG(json), "print the results as one JSON object"},
     {OPTIONS_MODEL, 'm', "model", NULL, "MODEL", TEXT(model),
      "read the model from the directory MODEL, or open that\n"
-     "native file (default: the demo model)"},
+     "native or GGUF file (default: the demo model)"},
     {OPTIONS_GENERATE | OPTIONS_CONVERT, 0, "shortlist", NULL, NULL, FLAG(shortlist),
      "keep an 8-bit copy of the head, too: greedy and top-k\n"
      "sampling then read a quarter of its bytes, for the same\n"
@@ -522,10 +522,14 @@ void options_free(struct options *options)
 
 const char *weight_type_name(int32_t type)
 {
-    const struct word *word = type_words;
+    /* of files alone: no choice for memory */
+    static const struct word file_words[] = {
+        {"f64", GPT2_TYPE_F64},   {"q4_0", GPT2_TYPE_Q4_0}, {"q4_1", GPT2_TYPE_Q4_1},
+        {"q5_0", GPT2_TYPE_Q5_0}, {"q5_1", GPT2_TYPE_Q5_1}, {"q4_k", GPT2_TYPE_Q4_K},
+        {"q5_k", GPT2_TYPE_Q5_K}, {"q6_k", GPT2_TYPE_Q6_K}, {NULL, 0},
+    };
+    const struct word *word = type <= GPT2_TYPE_Q4 ? type_words : file_words;
 
-    if (type == GPT2_TYPE_F64) /* of files alone: no choice for memory */
-        return "f64";
     while (word->name != NULL && word->value != type)
         word++;
     return word->name != NULL ? word->name : "unknown";

@@ -33,7 +33,7 @@ struct many {
     struct text_printer printer;
     gpt2_session *session;
     gpt2_sample_params sampling;
-    int32_t eot_token, n_vocab;
+    int32_t begin_token, n_vocab;
     float *equal_logits;   /* [n_vocab] of the first token of a text that begins with nothing */
     bool empty_is_uniform; /* an empty prompt begins with any token, else with <|endoftext|> */
     bool has_prefix;       /* sequence 0 holds the prompt of all texts, without its last token */
@@ -138,7 +138,7 @@ static int32_t start_text(struct many *many, struct slot *slot, struct text *tex
 {
     static const int32_t any_token = 0;
     const struct ids *ids = &text->prompt->ids;
-    const int32_t *begin = many->empty_is_uniform ? &any_token : &many->eot_token;
+    const int32_t *begin = many->empty_is_uniform ? &any_token : &many->begin_token;
     size_t n_run = many->has_prefix ? ids->count - 1 : 0;
     gpt2_sample_params sampling = many->sampling;
     int32_t status;
@@ -475,10 +475,10 @@ enum outcome generate_texts(const struct options *options, const gpt2_sample_par
     if (outcome == OUTCOME_DONE)
         outcome = sampling_check(options, &info);
     if (outcome == OUTCOME_DONE) {
-        many.eot_token = info.eot_token;
+        many.begin_token = begin_token(model, &info);
         many.n_vocab = info.n_vocab;
         many.printer.is_table = options->n_logprobs >= 0 && !options->jsonl;
-        many.empty_is_uniform = options->empty_prompt == EMPTY_UNIFORM || info.eot_token < 0;
+        many.empty_is_uniform = options->empty_prompt == EMPTY_UNIFORM || many.begin_token < 0;
         many.printer.tokenizer = gpt2_model_tokenizer(model);
         outcome = options->prompts != NULL ? continue_lines(&many, &prompts, model, &info)
                                            : continue_choices(&many, model, &info);

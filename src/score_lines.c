@@ -173,7 +173,7 @@ static enum outcome encode_choice(struct lines *lines, struct score_text *tokens
 
     while (n_context > 0 && score_is_space(context->data[n_context - 1]))
         n_context--;
-    if (n_context == 0 && score->info.eot_token < 0)
+    if (n_context == 0 && begin_token(score->model, &score->info) < 0)
         return complain(OUTCOME_FAILED,
                         "%s: the context is empty, and the model has no <|endoftext|>", origin);
     outcome = score_encode(&front, score, context->data, n_context, origin);

@@ -89,8 +89,9 @@ static void print_result(const struct perplexity *text, bool is_first_counted)
 
     if (!is_first_counted)
         note("%s: the first token is not counted",
-             score->info.eot_token < 0 ? "the model has no <|endoftext|>"
-                                       : "no <|endoftext|> is in front of the text");
+             begin_token(score->model, &score->info) < 0
+                 ? "the model has no <|endoftext|>"
+                 : "no <|endoftext|> is in front of the text");
     printf(KEY_FORMAT "%zu\n", "tokens", text->n_done);
     printf(KEY_FORMAT "%zu\n", "bytes", text->n_bytes);
     printf(KEY_FORMAT "%d\n", "context", (int)score->n_ctx);

@@ -49,7 +49,7 @@ static enum outcome check_ids(const struct score *score, const struct ids *ids, 
 static enum outcome make_lead(struct score *score)
 {
     const struct options *options = score->options;
-    int32_t eot_token = score->info.eot_token;
+    int32_t begin = begin_token(score->model, &score->info);
     const char *prefix = options->prefix != NULL ? options->prefix : "";
     int32_t size = windows_size(score->n_ctx, options->stride);
     enum outcome outcome = ids_encode(&score->lead, score->tokenizer, prefix, strlen(prefix),
@@ -57,8 +57,8 @@ static enum outcome make_lead(struct score *score)
 
     if (outcome == OUTCOME_DONE)
         outcome = check_ids(score, &score->lead, "--prefix");
-    if (outcome == OUTCOME_DONE && !options->no_bos && eot_token >= 0)
-        outcome = prepend(&score->lead, &eot_token, 1);
+    if (outcome == OUTCOME_DONE && !options->no_bos && begin >= 0)
+        outcome = prepend(&score->lead, &begin, 1);
     if (outcome == OUTCOME_DONE && score->lead.count > (size_t)size)
         return complain(OUTCOME_FAILED,
                         "%zu tokens stand in front of the text, wanted at most %d in a window",

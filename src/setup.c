@@ -145,6 +145,13 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
     return OUTCOME_DONE;
 }
 
+int32_t begin_token(const gpt2_model *model, const gpt2_model_info *info)
+{
+    int32_t bos = gpt2_tokenizer_bos(gpt2_model_tokenizer(model));
+
+    return bos >= 0 && bos < info->n_vocab ? bos : info->eot_token;
+}
+
 enum outcome complain_no_tokenizer(const struct options *options, const char *so)
 {
     char path[PATH_BYTES];

@@ -27,6 +27,10 @@ bool model_is_present(const struct options *options);
 /* Loads only the tokenizer, no weights.  The caller frees it with gpt2_tokenizer_free(). */
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer);
 
+/* The token that a text without a beginning begins with: the tokenizer's, or else the model's
+   <|endoftext|>; -1: none. */
+int32_t begin_token(const gpt2_model *model, const gpt2_model_info *info);
+
 /* For a model without a tokenizer: says which of its files is missing or cannot be read, and 'so'. */
 enum outcome complain_no_tokenizer(const struct options *options, const char *so);
 

@@ -379,42 +379,52 @@ static void test_native(void **state)
 
 static const struct pair_case {
     const char *config, *map, *added; /* NULL: not there */
-    int32_t n_vocab, eot;
+    int32_t n_vocab, eot, bos;
     struct text text;
 } pair_cases[] = {
-    {NULL, NULL, NULL, 5, 2, {"ab<|endoftext|>a", "4 2 0", NULL}},
+    {NULL, NULL, NULL, 5, 2, 2, {"ab<|endoftext|>a", "4 2 0", NULL}},
     {NULL,
      "{\"eos_token\": \"<e>\", \"pad_token\": {\"content\": \"<p>\", \"lstrip\": true}}",
      NULL,
      7,
      5,
+     2,
      {"ab <p>a<e>", "4 6 0 5", NULL}},
     {"{\"eos_token\": \"<e>\", \"add_prefix_space\": true, \"x\": [1]}",
      NULL,
      NULL,
      6,
      5,
+     2,
      {"ab<e>a", "3 4 5 3 0", NULL}},
-    {"{\"eos_token\": \"<e>\"}", "{\"eos_token\": \"<f>\"}", NULL, 6, 5, {"a<f>", "0 5", NULL}},
-    {NULL, NULL, "{\"bb\": 6, \"<p>\": 5}", 7, 2, {"bb<p>bba", "6 5 6 0", NULL}},
+    {"{\"eos_token\": \"<e>\"}",
+     "{\"eos_token\": \"<f>\", \"bos_token\": \"a\"}",
+     NULL,
+     6,
+     5,
+     0,
+     {"a<f>", "0 5", NULL}},
+    {NULL, NULL, "{\"bb\": 6, \"<p>\": 5}", 7, 2, 2, {"bb<p>bba", "6 5 6 0", NULL}},
     {NULL,
      "{\"additional_special_tokens\": [\"<x>\", {\"content\": \"<y>\", \"rstrip\": true}]}",
      "{\"<p>\": 5}",
      8,
      2,
+     2,
      {"<y> <x> <p>", "7 6 3 5", NULL}},
-    {"{\"added_tokens_decoder\": {\"6\": {\"content\": \"<p>\", \"lstrip\": true}, \"5\": "
-     "{\"content\": "
-     "\"</s>\", \"special\": true}}, \"eos_token\": \"</s>\"}",
+    {"{\"added_tokens_decoder\": {\"6\": {\"content\": \"<p>\", \"lstrip\": true}, "
+     "\"5\": {\"content\": \"</s>\", \"special\": true}}, \"eos_token\": \"</s>\"}",
      "{\"eos_token\": \"<none>\"}",
      "{\"<none>\": 9}",
      7,
      5,
+     2,
      {"a </s> <p>", "0 3 5 6", NULL}},
     {"{\"eos_token\": null, \"bos_token\": null, \"unk_token\": null}",
      NULL,
      NULL,
      5,
+     -1,
      -1,
      {"ab", "4", NULL}},
 };
@@ -444,6 +454,7 @@ static void test_pairs(void **state)
 
         assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), pair_cases[i].n_vocab);
         assert_int_equal(gpt2_tokenizer_eot(tokenizer), pair_cases[i].eot);
+        assert_int_equal(gpt2_tokenizer_bos(tokenizer), pair_cases[i].bos);
         assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
         check_text(encoder, pair_cases[i].text.text, pair_cases[i].text.ids, GPT2_ENCODE_SPECIAL);
         gpt2_encoder_free(encoder);

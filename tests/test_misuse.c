@@ -171,6 +171,7 @@ static void null_handles(void)
     null("gpt2_model_tokenizer_error.model", 0, 0, gpt2_model_tokenizer_error(NULL), "");
     null("gpt2_tokenizer_n_vocab.tokenizer", gpt2_tokenizer_n_vocab(NULL), 0, "", "");
     null("gpt2_tokenizer_eot.tokenizer", gpt2_tokenizer_eot(NULL), -1, "", "");
+    null("gpt2_tokenizer_bos.tokenizer", gpt2_tokenizer_bos(NULL), -1, "", "");
     null("gpt2_tokenizer_is_added.tokenizer", gpt2_tokenizer_is_added(NULL, 0), 0, "", "");
     null("gpt2_encoder_error.encoder", 0, 0, gpt2_encoder_error(NULL), "");
     null("gpt2_session_position.session", gpt2_session_position(NULL), 0, "", "");

@@ -214,6 +214,22 @@ static void call_tokenizer_load_sources(void)
     WANT(gpt2_tokenizer_load_sources(sources, 4, NULL, &tokenizer) == GPT2_OK);
 }
 
+/* The same with the files beside them: in a good one, and in one whose last token is damaged. */
+static void call_tokenizer_load_more(void)
+{
+    static const char config[] = "{\"added_tokens_decoder\": {\"97\": {\"content\": \"<p>\"}}, "
+                                 "\"additional_special_tokens\": [{\"content\": \"<q>\"}]}";
+    static const char map[] = "{\"pad_token\": {\"content\": \"<p>\", \"lstrip\": 7}}";
+    gpt2_source more[5];
+
+    memcpy(more, sources, 4 * sizeof *more);
+    more[4] = (gpt2_source){"tokenizer_config.json", config, sizeof config - 1, NULL, NULL};
+    WANT(gpt2_tokenizer_load_sources(more, 5, NULL, &tokenizer) == GPT2_OK);
+    gpt2_tokenizer_free(tokenizer);
+    more[4] = (gpt2_source){"special_tokens_map.json", map, sizeof map - 1, NULL, NULL};
+    WANT(gpt2_tokenizer_load_sources(more, 5, NULL, &tokenizer) == GPT2_ERR_FORMAT);
+}
+
 static void call_tokenizer_free(void)
 {
     gpt2_tokenizer_free(tokenizer);
@@ -634,6 +650,7 @@ static void measure_loads(void)
     measure(MODEL_LOAD, call_model_load); /* the model that stays */
     measure(TOKENIZER_LOAD, call_tokenizer_load);
     measure(FREE, call_tokenizer_free);
+    measure(TOKENIZER_LOAD_SOURCES, call_tokenizer_load_more);
     measure(TOKENIZER_LOAD_SOURCES, call_tokenizer_load_sources);
     measure(FREE, call_tokenizer_free);
     load_path = long_path;

@@ -39,6 +39,13 @@ TYPE_BF16 = 2
 TYPE_Q8 = 3
 TYPE_Q4 = 4
 TYPE_F64 = 5
+TYPE_Q4_0 = 6
+TYPE_Q4_1 = 7
+TYPE_Q5_0 = 8
+TYPE_Q5_1 = 9
+TYPE_Q4_K = 10
+TYPE_Q5_K = 11
+TYPE_Q6_K = 12
 TYPE_AS_FILE = -1
 FULL_STOP = 0
 FULL_SHIFT = 1
@@ -95,7 +102,8 @@ class ModelInfo(ctypes.Structure):
                 ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
                 ("weight_type", c_int32), ("eot_token", c_int32), ("layer_norm_epsilon", c_float),
                 ("n_parameters", c_uint64), ("memory_bytes", c_uint64),
-                ("memory_type", c_int32), ("n_kv_head", c_int32)]
+                ("memory_type", c_int32), ("n_kv_head", c_int32),
+                ("file_types", c_uint32), ("reserved", c_int32)]
 
 
 class EncoderParams(ctypes.Structure):

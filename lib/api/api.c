@@ -18,7 +18,7 @@ int32_t gpt2i_check_path(const char *function, const char *path, struct gpt2i_er
     if (path[0] != '\0')
         return GPT2_OK;
     return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                      "%s: path is empty, wanted a directory or a native file", function);
+                      "%s: path is empty, wanted a directory, a native or a GGUF file", function);
 }
 
 static bool is_known(const char *name)

@@ -147,6 +147,7 @@ int32_t gpt2_model_get_info(const gpt2_model *model, gpt2_model_info *info)
     known.n_layer = model->config.n_layer;
     known.n_head = model->config.n_head;
     known.n_kv_head = model->config.n_kv_head;
+    known.file_types = model->file_types;
     known.n_inner = model->config.n_inner;
     known.activation = model->config.activation_function;
     known.tied_head = model->config.tie_word_embeddings;

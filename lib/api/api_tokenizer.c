@@ -132,6 +132,11 @@ int32_t gpt2_tokenizer_eot(const gpt2_tokenizer *tokenizer)
     return tokenizer == NULL ? -1 : tokenizer->eot;
 }
 
+int32_t gpt2_tokenizer_bos(const gpt2_tokenizer *tokenizer)
+{
+    return tokenizer == NULL ? -1 : tokenizer->bos;
+}
+
 int32_t gpt2_tokenizer_is_added(const gpt2_tokenizer *tokenizer, int32_t id)
 {
     if (tokenizer == NULL || id < 0 || id >= tokenizer->n_vocab)

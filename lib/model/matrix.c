@@ -5,6 +5,10 @@
 #include "../kernels/half.h"
 #include "../kernels/widen.h"
 
+/* Rows are packed in tiles of these: a panel's width is a multiple of the outputs. */
+#define TILE_OUTPUTS GPT2I_LANES
+#define TILE_INPUTS  64
+
 static size_t element_bytes(const struct gpt2i_matrix *matrix)
 {
     return gpt2i_type_bytes(matrix->type);
@@ -97,25 +101,49 @@ static void pack_quantised(const struct gpt2i_matrix *matrix, size_t out, size_t
     }
 }
 
-/* 32 weights of ggml's Q8_0 behind their scale. */
-static void pack_q8_0(const struct place *place, const unsigned char *q)
+static uint32_t load_4(const unsigned char *bytes)
 {
-    for (size_t i = 0; i < GPT2I_Q_BLOCK; i += 4) {
-        for (size_t j = 0; j < 4; j++)
-            place->quad[i / 4 * place->stride + j] = q[i + j] ^ GPT2I_Q_OFFSET;
+    uint32_t four;
+
+    memcpy(&four, bytes, sizeof four);
+    return four;
+}
+
+static void store_4(uint8_t *bytes, uint32_t four)
+{
+    memcpy(bytes, &four, sizeof four);
+}
+
+/* Blocks of Q8_0 of n outputs side by side in one panel, 'row_bytes' apart. */
+static void pack_q8_0(const struct place *place, const unsigned char *blocks, size_t row_bytes,
+                      size_t n)
+{
+    for (size_t i = 0; i < GPT2I_Q_BLOCK / 4; i++) {
+        const unsigned char *q = blocks + sizeof(uint16_t) + 4 * i;
+        uint8_t *to = place->quad + i * place->stride;
+
+        for (size_t r = 0; r < n; r++, q += row_bytes)
+            store_4(to + 4 * r, load_4(q) ^ 0x80808080u);
     }
 }
 
-/* Indices of 4 bits: in ggml i and i + 16, here i and i + 4 of eight, are the halves of a byte. */
-static void pack_4_bits(const struct place *place, const unsigned char *q)
+/*
+ * The same for indices of 4 bits: in ggml i and i + 16, here i and i + 4 of eight, are the halves of a
+ * byte.
+ */
+static void pack_4_bits(const struct place *place, const unsigned char *blocks, size_t row_bytes,
+                        size_t n)
 {
-    for (size_t i = 0; i < 16; i += 8) {
-        uint8_t *low = place->quad + i / 8 * place->stride;
+    for (size_t i = 0; i < 2; i++) {
+        const unsigned char *q = blocks + sizeof(uint16_t) + 8 * i;
+        uint8_t *low = place->quad + i * place->stride;
         uint8_t *high = low + 2 * place->stride;
 
-        for (size_t j = 0; j < 4; j++) {
-            low[j] = (uint8_t)((q[i + j] & 15) | q[i + 4 + j] << 4);
-            high[j] = (uint8_t)(q[i + j] >> 4 | (q[i + 4 + j] & 0xf0));
+        for (size_t r = 0; r < n; r++, q += row_bytes) {
+            uint32_t first = load_4(q), second = load_4(q + 4);
+
+            store_4(low + 4 * r, (first & 0x0f0f0f0fu) | (second & 0x0f0f0f0fu) << 4);
+            store_4(high + 4 * r, (first >> 4 & 0x0f0f0f0fu) | (second & 0xf0f0f0f0u));
         }
     }
 }
@@ -125,19 +153,26 @@ void gpt2i_matrix_pack_blocks(const struct gpt2i_matrix *matrix, const unsigned 
 {
     size_t block_bytes = gpt2i_q_block_bytes(matrix->type);
     size_t n_blocks = matrix->n_in / GPT2I_Q_BLOCK;
+    size_t row_bytes = n_blocks * block_bytes;
+    size_t n;
 
-    /* outputs side by side lie side by side in memory */
-    for (size_t k = 0; k < n_blocks; k++) {
-        for (size_t r = 0; r < n_rows; r++) {
-            const unsigned char *block = rows + (r * n_blocks + k) * block_bytes;
-            struct place place = find_block(matrix, first_out + r, k);
-            uint16_t d = gpt2i_load_le16(block);
+    for (size_t row = 0; row < n_rows; row += n, rows += n * row_bytes) {
+        size_t out = first_out + row;
 
-            memcpy(place.d, &d, sizeof d);
+        n = gpt2i_min(n_rows - row, GPT2I_PANEL - out % GPT2I_PANEL);
+        for (size_t k = 0; k < n_blocks; k++) {
+            struct place place = find_block(matrix, out, k);
+            const unsigned char *blocks = rows + k * block_bytes;
+
+            for (size_t r = 0; r < n; r++) {
+                uint16_t d = gpt2i_load_le16(blocks + r * row_bytes);
+
+                memcpy(place.d + r * sizeof d, &d, sizeof d);
+            }
             if (matrix->type == GPT2_TYPE_Q8)
-                pack_q8_0(&place, block + sizeof d);
+                pack_q8_0(&place, blocks, row_bytes, n);
             else
-                pack_4_bits(&place, block + sizeof d);
+                pack_4_bits(&place, blocks, row_bytes, n);
         }
     }
 }
@@ -206,23 +241,49 @@ void gpt2i_matrix_pack_inputs(const struct gpt2i_matrix *matrix, const void *row
     }
 }
 
+/*
+ * Rows that are outputs side by side in one panel, from the input 'first_in' on.  All that they write
+ * stays in the first cache until its lines are full.
+ */
+static void pack_tile(const struct gpt2i_matrix *matrix, const void *rows, size_t out,
+                      size_t n_rows, size_t first_in, size_t n_in)
+{
+    size_t stride;
+    size_t to = find_output(matrix, out, &stride) + first_in * stride;
+
+    for (size_t r = 0; r < n_rows; r++) {
+        size_t from = r * matrix->n_in + first_in;
+
+        if (matrix->type == GPT2_TYPE_F32) {
+            for (size_t k = 0; k < n_in; k++)
+                ((float *)matrix->panels)[to + r + k * stride] = ((const float *)rows)[from + k];
+        } else {
+            for (size_t k = 0; k < n_in; k++)
+                ((uint16_t *)matrix->panels)[to + r + k * stride] =
+                    ((const uint16_t *)rows)[from + k];
+        }
+    }
+}
+
 void gpt2i_matrix_pack_outputs(const struct gpt2i_matrix *matrix, const void *rows,
                                size_t first_out, size_t n_rows)
 {
-    for (size_t r = 0; r < n_rows; r++) {
-        size_t stride;
-        size_t to = find_output(matrix, first_out + r, &stride);
-        size_t from = r * matrix->n_in;
+    size_t row_bytes = matrix->n_in * element_bytes(matrix);
+    size_t n;
 
-        if (gpt2i_matrix_is_quantised(matrix)) {
-            pack_quantised(matrix, first_out + r, 0, (const float *)rows + from, 1, matrix->n_in);
-        } else if (matrix->type == GPT2_TYPE_F32) {
-            for (size_t k = 0; k < matrix->n_in; k++)
-                ((float *)matrix->panels)[to + k * stride] = ((const float *)rows)[from + k];
-        } else {
-            for (size_t k = 0; k < matrix->n_in; k++)
-                ((uint16_t *)matrix->panels)[to + k * stride] = ((const uint16_t *)rows)[from + k];
-        }
+    if (gpt2i_matrix_is_quantised(matrix)) {
+        for (size_t r = 0; r < n_rows; r++)
+            pack_quantised(matrix, first_out + r, 0, (const float *)rows + r * matrix->n_in, 1,
+                           matrix->n_in);
+        return;
+    }
+    for (size_t row = 0; row < n_rows; row += n) {
+        size_t out = first_out + row;
+
+        n = gpt2i_min(n_rows - row, TILE_OUTPUTS - out % TILE_OUTPUTS);
+        for (size_t k = 0; k < matrix->n_in; k += TILE_INPUTS)
+            pack_tile(matrix, (const char *)rows + row * row_bytes, out, n, k,
+                      gpt2i_min(matrix->n_in - k, TILE_INPUTS));
     }
 }
 

@@ -49,6 +49,7 @@ struct gpt2_model {
     struct gpt2i_shortlist shortlist;
     size_t max_quantised_in; /* the largest n_in of the quantised matrices, 0 without any */
     int32_t weight_type;     /* GPT2_TYPE_* of wte in the file */
+    uint32_t file_types;     /* bit t: some matrix in the file has GPT2_TYPE_* t */
     int32_t eot_token;       /* -1: none */
     uint64_t n_parameters;
     gpt2_tokenizer *tokenizer;               /* owned; NULL: none */

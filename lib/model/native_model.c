@@ -161,6 +161,7 @@ static int32_t use_weights(gpt2_model *model, const struct gpt2i_native *native,
         return status;
     model->n_parameters = *(const uint64_t *)n_parameters;
     model->weight_type = model->h[0].c_attn.weight.type;
+    model->file_types = 1u << model->weight_type;
     if (model->config.tie_word_embeddings)
         model->lm_head.weight = model->wte;
     return use_shortlist(model, native, error);

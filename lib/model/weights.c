@@ -84,6 +84,8 @@ static void count_parameters(gpt2_model *model, const struct gpt2i_weight_list *
     for (size_t i = 0; i < list->n_weights; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
 
+        if (weight->matrix != NULL)
+            model->file_types |= 1u << weight->tensor->type;
         if (weight->tensor != NULL)
             model->n_parameters += (uint64_t)weight->n_rows * weight->n_columns;
     }

@@ -29,19 +29,27 @@ struct reader {
     struct gpt2i_added_object *token;
 };
 
-int32_t gpt2i_added_text(const struct gpt2i_json *json, const struct gpt2i_json_event *found,
+static int32_t read_text(const struct gpt2i_json *json, const struct gpt2i_json_event *found,
                          const char *object, struct gpt2i_added_object *token,
                          struct gpt2i_error *error)
 {
-    memset(token, 0, sizeof *token);
-    token->id = -1;
-    token->is_string = true;
+    token->length = 0;
     if (found->type != GPT2I_JSON_STRING)
         return gpt2i_fail_value(json, object, "content", found, "a string", GPT2_ERR_FORMAT, error);
     if (found->length > sizeof token->text)
         return gpt2i_fail_value(json, object, "content", found, "a shorter text",
                                 GPT2_ERR_UNSUPPORTED, error);
     return gpt2i_json_string(json, found, token->text, sizeof token->text, &token->length, error);
+}
+
+int32_t gpt2i_added_text(const struct gpt2i_json *json, const struct gpt2i_json_event *found,
+                         const char *object, struct gpt2i_added_object *token,
+                         struct gpt2i_error *error)
+{
+    token->id = -1;
+    token->flags = 0;
+    token->is_string = true;
+    return read_text(json, found, object, token, error);
 }
 
 static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
@@ -52,7 +60,6 @@ static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
     const char *key = reader->rules[rule].key;
     size_t known = (size_t)(&reader->rules[rule] - rules);
     struct gpt2i_json_event found;
-    struct gpt2i_added_object text;
     uint64_t id;
     bool value;
     int32_t status;
@@ -69,10 +76,7 @@ static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
         status = gpt2i_json_u64(json, &found, ((uint64_t)1 << GPT2I_ID_BITS) - 1, &id, error);
         token->id = (int32_t)id;
     } else if (status == GPT2_OK) {
-        status = gpt2i_added_text(json, &found, reader->object, &text, error);
-        if (status == GPT2_OK)
-            memcpy(token->text, text.text, text.length);
-        token->length = text.length;
+        status = read_text(json, &found, reader->object, token, error);
     }
     return status;
 }

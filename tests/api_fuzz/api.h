@@ -98,6 +98,7 @@
     X(gpt2_tap_name, "ARGUMENT BUFFER")                                                    \
     X(gpt2_tokenizer_token_bytes, "TOKEN ARGUMENT")                                        \
     X(gpt2_token_offsets, "TOKEN ARGUMENT")                                                \
+    X(gpt2_tokenizer_bos, "")                                                              \
     X(gpt2_tokenizer_eot, "")                                                              \
     X(gpt2_tokenizer_free, "")                                                             \
     X(gpt2_tokenizer_load, "FILE FORMAT MEMORY ARGUMENT UNSUPPORTED")                      \

@@ -72,6 +72,9 @@ static void do_tokenizer_getters(void)
     fuzz_call(FUZZ_gpt2_tokenizer_eot, "%s", name);
     found = gpt2_tokenizer_eot(handle);
     REQUIRE(found == (handle == NULL ? -1 : fuzz_tokenizers[at].eot), "found %d", (int)found);
+    fuzz_call(FUZZ_gpt2_tokenizer_bos, "%s", name);
+    found = gpt2_tokenizer_bos(handle); /* no file names another */
+    REQUIRE(found == (handle == NULL ? -1 : fuzz_tokenizers[at].eot), "found %d", (int)found);
     fuzz_call(FUZZ_gpt2_tokenizer_is_added, "%s", name);
     found = gpt2_tokenizer_is_added(handle, random_id(at, 4));
     REQUIRE(found == 0 || (found == 1 && handle != NULL), "found %d", (int)found);

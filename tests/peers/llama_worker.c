@@ -229,16 +229,18 @@ static void quantize(const char *format, const char *from, const char *to)
     static const struct {
         const char *name;
         enum llama_ftype ftype;
-    } formats[] = {{"F16", LLAMA_FTYPE_MOSTLY_F16},
-                   {"BF16", LLAMA_FTYPE_MOSTLY_BF16},
-                   {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},
-                   {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
-                   {"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL}};
+    } formats[] = {{"F16", LLAMA_FTYPE_MOSTLY_F16},       {"BF16", LLAMA_FTYPE_MOSTLY_BF16},
+                   {"Q8_0", LLAMA_FTYPE_MOSTLY_Q8_0},     {"Q4_0", LLAMA_FTYPE_MOSTLY_Q4_0},
+                   {"IQ4_NL", LLAMA_FTYPE_MOSTLY_IQ4_NL}, {"Q4_1", LLAMA_FTYPE_MOSTLY_Q4_1},
+                   {"Q5_0", LLAMA_FTYPE_MOSTLY_Q5_0},     {"Q5_1", LLAMA_FTYPE_MOSTLY_Q5_1},
+                   {"Q4_K_M", LLAMA_FTYPE_MOSTLY_Q4_K_M}, {"Q5_K_M", LLAMA_FTYPE_MOSTLY_Q5_K_M},
+                   {"Q6_K", LLAMA_FTYPE_MOSTLY_Q6_K}};
     size_t i = 0, n_formats = sizeof formats / sizeof *formats;
     while (i < n_formats && strcmp(formats[i].name, format) != 0)
         i++;
     if (i == n_formats)
-        fail("FORMAT: wanted F16, BF16, Q8_0, Q4_0 or IQ4_NL");
+        fail("FORMAT: wanted F16, BF16, Q8_0, Q4_0, IQ4_NL, Q4_1, Q5_0, Q5_1, Q4_K_M, Q5_K_M or "
+             "Q6_K");
     struct llama_model_quantize_params params = llama_model_quantize_default_params();
     params.ftype = formats[i].ftype;
     if (llama_model_quantize(from, to, &params))

@@ -92,6 +92,8 @@ pub struct gpt2_model_info {
     pub memory_bytes: u64,
     pub memory_type: i32,
     pub n_kv_head: i32,
+    pub file_types: u32,
+    pub reserved: i32,
 }
 
 #[repr(C)]

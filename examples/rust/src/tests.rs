@@ -74,7 +74,7 @@ fn structs_are_the_headers() {
             weight_type file_access shortlist reserved }
         gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
             tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes
-            memory_type n_kv_head }
+            memory_type n_kv_head file_types reserved }
         gpt2_offsets { first_byte end_byte first_char end_char }
         gpt2_candidate { id probability }
         gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
