@@ -268,13 +268,23 @@ GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_so
                                          const gpt2_model_params *params, gpt2_model **model);
 
 /*
- * gpt2_model_write() gives a model and its tokenizer as a native file to 'write', in parts of any
- * size: the weights as they lie in memory, with the types that they have there.  Models of the same
- * numbers and types have the same file.  'errbuf' is as in gpt2_decode().
- * Errors: GPT2_ERR_CANCELLED, _MEMORY, _UNSUPPORTED (a big-endian CPU), _ARGUMENT.
+ * gpt2_model_write() gives a file of a model to 'write', in parts of any size.  'name' chooses it:
+ *
+ *   "native.safetensors"  a native file: config, tokenizer, and the weights as they lie in memory,
+ *                         with the types that they have there
+ *   "model.safetensors"   the weights as transformers reads them, with their types in memory; those
+ *                         of 8 and 4 bits as F32
+ *   "config.json"         what belongs to it
+ *   "model.gguf"          config and weights for llama.cpp, with their types in memory.  llama.cpp
+ *                         has gelu_new alone and one scale of attention: other models are refused
+ *
+ * Models of the same numbers and types have the same files.  'errbuf' is as in gpt2_decode().
+ * Errors: GPT2_ERR_CANCELLED, _MEMORY, _UNSUPPORTED (what the file cannot say; a native file on a
+ * big-endian CPU), _ARGUMENT.
  */
-GPT2_API int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, void *user,
-                                  char *errbuf, size_t errbuf_size);
+GPT2_API int32_t gpt2_model_write(const gpt2_model *model, const char *name,
+                                  gpt2_write_callback write, void *user, char *errbuf,
+                                  size_t errbuf_size);
 
 /*
  * gpt2_model_tensor() reads a weight back: the numbers that the model computes with, as floats, row

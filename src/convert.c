@@ -1,5 +1,5 @@
 /*
- * convert.c: `gpt2 convert`: writes a model as a native file.
+ * convert.c: `gpt2 convert`: writes a model as a native file, or for transformers or llama.cpp.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,13 +51,14 @@ static int32_t write_part(void *user, const void *bytes, size_t n_bytes)
     return 0;
 }
 
-static enum outcome write_model(struct conversion *conversion, const gpt2_model *model)
+static enum outcome write_model(struct conversion *conversion, const gpt2_model *model,
+                                const char *name)
 {
     char detail[GPT2_ERRBUF_BYTES] = "";
     int32_t status;
 
     conversion->start = platform_seconds();
-    status = gpt2_model_write(model, write_part, conversion, detail, sizeof detail);
+    status = gpt2_model_write(model, name, write_part, conversion, detail, sizeof detail);
     if (conversion->shown > 0)
         progress_clear();
     if (conversion->has_failed) /* the library says "cancelled" */
@@ -66,27 +67,66 @@ static enum outcome write_model(struct conversion *conversion, const gpt2_model 
     return status == GPT2_OK ? OUTCOME_DONE : complain_status(status, detail);
 }
 
+/* Writes one of the files of gpt2_model_write() to 'path'. */
+static enum outcome write_file(struct conversion *conversion, const gpt2_model *model,
+                               const char *name, const char *path)
+{
+    char *buffer = malloc(BUFFER_BYTES);
+    enum outcome outcome =
+        buffer == NULL ? complain_memory() : outfile_begin(&conversion->outfile, path);
+
+    if (outcome == OUTCOME_DONE) {
+        (void)setvbuf(conversion->outfile.file, buffer, _IOFBF, BUFFER_BYTES);
+        outcome = outfile_end(&conversion->outfile, write_model(conversion, model, name));
+    }
+    free(buffer);
+    return outcome;
+}
+
+/* Writes the files of a directory; the weights come last, so that a directory with them is complete. */
+static enum outcome write_directory(struct conversion *conversion, const gpt2_model *model,
+                                    const char *directory)
+{
+    static const char *const names[] = {"tokenizer_config.json", "tokenizer.json", "config.json",
+                                        "model.safetensors"};
+    size_t n_bytes = strlen(directory) + 32;
+    char *path = malloc(n_bytes);
+    enum outcome outcome = path == NULL ? complain_memory() : OUTCOME_DONE;
+
+    if (outcome == OUTCOME_DONE && !platform_make_directory(directory))
+        outcome = complain(OUTCOME_FAILED, "cannot make the directory %s: %s", directory,
+                           strerror(errno));
+    for (size_t i = gpt2_model_tokenizer(model) == NULL ? 2 : 0;
+         i < sizeof names / sizeof names[0] && outcome == OUTCOME_DONE; i++) {
+        (void)snprintf(path, n_bytes, "%s/%s", directory, names[i]);
+        outcome = write_file(conversion, model, names[i], path);
+    }
+    free(path);
+    return outcome;
+}
+
 static enum outcome convert(const struct options *options)
 {
     struct conversion conversion = {0};
     gpt2_model_info info;
     gpt2_model *model;
-    char *buffer;
     enum outcome outcome;
 
     if (options->output == NULL || options->output[0] == '\0' || strcmp(options->output, "-") == 0)
-        return complain(OUTCOME_MISUSED, "convert needs the name of a file: -o OUT.safetensors");
+        return complain(OUTCOME_MISUSED, "convert needs the name of a file or a directory: -o OUT");
     outcome = model_open(options, &model, &info);
     if (outcome != OUTCOME_DONE)
         return outcome;
-    buffer = malloc(BUFFER_BYTES);
-    outcome =
-        buffer == NULL ? complain_memory() : outfile_begin(&conversion.outfile, options->output);
-    if (outcome == OUTCOME_DONE) {
-        (void)setvbuf(conversion.outfile.file, buffer, _IOFBF, BUFFER_BYTES);
-        outcome = outfile_end(&conversion.outfile, write_model(&conversion, model));
+    switch (options->format) {
+    case FORMAT_SAFETENSORS:
+        outcome = write_directory(&conversion, model, options->output);
+        break;
+    case FORMAT_GGUF:
+        outcome = write_file(&conversion, model, "model.gguf", options->output);
+        break;
+    default:
+        outcome = write_file(&conversion, model, "native.safetensors", options->output);
     }
-    free(buffer);
     if (outcome == OUTCOME_DONE)
         note("%.1f MB, weights in %s, in %s", (double)conversion.n_bytes / 1e6,
              weight_type_name(info.memory_type), options->output);
@@ -96,8 +136,8 @@ static enum outcome convert(const struct options *options)
 
 const struct command command_convert = {
     .name = "convert",
-    .summary = "write a model as one file that opens at once",
-    .synopsis = "[-m MODEL] -o OUT.safetensors [--type TYPE] [OPTIONS]",
+    .summary = "write a model as one file that opens at once, or for other programs",
+    .synopsis = "[-m MODEL] -o OUT [--format FORMAT] [--type TYPE] [OPTIONS]",
     .help =
         "Writes a native file: config, tokenizer and weights as they lie in memory.  The other\n"
         "commands open it with -m OUT.safetensors in milliseconds, since nothing is read or\n"
@@ -105,9 +145,15 @@ const struct command command_convert = {
         "q8 or q4 the weights are quantised now, and not each time that the model is loaded.\n"
         "\n"
         "The file is a safetensors file, so tools that list these list it.  Only libgpt2 can run\n"
-        "it.  `gpt2 info --verify` compares its checksum.\n",
+        "it.  `gpt2 info --verify` compares its checksum.\n"
+        "\n"
+        "With --format safetensors OUT is a directory that transformers reads: config.json,\n"
+        "model.safetensors, tokenizer.json and tokenizer_config.json.  Weights of 8 and 4 bits\n"
+        "become F32.  With --format gguf OUT is a file that llama.cpp reads; what llama.cpp would\n"
+        "run otherwise, such as exact gelu, is refused.\n",
     .examples = "  gpt2 convert -m models/gpt2 -o gpt2-q8.safetensors --type q8\n"
-                "  gpt2 generate -m gpt2-q8.safetensors -p 'Once upon a time'\n",
+                "  gpt2 generate -m gpt2-q8.safetensors -p 'Once upon a time'\n"
+                "  gpt2 convert -m nanogpt/out -o out.gguf --format gguf\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_OUTPUT | OPTIONS_CONVERT,
     .run = convert,
 };

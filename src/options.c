@@ -35,6 +35,11 @@ static const struct word type_words[] = {
     {NULL, 0},
 };
 
+static const struct word format_words[] = {{"native", FORMAT_NATIVE},
+                                           {"safetensors", FORMAT_SAFETENSORS},
+                                           {"gguf", FORMAT_GGUF},
+                                           {NULL, 0}};
+
 static const struct word shape_words[] = {
     {"gpt2", SHAPE_GPT2},
     {"gpt2-medium", SHAPE_GPT2_MEDIUM},
@@ -148,6 +153,10 @@ static const struct option table[] = {
     {OPTIONS_OUTPUT, 'o', "output", NULL, "FILE", TEXT(output),
      "write to FILE; an old FILE stays until the new one is\n"
      "complete"},
+    {OPTIONS_CONVERT, 0, "format", NULL, "FORMAT", WORD(format, format_words),
+     "write a file for libgpt2 (native), a directory for\n"
+     "transformers (safetensors), or a file for llama.cpp\n"
+     "(gguf) (default: native)"},
     {OPTIONS_BENCH, 0, "shape", NULL, "SHAPE", WORD(shape, shape_words),
      "measure random weights of this size: gpt2, gpt2-medium,\n"
      "gpt2-large or gpt2-xl (default: gpt2)"},

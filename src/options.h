@@ -25,7 +25,7 @@
 #define OPTIONS_BENCH    0x100u  /* --model (default: a random one of --shape), --json */
 #define OPTIONS_SCORE    0x200u  /* --stride and other options of score alone */
 #define OPTIONS_INFO     0x400u  /* --verify */
-#define OPTIONS_CONVERT  0x800u  /* --shortlist */
+#define OPTIONS_CONVERT  0x800u  /* --format, --shortlist */
 #define OPTIONS_NEXT     0x1000u /* --n-likeliest, --temp and other options of next alone */
 #define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
 
@@ -39,6 +39,9 @@ enum empty_prompt {
 enum score_by { BY_NOTHING, BY_TOKEN, BY_WORD, BY_LINE };
 
 #define BASE_E 1 /* of logarithms; the other is 2 */
+
+/* What `convert` writes. */
+enum format { FORMAT_NATIVE, FORMAT_SAFETENSORS, FORMAT_GGUF };
 
 /* The models of `bench`: GPT-2 in its four sizes. */
 enum shape { SHAPE_GPT2, SHAPE_GPT2_MEDIUM, SHAPE_GPT2_LARGE, SHAPE_GPT2_XL };
@@ -112,6 +115,7 @@ struct options {
     int64_t base;         /* 2 or BASE_E; 0: score chooses */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: all that the CPU has */
     int64_t shape;        /* SHAPE_*; -1: none was named */
+    int64_t format;       /* FORMAT_* */
     int64_t weight_type;  /* GPT2_TYPE_* */
     uint64_t seed;
     bool seed_is_random; /* no --seed, or --seed -1 */

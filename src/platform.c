@@ -335,6 +335,14 @@ double platform_memory_bytes(void)
     return n_pages > 0 ? (double)n_pages * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
+bool platform_make_directory(const char *path)
+{
+    struct stat info;
+
+    return mkdir(path, 0777) == 0 ||
+           (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode));
+}
+
 bool platform_temporary_directory(char *path, size_t capacity)
 {
     const char *parent = getenv("TMPDIR");

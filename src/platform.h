@@ -60,6 +60,9 @@ int32_t platform_cpu_count(void);
 /* The memory of the machine; 0 if that is unknown. */
 double platform_memory_bytes(void);
 
+/* Makes a directory, unless it is there.  False: see errno. */
+bool platform_make_directory(const char *path);
+
 /* Makes a new directory in $TMPDIR or /tmp.  False: see errno; 'path' is the one that failed. */
 bool platform_temporary_directory(char *path, size_t capacity);
 

@@ -96,13 +96,16 @@ threads pthread_ sigfillset
 status vsnprintf
 decimal snprintf
 gguf_config snprintf
-gguf_tensors snprintf
+gguf_tensors snprintf strrchr
 names snprintf
 llmc snprintf
 nanogpt snprintf
 mingpt snprintf
 native_model snprintf
-native_write snprintf vsnprintf
+native_write snprintf
+sink vsnprintf
+config_text snprintf
+gguf_write snprintf
 shortlist sqrtf
 tap snprintf
 api_forward snprintf

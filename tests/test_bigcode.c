@@ -319,7 +319,8 @@ static void test_native_and_tensors(void **state)
             read_c_attn(model, n_rows, n_columns, values);
             check_c_attn(values, plain_values, shares, is_out_in);
             assert_non_null(image.bytes);
-            assert_int_equal(gpt2_model_write(model, add_part, &image, NULL, 0), GPT2_OK);
+            assert_int_equal(
+                gpt2_model_write(model, "native.safetensors", add_part, &image, NULL, 0), GPT2_OK);
             gpt2_model_free(model);
             source.bytes = (const char *)image.bytes;
             source.n_bytes = image.n_bytes;

@@ -277,7 +277,8 @@ static int32_t run_from_write(void *user, const void *bytes, size_t n_bytes)
     assert_true(tiny_run(session, odd.ids, 8, 8, 0) == odd.hash);
     gpt2_session_free(session);
     if (*n_kept == 0) /* the first call writes it again, in the midst of the first writing */
-        assert_int_equal(gpt2_model_write(odd.model, run_from_write, &(size_t){1}, NULL, 0),
+        assert_int_equal(gpt2_model_write(odd.model, "native.safetensors", run_from_write,
+                                          &(size_t){1}, NULL, 0),
                          GPT2_OK);
     *n_kept += n_bytes;
     return 0;
@@ -289,7 +290,9 @@ static void test_calls_from_a_models_write_callback(void **state)
     size_t n_bytes = 0;
 
     (void)state;
-    assert_int_equal(gpt2_model_write(odd.model, run_from_write, &n_bytes, NULL, 0), GPT2_OK);
+    assert_int_equal(
+        gpt2_model_write(odd.model, "native.safetensors", run_from_write, &n_bytes, NULL, 0),
+        GPT2_OK);
     assert_true(n_bytes > 1000);
 }
 

@@ -10,8 +10,8 @@
 
 succeeds 'convert --help' convert --help
 check 'convert --help has examples' grep -q '^ .*gpt2 convert' "$tmp/out"
-fails 2 'convert needs the name of a file' 'no output' convert
-fails 2 'convert needs the name of a file' 'standard output' convert -o -
+fails 2 'convert needs the name of a file or a directory' 'no output' convert
+fails 2 'convert needs the name of a file or a directory' 'standard output' convert -o -
 fails 1 "$tmp/nowhere" 'missing model' convert -m "$tmp/nowhere" -o "$tmp/out.file"
 
 if ! has_model "$demo"; then
@@ -52,6 +52,21 @@ succeeds 'the type of the file' convert -m "$demo" -o "$tmp/again"
 check 'the type of the file is F16' cmp "$tmp/again" "$tmp/f16.safetensors"
 fails 1 'a native file keeps its type: found q8, wanted f32' 'another type' info -m "$tmp/q8.safetensors" --type f32
 check 'nothing else is left in the folder' sh -c "! ls '$tmp' | grep -q tmp"
+
+# for other programs: the same model again, from a directory and from a GGUF file
+for type in f32 f16 q8; do
+    succeeds "$type: convert for transformers" convert -m "$demo" -o "$tmp/$type-hf" --format safetensors --type $type
+    succeeds "$type: convert for llama.cpp" convert -m "$demo" -o "$tmp/$type.gguf" --format gguf --type $type
+    succeeds "$type: wanted" trace -m "$tmp/$type.safetensors" -p 'The old man sat down.' -o "$tmp/wanted"
+    succeeds "$type: trace of the GGUF file" trace -m "$tmp/$type.gguf" -p 'The old man sat down.' -o "$tmp/found"
+    check "$type: the GGUF file has the same bits" cmp "$tmp/wanted" "$tmp/found"
+    [ $type = q8 ] && continue
+    succeeds "$type: trace of the directory" trace -m "$tmp/$type-hf" -p 'The old man sat down.' -o "$tmp/found"
+    check "$type: the directory has the same bits" cmp "$tmp/wanted" "$tmp/found"
+done
+succeeds 'a directory that is there' convert -m "$demo" -o "$tmp/f32-hf" --format safetensors
+fails 1 "cannot make the directory $tmp/f32.gguf: " 'a directory where a file is' convert -m "$demo" -o "$tmp/f32.gguf" --format safetensors
+fails 2 "'onnx'" 'an unknown format' convert -m "$demo" -o "$tmp/x" --format onnx
 
 # an old file stays where the new one cannot be written
 cp "$tmp/q8.safetensors" "$tmp/old"

@@ -51,8 +51,10 @@ static void check_same(const gpt2_model *a, const gpt2_model *b)
 {
     struct gguf_bytes native[2] = {{0}};
 
-    assert_int_equal(gpt2_model_write(a, keep, &native[0], line, sizeof line), GPT2_OK);
-    assert_int_equal(gpt2_model_write(b, keep, &native[1], line, sizeof line), GPT2_OK);
+    assert_int_equal(gpt2_model_write(a, "native.safetensors", keep, &native[0], line, sizeof line),
+                     GPT2_OK);
+    assert_int_equal(gpt2_model_write(b, "native.safetensors", keep, &native[1], line, sizeof line),
+                     GPT2_OK);
     assert_int_equal(native[0].n, native[1].n);
     assert_memory_equal(native[0].at, native[1].at, native[0].n);
     assert_true(run(a) == run(b));

@@ -325,11 +325,14 @@ static void null_writing(void)
 {
     char line[64];
 
-    MAKE(model_write, model, NULL, fail_write, line, line, sizeof line);
-    MAKE(model_write, write, model, NULL, line, line, sizeof line);
-    null("gpt2_model_write.user", gpt2_model_write(model, fail_write, NULL, line, sizeof line),
+    MAKE(model_write, model, NULL, "native.safetensors", fail_write, line, line, sizeof line);
+    MAKE(model_write, write, model, "native.safetensors", NULL, line, line, sizeof line);
+    MAKE(model_write, name, model, NULL, fail_write, line, line, sizeof line);
+    null("gpt2_model_write.user",
+         gpt2_model_write(model, "native.safetensors", fail_write, NULL, line, sizeof line),
          GPT2_ERR_CANCELLED, line, "cancelled by the write callback");
-    null("gpt2_model_write.errbuf", gpt2_model_write(model, fail_write, NULL, NULL, 9),
+    null("gpt2_model_write.errbuf",
+         gpt2_model_write(model, "native.safetensors", fail_write, NULL, NULL, 9),
          GPT2_ERR_CANCELLED, "", "");
 }
 

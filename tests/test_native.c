@@ -56,7 +56,9 @@ static struct image write_model(const gpt2_model *model)
 
     image.bytes = aligned_alloc(64, image.capacity);
     assert_non_null(image.bytes);
-    assert_int_equal(gpt2_model_write(model, add_part, &image, errbuf, sizeof errbuf), GPT2_OK);
+    assert_int_equal(
+        gpt2_model_write(model, "native.safetensors", add_part, &image, errbuf, sizeof errbuf),
+        GPT2_OK);
     assert_string_equal(errbuf, "");
     return image;
 }
@@ -298,8 +300,8 @@ static void test_full_header(void **state)
 {
     static const char config[] =
         "{\"model_type\":\"gpt2\",\"vocab_size\":16,\"n_positions\":8,\"n_embd\":32,"
-        "\"n_layer\":4,\"n_head\":1,\"n_inner\":32,\"activation_function\":\"gelu_new\","
-        "\"layer_norm_epsilon\":1.5e-5}";
+        "\"n_layer\":5,\"n_head\":16,\"n_inner\":32,\"activation_function\":\"gelu_new\","
+        "\"layer_norm_epsilon\":1.2345675e-5}";
     struct tiny_model file = tiny_odd(DIRECTORY);
     struct image image;
     gpt2_model *model;
@@ -308,8 +310,8 @@ static void test_full_header(void **state)
     file.n_vocab = 16;
     file.n_positions = 8;
     file.n_embd = file.n_inner = 32;
-    file.n_layer = 4;
-    file.n_head = 1;
+    file.n_layer = 5;
+    file.n_head = 16;
     tiny_write(&file);
     scratch_write(DIRECTORY "/config.json", config, sizeof config - 1);
     assert_int_equal(load_file(DIRECTORY, GPT2_FILE_MAP, &model), GPT2_OK);
@@ -695,15 +697,20 @@ static void test_misuse(void **state)
     (void)load_params(&params, GPT2_FILE_MAP);
     params.weight_type = GPT2_TYPE_Q8;
     assert_int_equal(gpt2_model_load_sources(&source, 1, &params, &model), GPT2_OK);
-    assert_int_equal(gpt2_model_write(NULL, add_part, &image, words, sizeof words),
-                     GPT2_ERR_ARGUMENT);
+    assert_int_equal(
+        gpt2_model_write(NULL, "native.safetensors", add_part, &image, words, sizeof words),
+        GPT2_ERR_ARGUMENT);
     assert_string_equal(words, "gpt2_model_write: model is NULL");
-    assert_int_equal(gpt2_model_write(model, NULL, &image, words, sizeof words), GPT2_ERR_ARGUMENT);
+    assert_int_equal(
+        gpt2_model_write(model, "native.safetensors", NULL, &image, words, sizeof words),
+        GPT2_ERR_ARGUMENT);
     assert_string_equal(words, "gpt2_model_write: write is NULL");
-    assert_int_equal(gpt2_model_write(model, add_part, &no_room, words, sizeof words),
-                     GPT2_ERR_CANCELLED);
+    assert_int_equal(
+        gpt2_model_write(model, "native.safetensors", add_part, &no_room, words, sizeof words),
+        GPT2_ERR_CANCELLED);
     assert_string_equal(words, "cancelled by the write callback");
-    assert_int_equal(gpt2_model_write(model, add_part, &no_room, NULL, 0), GPT2_ERR_CANCELLED);
+    assert_int_equal(gpt2_model_write(model, "native.safetensors", add_part, &no_room, NULL, 0),
+                     GPT2_ERR_CANCELLED);
     gpt2_model_free(model);
     params.weight_type = GPT2_TYPE_F32;
     assert_int_equal(gpt2_model_load_sources(&source, 1, &params, &model), GPT2_ERR_UNSUPPORTED);

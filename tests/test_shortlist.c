@@ -478,7 +478,8 @@ static void test_models(void **state)
     assert_false(has_copy(model, 0));
     stream = fopen(FILE_PATH, "wb"); /* a native file keeps it */
     assert_non_null(stream);
-    assert_int_equal(gpt2_model_write(model, to_file, stream, NULL, 0), GPT2_OK);
+    assert_int_equal(gpt2_model_write(model, "native.safetensors", to_file, stream, NULL, 0),
+                     GPT2_OK);
     assert_int_equal(fclose(stream), 0);
     gpt2_model_free(model);
     assert_int_equal(gpt2_model_load(FILE_PATH, NULL, &model), GPT2_OK);

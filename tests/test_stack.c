@@ -177,9 +177,11 @@ static void call_model_write(void)
 {
     size_t n_kept = sizeof native_bytes;
 
-    WANT(gpt2_model_write(model, keep, &n_kept, line, sizeof line) == GPT2_ERR_CANCELLED);
+    WANT(gpt2_model_write(model, "native.safetensors", keep, &n_kept, line, sizeof line) ==
+         GPT2_ERR_CANCELLED);
     n_kept = 0;
-    WANT(gpt2_model_write(model, keep, &n_kept, line, sizeof line) == GPT2_OK);
+    WANT(gpt2_model_write(model, "native.safetensors", keep, &n_kept, line, sizeof line) ==
+         GPT2_OK);
     native.n_bytes = n_kept;
 }
 

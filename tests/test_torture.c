@@ -247,7 +247,7 @@ static int32_t make_native(const struct scenario *scenario, void **made, char *l
 
     (void)scenario;
     written.n_bytes = 0;
-    status = gpt2_model_write(resident, add_part, &written, line, n);
+    status = gpt2_model_write(resident, "native.safetensors", add_part, &written, line, n);
     *made = status == GPT2_OK ? &written : NULL;
     WANT(status == GPT2_OK || written.n_bytes == 0);
     return status;
@@ -500,7 +500,8 @@ static int set_up(void **state)
     write_pytorch(ZIP, false);
     write_pytorch(STREAM, true);
     resident = tiny_load(&tiny);
-    assert_int_equal(gpt2_model_write(resident, add_part, &native, NULL, 0), GPT2_OK);
+    assert_int_equal(gpt2_model_write(resident, "native.safetensors", add_part, &native, NULL, 0),
+                     GPT2_OK);
     scratch_write(NATIVE, native.bytes, native.n_bytes);
     tiny_ids(ids, N_TOKENS, tiny.n_vocab);
     for (size_t i = 0; i < COUNT(resident_sessions); i++) {

@@ -211,15 +211,16 @@ class Model:
         is_vector = shape[1] == 1
         return memoryview(values).cast("B").cast("f", shape[:1] if is_vector else shape[:])
 
-    def write(self, file: Any) -> None:
-        """Writes the model as a native file to a file object, in pieces: file.write(bytes).
+    def write(self, file: Any, name: str = "native.safetensors") -> None:
+        """Writes a file of the model to a file object, in pieces: file.write(bytes).
 
-        The weights keep the types that they have in memory.  Model(path) opens such a file at once.
+        The weights keep the types that they have in memory.  Model(path) opens a native file at once.
+        Other names are "model.safetensors" and "config.json" for transformers, and "model.gguf".
         """
         detail = ctypes.create_string_buffer(1024)
         with c.Callbacks() as callbacks:
-            status = c.lib.gpt2_model_write(self._open(), callbacks.writer(file.write), None,
-                                            detail, len(detail))
+            status = c.lib.gpt2_model_write(self._open(), name.encode(),
+                                            callbacks.writer(file.write), None, detail, len(detail))
             c.check(status, detail.value)
 
     def close(self) -> None:

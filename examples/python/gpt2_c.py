@@ -195,7 +195,7 @@ FUNCTIONS = {  # name: result, parameters
                                 POINTER(c_void_p)),
     "gpt2_model_tensor": (c_int32, c_void_p, c_char_p, POINTER(c_int64), POINTER(c_float), c_size_t,
                           c_char_p, c_size_t),
-    "gpt2_model_write": (c_int32, c_void_p, WriteCallback, c_void_p, c_char_p, c_size_t),
+    "gpt2_model_write": (c_int32, c_void_p, c_char_p, WriteCallback, c_void_p, c_char_p, c_size_t),
     "gpt2_model_free": (None, c_void_p),
     "gpt2_model_info_init": (c_int32, POINTER(ModelInfo), c_size_t),
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),

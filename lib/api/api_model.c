@@ -4,7 +4,7 @@
 #include "api.h"
 #include "../base/threads.h"
 #include "../model/load.h"
-#include "../model/native_write.h"
+#include "../model/write.h"
 #include "../model/tensor.h"
 
 static const gpt2_model_params model_defaults = {
@@ -97,16 +97,18 @@ int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_sources,
     return status == GPT2_OK ? gpt2i_model_read(model, &files, &known, &error) : status;
 }
 
-int32_t gpt2_model_write(const gpt2_model *model, gpt2_write_callback write, void *user,
-                         char *errbuf, size_t errbuf_size)
+int32_t gpt2_model_write(const gpt2_model *model, const char *name, gpt2_write_callback write,
+                         void *user, char *errbuf, size_t errbuf_size)
 {
     struct gpt2i_error error = {errbuf, errbuf_size};
 
     gpt2i_error_clear(&error);
-    if (model == NULL || write == NULL)
+    if (model == NULL || name == NULL || write == NULL)
         return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_model_write: %s is NULL",
-                          model == NULL ? "model" : "write");
-    return gpt2i_native_write(model, write, user, &error);
+                          model == NULL  ? "model"
+                          : name == NULL ? "name"
+                                         : "write");
+    return gpt2i_model_write(model, name, write, user, &error);
 }
 
 int32_t gpt2_model_tensor(const gpt2_model *model, const char *name, int64_t *shape, float *values,

@@ -111,4 +111,10 @@ GPT2I_HIDDEN int32_t gpt2i_gguf_take(struct gpt2i_gguf_reader *reader, const cha
 GPT2I_HIDDEN int32_t gpt2i_gguf_take_name(struct gpt2i_gguf_reader *reader, const char *what,
                                           struct gpt2i_gguf_string *name);
 
+/* The name in a GGUF file of a weight, by Hugging Face's name without "transformer.". */
+GPT2I_HIDDEN void gpt2i_gguf_name(const char *name, char file_name[GPT2I_GGUF_NAME_BYTES]);
+
+/* ggml's number of GPT2_TYPE_*. */
+GPT2I_HIDDEN uint32_t gpt2i_gguf_type_number(int32_t type);
+
 #endif

@@ -378,3 +378,36 @@ int32_t gpt2i_gguf_tensors_open(struct gpt2i_tensors *tensors, const struct gpt2
     gpt2i_gguf_close(&gguf);
     return GPT2_OK;
 }
+
+/* ------------------------------------------------------------------------------------ writing -- */
+
+void gpt2i_gguf_name(const char *name, char file_name[GPT2I_GGUF_NAME_BYTES])
+{
+    const char *rest = name, *dot;
+    unsigned block = 0;
+    bool in_block = strncmp(name, "h.", 2) == 0;
+
+    if (in_block) /* "h.", the number, a dot */
+        rest += 3 + read_block(name + 2, strlen(name + 2), &block);
+    dot = strrchr(rest, '.'); /* before "weight" or "bias" */
+    for (size_t i = 0; i < sizeof tensor_names / sizeof tensor_names[0]; i++) {
+        if (tensor_names[i].in_block != in_block ||
+            strlen(tensor_names[i].name) != (size_t)(dot - rest) ||
+            memcmp(tensor_names[i].name, rest, (size_t)(dot - rest)) != 0)
+            continue;
+        if (in_block)
+            (void)snprintf(file_name, GPT2I_GGUF_NAME_BYTES, "blk.%u.%s%s", block,
+                           tensor_names[i].file, dot);
+        else
+            (void)snprintf(file_name, GPT2I_GGUF_NAME_BYTES, "%s%s", tensor_names[i].file, dot);
+    }
+}
+
+uint32_t gpt2i_gguf_type_number(int32_t type)
+{
+    size_t i = 0;
+
+    while (file_types[i].type != type)
+        i++;
+    return file_types[i].number;
+}

@@ -177,6 +177,42 @@ void gpt2i_matrix_pack_blocks(const struct gpt2i_matrix *matrix, const unsigned 
     }
 }
 
+/* The inverses of pack_q8_0() and pack_4_bits(). */
+static void unpack_q8_0(unsigned char *q, const struct place *place)
+{
+    for (size_t i = 0; i < GPT2I_Q_BLOCK; i++)
+        q[i] = place->quad[i / 4 * place->stride + i % 4] ^ GPT2I_Q_OFFSET;
+}
+
+static void unpack_4_bits(unsigned char *q, const struct place *place)
+{
+    for (size_t i = 0; i < 16; i++) {
+        const uint8_t *low = place->quad + i / 8 * place->stride;
+        const uint8_t *high = low + 2 * place->stride;
+        unsigned shift = i / 4 % 2 * 4;
+
+        q[i] = (unsigned char)((low[i % 4] >> shift & 15) | (high[i % 4] >> shift & 15) << 4);
+    }
+}
+
+void gpt2i_matrix_unpack_blocks(unsigned char *row, const struct gpt2i_matrix *matrix, size_t out)
+{
+    size_t block_bytes = gpt2i_q_block_bytes(matrix->type);
+
+    for (size_t k = 0; k < matrix->n_in / GPT2I_Q_BLOCK; k++) {
+        struct place place = find_block(matrix, out, k);
+        unsigned char *block = row + k * block_bytes;
+        uint16_t d;
+
+        memcpy(&d, place.d, sizeof d);
+        gpt2i_store_le(block, d, sizeof d);
+        if (matrix->type == GPT2_TYPE_Q8)
+            unpack_q8_0(block + sizeof d, &place);
+        else
+            unpack_4_bits(block + sizeof d, &place);
+    }
+}
+
 static void unpack_quantised(float *to, size_t stride, const struct gpt2i_matrix *matrix,
                              size_t out)
 {

@@ -52,6 +52,10 @@ GPT2I_HIDDEN void gpt2i_matrix_pack_blocks(const struct gpt2i_matrix *matrix,
                                            const unsigned char *rows, size_t first_out,
                                            size_t n_rows);
 
+/* The blocks of output 'out' as gpt2i_matrix_pack_blocks() takes them. */
+GPT2I_HIDDEN void gpt2i_matrix_unpack_blocks(unsigned char *row, const struct gpt2i_matrix *matrix,
+                                             size_t out);
+
 /* The n_in weights of output 'out' as floats, 'stride' floats apart. */
 GPT2I_HIDDEN void gpt2i_matrix_unpack(float *to, size_t stride, const struct gpt2i_matrix *matrix,
                                       size_t out);

@@ -2,18 +2,16 @@
  * native_write.c: writing native files.
  *
  * Two functions walk along all tensors in the order of the file, three times: to measure the header, to
- * make its text, and to write the tensors.
+ * write it, and to write the tensors.
  */
-#include "native_write.h"
+#include "config_text.h"
 #include "native_model.h"
 #include "shortlist.h"
-#include "../base/arena.h"
+#include "writers.h"
 #include "../base/checksum.h"
-#include "../formats/decimal.h"
 #include "../text/tokenizer_native.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #define LENGTH_BYTES 8
@@ -35,17 +33,11 @@ struct writer {
     struct gpt2i_weight_list *list;
     uint64_t data_bytes; /* of the entries so far */
     int32_t n_paddings;
-    /* the header */
-    char *text;
-    size_t capacity; /* without the NUL */
-    size_t length;
-    /* the file */
+    struct gpt2i_sink *sink;
+    /* what the sink had, while the checksum is made on the way */
     gpt2_write_callback write;
     void *user;
-    bool refused; /* by 'write' */
-    unsigned char *chunk;
-    size_t n_chunk; /* bytes that wait in the chunk */
-    uint64_t sum;   /* of the part of the file so far, without the chunk */
+    uint64_t sum; /* of the part of the file so far, without what waits in the sink */
 };
 
 /* ----------------------------------------------------------------------------- what is written -- */
@@ -169,57 +161,26 @@ static void walk_weights(struct writer *writer)
 
 /* ---------------------------------------------------------------------------------- the header -- */
 
-/* Adds to the header, or only measures it. */
-static void put(struct writer *writer, const char *format, ...) GPT2I_FORMAT(2, 3);
-
-static void put(struct writer *writer, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    writer->length += (size_t)vsnprintf(
-        writer->text == NULL ? NULL : writer->text + writer->length,
-        writer->text == NULL ? 0 : writer->capacity + 1 - writer->length, format, arguments);
-    va_end(arguments);
-}
-
 static void put_entry(struct writer *writer, const struct entry *entry)
 {
-    put(writer, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%" PRIu64, entry->name, entry->dtype,
-        entry->dims[0]);
-    if (entry->n_dims == 2)
-        put(writer, ",%" PRIu64, entry->dims[1]);
-    put(writer, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", writer->data_bytes,
-        writer->data_bytes + entry->n_bytes);
-}
+    struct gpt2i_sink *sink = writer->sink;
 
-static const char *truth(bool value)
-{
-    return value ? "true" : "false";
+    gpt2i_sink_text(sink, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%" PRIu64, entry->name,
+                    entry->dtype, entry->dims[0]);
+    if (entry->n_dims == 2)
+        gpt2i_sink_text(sink, ",%" PRIu64, entry->dims[1]);
+    gpt2i_sink_text(sink, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", writer->data_bytes,
+                    writer->data_bytes + entry->n_bytes);
 }
 
 /* The config.json, as a JSON string. */
 static void put_config(struct writer *writer)
 {
-    const struct gpt2i_config *config = &writer->model->config;
-    char epsilon[GPT2I_FLOAT_CHARS];
+    char text[GPT2I_CONFIG_TEXT_BYTES];
 
-    put(writer,
-        "{\\\"model_type\\\":\\\"%s\\\",\\\"vocab_size\\\":%" PRId32 ",\\\"n_positions\\\":%" PRId32
-        ",\\\"n_embd\\\":%" PRId32 ",\\\"n_layer\\\":%" PRId32 ",\\\"n_head\\\":%" PRId32
-        ",\\\"n_inner\\\":%" PRId32 ",\\\"activation_function\\\":\\\"%s\\\"",
-        config->is_bigcode ? "gpt_bigcode" : "gpt2", config->n_vocab, config->n_positions,
-        config->n_embd, config->n_layer, config->n_head, config->n_inner,
-        gpt2i_activation_name(config->activation_function));
-    if (config->is_bigcode || config->n_kv_head < config->n_head)
-        put(writer, ",\\\"multi_query\\\":%s", truth(config->n_kv_head == 1));
-    gpt2i_decimal_of_float(epsilon, config->layer_norm_epsilon);
-    put(writer, ",\\\"layer_norm_epsilon\\\":%s", epsilon);
-    put(writer,
-        ",\\\"scale_attn_weights\\\":%s,\\\"scale_attn_by_inverse_layer_idx\\\":%s"
-        ",\\\"tie_word_embeddings\\\":%s,\\\"eos_token_id\\\":%" PRId32 "}",
-        truth(config->scale_attn_weights), truth(config->scale_attn_by_inverse_layer_idx),
-        truth(config->tie_word_embeddings), config->eos_token_id);
+    gpt2i_config_text(text, &writer->model->config);
+    for (const char *c = text; *c != '\0'; c++)
+        gpt2i_sink_text(writer->sink, *c == '"' ? "\\%c" : "%c", *c);
 }
 
 /* The header without its length. */
@@ -234,47 +195,25 @@ static void put_header(struct writer *writer)
     };
 
     writer->take = put_entry;
-    writer->length = 0;
-    put(writer, "{\"__metadata__\":{\"libgpt2\":\"" GPT2I_NATIVE_VERSION "\",\"config\":\"");
+    gpt2i_sink_text(writer->sink,
+                    "{\"__metadata__\":{\"libgpt2\":\"" GPT2I_NATIVE_VERSION "\",\"config\":\"");
     put_config(writer);
-    put(writer, "\"}");
+    gpt2i_sink_text(writer->sink, "\"}");
     walk_directory(writer);
     walk_weights(writer);
     put_entry(writer, &checksums);
-    put(writer, "}");
+    gpt2i_sink_text(writer->sink, "}");
 }
 
 /* ------------------------------------------------------------------------------------ the file -- */
 
-static void flush(struct writer *writer)
+/* Between the sink and the caller: a gpt2_write_callback. */
+static int32_t sum_and_write(void *user, const void *bytes, size_t n_bytes)
 {
-    if (writer->n_chunk == 0)
-        return;
-    writer->sum = gpt2i_checksum(writer->sum, writer->chunk, writer->n_chunk);
-    writer->refused = writer->write(writer->user, writer->chunk, writer->n_chunk) != 0;
-    writer->n_chunk = 0;
-}
+    struct writer *writer = user;
 
-/* Bytes of the file; NULL: zeros. */
-static void put_bytes(struct writer *writer, const void *bytes, uint64_t n_bytes)
-{
-    const unsigned char *from = bytes;
-
-    while (n_bytes > 0 && !writer->refused) {
-        size_t room = GPT2I_NATIVE_CHUNK_BYTES - writer->n_chunk;
-        size_t n = n_bytes < room ? (size_t)n_bytes : room;
-
-        if (from == NULL) {
-            memset(writer->chunk + writer->n_chunk, 0, n);
-        } else {
-            memcpy(writer->chunk + writer->n_chunk, from, n);
-            from += n;
-        }
-        writer->n_chunk += n;
-        n_bytes -= n;
-        if (writer->n_chunk == GPT2I_NATIVE_CHUNK_BYTES)
-            flush(writer);
-    }
+    writer->sum = gpt2i_checksum(writer->sum, bytes, n_bytes);
+    return writer->write(writer->user, bytes, n_bytes);
 }
 
 /* Ends a part of the file; returns its checksum. */
@@ -282,7 +221,7 @@ static uint64_t end_part(struct writer *writer)
 {
     uint64_t sum;
 
-    flush(writer);
+    gpt2i_sink_flush(writer->sink);
     sum = writer->sum;
     writer->sum = 0;
     return sum;
@@ -290,79 +229,54 @@ static uint64_t end_part(struct writer *writer)
 
 static void put_tensor(struct writer *writer, const struct entry *entry)
 {
-    put_bytes(writer, entry->bytes, entry->n_bytes);
+    gpt2i_sink_bytes(writer->sink, entry->bytes, entry->n_bytes);
 }
 
-static void put_number(struct writer *writer, uint64_t number)
+/* White space after the header: the data begin at a multiple of STREAM_UNIT. */
+static void pad_header(struct gpt2i_sink *sink, uint64_t capacity)
 {
-    unsigned char bytes[8];
-
-    gpt2i_store_le(bytes, number, sizeof bytes);
-    put_bytes(writer, bytes, sizeof bytes);
+    while (sink->n_bytes < LENGTH_BYTES + capacity)
+        gpt2i_sink_bytes(sink, " ", 1);
 }
 
-/* The whole file, after its header has been made. */
-static void put_file(struct writer *writer)
+static void put_file(struct writer *writer, uint64_t header_bytes)
 {
+    uint64_t capacity =
+        (LENGTH_BYTES + header_bytes + STREAM_UNIT - 1) / STREAM_UNIT * STREAM_UNIT - LENGTH_BYTES;
     uint64_t directory_bytes, directory_sum, weights_sum;
 
+    gpt2i_sink_number(writer->sink, capacity, LENGTH_BYTES);
+    put_header(writer);
+    pad_header(writer->sink, capacity);
     writer->take = put_tensor;
-    put_number(writer, writer->capacity);
-    put_bytes(writer, writer->text, writer->capacity);
     walk_directory(writer);
-    directory_bytes = LENGTH_BYTES + writer->capacity + writer->data_bytes;
+    directory_bytes = LENGTH_BYTES + capacity + writer->data_bytes;
     directory_sum = end_part(writer);
     walk_weights(writer);
     weights_sum = end_part(writer);
-    put_number(writer, directory_bytes);
-    put_number(writer, directory_sum);
-    put_number(writer, weights_sum);
-    flush(writer);
+    gpt2i_sink_number(writer->sink, directory_bytes, 8);
+    gpt2i_sink_number(writer->sink, directory_sum, 8);
+    gpt2i_sink_number(writer->sink, weights_sum, 8);
 }
 
-static void writer_layout(struct gpt2i_arena *arena, struct writer *writer)
+int32_t gpt2i_native_write(const gpt2_model *model, struct gpt2i_weight_list *list,
+                           struct gpt2i_sink *sink, struct gpt2i_error *error)
 {
-    writer->chunk = gpt2i_arena_take(arena, GPT2I_NATIVE_CHUNK_BYTES, 1);
-    writer->text =
-        gpt2i_arena_take(arena, writer->capacity + 1, 1); /* vsnprintf() ends with a NUL */
-}
-
-static int32_t write_file(struct writer *writer, struct gpt2i_error *error)
-{
-    struct gpt2i_arena measure = gpt2i_arena_over(NULL);
-    struct gpt2i_arena place;
-
-    put_header(writer); /* measures */
-    /* white space behind it: the data begin at a multiple of STREAM_UNIT */
-    writer->capacity = gpt2i_round_up(LENGTH_BYTES + writer->length, STREAM_UNIT) - LENGTH_BYTES;
-    writer_layout(&measure, writer);
-    place = gpt2i_arena_over(gpt2i_block_new(measure.used_bytes));
-    if (place.base == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to write the model",
-                          measure.used_bytes);
-    writer_layout(&place, writer);
-    put_header(writer);
-    memset(writer->text + writer->length, ' ', writer->capacity - writer->length);
-    put_file(writer);
-    gpt2i_block_free(place.base, measure.used_bytes);
-    return writer->refused
-               ? gpt2i_fail(error, GPT2_ERR_CANCELLED, "cancelled by the write callback")
-               : GPT2_OK;
-}
-
-int32_t gpt2i_native_write(const gpt2_model *model, gpt2_write_callback write, void *user,
-                           struct gpt2i_error *error)
-{
-    struct writer writer = {.model = model, .write = write, .user = user};
-    int32_t status;
+    struct gpt2i_sink measure = {.write = NULL};
+    struct writer writer = {.model = model, .list = list, .sink = &measure};
 
     if (!gpt2i_is_little_endian())
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
                           "native files are written on little-endian machines only");
-    /* the list can change a model; here it is only read */
-    status = gpt2i_weight_list_new(&writer.list, (gpt2_model *)model, NULL, error);
-    if (status == GPT2_OK)
-        status = write_file(&writer, error);
-    gpt2i_weight_list_free(writer.list);
-    return status;
+    put_header(&writer);
+    writer.write = sink->write;
+    writer.user = sink->user;
+    writer.sink = sink;
+    sink->write = sum_and_write;
+    sink->user = &writer;
+    put_file(&writer, measure.n_bytes);
+    gpt2i_sink_flush(sink);
+    sink->write = writer.write;
+    sink->user = writer.user;
+    return GPT2_OK;
 }

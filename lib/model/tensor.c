@@ -2,8 +2,7 @@
  * tensor.c: a weight of a model as floats, in Hugging Face's orientation.
  */
 #include "tensor.h"
-#include "names.h"
-#include "../base/fpstate.h"
+#include "weight_put.h"
 
 #include <inttypes.h>
 
@@ -22,23 +21,6 @@ static const struct gpt2i_weight *find(const struct gpt2i_weight_list *list, con
             return &list->weights[i];
     }
     return is_head ? &list->weights[0] : NULL; /* the head is wte where they are tied */
-}
-
-static void read_values(const struct gpt2i_weight *weight, float *values)
-{
-    const struct gpt2i_matrix *matrix = weight->matrix;
-    const uint64_t host_state = gpt2i_fpstate_enter();
-
-    if (matrix == NULL) {
-        memcpy(values, *weight->floats, weight->n_rows * weight->n_columns * sizeof *values);
-    } else {
-        bool by_inputs = weight->kind == GPT2I_WEIGHT_IN_OUT;
-
-        for (size_t out = 0; out < matrix->n_out; out++)
-            gpt2i_matrix_unpack(values + out * (by_inputs ? 1 : matrix->n_in),
-                                by_inputs ? matrix->n_out : 1, matrix, out);
-    }
-    gpt2i_fpstate_leave(host_state);
 }
 
 int32_t gpt2i_tensor_read(const gpt2_model *model, const char *name, int64_t *shape, float *values,
@@ -67,7 +49,7 @@ int32_t gpt2i_tensor_read(const gpt2_model *model, const char *name, int64_t *sh
         shape[0] = (int64_t)(is_vector ? weight->n_columns : weight->n_rows);
         shape[1] = (int64_t)(is_vector ? 1 : weight->n_columns);
         if (values != NULL)
-            read_values(weight, values);
+            gpt2i_weight_floats(weight, values);
     }
     gpt2i_weight_list_free(list);
     return status;

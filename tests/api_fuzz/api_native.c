@@ -49,28 +49,41 @@ static void check_written(size_t at, const struct writing *writing)
             "found %zu bytes, expected %zu", writing->n_bytes, native->n_bytes);
 }
 
+/* The files that are not native; what is in them test_write.c looks at. */
+static const char *const other_names[] = {"model.safetensors",     "config.json", "tokenizer.json",
+                                          "tokenizer_config.json", "model.gguf",  "vocab.json"};
+
 static void do_model_write(void)
 {
     static const size_t line_sizes[] = {0, 1, 2, 40, 200};
+    const char *name = fuzz_chance(3)    ? PICK(other_names)
+                       : fuzz_chance(20) ? NULL
+                                         : "native.safetensors";
+    bool is_native = name != NULL && strcmp(name, "native.safetensors") == 0;
     size_t at = fuzz_below(FUZZ_N_MODELS), line_size = PICK(line_sizes);
     const gpt2_model *model = fuzz_chance(12) ? NULL : fuzz_models[at].model;
     gpt2_write_callback write = fuzz_chance(24) ? NULL : on_write;
-    struct writing writing = {.capacity = natives[at].n_bytes,
+    struct writing writing = {.capacity = is_native ? natives[at].n_bytes : MOST_BYTES,
                               .stop_at = fuzz_chance(3) ? fuzz_below(4) : SIZE_MAX};
     char *line = NULL;
     int32_t status;
     bool ok;
 
-    fuzz_call(FUZZ_gpt2_model_write, "%s, write %s, refuses call %d, a line of %zu",
-              model == NULL ? "NULL" : fuzz_models[at].directory, write == NULL ? "NULL" : "given",
-              (int)writing.stop_at, line_size);
+    fuzz_call(FUZZ_gpt2_model_write, "%s, %s, write %s, refuses call %d, a line of %zu",
+              model == NULL ? "NULL" : fuzz_models[at].directory, name == NULL ? "NULL" : name,
+              write == NULL ? "NULL" : "given", (int)writing.stop_at, line_size);
     writing.bytes = fuzz_temp(writing.capacity);
     if (!fuzz_chance(16)) {
         line = fuzz_temp(line_size + 1);
         memset(line, 'x', line_size + 1);
     }
-    fuzz_may(model == NULL || write == NULL, GPT2_ERR_ARGUMENT);
-    status = gpt2_model_write(model, write, &writing, line, line_size);
+    fuzz_may(model == NULL || write == NULL || name == NULL || strcmp(name, "vocab.json") == 0,
+             GPT2_ERR_ARGUMENT);
+    status = gpt2_model_write(model, name, write, &writing, line, line_size);
+    fuzz_may(status == GPT2_ERR_UNSUPPORTED && name != NULL &&
+                 (strcmp(name, "model.gguf") == 0 ||
+                  (strncmp(name, "tokenizer", 9) == 0 && !fuzz_models[at].tokenizer)),
+             GPT2_ERR_UNSUPPORTED);
     fuzz_may(writing.refused, GPT2_ERR_CANCELLED);
     ok = fuzz_result(status);
     if (line != NULL) {
@@ -78,8 +91,12 @@ static void do_model_write(void)
         if (line_size > 1)
             fuzz_check_line(line, ok);
     }
-    if (ok || writing.refused)
+    if (is_native && (ok || writing.refused))
         check_written(at, &writing);
+    else if (ok)
+        REQUIRE(writing.n_bytes > 0, "found an empty file");
+    else if (writing.refused)
+        return;
     else
         REQUIRE(writing.n_calls == 0, "found a call of the callback");
 }
@@ -96,8 +113,8 @@ void fuzz_natives_open(void)
 
         writing.bytes = native->bytes = aligned_alloc(ALIGN_BYTES, MOST_BYTES);
         REQUIRE(native->bytes != NULL, "no memory for a test");
-        REQUIRE(gpt2_model_write(fuzz_models[i].model, on_write, &writing, line, sizeof line) ==
-                    GPT2_OK,
+        REQUIRE(gpt2_model_write(fuzz_models[i].model, "native.safetensors", on_write, &writing,
+                                 line, sizeof line) == GPT2_OK,
                 "%s", line);
         native->n_bytes = writing.n_bytes;
         (void)snprintf(native->path, sizeof native->path, "%s.native", fuzz_models[i].directory);
@@ -191,7 +208,7 @@ static void check_loaded(size_t at, const gpt2_model *model)
     struct writing writing = {.capacity = natives[at].n_bytes, .stop_at = SIZE_MAX};
 
     writing.bytes = fuzz_temp(writing.capacity);
-    REQUIRE(gpt2_model_write(model, on_write, &writing, NULL, 0) == GPT2_OK,
+    REQUIRE(gpt2_model_write(model, "native.safetensors", on_write, &writing, NULL, 0) == GPT2_OK,
             "found that a loaded model cannot be written");
     check_written(at, &writing);
     REQUIRE((gpt2_model_tokenizer(model) != NULL) == fuzz_models[at].tokenizer,

@@ -199,7 +199,8 @@ static void check_written(const gpt2_model *model, const struct outcome *outcome
     struct image file = new_image(2 * MOST_BYTES), again = new_image(2 * MOST_BYTES);
     struct outcome of_file;
     char line[160] = "before";
-    int32_t status = gpt2_model_write(model, add_part, &file, line, sizeof line);
+    int32_t status =
+        gpt2_model_write(model, "native.safetensors", add_part, &file, line, sizeof line);
 
     CHECK((status == GPT2_OK) == (line[0] == '\0'));
     CHECK(status == GPT2_OK || status == GPT2_ERR_CANCELLED); /* little room, or most_bytes */
@@ -207,7 +208,7 @@ static void check_written(const gpt2_model *model, const struct outcome *outcome
         gpt2_model *loaded = load(&file, GPT2_FILE_READ, &of_file);
 
         check_same(outcome, &of_file);
-        CHECK(gpt2_model_write(loaded, add_part, &again, NULL, 0) == GPT2_OK);
+        CHECK(gpt2_model_write(loaded, "native.safetensors", add_part, &again, NULL, 0) == GPT2_OK);
         CHECK(again.n_bytes == file.n_bytes && same_bytes(again.bytes, file.bytes, file.n_bytes));
         gpt2_model_free(loaded);
     }

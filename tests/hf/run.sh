@@ -155,6 +155,8 @@ fi
 check transformers check_models.py --program "$program" --work "$work"
 check files check_files.py --program "$program" --work "$work"
 check torch-files check_torch_files.py --program "$program" --work "$work"
+check convert check_convert.py --program "$program" --work "$work" --text "$root/tests/data/alice.txt" \
+    "$root/examples/demo-model"
 if [ -d "$shared/corpus" ]; then
     check accuracy check_accuracy.py --library "$library" --corpus "$shared/corpus" \
         --also "$root/examples/demo-model" "$shared/models/slm4096" "$shared/models/novels"

@@ -31,7 +31,9 @@ for type in f32 f16 bf16 q8_0; do
     "$python" "$check" --convert "$llama/llama.cpp/convert_hf_to_gguf.py" --config "$work/model" -- \
         --outtype "$type" --outfile "$work/$type.gguf" >>"$log" 2>&1
 done
-compile_worker "$work/quantise" ""
+"${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L -O2 '-DVERSION=""' -I"$llama/llama.cpp/include" \
+    -I"$llama/llama.cpp/ggml/include" -o "$work/quantise" "$here/llama_worker.c" -Wl,-rpath,"$llama/bins" \
+    "$llama"/bins/libllama.v*.so "$llama"/bins/libggml.v*.so "$llama"/bins/libggml-base.so >>"$log" 2>&1
 for type in Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL Q4_K_M Q5_K_M Q6_K; do
     LD_LIBRARY_PATH=$llama/bins "$work/quantise" --quantize "$type" "$work/f32.gguf" "$work/$type.gguf" \
         >>"$log" 2>&1

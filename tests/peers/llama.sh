@@ -1,5 +1,5 @@
-# llama.sh: what the scripts of this folder share: Python packages in an environment of their own, and
-# llama.cpp.  $here: this folder, $peers: the folder for it, $log: a file.
+# llama.sh: what run.sh, bench_worker.sh and faithful.sh share: Python packages in an environment of their
+# own, and llama.cpp.  $here: this folder, $peers: the folder for it, $log: a file.
 
 # node-llama-cpp ships llama.cpp's source, @node-llama-cpp/... what it compiles to, at one version.
 node_llama_cpp=3.22.1

@@ -178,13 +178,15 @@ impl Model {
         .map(Model)
     }
 
-    /// Writes the model as a native file, in pieces, and does not flush.  Errors are as in
-    /// [`Session::write`].
-    pub fn write<W: io::Write>(&self, writer: W) -> io::Result<()> {
+    /// Writes a file of the model, "native.safetensors" or another of gpt2_model_write()'s, in
+    /// pieces, and does not flush.  Errors are as in [`Session::write`].
+    pub fn write<W: io::Write>(&self, name: &str, writer: W) -> io::Result<()> {
+        let c_name = CString::new(name)
+            .map_err(|error| Error::argument(format!("write {name:?}: {error}")))?;
         let mut line = [0u8; 1024];
         let status = writing::write_to(writer, |write, user| unsafe {
             let (text, size) = (line.as_mut_ptr().cast(), line.len());
-            raw::gpt2_model_write(self.0.as_ptr(), write, user, text, size)
+            raw::gpt2_model_write(self.0.as_ptr(), c_name.as_ptr(), write, user, text, size)
         })?;
         Ok(check(
             status,

@@ -292,6 +292,7 @@ extern "C" {
     ) -> i32;
     pub fn gpt2_model_write(
         model: *const gpt2_model,
+        name: *const c_char,
         write: gpt2_write_callback,
         user: *mut c_void,
         errbuf: *mut c_char,

@@ -244,7 +244,7 @@ fn native_files() {
     let ids = prompt(&wanted);
     let logits = run(&mut wanted.session(1).unwrap(), &ids);
     let mut bytes = Vec::new();
-    wanted.write(&mut bytes).unwrap();
+    wanted.write("native.safetensors", &mut bytes).unwrap();
     let path = std::env::temp_dir().join(format!("gpt2-rust-{}", std::process::id()));
     std::fs::write(&path, &bytes).unwrap();
     let copied = Model::from_sources(&[("native.safetensors", &bytes)]).unwrap();
@@ -260,7 +260,7 @@ fn native_files() {
     assert!(error.line.contains("keeps its type"), "{error}");
     std::fs::remove_file(&path).unwrap();
 
-    let full = wanted.write(&mut [0u8; 100][..]).unwrap_err();
+    let full = wanted.write("native.safetensors", &mut [0u8; 100][..]).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::WriteZero);
 }
 

@@ -1,0 +1,240 @@
+/*
+ * tokenizer_write.c: tokenizer.json and tokenizer_config.json of a tokenizer in memory.
+ */
+#include "tokenizer_write.h"
+#include "pretokenize.h"
+
+#include <inttypes.h>
+
+/* -------------------------------------------------------------------------------------- lists -- */
+
+/* The merges by their ranks; a rank that a later one replaced has none. */
+static void list_merges(struct gpt2i_token_lists *lists)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+    size_t n = 0;
+
+    for (size_t i = 0; i <= tokenizer->merge_mask; i++) {
+        uint64_t slot = tokenizer->merge_slots[i];
+        size_t rank_plus_1 = (size_t)(slot & ((1u << GPT2I_RANK_BITS) - 1));
+
+        if (slot != 0 && rank_plus_1 <= tokenizer->n_merges)
+            lists->pairs[rank_plus_1] = (slot >> GPT2I_RANK_BITS) + 1; /* 0: none */
+    }
+    for (size_t i = 1; i <= tokenizer->n_merges; i++) {
+        if (lists->pairs[i] != 0)
+            lists->pairs[n++] = lists->pairs[i] - 1;
+    }
+    lists->n_merges = n;
+}
+
+static void lists_layout(struct gpt2i_arena *arena, struct gpt2i_token_lists *lists)
+{
+    lists->pairs = gpt2i_arena_take(arena, lists->tokenizer->n_merges + 1, sizeof *lists->pairs);
+    lists->added =
+        gpt2i_arena_take(arena, (uint64_t)lists->tokenizer->n_vocab, sizeof *lists->added);
+}
+
+int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists, const gpt2_tokenizer *tokenizer,
+                              struct gpt2i_error *error)
+{
+    struct gpt2i_arena arena = gpt2i_arena_over(NULL);
+
+    memset(lists, 0, sizeof *lists);
+    lists->tokenizer = tokenizer;
+    lists_layout(&arena, lists);
+    lists->block_bytes = arena.used_bytes;
+    arena = gpt2i_arena_over(gpt2i_block_new(lists->block_bytes)); /* zeros */
+    if (arena.base == NULL)
+        return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to write the tokenizer",
+                          lists->block_bytes);
+    lists_layout(&arena, lists);
+    list_merges(lists);
+    for (size_t i = 0; i < tokenizer->n_added; i++)
+        lists->added[tokenizer->added_tokens[i].id] = (uint32_t)i + 1;
+    return GPT2_OK;
+}
+
+void gpt2i_token_lists_free(struct gpt2i_token_lists *lists)
+{
+    gpt2i_block_free(lists->pairs, lists->block_bytes); /* the first in the block */
+    lists->pairs = NULL;
+}
+
+/* ------------------------------------------------------------------------------------- tokens -- */
+
+/* The character that stands for a byte: tokenizer_build.c has the inverse. */
+static uint32_t character_of_byte(unsigned byte)
+{
+    if ((byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad))
+        return byte;
+    if (byte <= 0x20)
+        return 0x100 + byte;
+    return byte == 0xad ? 0x143 : 0x121 + byte - 0x7f;
+}
+
+/* Characters below U+0800. */
+static void put_character(struct gpt2i_sink *sink, uint32_t character, bool is_json)
+{
+    unsigned char utf8[2] = {(unsigned char)(0xc0 | character >> 6),
+                             (unsigned char)(0x80 | (character & 0x3f))};
+
+    if (is_json && (character < 0x20 || character == '"' || character == '\\'))
+        gpt2i_sink_text(sink, "\\u%04" PRIx32, character);
+    else if (character < 0x80)
+        gpt2i_sink_bytes(sink, (const unsigned char[]){(unsigned char)character}, 1);
+    else
+        gpt2i_sink_bytes(sink, utf8, sizeof utf8);
+}
+
+/* Text as it is. */
+static void put_text(struct gpt2i_sink *sink, const char *text, size_t n_bytes, bool is_json)
+{
+    for (size_t i = 0; i < n_bytes; i++) {
+        if ((unsigned char)text[i] < 0x80)
+            put_character(sink, (unsigned char)text[i], is_json);
+        else
+            gpt2i_sink_bytes(sink, text + i, 1);
+    }
+}
+
+void gpt2i_token_put(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists, int32_t id,
+                     bool is_json)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+    const struct gpt2i_added_token *added = gpt2i_added_of(lists, id);
+    const char *bytes;
+    size_t n_bytes;
+
+    if (added != NULL) {
+        put_text(sink, tokenizer->added_text + added->offset, added->length, is_json);
+        return;
+    }
+    if (!gpt2i_token_bytes(tokenizer, id, &bytes, &n_bytes))
+        return;
+    for (size_t i = 0; i < n_bytes; i++)
+        put_character(sink, character_of_byte((unsigned char)bytes[i]), is_json);
+}
+
+/* ------------------------------------------------------------------------------ tokenizer.json -- */
+
+static const char *truth(bool value)
+{
+    return value ? "true" : "false";
+}
+
+static void put_added(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists)
+{
+    bool first = true;
+
+    for (int32_t id = 0; id < lists->tokenizer->n_vocab; id++) {
+        const struct gpt2i_added_token *token = gpt2i_added_of(lists, id);
+
+        if (token == NULL)
+            continue;
+        gpt2i_sink_text(sink, "%s{\"id\":%" PRId32 ",\"content\":\"", first ? "" : ",", id);
+        gpt2i_token_put(sink, lists, id, true);
+        gpt2i_sink_text(
+            sink,
+            "\",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,"
+            "\"special\":%s}",
+            truth(token->flags & GPT2I_ADDED_SINGLE_WORD), truth(token->flags & GPT2I_ADDED_LSTRIP),
+            truth(token->flags & GPT2I_ADDED_RSTRIP), truth(token->flags & GPT2I_ADDED_NORMALIZED),
+            truth(token->flags & GPT2I_ADDED_SPECIAL));
+        first = false;
+    }
+}
+
+static void put_level(struct gpt2i_sink *sink, bool has_prefix, bool use_regex)
+{
+    gpt2i_sink_text(sink,
+                    "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true,"
+                    "\"use_regex\":%s}",
+                    truth(has_prefix), truth(use_regex));
+}
+
+/* Steps that pieces_json.c turns into these rules. */
+static void put_pre_tokenizer(struct gpt2i_sink *sink, uint32_t rules)
+{
+    bool has_pattern = (rules & GPT2I_CUT_PATTERN) != 0;
+    bool digits_last = has_pattern && (rules & GPT2I_CUT_DIGITS_FIRST) == 0;
+
+    if ((rules & GPT2I_CUT_DIGITS) == 0) {
+        put_level(sink, (rules & GPT2I_CUT_PREFIX) != 0, has_pattern);
+        return;
+    }
+    gpt2i_sink_text(sink, "{\"type\":\"Sequence\",\"pretokenizers\":[");
+    if (digits_last) {
+        gpt2i_sink_text(sink,
+                        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"'s|'t|'re|'ve|'m|'ll|'d| "
+                        "?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|");
+        gpt2i_sink_text(sink,
+                        "\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},");
+    }
+    gpt2i_sink_text(sink, "{\"type\":\"Digits\",\"individual_digits\":%s},",
+                    truth(rules & GPT2I_CUT_EACH_DIGIT));
+    put_level(sink, false, has_pattern && !digits_last);
+    gpt2i_sink_text(sink, "]}");
+}
+
+static void put_vocab(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+    bool first = true;
+
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
+        if (tokenizer->offsets[id] == tokenizer->offsets[id + 1])
+            continue; /* the id has no token */
+        gpt2i_sink_text(sink, first ? "\"" : ",\"");
+        gpt2i_token_put(sink, lists, id, true);
+        gpt2i_sink_text(sink, "\":%" PRId32, id);
+        first = false;
+    }
+}
+
+void gpt2i_tokenizer_put_json(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists)
+{
+    const int32_t mask = (1 << GPT2I_ID_BITS) - 1;
+
+    gpt2i_sink_text(sink, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,"
+                          "\"added_tokens\":[");
+    put_added(sink, lists);
+    gpt2i_sink_text(sink, "],\"normalizer\":null,\"pre_tokenizer\":");
+    put_pre_tokenizer(sink, lists->tokenizer->cut_rules);
+    gpt2i_sink_text(sink, ",\"post_processor\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
+                          "\"trim_offsets\":false,\"use_regex\":true},");
+    gpt2i_sink_text(sink, "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,"
+                          "\"trim_offsets\":true,\"use_regex\":true},");
+    gpt2i_sink_text(sink, "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
+                          "\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,");
+    gpt2i_sink_text(sink, "\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
+    put_vocab(sink, lists);
+    gpt2i_sink_text(sink, "},\"merges\":[");
+    for (size_t i = 0; i < lists->n_merges; i++) {
+        gpt2i_sink_text(sink, i == 0 ? "\"" : ",\"");
+        gpt2i_token_put(sink, lists, (int32_t)(lists->pairs[i] >> GPT2I_ID_BITS), true);
+        gpt2i_sink_text(sink, " ");
+        gpt2i_token_put(sink, lists, (int32_t)lists->pairs[i] & mask, true);
+        gpt2i_sink_text(sink, "\"");
+    }
+    gpt2i_sink_text(sink, "]}}\n");
+}
+
+static void put_word(struct gpt2i_sink *sink, const char *key,
+                     const struct gpt2i_token_lists *lists, int32_t id)
+{
+    if (id < 0 || id >= lists->tokenizer->n_vocab || gpt2i_added_of(lists, id) == NULL)
+        return;
+    gpt2i_sink_text(sink, ",\"%s\":\"", key);
+    gpt2i_token_put(sink, lists, id, true);
+    gpt2i_sink_text(sink, "\"");
+}
+
+void gpt2i_tokenizer_put_config(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists)
+{
+    gpt2i_sink_text(sink, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\","
+                          "\"clean_up_tokenization_spaces\":false");
+    put_word(sink, "bos_token", lists, lists->tokenizer->bos);
+    put_word(sink, "eos_token", lists, lists->tokenizer->eot);
+    gpt2i_sink_text(sink, "}\n");
+}
