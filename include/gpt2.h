@@ -249,7 +249,9 @@ GPT2_API int32_t gpt2_model_params_init(gpt2_model_params *params, size_t struct
  * llm.c, version 3 or 5; "model.gguf" is GGUF of llama.cpp: docs/api.md says what of it is read.
  * No code of a pickle runs.
  *
- *   path     of the directory, the native file or a GGUF file; borrowed for the call
+ *   path     of the directory, the native file or a GGUF file; or of another file of weights, under
+ *            any name, but for model.safetensors and indices of shards: the others are read from
+ *            its directory.  "x.pt" is nanoGPT's.  Borrowed for the call
  *   params   NULL for the defaults
  *   model    receives the model; the caller frees it with gpt2_model_free()
  *

@@ -103,6 +103,7 @@ nanogpt snprintf
 mingpt snprintf
 native_model snprintf
 native_write snprintf
+source strrchr
 sink vsnprintf
 config_text snprintf
 gguf_write snprintf

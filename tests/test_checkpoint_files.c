@@ -42,6 +42,8 @@ static void write_config(const struct tiny_model *tiny, const char *activation)
     write_bytes(DIRECTORY "/config.json", text, strlen(text));
 }
 
+static const char *path = DIRECTORY;
+
 static int32_t load(gpt2_model **model)
 {
     gpt2_model_params params;
@@ -50,7 +52,7 @@ static int32_t load(gpt2_model **model)
     (void)gpt2_model_params_init(&params, sizeof params);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    return gpt2_model_load(DIRECTORY, &params, model);
+    return gpt2_model_load(path, &params, model);
 }
 
 static uint64_t logits_hash(void)
@@ -368,13 +370,67 @@ static void test_llmc_refused(void **state)
     remove_hf_files();
 }
 
+/* A file by its path, under any name; the rest comes from its directory. */
+static void test_paths(void **state)
+{
+    struct tiny_model tiny = sizes();
+    uint64_t wanted;
+
+    (void)state;
+    tiny.prefix = "";
+    tiny_write(&tiny);
+    wanted = wanted_hash(&tiny, "gelu_new");
+    make_llmc(&tiny, 31);
+    remove_hf_files();
+    path = DIRECTORY "/gpt2_tiny.bin";
+    write_bytes(path, file.at, file.n);
+    assert_int_equal(logits_hash(), wanted);
+    (void)remove(path);
+    tiny.head_copy = true;
+    for (int i = 0; i < 3;
+         i++) { /* both forms of Hugging Face's, beside a config.json; nanoGPT's */
+        static const char *const paths[] = {DIRECTORY "/half.bin", DIRECTORY "/old.weights",
+                                            DIRECTORY "/ckpt-5.pt"};
+
+        path = DIRECTORY;
+        tiny.prefix = "transformer.";
+        tiny_write(&tiny);
+        wanted = wanted_hash(&tiny, i == 2 ? "gelu" : "gelu_new");
+        if (i < 2) {
+            pickle.n = 0;
+            ADD(&pickle, "\x80\2");
+            pytorch_add_model(&pickle, DIRECTORY, i == 1, false, "");
+            ADD(&pickle, ".");
+            pytorch_wrap_model(&file, &pickle, i == 1);
+            (void)remove(DIRECTORY "/model.safetensors");
+        } else {
+            make_nanogpt(&tiny, "", "");
+            (void)remove(DIRECTORY "/ckpt.pt");
+            remove_hf_files();
+        }
+        path = paths[i];
+        write_bytes(path, file.at, file.n);
+        assert_int_equal(logits_hash(), wanted);
+        (void)remove(DIRECTORY "/config.json");
+        if (i < 2)
+            check_refused(GPT2_ERR_FILE, DIRECTORY "/config.json: cannot be opened");
+        (void)remove(path);
+    }
+    path = DIRECTORY "/text.pt";
+    write_bytes(path, "PK no zip file", 14);
+    check_refused(GPT2_ERR_FORMAT, DIRECTORY "/text.pt: zip file: ");
+    write_bytes(path, "no file of weights", 18);
+    check_refused(GPT2_ERR_FORMAT, DIRECTORY "/text.pt: ");
+    (void)remove(path);
+    path = DIRECTORY;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nanogpt),
-        cmocka_unit_test(test_mingpt),
-        cmocka_unit_test(test_llmc),
-        cmocka_unit_test(test_llmc_refused),
+        cmocka_unit_test(test_nanogpt), cmocka_unit_test(test_mingpt),
+        cmocka_unit_test(test_llmc),    cmocka_unit_test(test_llmc_refused),
+        cmocka_unit_test(test_paths),
     };
 
     return cmocka_run_group_tests_name("checkpoint files", tests, NULL, NULL);

@@ -30,30 +30,40 @@ bool gpt2i_files_are_native(const struct gpt2i_files *files)
     return files->file != NULL || find_given(files, GPT2I_NATIVE_NAME) != NULL;
 }
 
-/* The struct and DIRECTORY/NAME with its NUL. */
-static size_t source_bytes(const char *directory, const char *name)
+struct gpt2i_files gpt2i_files_around(const struct gpt2i_files *file)
 {
-    return sizeof(struct gpt2i_source) + strlen(directory) + 1 + strlen(name) + 1;
+    const char *slash = strrchr(file->file, '/');
+    struct gpt2i_files files = {.directory = file->file};
+
+    files.weights = slash == NULL ? file->file : slash + 1;
+    files.n_cut = strlen(files.weights);
+    return files;
 }
 
-static const char *directory_of(const struct gpt2i_files *files)
+static size_t directory_length_of(const struct gpt2i_files *files)
 {
-    return files->directory == NULL ? "" : files->directory;
+    return files->directory == NULL ? 0 : strlen(files->directory) - files->n_cut;
+}
+
+/* The struct and DIRECTORY/NAME with its NUL. */
+static size_t source_bytes(const struct gpt2i_files *files, const char *name)
+{
+    return sizeof(struct gpt2i_source) + directory_length_of(files) + 1 + strlen(name) + 1;
 }
 
 /* A source that is not open, with its path; NULL if there is no memory. */
 static struct gpt2i_source *source_new(const struct gpt2i_files *files, const char *name)
 {
-    const char *directory = directory_of(files);
-    size_t directory_length = strlen(directory);
-    size_t block_bytes = source_bytes(directory, name);
+    size_t directory_length = directory_length_of(files);
+    size_t block_bytes = source_bytes(files, name);
     struct gpt2i_source *source = gpt2i_block_new(block_bytes);
     char *end;
 
     if (source == NULL)
         return NULL;
     source->block_bytes = block_bytes;
-    memcpy(source->path, directory, directory_length);
+    if (directory_length > 0)
+        memcpy(source->path, files->directory, directory_length);
     end = source->path + directory_length;
     if (directory_length > 0 && end[-1] != '/')
         *end++ = '/';
@@ -65,7 +75,7 @@ static int32_t fail_memory(const struct gpt2i_files *files, const char *name,
                            struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to open %s",
-                      source_bytes(directory_of(files), name), name);
+                      source_bytes(files, name), name);
 }
 
 int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name, bool *exists,

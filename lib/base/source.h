@@ -31,7 +31,10 @@
 /* A directory, or one file, or a list. */
 struct gpt2i_files {
     const char *directory;
-    const char *file;        /* a native file, under any name */
+    size_t n_cut; /* characters at the end of 'directory' that are not part of it */
+    const char
+        *weights;     /* the file of weights in the directory, under any name; NULL: to be found */
+    const char *file; /* a native file, under any name */
     const gpt2_source *list; /* if both are NULL */
     size_t n_list;
 };
@@ -46,6 +49,9 @@ struct gpt2i_source {
 
 /* The file at 'path' if it is a regular one, else the directory. */
 GPT2I_HIDDEN struct gpt2i_files gpt2i_files_at(const char *path);
+
+/* The directory that one file is in, whose weights it has. */
+GPT2I_HIDDEN struct gpt2i_files gpt2i_files_around(const struct gpt2i_files *file);
 
 /* Whether they are one native file, which has everything. */
 GPT2I_HIDDEN bool gpt2i_files_are_native(const struct gpt2i_files *files);

@@ -62,19 +62,13 @@ static const char *const other_weights[] = {
     "flax_model.msgpack",
 };
 
-/*
- * One file alone is GGUF.  Fails where there are only weights that this version cannot read, and names
- * them.
- */
+/* Fails where there are only weights that this version cannot read, and names them. */
 static int32_t find_weights(const struct weights_file **found, const struct gpt2i_files *files,
                             struct gpt2i_error *error)
 {
     bool exists;
     int32_t status;
 
-    *found = &weights_files[GGUF_FILE];
-    if (files->file != NULL)
-        return GPT2_OK;
     for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
         *found = &weights_files[i];
         status = gpt2i_source_exists(files, weights_files[i].name, &exists, error);
@@ -120,10 +114,10 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
                             const struct weights_file *file, struct gpt2i_config *config,
                             const gpt2_model_params *params, struct gpt2i_error *error)
 {
+    const char *name = files->weights != NULL ? files->weights : file->name;
     struct gpt2i_tensors tensors;
-    int32_t status = file->is_index
-                         ? gpt2i_shards_open(&tensors, files, file->name, file->open, error)
-                         : file->open(&tensors, files, file->name, error);
+    int32_t status = file->is_index ? gpt2i_shards_open(&tensors, files, name, file->open, error)
+                                    : file->open(&tensors, files, name, error);
 
     if (status == GPT2_OK && file->has_config)
         status = gpt2i_config_parse(config, tensors.config, strlen(tensors.config),
@@ -136,16 +130,14 @@ static int32_t read_weights(gpt2_model **model, const struct gpt2i_files *files,
 
 /* The weights come last: they take longest. */
 static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
-                          const gpt2_model_params *params, struct gpt2i_error *error)
+                          const struct weights_file *file, const gpt2_model_params *params,
+                          struct gpt2i_error *error)
 {
     struct gpt2i_config config;
-    const struct weights_file *file;
     gpt2_tokenizer *tokenizer = NULL;
     char line[GPT2_ERRBUF_BYTES];
-    int32_t status = find_weights(&file, files, error);
+    int32_t status = file->has_config ? GPT2_OK : gpt2i_config_read(&config, files, error);
 
-    if (status == GPT2_OK && !file->has_config)
-        status = gpt2i_config_read(&config, files, error);
     if (status == GPT2_OK)
         status = read_tokenizer(&tokenizer, line, files, file, error);
     if (status == GPT2_OK)
@@ -159,28 +151,75 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     return GPT2_OK;
 }
 
-/* A native file, or else GGUF. */
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), end_length = strlen(end);
+
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+/* Which file of weights one file is, by its beginning and the end of its name; NULL: none of them. */
+static const struct weights_file *kind_of(const struct gpt2i_files *files)
+{
+    static const char llmc_magic[] = {'\xc6', '\xd7', '\x34', '\x01'}; /* 20240326 */
+    struct gpt2i_error nowhere = {NULL, 0};
+    struct gpt2i_source *source;
+    char begin[4] = "";
+    gpt2i_tensors_open *open = NULL;
+
+    if (gpt2i_source_open(&source, files, "", &nowhere) != GPT2_OK)
+        return NULL;
+    if (source->size_bytes >= sizeof begin)
+        (void)gpt2i_source_read(source, 0, begin, sizeof begin, &nowhere);
+    if (memcmp(begin, "GGUF", sizeof begin) == 0)
+        open = gpt2i_gguf_tensors_open;
+    else if (memcmp(begin, llmc_magic, sizeof begin) == 0)
+        open = gpt2i_llmc_open;
+    else if (memcmp(begin, "PK", 2) == 0 || begin[0] == '\x80')
+        open = ends_with(source->path, GPT2I_MINGPT_NAME) ? gpt2i_mingpt_open
+               : ends_with(source->path, ".pt")           ? gpt2i_nanogpt_open
+                                                          : gpt2i_pytorch_open;
+    gpt2i_source_close(source);
+    for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
+        if (open != NULL && weights_files[i].open == open && !weights_files[i].is_index)
+            return &weights_files[i];
+    }
+    return NULL;
+}
+
+/* A native file; or else GGUF, or a file of weights beside the others of a directory. */
 static int32_t read_file(gpt2_model **model, const struct gpt2i_files *files,
                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
     int32_t status = gpt2i_native_read(model, files, params, error);
+    const struct weights_file *file =
+        status == GPT2_ERR_FORMAT && files->file != NULL ? kind_of(files) : NULL;
+    struct gpt2i_files around;
 
-    return status == GPT2_ERR_FORMAT && gpt2i_gguf_is(files)
-               ? read_files(model, files, params, error)
-               : status;
+    if (file == NULL)
+        return status;
+    gpt2i_error_clear(error);
+    if (file == &weights_files[GGUF_FILE])
+        return read_files(model, files, file, params, error);
+    around = gpt2i_files_around(files);
+    return read_files(model, &around, file, params, error);
 }
 
 int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
                          const gpt2_model_params *params, struct gpt2i_error *error)
 {
+    const struct weights_file *file;
     gpt2_model *model = NULL;
     int32_t status;
 
     *out = NULL;
-    if (gpt2i_files_are_native(files))
+    if (gpt2i_files_are_native(files)) {
         status = read_file(&model, files, params, error);
-    else
-        status = read_files(&model, files, params, error);
+    } else {
+        status = find_weights(&file, files, error);
+        if (status == GPT2_OK)
+            status = read_files(&model, files, file, params, error);
+    }
     if (status == GPT2_OK && params->shortlist != 0)
         status = gpt2i_shortlist_make(model, params->n_threads, error);
     if (status != GPT2_OK) {
