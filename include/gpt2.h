@@ -276,9 +276,11 @@ GPT2_API int32_t gpt2_model_load_sources(const gpt2_source *sources, size_t n_so
  *                         with the types that they have there
  *   "model.safetensors"   the weights as transformers reads them, with their types in memory; those
  *                         of 8 and 4 bits as F32
- *   "config.json"         what belongs to it
- *   "model.gguf"          config and weights for llama.cpp, with their types in memory.  llama.cpp
- *                         has gelu_new alone and one scale of attention: other models are refused
+ *   "config.json", "tokenizer.json", "tokenizer_config.json"
+ *                         what belongs to it
+ *   "model.gguf"          config, tokenizer and weights for llama.cpp, with their types in memory.
+ *                         What llama.cpp would run as another model is refused: activations but for
+ *                         gelu_new, other scales of attention, other rules of the tokenizer
  *
  * Models of the same numbers and types have the same files.  'errbuf' is as in gpt2_decode().
  * Errors: GPT2_ERR_CANCELLED, _MEMORY, _UNSUPPORTED (what the file cannot say; a native file on a
@@ -564,7 +566,7 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
- * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, or + 800 if the
+ * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, or + 1,600 if the
  * tokenizer has long added tokens.  So a call may give no ids, or up to as many more than n_bytes.
  * The calls together give the ids of the whole text.  A call that fails consumes no bytes: the same
  * call with more room gives the ids.  If a call returns GPT2_OK, the bytes are consumed even if no

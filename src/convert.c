@@ -83,12 +83,13 @@ static enum outcome write_file(struct conversion *conversion, const gpt2_model *
     return outcome;
 }
 
-/* Writes the files of a directory; the weights come last, so that a directory with them is complete. */
+/* Writes the files of a directory; the weights come last, so that a new directory with them is complete. */
 static enum outcome write_directory(struct conversion *conversion, const gpt2_model *model,
                                     const char *directory)
 {
     static const char *const names[] = {"tokenizer_config.json", "tokenizer.json", "config.json",
                                         "model.safetensors"};
+    static const char *const others[] = {"special_tokens_map.json", "added_tokens.json"};
     size_t n_bytes = strlen(directory) + 32;
     char *path = malloc(n_bytes);
     enum outcome outcome = path == NULL ? complain_memory() : OUTCOME_DONE;
@@ -96,6 +97,18 @@ static enum outcome write_directory(struct conversion *conversion, const gpt2_mo
     if (outcome == OUTCOME_DONE && !platform_make_directory(directory))
         outcome = complain(OUTCOME_FAILED, "cannot make the directory %s: %s", directory,
                            strerror(errno));
+    for (size_t i = 0; i < sizeof others / sizeof others[0] && outcome == OUTCOME_DONE; i++) {
+        FILE *other;
+
+        (void)snprintf(path, n_bytes, "%s/%s", directory, others[i]);
+        other = fopen(path, "r");
+        if (other == NULL)
+            continue;
+        (void)fclose(other);
+        outcome =
+            complain(OUTCOME_FAILED,
+                     "%s is there, which would change the tokenizer: name a new directory", path);
+    }
     for (size_t i = gpt2_model_tokenizer(model) == NULL ? 2 : 0;
          i < sizeof names / sizeof names[0] && outcome == OUTCOME_DONE; i++) {
         (void)snprintf(path, n_bytes, "%s/%s", directory, names[i]);
@@ -117,6 +130,9 @@ static enum outcome convert(const struct options *options)
     outcome = model_open(options, &model, &info);
     if (outcome != OUTCOME_DONE)
         return outcome;
+    if (options->format != FORMAT_NATIVE && gpt2_model_tokenizer_error(model)[0] != '\0')
+        (void)complain(OUTCOME_DONE, "the tokenizer is left out: %s",
+                       gpt2_model_tokenizer_error(model));
     switch (options->format) {
     case FORMAT_SAFETENSORS:
         outcome = write_directory(&conversion, model, options->output);
@@ -127,9 +143,11 @@ static enum outcome convert(const struct options *options)
     default:
         outcome = write_file(&conversion, model, "native.safetensors", options->output);
     }
-    if (outcome == OUTCOME_DONE)
+    if (outcome == OUTCOME_DONE && options->format == FORMAT_NATIVE)
         note("%.1f MB, weights in %s, in %s", (double)conversion.n_bytes / 1e6,
              weight_type_name(info.memory_type), options->output);
+    else if (outcome == OUTCOME_DONE)
+        note("%.1f MB in %s", (double)conversion.n_bytes / 1e6, options->output);
     gpt2_model_free(model);
     return outcome;
 }

@@ -359,7 +359,8 @@ static void test_native(void **state)
         put_file(DIRECTORY "/tokenizer.json", json.text, json.n);
         assert_int_equal(gpt2_model_load(DIRECTORY, NULL, &model), GPT2_OK);
         native.n = 0;
-        assert_int_equal(gpt2_model_write(model, add_part, NULL, NULL, 0), GPT2_OK);
+        assert_int_equal(gpt2_model_write(model, "native.safetensors", add_part, NULL, NULL, 0),
+                         GPT2_OK);
         gpt2_model_free(model);
         source.n_bytes = native.n;
         tokenizer = load_sources(&source, 1, GPT2_OK);

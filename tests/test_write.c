@@ -309,7 +309,7 @@ static void test_bigcode(void **state)
             gpt2_model_free(loaded);
         } else {
             assert_int_equal(write_file(model, "model.gguf", &sink), GPT2_ERR_UNSUPPORTED);
-            tiny_check_says(line, "multi_query is false");
+            tiny_check_says(line, "multi_query of a GPTBigCode is false");
         }
         gpt2_model_free(model);
     }

@@ -56,9 +56,10 @@ static uint64_t padding_of(uint64_t n_bytes)
 
 /* ----------------------------------------------------------------------------------- metadata -- */
 
+/* starcoder has one head of keys and values, gpt2 as many as of queries. */
 static const char *arch_of(const struct gpt2i_config *config)
 {
-    return config->is_bigcode ? "starcoder" : "gpt2";
+    return config->n_kv_head < config->n_head ? "starcoder" : "gpt2";
 }
 
 static void put_string(struct gpt2i_sink *sink, const char *text)
@@ -183,6 +184,11 @@ static int32_t check_tokenizer(const gpt2_model *model, struct gpt2i_error *erro
 
     if (tokenizer == NULL)
         return GPT2_OK;
+    if (tokenizer->n_vocab > model->config.n_vocab)
+        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                          "a GGUF file cannot have a tokenizer of %" PRId32
+                          " tokens beside a model of %" PRId32,
+                          tokenizer->n_vocab, model->config.n_vocab);
     if (pre_of(tokenizer->cut_rules) == NULL)
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
                           "a GGUF file cannot say how the tokenizer cuts text: llama.cpp knows "
@@ -286,12 +292,10 @@ static int32_t check_config(const struct gpt2i_config *config, struct gpt2i_erro
                           "a GGUF file cannot say that %s: llama.cpp would leave it out",
                           config->scale_attn_weights ? "scale_attn_by_inverse_layer_idx is true"
                                                      : "scale_attn_weights is false");
-    if (config->is_bigcode != (config->n_kv_head < config->n_head))
-        return gpt2i_fail(
-            error, GPT2_ERR_UNSUPPORTED,
-            "a GGUF file cannot say that multi_query is %s: llama.cpp's starcoder has "
-            "one head of keys and values, its gpt2 has as many as of queries",
-            config->n_kv_head == 1 ? "true" : "false");
+    if (config->is_bigcode && config->n_kv_head == config->n_head && config->n_head > 1)
+        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                          "a GGUF file cannot say that multi_query of a GPTBigCode is false: "
+                          "llama.cpp's starcoder has q, k and v side by side");
     return GPT2_OK;
 }
 

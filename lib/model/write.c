@@ -10,11 +10,13 @@
 static int32_t write_config(const gpt2_model *model, struct gpt2i_weight_list *list,
                             struct gpt2i_sink *sink, struct gpt2i_error *error)
 {
+    struct gpt2i_config config = model->config;
     char text[GPT2I_CONFIG_TEXT_BYTES];
 
     (void)list;
     (void)error;
-    gpt2i_config_text(text, &model->config);
+    config.eos_token_id = model->eot_token; /* which may be the tokenizer's */
+    gpt2i_config_text(text, &config);
     gpt2i_sink_bytes(sink, text, strlen(text));
     gpt2i_sink_text(sink, "\n");
     return GPT2_OK;

@@ -13,7 +13,8 @@
 size_t gpt2i_look_ahead(const gpt2_tokenizer *tokenizer)
 {
     const struct gpt2i_added_set *sets = tokenizer->added;
-    size_t longest = gpt2i_max(sets[0].max_length, sets[1].max_length);
+    /* the end of a token of the second pass may be the beginning of one of the first */
+    size_t longest = sets[0].max_length + sets[1].max_length;
     uint32_t flags = sets[0].any_flags | sets[1].any_flags;
 
     return 3 + gpt2i_max(longest, ALONE_LENGTH) +

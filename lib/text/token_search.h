@@ -19,7 +19,7 @@ struct gpt2i_encode_place {
  * How many bytes behind a piece, or a token, can decide where it ends: a white-space character that
  * belongs to the next piece, an added token that may begin behind that, and the character behind this.
  */
-#define GPT2I_MAX_LOOK_AHEAD (3 + GPT2I_ADDED_BYTES + 4)
+#define GPT2I_MAX_LOOK_AHEAD (3 + GPT2I_ADDED_PASSES * GPT2I_ADDED_BYTES + 4)
 
 /* The same for the tokens of one tokenizer. */
 GPT2I_HIDDEN size_t gpt2i_look_ahead(const gpt2_tokenizer *tokenizer);

@@ -198,6 +198,7 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
                               uint64_t n_bytes, struct gpt2i_error *error)
 {
     const uint32_t rank_mask = (1u << GPT2I_RANK_BITS) - 1;
+    const uint32_t id_mask = (1u << GPT2I_ID_BITS) - 1;
     const int32_t n_vocab = tokenizer->n_vocab;
     int32_t status;
 
@@ -214,9 +215,16 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
     for (size_t i = 0; i <= tokenizer->merge_mask; i++) {
         uint32_t rank_plus_1 = (uint32_t)tokenizer->merge_slots[i] & rank_mask;
 
+        uint64_t pair = tokenizer->merge_slots[i] >> GPT2I_RANK_BITS;
+
         if (rank_plus_1 > tokenizer->n_merges)
             return fail_table(native, MERGE_SLOTS, "a rank", rank_plus_1, tokenizer->n_merges,
                               error);
+        if (tokenizer->merge_slots[i] != 0 &&
+            ((pair >> GPT2I_ID_BITS) >= (uint64_t)n_vocab || (pair & id_mask) >= (uint64_t)n_vocab))
+            return fail_table(native, MERGE_SLOTS, "an id",
+                              (uint32_t)gpt2i_max(pair >> GPT2I_ID_BITS, pair & id_mask),
+                              (uint32_t)n_vocab - 1, error);
     }
     for (size_t i = 0; i <= tokenizer->piece_mask; i++) {
         uint32_t id_plus_1 = tokenizer->piece_slots[i].id_plus_1;

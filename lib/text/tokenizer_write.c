@@ -3,6 +3,7 @@
  */
 #include "tokenizer_write.h"
 #include "pretokenize.h"
+#include "tokenizer_build.h"
 
 #include <inttypes.h>
 
@@ -26,6 +27,25 @@ static void list_merges(struct gpt2i_token_lists *lists)
             lists->pairs[n++] = lists->pairs[i] - 1;
     }
     lists->n_merges = n;
+}
+
+/*
+ * Whether the file would be one that is read again: a native file can have merges of huge tokens, whose
+ * texts together are quadratic in its size.
+ */
+static bool is_writable(const struct gpt2i_token_lists *lists)
+{
+    const uint32_t *offsets = lists->tokenizer->offsets;
+    const uint32_t mask = (1u << GPT2I_ID_BITS) - 1;
+    uint64_t n_bytes = offsets[lists->tokenizer->n_vocab];
+
+    for (size_t i = 0; i < lists->n_merges; i++) {
+        uint32_t left = (uint32_t)(lists->pairs[i] >> GPT2I_ID_BITS);
+        uint32_t right = (uint32_t)lists->pairs[i] & mask;
+
+        n_bytes += offsets[left + 1] - offsets[left] + offsets[right + 1] - offsets[right];
+    }
+    return n_bytes <= GPT2I_MAX_TOKENIZER_FILE_BYTES;
 }
 
 static void lists_layout(struct gpt2i_arena *arena, struct gpt2i_token_lists *lists)
@@ -52,7 +72,13 @@ int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists, const gpt2_tokeni
     list_merges(lists);
     for (size_t i = 0; i < tokenizer->n_added; i++)
         lists->added[tokenizer->added_tokens[i].id] = (uint32_t)i + 1;
-    return GPT2_OK;
+    if (is_writable(lists))
+        return GPT2_OK;
+    gpt2i_token_lists_free(lists);
+    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                      "the tokens and merges of the tokenizer have over %" PRIu64
+                      " bytes, which no tokenizer file may have",
+                      GPT2I_MAX_TOKENIZER_FILE_BYTES);
 }
 
 void gpt2i_token_lists_free(struct gpt2i_token_lists *lists)
@@ -220,12 +246,15 @@ void gpt2i_tokenizer_put_json(struct gpt2i_sink *sink, const struct gpt2i_token_
     gpt2i_sink_text(sink, "]}}\n");
 }
 
+/* null is a word, too: without the key a reader takes GPT-2's. */
 static void put_word(struct gpt2i_sink *sink, const char *key,
                      const struct gpt2i_token_lists *lists, int32_t id)
 {
-    if (id < 0 || id >= lists->tokenizer->n_vocab || gpt2i_added_of(lists, id) == NULL)
+    bool has_word = id >= 0 && id < lists->tokenizer->n_vocab && gpt2i_added_of(lists, id) != NULL;
+
+    gpt2i_sink_text(sink, has_word ? ",\"%s\":\"" : ",\"%s\":null", key);
+    if (!has_word)
         return;
-    gpt2i_sink_text(sink, ",\"%s\":\"", key);
     gpt2i_token_put(sink, lists, id, true);
     gpt2i_sink_text(sink, "\"");
 }
@@ -233,7 +262,7 @@ static void put_word(struct gpt2i_sink *sink, const char *key,
 void gpt2i_tokenizer_put_config(struct gpt2i_sink *sink, const struct gpt2i_token_lists *lists)
 {
     gpt2i_sink_text(sink, "{\"tokenizer_class\":\"PreTrainedTokenizerFast\","
-                          "\"clean_up_tokenization_spaces\":false");
+                          "\"clean_up_tokenization_spaces\":false,\"unk_token\":null");
     put_word(sink, "bos_token", lists, lists->tokenizer->bos);
     put_word(sink, "eos_token", lists, lists->tokenizer->eot);
     gpt2i_sink_text(sink, "}\n");

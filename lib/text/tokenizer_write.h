@@ -17,7 +17,10 @@ struct gpt2i_token_lists {
     size_t block_bytes;
 };
 
-/* Errors: GPT2_ERR_MEMORY.  Freed with gpt2i_token_lists_free(). */
+/*
+ * Errors: GPT2_ERR_MEMORY, _UNSUPPORTED (too many bytes for a tokenizer file).  Freed with
+ * gpt2i_token_lists_free().
+ */
 GPT2I_HIDDEN int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists,
                                            const gpt2_tokenizer *tokenizer,
                                            struct gpt2i_error *error);
