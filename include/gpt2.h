@@ -566,11 +566,11 @@ GPT2_API int32_t gpt2_encoder_reset(gpt2_encoder *encoder);
  *         gpt2_encode(encoder, text, n_bytes, GPT2_ENCODE_MORE, ids, capacity, &n_ids);
  *     gpt2_encode(encoder, NULL, 0, 0, ids, capacity, &n_ids);
  *
- * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, or + 1,600 if the
- * tokenizer has long added tokens.  So a call may give no ids, or up to as many more than n_bytes.
- * The calls together give the ids of the whole text.  A call that fails consumes no bytes: the same
- * call with more room gives the ids.  If a call returns GPT2_OK, the bytes are consumed even if no
- * id is written.
+ * The encoder holds back the end of a part, fewer than max_piece_bytes + 64 bytes, or + 1,600 if
+ * the tokenizer has long added tokens.  So a call may give no ids, or up to as many more than
+ * n_bytes.  The calls together give the ids of the whole text.  A call that fails consumes no
+ * bytes: the same call with more room gives the ids.  If a call returns GPT2_OK, the bytes are
+ * consumed even if no id is written.
  *
  * GPT2_ENCODE_SPECIAL is about the special tokens of the files, and the words that begin and end a
  * text.  Leave it out for text that nobody has checked.  Added tokens that are not special are

@@ -115,7 +115,7 @@ class NativeFile:
     def write(self, path, config, n_directory_bytes):
         """`n_directory_bytes`: of the tensors in the directory."""
         self._add("checksums", "U64", [3], bytes(24))
-        metadata = {"libgpt2": "1", "config": json.dumps(config)}
+        metadata = {"libgpt2": "2", "config": json.dumps(config)}
         header = json.dumps({"__metadata__": metadata, **self.header}).encode()
         header += b" " * (-(len(header) + 8) % 64)
         file = struct.pack("<Q", len(header)) + header + self.data[:-24]
