@@ -202,8 +202,8 @@ static void test_paths(void **state)
     assert_non_null(strstr(line, "build/no such folder/vocab.json"));
     assert_int_equal(load("Makefile", &tokenizer), GPT2_ERR_FORMAT); /* no native file */
     assert_int_equal(load("", &tokenizer), GPT2_ERR_ARGUMENT);
-    assert_string_equal(line,
-                        "gpt2_tokenizer_load: path is empty, wanted a directory or a native file");
+    assert_string_equal(
+        line, "gpt2_tokenizer_load: path is empty, wanted a directory, a native or a GGUF file");
     memset(path, 'x', sizeof path - 1);
     assert_int_equal(load(path, &tokenizer), GPT2_ERR_FILE);
     put_vocabulary(VOCAB, "a b\n");

@@ -41,7 +41,7 @@ void gpt2i_sink_number(struct gpt2i_sink *sink, uint64_t number, size_t n)
 {
     unsigned char bytes[8];
 
-    gpt2i_store_le(bytes, number, n);
+    gpt2i_store_le(bytes, number, sizeof bytes);
     gpt2i_sink_bytes(sink, bytes, n);
 }
 

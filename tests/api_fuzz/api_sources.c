@@ -191,7 +191,7 @@ static gpt2_source make_source(struct plan *plan, size_t name)
 static void spoil(struct plan *plan)
 {
     static const char *const unknown[] = {
-        "", "config.jsom", "Config.json", "./config.json", "config.json ", "model.gguf"};
+        "", "config.jsom", "Config.json", "./config.json", "config.json ", "model.onnx"};
     gpt2_source *source;
 
     plan->is_wrong = true;
