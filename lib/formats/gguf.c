@@ -54,7 +54,7 @@ int32_t gpt2i_gguf_take(struct gpt2i_gguf_reader *reader, const char *what, uint
 
 static int32_t take_u32(struct gpt2i_gguf_reader *reader, const char *what, uint32_t *value)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     int32_t status = gpt2i_gguf_take(reader, what, sizeof *value, &bytes);
 
     if (status == GPT2_OK)
@@ -64,7 +64,7 @@ static int32_t take_u32(struct gpt2i_gguf_reader *reader, const char *what, uint
 
 static int32_t take_u64(struct gpt2i_gguf_reader *reader, const char *what, uint64_t *value)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     int32_t status = gpt2i_gguf_take(reader, what, sizeof *value, &bytes);
 
     if (status == GPT2_OK)
@@ -76,7 +76,7 @@ int32_t gpt2i_gguf_take_name(struct gpt2i_gguf_reader *reader, const char *what,
                              struct gpt2i_gguf_string *name)
 {
     size_t at = reader->at;
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     uint64_t length;
     int32_t status = take_u64(reader, what, &length);
 
@@ -139,7 +139,7 @@ static int32_t take_elements(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf
                              uint64_t n)
 {
     uint64_t left = reader->gguf->source->size_bytes - reader->at;
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     int32_t status = GPT2_OK;
 
     if (n > left / type_bytes[value->type])

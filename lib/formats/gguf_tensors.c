@@ -157,7 +157,7 @@ static int32_t fail_tensor(const struct gpt2i_gguf_reader *reader, struct gpt2i_
 static int32_t take_dims(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_string name,
                          struct gpt2i_tensor *tensor)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     uint32_t n_dims;
     int32_t status = gpt2i_gguf_take(reader, "the number of dimensions", sizeof n_dims, &bytes);
 
@@ -182,7 +182,7 @@ static int32_t take_dims(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_str
 static int32_t take_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_string name,
                          struct gpt2i_tensor *tensor)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     uint32_t number;
     int32_t status = gpt2i_gguf_take(reader, "a type", sizeof number, &bytes);
 
@@ -231,7 +231,7 @@ static int32_t find_size(const struct gpt2i_gguf_reader *reader, struct gpt2i_gg
 static int32_t take_offset(const struct list *list, struct gpt2i_gguf_reader *reader,
                            struct gpt2i_gguf_string name, struct gpt2i_tensor *tensor)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     int32_t status = gpt2i_gguf_take(reader, "an offset", sizeof tensor->offset, &bytes);
 
     if (status != GPT2_OK)

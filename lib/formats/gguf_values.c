@@ -93,7 +93,7 @@ int32_t gpt2i_gguf_text(const struct gpt2i_gguf *gguf, const char *key, bool req
                         struct gpt2i_gguf_string *out, struct gpt2i_error *error)
 {
     const struct gpt2i_gguf_value *value;
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     int32_t status = find_single(gguf, key, required, "a string", &value, error);
 
     if (status != GPT2_OK || value == NULL)
