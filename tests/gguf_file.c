@@ -302,7 +302,8 @@ int32_t gguf_load(const struct gguf_file *file, int32_t weight_type, gpt2_model 
     int32_t status;
 
     assert_non_null(copy);
-    memcpy(copy, file->all.at, file->all.n);
+    if (file->all.n > 0)
+        memcpy(copy, file->all.at, file->all.n);
     assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
     params.weight_type = weight_type;
     params.errbuf = line;
