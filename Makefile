@@ -276,6 +276,10 @@ bench-peers: all
 faithful: lib
 	@bash tests/peers/faithful.sh $(BUILD)/libgpt2.so $(BUILD) docs/verification.md "$(ROWS)"
 
+# GGUF files that llama.cpp's own converter and quantiser write, beside ggml and transformers.
+check-gguf: lib
+	@bash tests/peers/check_gguf.sh $(BUILD)/libgpt2.so $(BUILD)
+
 # Load on the HTTP worker, beside `gpt2 bench` and llama.cpp's server.  ROUNDS=N for more than five.
 bench-worker: all $(BUILD)/http-worker
 	@bash tests/peers/bench_worker.sh $(BUILD) $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -306,7 +310,8 @@ soak: all $(TEST_SUITES) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	  $(filter-out $(ALONE_SUITES),$(TEST_SUITES)) --alone $(filter $(TEST_SUITES),$(ALONE_SUITES)) \
 	  "sh tests/check_bits.sh $(BUILD) $(SOAK_BITS)" \
 	  "sh tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_TARGETS)" \
-	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(SOAK_HF)"
+	  "bash tests/hf/run.sh $(BUILD)/gpt2 $(BUILD)/libgpt2.so $(BUILD) $(SOAK_HF)" \
+	  "bash tests/peers/check_gguf.sh $(BUILD)/libgpt2.so $(BUILD)"
 
 deps:
 	@sh tests/deps.sh
@@ -352,6 +357,7 @@ help:
 	@echo 'tables     writes the tables of docs/ that tests print'
 	@echo 'check-hf   compares with transformers, tokenizers, tiktoken, tinygrad, minicons; two minutes, or 20'
 	@echo '           and the network if the answers are not pinned.  LIVE=1 compares live, PIN=1 also pins'
+	@echo 'check-gguf      GGUF files of llama.cpp, which it installs, beside ggml and transformers; five minutes'
 	@echo 'check-clients      the OpenAI client and lm-evaluation-harness against the HTTP worker; two minutes'
 	@echo '           and the network for the first time'
 	@echo 'check-real GPT2_MODELS=DIR [BLIMP=DIR] [SYNTAXGYM=DIR] [WIKITEXT=FILE]      the real weights in'
@@ -376,5 +382,5 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
 .PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
-  check-hf check-real quality check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
+  check-hf check-gguf check-real quality check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
   uninstall clean help

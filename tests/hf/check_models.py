@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--program", required=True, help="the gpt2 program")
     parser.add_argument("--work", required=True, type=Path, help="directory for models and traces")
     parser.add_argument("--ours", action="store_true", help="our side alone, and its hashes")
-    parser.add_argument("--full", action="store_true", help="the 355M shape too")
+    parser.add_argument("--full", action="store_true", help="the 355M shape, and 1,000 random models")
     parser.add_argument("--only", help="the models whose names contain this")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,8 @@ def main():
 
     record, report = Record(), Report()
     program = Program(args.program, record)
-    for spec in models.SMALL + models.LARGE + (models.FULL if args.full else []):
+    drawn = [models.drawn(number) for number in range(24, 1000)]
+    for spec in models.SMALL + models.LARGE + (models.FULL + drawn if args.full else []):
         if args.only and args.only not in spec.name:
             continue
         try:
