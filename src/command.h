@@ -18,6 +18,14 @@ enum outcome {
     OUTCOME_READER_GONE = -1   /* nobody reads the output any more: end silently with exit code 0 */
 };
 
+/* What an argument is that no option's name stands before. */
+enum operand {
+    OPERAND_NONE,   /* a mistake */
+    OPERAND_FILE,   /* what FILE is for the command */
+    OPERAND_PROMPT, /* as --prompt */
+    OPERAND_IDS     /* as --tokens, if it looks like ids; or else FILE */
+};
+
 struct command {
     const char *name;
     const char *summary;    /* one line of `gpt2 --help` */
@@ -25,7 +33,7 @@ struct command {
     const char *help;       /* paragraphs above the list of options */
     const char *examples;   /* paragraphs below it */
     unsigned option_groups; /* OPTIONS_* of options.h */
-    int takes_file;         /* 1: it takes one argument FILE */
+    enum operand operand;
     enum outcome (*run)(const struct options *options);
 };
 

@@ -172,6 +172,6 @@ const struct command command_convert = {
     .examples = "  gpt2 convert -m models/gpt2 -o gpt2-q8.safetensors --type q8\n"
                 "  gpt2 generate -m gpt2-q8.safetensors -p 'Once upon a time'\n"
                 "  gpt2 convert -m nanogpt/out -o out.gguf --format gguf\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_OUTPUT | OPTIONS_CONVERT,
+    .option_groups = OPTIONS_MODEL | OPTIONS_WEIGHTS | OPTIONS_OUTPUT | OPTIONS_CONVERT,
     .run = convert,
 };

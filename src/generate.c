@@ -19,7 +19,7 @@ static enum outcome generate(const struct options *options)
 const struct command command_generate = {
     .name = "generate",
     .summary = "continue a text",
-    .synopsis = "[-m MODEL] [-p TEXT | -f FILE | --tokens IDS | --prompts FILE] [OPTIONS]",
+    .synopsis = "[-m MODEL] [[-p] TEXT | -f FILE | --tokens IDS | --prompts FILE] [OPTIONS]",
     .help =
         "Prints the prompt and then each new token as soon as the model has chosen it, with a\n"
         "newline at the end.  It stops after -n tokens, before the token <|endoftext|> or a "
@@ -78,7 +78,7 @@ const struct command command_generate = {
         "Options of sampling have the names of llama.cpp.  Those that llama.cpp has on by default\n"
         "are off here, but for --temp, --top-k and --top-p.\n",
     .examples =
-        "  gpt2 generate -p 'Once upon a time'\n"
+        "  gpt2 generate 'Once upon a time'\n"
         "  gpt2 generate -m models/gpt2 -p 'The capital of France is' -n 20 --temp 0\n"
         "  gpt2 generate -f story.txt -n -1 --temp 0.9 --top-k 0 --top-p 0.9 -s 7 --no-echo\n"
         "  gpt2 generate --prompts lines.txt --parallel 16 -n 40 -s 1\n"
@@ -91,5 +91,6 @@ const struct command command_generate = {
         "  gpt2 generate -m models/nano-sort --tokens 0,2,1,1,0,2 -n 6 --temp 0\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_TOKENS | OPTIONS_CONTEXT |
                      OPTIONS_SAMPLING | OPTIONS_GENERATE,
+    .operand = OPERAND_PROMPT,
     .run = generate,
 };

@@ -184,6 +184,6 @@ const struct command command_info = {
             "this CPU.\n",
     .examples = "  gpt2 info -m models/gpt2\n"
                 "  gpt2 info | awk '$1 == \"n_positions\" { print $2 }'\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_INFO,
+    .option_groups = OPTIONS_MODEL | OPTIONS_WEIGHTS | OPTIONS_INFO,
     .run = info,
 };

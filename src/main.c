@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "messages.h"
+#include "nearest.h"
 #include "options.h"
 #include "platform.h"
 
@@ -53,8 +54,8 @@ static void print_help(FILE *out)
         "A model is a directory with the files of Hugging Face: config.json, model.safetensors\n"
         "(or model.safetensors.index.json and its shards), vocab.json and merges.txt, or\n"
         "tokenizer.json; or a native file, which gpt2 convert writes; or a GGUF file, such as\n"
-        "llama.cpp's.  --name=value is the same as --name value.  After -- there are no more\n"
-        "options.\n"
+        "llama.cpp's.  --name=value is the same as --name value, and -n2 as -n 2.  After --\n"
+        "there are no more options.\n"
         "Results go to standard output.  Errors go to standard error, one line each.  Notes and\n"
         "statistics appear only on a terminal.\n\n"
         "Exit codes:\n"
@@ -82,6 +83,13 @@ static void print_command_help(const struct command *command)
 
 static enum outcome no_command(const char *name)
 {
+    struct nearest nearest = nearest_to(name, strlen(name));
+
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        nearest_try(&nearest, commands[i]->name);
+    if (nearest.found[0] != '\0')
+        return complain(OUTCOME_MISUSED, "there is no command '%s': did you mean %s?", name,
+                        nearest.found);
     return complain(OUTCOME_MISUSED, "there is no command '%s' (see gpt2 --help)", name);
 }
 
@@ -104,24 +112,31 @@ static enum outcome help(int argc, char **argv)
 
 static enum outcome run(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : NULL;
     const struct command *command;
     struct options options;
     enum outcome outcome;
+    const char *name;
+    int at;
 
-    if (name == NULL) {
+    if (argc < 2) {
         print_help(stderr);
         return OUTCOME_MISUSED;
     }
+    name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
         return help(argc - 2, argv + 2);
     if (strcmp(name, "--version") == 0) {
         printf("gpt2 %s\n", gpt2_version());
         return OUTCOME_DONE;
     }
+    at = options_find_command(argc, argv);
+    if (at == argc)
+        return complain(OUTCOME_MISUSED, "no command is given (see gpt2 --help)");
+    name = argv[at];
     command = find_command(name);
     if (command == NULL)
         return no_command(name);
+    memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv); /* options before it */
     outcome = options_parse(&options, command, argv[0], argc - 2, argv + 2);
     if (outcome == OUTCOME_DONE && options.help)
         print_command_help(command);

@@ -127,7 +127,7 @@ static enum outcome next(const struct options *options)
 const struct command command_next = {
     .name = "next",
     .summary = "show the likeliest next tokens of a text",
-    .synopsis = "[-m MODEL] [-p TEXT | -f FILE | --tokens IDS] [OPTIONS]",
+    .synopsis = "[-m MODEL] [[-p] TEXT | -f FILE | --tokens IDS] [OPTIONS]",
     .help =
         "Prints a line for each of the -n likeliest next tokens: its rank, its probability, the\n"
         "natural logarithm of that, its id, and its text as a JSON string.  A token that is only "
@@ -149,5 +149,6 @@ const struct command command_next = {
                 "  gpt2 next -p 'Once upon a time' --temp 0.8 --top-k 40 --top-p 0.95\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_TOKENS | OPTIONS_CONTEXT |
                      OPTIONS_SAMPLING | OPTIONS_NEXT,
+    .operand = OPERAND_PROMPT,
     .run = next,
 };

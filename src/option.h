@@ -47,6 +47,12 @@ struct option {
 #define WORD(field, words)     KIND_WORD, FIELD(field), 0, 0, words
 #define SEED(field)            KIND_SEED, FIELD(field), 0, 0, NULL
 
+/* Of all options, in the order of the help; NULL behind the last one. */
+const struct option *option_at(size_t i);
+
+/* 'is_plain': as in set_sampling_defaults(). */
+void options_default(struct options *options, bool is_plain);
+
 /* How the next token is chosen. */
 #define N_SAMPLING_OPTIONS 26
 extern const struct option sampling_options[N_SAMPLING_OPTIONS];

@@ -1,17 +1,12 @@
 /*
- * options.c: the table of options, and the parser and the help that read it.
+ * options.c: the table of options, their defaults, and the help.
  */
 #include "options.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <gpt2.h>
 
-#include "messages.h"
 #include "option.h"
 
 static const struct word cpu_words[] = {
@@ -172,361 +167,49 @@ static const struct option table[] = {
      "text"},
     {OPTIONS_INFO, 0, "verify", NULL, NULL, FLAG(verify),
      "read the whole native file and compare its checksum"},
-    {OPTIONS_MODEL | OPTIONS_BENCH, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),
+    {OPTIONS_WEIGHTS, 0, "type", NULL, "TYPE", WORD(weight_type, type_words),
      "keep the weights as TYPE in memory: f32, f16, bf16, q8,\n"
      "q4, or file for that of the file (default: file).  q8 and\n"
      "q4 have 8 and 4 bits a weight, rounded when the model\n"
      "loads: for gpt2 134.9 and 92.4 MB, where f32 has 497.8"},
-    {OPTIONS_RUN, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
+    {OPTIONS_WEIGHTS, 't', "threads", NULL, "N", INT(n_threads, 0, 256),
      "use N threads, at most 256; 0 means one for each CPU\n"
      "(default: 0)"},
-    {OPTIONS_RUN, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
+    {OPTIONS_RUN | OPTIONS_BENCH | OPTIONS_INFO, 0, "cpu", NULL, "LEVEL", WORD(cpu_mask, cpu_words),
      "use the instructions of LEVEL: scalar, avx2, avx512 or\n"
      "neon; avxvnni, avx512vnni and dotprod add instructions\n"
      "that only q8 and q4 need (default: the fastest that the\n"
      "CPU has)"},
-    {OPTIONS_MODEL, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
+    {OPTIONS_RUN, 'b', "batch-size", NULL, "N", INT(n_batch, 0, INT32_MAX),
      "run N tokens at a time; 0 means all at once, but 64 in\n"
      "score (default: 0)"},
-    {OPTIONS_RUN, 'h', "help", NULL, NULL, FLAG(help), "print this help"},
+    {OPTIONS_ALL, 'h', "help", NULL, NULL, FLAG(help), "print this help"},
 };
 
 #define N_OWN     (sizeof table / sizeof table[0])
 #define N_OPTIONS (N_OWN + N_SAMPLING_OPTIONS)
 
-static const struct option *option_at(size_t i)
+const struct option *option_at(size_t i)
 {
+    if (i >= N_OPTIONS)
+        return NULL;
     return i < N_OWN ? &table[i] : &sampling_options[i - N_OWN];
 }
 
-/* The option that 'argument' names, without its "=value"; NULL if the command does not have it. */
-static const struct option *find_option(const char *argument, unsigned groups)
+void options_default(struct options *options, bool is_plain)
 {
-    bool is_long = argument[1] == '-';
-    const char *name = argument + (is_long ? 2 : 1);
-    size_t length = is_long ? strcspn(name, "=") : strlen(name);
-
-    for (size_t i = 0; i < N_OPTIONS; i++) {
-        const struct option *option = option_at(i);
-
-        if ((option->group & groups) == 0)
-            continue;
-        if (!is_long) {
-            if (option->letter != 0 && length == 1 && option->letter == name[0])
-                return option;
-            continue;
-        }
-        if (strlen(option->name) == length && memcmp(option->name, name, length) == 0)
-            return option;
-        if (option->alias != NULL && strlen(option->alias) == length &&
-            memcmp(option->alias, name, length) == 0)
-            return option;
-    }
-    return NULL;
-}
-
-/* The strto* functions also read leading spaces, a plus, hexadecimals and "nan".  We do not. */
-static bool looks_like_number(const char *text, bool has_fraction)
-{
-    const char *digits = text[0] == '-' ? text + 1 : text;
-
-    return digits[0] != '\0' &&
-           strspn(digits, has_fraction ? "0123456789.eE+-" : "0123456789") == strlen(digits);
-}
-
-static bool parse_int(const char *text, double min, double max, int32_t *value)
-{
-    char *end;
-    long long number;
-
-    if (!looks_like_number(text, false))
-        return false;
-    errno = 0;
-    number = strtoll(text, &end, 10);
-    if (errno != 0 || *end != '\0' || (double)number < min || (double)number > max)
-        return false;
-    *value = (int32_t)number;
-    return true;
-}
-
-static bool parse_float(const char *text, double min, double max, float *value)
-{
-    char *end;
-    double number;
-
-    if (!looks_like_number(text, true))
-        return false;
-    number = strtod(text, &end);
-    if (end == text || *end != '\0' || !(number >= min && number <= max))
-        return false;
-    *value = (float)number;
-    return true;
-}
-
-static bool parse_seed(const char *text, struct options *options)
-{
-    char *end;
-    unsigned long long number;
-
-    options->seed_is_random = strcmp(text, "-1") == 0;
-    if (options->seed_is_random)
-        return true;
-    if (text[0] == '-' || !looks_like_number(text, false))
-        return false;
-    errno = 0;
-    number = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || number > UINT64_MAX)
-        return false;
-    options->seed = number;
-    return true;
-}
-
-static bool parse_word(const char *text, const struct word *words, int64_t *value)
-{
-    for (; words->name != NULL; words++) {
-        if (strcmp(words->name, text) == 0) {
-            *value = words->value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Makes room for one more item behind the 'count' of a list. */
-static bool grow(void **items, size_t count, size_t item_bytes)
-{
-    void *grown = realloc(*items, (count + 1) * item_bytes);
-
-    if (grown == NULL)
-        return false;
-    *items = grown;
-    return true;
-}
-
-static enum outcome add_text(struct text_list *list, const char *text)
-{
-    void *data = list->data;
-    bool has_room = grow(&data, list->count, sizeof *list->data);
-
-    list->data = data;
-    if (!has_room)
-        return complain_memory();
-    list->data[list->count++] = text;
-    return OUTCOME_DONE;
-}
-
-/* Reads ID+VALUE or ID-VALUE, as llama.cpp does. */
-static bool parse_bias(const char *text, double max, struct bias *bias)
-{
-    size_t n_digits = strspn(text, "0123456789");
-    const char *value = text + n_digits + 1;
-    char id[16];
-
-    if (n_digits == 0 || n_digits >= sizeof id || strchr("+-", text[n_digits]) == NULL ||
-        text[n_digits] == '\0')
-        return false;
-    memcpy(id, text, n_digits);
-    id[n_digits] = '\0';
-    if (!parse_int(id, 0, INT32_MAX, &bias->id))
-        return false;
-    if (text[n_digits] == '-' && strcmp(value, "inf") == 0)
-        bias->value = INFINITY;
-    else if (!parse_float(value, 0, max, &bias->value))
-        return false;
-    if (text[n_digits] == '-')
-        bias->value = -bias->value;
-    return true;
-}
-
-static enum outcome add_bias(struct bias_list *list, const struct bias *bias)
-{
-    void *ids = list->ids, *values = list->values;
-    bool has_room = grow(&ids, list->count, sizeof *list->ids);
-
-    list->ids = ids;
-    has_room = has_room && grow(&values, list->count, sizeof *list->values);
-    list->values = values;
-    if (!has_room)
-        return complain_memory();
-    list->ids[list->count] = bias->id;
-    list->values[list->count++] = bias->value;
-    return OUTCOME_DONE;
-}
-
-static enum outcome bad_value(const struct option *option, const char *written, const char *value)
-{
-    int length = (int)strcspn(written, "=");
-    char words[128] = "";
-
-    switch (option->kind) {
-    case KIND_INT:
-        return complain(OUTCOME_MISUSED, "%.*s takes a whole number from %.0f to %.0f, not '%s'",
-                        length, written, option->min, option->max, value);
-    case KIND_FLOAT:
-        return complain(OUTCOME_MISUSED, "%.*s takes a number from %g to %g, not '%s'", length,
-                        written, option->min, option->max, value);
-    case KIND_TEXTS:
-        return complain(OUTCOME_MISUSED, "%.*s takes at least one byte, not '%s'", length, written,
-                        value);
-    case KIND_BIAS:
-        return complain(OUTCOME_MISUSED,
-                        "%.*s takes ID+VALUE or ID-VALUE with a value from 0 to %g, or ID-inf, not "
-                        "'%s'",
-                        length, written, option->max, value);
-    case KIND_SEED:
-        return complain(OUTCOME_MISUSED,
-                        "%.*s takes -1 or a whole number from 0 to %" PRIu64 ", not '%s'", length,
-                        written, UINT64_MAX, value);
-    default:
-        for (const struct word *word = option->words; word->name != NULL; word++) {
-            if (words[0] != '\0')
-                strcat(words, word[1].name != NULL ? ", " : " or ");
-            strcat(words, word->name);
-        }
-        return complain(OUTCOME_MISUSED, "%.*s takes %s, not '%s'", length, written, words, value);
-    }
-}
-
-static enum outcome set_option(struct options *options, const struct option *option,
-                               const char *written, const char *value)
-{
-    void *field = (char *)options + option->offset;
-    struct bias bias;
-    bool is_good = true;
-
-    switch (option->kind) {
-    case KIND_FLAG:
-        *(bool *)field = true;
-        break;
-    case KIND_TEXT:
-        *(const char **)field = value;
-        break;
-    case KIND_TEXTS:
-        is_good = value[0] != '\0';
-        if (is_good)
-            return add_text(field, value);
-        break;
-    case KIND_BIAS:
-        is_good = parse_bias(value, option->max, &bias);
-        if (is_good)
-            return add_bias(field, &bias);
-        break;
-    case KIND_INT:
-        is_good = parse_int(value, option->min, option->max, field);
-        break;
-    case KIND_FLOAT:
-        is_good = parse_float(value, option->min, option->max, field);
-        break;
-    case KIND_WORD:
-        is_good = parse_word(value, option->words, field);
-        break;
-    case KIND_SEED:
-        is_good = parse_seed(value, options);
-        break;
-    }
-    return is_good ? OUTCOME_DONE : bad_value(option, written, value);
-}
-
-static enum outcome set_operand(struct options *options, const struct command *command,
-                                const char *argument)
-{
-    if (command->takes_file && options->operand == NULL) {
-        options->operand = argument;
-        return OUTCOME_DONE;
-    }
-    return complain(OUTCOME_MISUSED, "%s does not take the argument '%s' (see gpt2 %s --help)",
-                    command->name, argument, command->name);
-}
-
-/* Checks that need more than one option, or the CPU. */
-static enum outcome check(const struct options *options)
-{
-    int n_texts = (options->prompt != NULL) + (options->prompt_file != NULL) +
-                  (options->tokens != NULL) + (options->operand != NULL) +
-                  (options->prompts != NULL) + (options->pairs != NULL) +
-                  (options->choices != NULL);
-    uint32_t cpu_mask = (uint32_t)options->cpu_mask;
-
-    if (n_texts > 1)
-        return complain(OUTCOME_MISUSED, "give one input only: a text, a file or ids");
-    if (options->prompts != NULL && options->n_choices > 1)
-        return complain(OUTCOME_MISUSED, "--n-choices takes one prompt, not --prompts");
-    if (options->n_parallel > 0 && options->prompts == NULL && options->n_choices == 1)
-        return complain(OUTCOME_MISUSED, "--parallel needs --prompts or --n-choices");
-    if (options->stops.count > 0 && options->tokens != NULL)
-        return complain(OUTCOME_MISUSED, "--stop needs a text, not --tokens");
-    if (options->n_keep > 0 && !options->context_shift)
-        return complain(OUTCOME_MISUSED, "--keep needs --context-shift");
-    if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
-        const struct word *word = cpu_words;
-
-        while (word->value != options->cpu_mask)
-            word++;
-        return complain(OUTCOME_MISUSED, "this CPU cannot run the %s kernels of --cpu", word->name);
-    }
-    return OUTCOME_DONE;
-}
-
-/* Reads the option at argv[*at], and its value if that is the next argument. */
-static enum outcome parse_option(struct options *options, const struct command *command, int argc,
-                                 char **argv, int *at)
-{
-    const char *written = argv[*at];
-    const struct option *option = find_option(written, command->option_groups);
-    const char *equals = written[1] == '-' ? strchr(written, '=') : NULL;
-    const char *value = equals != NULL ? equals + 1 : NULL;
-
-    if (option == NULL)
-        return complain(OUTCOME_MISUSED, "%s has no option '%s' (see gpt2 %s --help)",
-                        command->name, written, command->name);
-    if (option->kind == KIND_FLAG && value != NULL)
-        return complain(OUTCOME_MISUSED, "--%s takes no value", option->name);
-    if (option->kind != KIND_FLAG && value == NULL) {
-        if (*at + 1 == argc)
-            return complain(OUTCOME_MISUSED, "%s takes a value, %s (see gpt2 %s --help)", written,
-                            option->value, command->name);
-        value = argv[++*at];
-    }
-    return set_option(options, option, written, value);
-}
-
-enum outcome options_parse(struct options *options, const struct command *command,
-                           const char *program, int argc, char **argv)
-{
-    bool options_have_ended = false;
-    enum outcome outcome = OUTCOME_DONE;
-
     memset(options, 0, sizeof *options);
-    options->program = program;
     options->n_predict = 128;
     options->n_choices = 1;
     options->n_logprobs = -1;
     options->n_likeliest = 10;
-    set_sampling_defaults(options, (command->option_groups & OPTIONS_NEXT) != 0);
+    set_sampling_defaults(options, is_plain);
     options->empty_prompt = EMPTY_ENDOFTEXT;
     options->n_top = -1;
     options->cpu_mask = -1;
     options->weight_type = GPT2_TYPE_AS_FILE;
     options->shape = -1;
     options->seed_is_random = true;
-    for (int i = 0; i < argc && outcome == OUTCOME_DONE && !options->help; i++) {
-        if (options_have_ended || argv[i][0] != '-' || argv[i][1] == '\0')
-            outcome = set_operand(options, command, argv[i]);
-        else if (strcmp(argv[i], "--") == 0)
-            options_have_ended = true;
-        else
-            outcome = parse_option(options, command, argc, argv, &i);
-    }
-    if (outcome != OUTCOME_DONE || options->help)
-        return outcome;
-    return check(options);
-}
-
-void options_free(struct options *options)
-{
-    free(options->stops.data);
-    free(options->biases.ids);
-    free(options->biases.values);
 }
 
 const char *weight_type_name(int32_t type)

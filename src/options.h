@@ -1,8 +1,8 @@
 /*
  * options.h: the command line of every command, in llama.cpp's words.
  *
- * Two tables hold all options, in options.c and sampling_options.c: they drive parsing, error messages
- * and the help.  An option belongs to a group, and a command says which groups it takes.
+ * Two tables hold all options, in options.c and sampling_options.c: they drive parsing (parse_options.c),
+ * error messages and the help.  An option belongs to a group, and a command says which groups it takes.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -14,20 +14,22 @@
 
 #include "command.h"
 
-#define OPTIONS_RUN      0x01u   /* --threads and the other options of every command */
+#define OPTIONS_ALL      (~0u)   /* --help */
+#define OPTIONS_RUN      0x01u   /* --cpu, --batch-size */
 #define OPTIONS_TEXT     0x02u   /* --prompt, --file, --special */
 #define OPTIONS_TOKENS   0x04u   /* --tokens */
 #define OPTIONS_CONTEXT  0x08u   /* --ctx-size */
 #define OPTIONS_SAMPLING 0x10u   /* --seed, --min-p and others, without --temp, --top-k, --top-p */
 #define OPTIONS_GENERATE 0x20u   /* --n-predict, --temp and other options of generate alone */
 #define OPTIONS_OUTPUT   0x40u   /* --output */
-#define OPTIONS_MODEL    0x80u   /* --model (default: the demo model), --batch-size */
+#define OPTIONS_MODEL    0x80u   /* --model (default: the demo model) */
 #define OPTIONS_BENCH    0x100u  /* --model (default: a random one of --shape), --json */
 #define OPTIONS_SCORE    0x200u  /* --stride and other options of score alone */
 #define OPTIONS_INFO     0x400u  /* --verify */
 #define OPTIONS_CONVERT  0x800u  /* --format, --shortlist */
 #define OPTIONS_NEXT     0x1000u /* --n-likeliest, --temp and other options of next alone */
-#define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_RUN)
+#define OPTIONS_WEIGHTS  0x2000u /* --threads, --type */
+#define OPTIONS_COMMON   (OPTIONS_MODEL | OPTIONS_WEIGHTS | OPTIONS_RUN)
 
 /* How a text without a prompt begins. */
 enum empty_prompt {
@@ -75,7 +77,7 @@ struct options {
     const char *html;        /* the page that score writes */
     const char *prefix;      /* tokens before a text that are not scored */
     const char *output;
-    const char *operand; /* FILE, NULL if none was given */
+    const char *operand; /* what has no option's name before it: FILE; NULL: none was given */
     int32_t n_predict;   /* -1: until the context is full */
     int32_t n_choices;   /* texts that begin with one prompt */
     int32_t n_parallel;  /* texts at a time; 0: generate chooses */
@@ -141,6 +143,12 @@ enum outcome options_parse(struct options *options, const struct command *comman
                            const char *program, int argc, char **argv);
 
 void options_free(struct options *options);
+
+/*
+ * The index of the command in argv[argc], behind options that are written before it; argc if there is
+ * none.
+ */
+int options_find_command(int argc, char **argv);
 
 /* GPT2_TYPE_* as --type calls it. */
 const char *weight_type_name(int32_t type);

@@ -155,6 +155,13 @@ bool platform_was_interrupted(void)
     return atomic_load(&interruptible) == NULL;
 }
 
+bool platform_exists(const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 bool platform_may_replace(const char *path)
 {
     struct stat info;

@@ -27,6 +27,9 @@ double platform_seconds(void);
 /* A number that differs from run to run. */
 uint64_t platform_random_seed(void);
 
+/* False if there is nothing of this name; true also where that cannot be found out. */
+bool platform_exists(const char *path);
+
 /* False if 'path' names something that is not a plain file: a device, a pipe, a directory. */
 bool platform_may_replace(const char *path);
 

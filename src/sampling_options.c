@@ -41,10 +41,10 @@ const struct option sampling_options[N_SAMPLING_OPTIONS] = {
     {OPTIONS_SAMPLING, 0, "no-repeat-ngram", NULL, "N", INT(no_repeat_ngram, 0, INT32_MAX),
      "no run of N tokens appears twice in the text; 0 means\n"
      "off (default: 0)"},
-    {OPTIONS_GENERATE, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
+    {OPTIONS_GENERATE, 0, "temp", "temperature", "T", FLOAT(temperature, 0, 1000),
      "temperature: higher is more varied; 0 means always the\n"
      "most likely token (default: 0.8)"},
-    {OPTIONS_NEXT, 0, "temp", NULL, "T", FLOAT(temperature, 0, 1000),
+    {OPTIONS_NEXT, 0, "temp", "temperature", "T", FLOAT(temperature, 0, 1000),
      "temperature: higher is more even; 0 counts as 1\n"
      "(default: 1)"},
     {OPTIONS_SAMPLING, 0, "top-n-sigma", "top-nsigma", "N", FLOAT(top_n_sigma, 0, 1000),

@@ -153,6 +153,6 @@ const struct command command_score = {
         "  printf 'It was a great\\t pity.\\t city.\\n' | gpt2 score --choices -\n"
         "  gpt2 score --html page.html book.txt\n",
     .option_groups = OPTIONS_COMMON | OPTIONS_TEXT | OPTIONS_CONTEXT | OPTIONS_SCORE,
-    .takes_file = 1,
+    .operand = OPERAND_FILE,
     .run = score,
 };

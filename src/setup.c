@@ -82,6 +82,42 @@ static int32_t show_loading(void *user, uint64_t n_bytes_done, uint64_t n_bytes_
     return 0;
 }
 
+/* Makes the path of model.safetensors that of its directory, if the other files of a model are there. */
+static bool use_directory(char path[PATH_BYTES])
+{
+    static const char name[] = "model.safetensors";
+    size_t length = strlen(path), name_length = sizeof name - 1;
+    char directory[PATH_BYTES];
+
+    if (length < name_length || strcmp(path + length - name_length, name) != 0 ||
+        (length > name_length && path[length - name_length - 1] != '/'))
+        return false;
+    snprintf(directory, sizeof directory, "%.*s", (int)(length - name_length), path);
+    if (directory[0] == '\0')
+        strcpy(directory, ".");
+    if (!is_model(directory))
+        return false;
+    strcpy(path, directory);
+    return true;
+}
+
+/* Of the sizes of GPT-2, where they are not: how to get them. */
+static enum outcome complain_no_model(const char *path)
+{
+    static const char *const names[] = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"};
+    const char *slash = strrchr(path, '/');
+    const char *last = slash == NULL ? path : slash + 1;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(last, names[i]) == 0)
+            return complain(OUTCOME_FAILED,
+                            "there is no model %s. To get it: hf download openai-community/%s "
+                            "config.json model.safetensors vocab.json merges.txt --local-dir %s",
+                            path, last, path);
+    }
+    return complain(OUTCOME_FAILED, "there is no model %s: no such directory or file", path);
+}
+
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info)
 {
     gpt2_model_params params;
@@ -101,11 +137,15 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     params.file_access = options->verify ? GPT2_FILE_READ : GPT2_FILE_MAP;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
+    if (!platform_exists(path))
+        return complain_no_model(path);
     if (platform_is_terminal(stderr)) {
         params.progress = show_loading;
         params.progress_user = &loading;
     }
     status = gpt2_model_load(path, &params, model);
+    if (status == GPT2_ERR_FORMAT && use_directory(path))
+        status = gpt2_model_load(path, &params, model);
     if (loading.shown > 0) {
         platform_erase_on_interrupt(false);
         progress_clear();
@@ -139,7 +179,11 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
     *tokenizer = NULL;
     if (outcome != OUTCOME_DONE)
         return outcome;
+    if (!platform_exists(path))
+        return complain_no_model(path);
     status = load_tokenizer(path, tokenizer, detail);
+    if (status == GPT2_ERR_FORMAT && use_directory(path))
+        status = load_tokenizer(path, tokenizer, detail);
     if (status != GPT2_OK)
         return complain_status(status, detail);
     return OUTCOME_DONE;

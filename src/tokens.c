@@ -132,23 +132,23 @@ const struct command command_tokenize = {
     .examples = "  gpt2 tokenize -p 'Hello.'\n"
                 "  gpt2 tokenize -m models/gpt2 book.txt | wc -w\n"
                 "  printf 'a<|endoftext|>b' | gpt2 tokenize --special\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_TEXT,
-    .takes_file = 1,
+    .option_groups = OPTIONS_MODEL | OPTIONS_TEXT,
+    .operand = OPERAND_FILE,
     .run = tokenize,
 };
 
 const struct command command_detokenize = {
     .name = "detokenize",
     .summary = "turn token ids into text",
-    .synopsis = "[-m MODEL] [FILE | --tokens IDS] [OPTIONS]",
+    .synopsis = "[-m MODEL] [FILE | [--tokens] IDS] [OPTIONS]",
     .help =
         "Writes the bytes of the tokens and adds nothing.  The ids are in FILE, in IDS, or in\n"
         "standard input if neither is given.  White space or commas separate them.  All ids are\n"
         "checked before the first byte is written.  A directory needs only vocab.json and\n"
         "merges.txt, or tokenizer.json; the model there is loaded only if an id is above theirs.\n",
     .examples = "  gpt2 tokenize book.txt | gpt2 detokenize | cmp - book.txt\n"
-                "  gpt2 detokenize -m models/gpt2 --tokens 15496,13\n",
-    .option_groups = OPTIONS_COMMON | OPTIONS_TOKENS,
-    .takes_file = 1,
+                "  gpt2 detokenize -m models/gpt2 15496,13\n",
+    .option_groups = OPTIONS_MODEL | OPTIONS_TOKENS,
+    .operand = OPERAND_IDS,
     .run = detokenize,
 };

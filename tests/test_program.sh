@@ -20,8 +20,18 @@ for command in generate next score tokenize detokenize trace info; do
     succeeds "$command --help" $command --help
     check "help $command is $command --help" cmp "$tmp/out" "$tmp/help_command"
     check "$command --help has examples" grep -q "^ .*gpt2 $command" "$tmp/out"
-    check "$command takes -t, --cpu, -b" sh -c \
-        "grep -q -e --threads '$tmp/out' && grep -q -e --cpu '$tmp/out' && grep -q -e --batch '$tmp/out'"
+    # where they do something
+    case $command in
+    tokenize | detokenize) options= ;;
+    info) options='--threads --cpu' ;;
+    *) options='--threads --cpu --batch-size' ;;
+    esac
+    for option in --threads --cpu --batch-size; do
+        wanted=1
+        case " $options " in *" $option "*) wanted=0 ;; esac
+        grep -q -e "$option " "$tmp/out"
+        equal "$command --help has $option" $? $wanted
+    done
 done
 
 run
@@ -31,9 +41,16 @@ fails 2 frob 'unknown command' frob
 fails 2 frob 'help of an unknown command' help frob
 fails 2 extra 'help of two commands' help info extra
 fails 2 "'--frob' (see gpt2 generate --help)" 'unknown long option' generate --frob
+fails 2 "'--tmep=1': did you mean --temp?" 'a misspelt option' generate --tmep=1
+fails 2 "'generat': did you mean generate?" 'a misspelt command' generat
+fails 2 "no option '-t'" 'an option that does nothing' tokenize -t 2 -p a
+fails 2 'no command is given' 'options without a command' -n 2
+fails 2 "put 'a' and 'b' in quotes" 'two texts' generate a b
+fails 2 'one input only' 'a text in two ways' generate a -p b
+fails 2 "one argument, 'a', not also 'b'" 'two files' score a b
 fails 2 "'-z'" 'unknown short option' generate -z
 fails 2 "'-n'" 'option of another command' info -n 4
-fails 2 'stray' 'stray argument' generate stray
+fails 2 'stray' 'stray argument' info stray
 fails 2 'second' 'second file' tokenize first second
 fails 2 '-n' 'option without its value' generate -n
 fails 2 'no value' 'flag with a value' generate --no-echo=1
@@ -68,9 +85,9 @@ fails 1 config.json 'broken model' info -m "$tmp/broken"
 # The levels of --cpu that this CPU has.
 levels=scalar
 for level in avx2 avxvnni avx512 avx512vnni neon dotprod; do
-    run detokenize --cpu $level -m "$tmp/nowhere" --tokens ''
+    run generate --cpu $level -m "$tmp/nowhere"
     if [ $code -eq 2 ]; then
-        fails 2 $level "--cpu $level, which this CPU lacks" info --cpu $level
+        fails 2 $level "--cpu $level, which this CPU lacks" generate --cpu $level
     else
         levels="$levels $level"
     fi
@@ -102,6 +119,29 @@ if [ ! -e /usr/local/share/gpt2/demo-model ]; then
 else
     skip 'no demo model (one is installed)'
 fi
+
+# ---- the same thing written in other ways ----------------------------------------------------
+
+same_as() {
+    wanted=$1
+    shift
+    run "$@"
+    equal "$*" "$(cat "$tmp/out")" "$wanted"
+}
+model=examples/demo-model
+run generate -m $model -p 'It was' -n 4 --temp 0
+written=$(cat "$tmp/out")
+check 'generate writes a text' [ -n "$written" ]
+same_as "$written" generate -m $model 'It was' -n 4 --temp 0
+same_as "$written" generate -m $model -n4 --temperature 0 'It was'
+same_as "$written" -m $model -n 4 generate --temp=0 --top_k 5 --top-p=1 -- 'It was'
+same_as "$written" generate -m $model/model.safetensors -p 'It was' -n 4 --temp 0
+run tokenize -p 'It was'
+ids=$(cat "$tmp/out")
+same_as "$ids" tokenize -m $model/model.safetensors -p 'It was'
+same_as 'It was' detokenize "$(echo "$ids" | tr ' ' ',')"
+fails 1 'hf download openai-community/gpt2-medium' 'a model to be got' \
+    generate -m "$tmp/none/gpt2-medium"
 
 # ---- tokenize and detokenize -----------------------------------------------------------------
 # An added token "<|pad|>" in a hole of the vocabulary, and ids that only the model has.

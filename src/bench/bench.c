@@ -316,6 +316,6 @@ const struct command command_bench = {
     .examples = "  gpt2 bench\n"
                 "  gpt2 bench --shape gpt2-medium -t 1\n"
                 "  gpt2 bench -m models/gpt2 --json\n",
-    .option_groups = OPTIONS_RUN | OPTIONS_BENCH,
+    .option_groups = OPTIONS_WEIGHTS | OPTIONS_BENCH,
     .run = bench,
 };
