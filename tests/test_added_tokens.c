@@ -562,6 +562,7 @@ static void test_many(void **state)
         size_t n = (size_t)sprintf(file, "{");
         gpt2_tokenizer *tokenizer;
         gpt2_encoder *encoder;
+        double encode_begin;
         size_t n_ids;
 
         memset(same, 'a', sizeof same - 1);
@@ -576,10 +577,13 @@ static void test_many(void **state)
             continue;
         }
         assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        encode_begin = seconds();
         assert_int_equal(
             gpt2_encode(encoder, text, TEXT_BYTES, GPT2_ENCODE_SPECIAL, NULL, 0, &n_ids),
             GPT2_ERR_BUFFER);
         assert_int_equal(n_ids, TEXT_BYTES);
+        if (seconds() - encode_begin > 0.6) /* 10 us for each byte; it takes 1 */
+            fail_msg("encoding took %.2f s", seconds() - encode_begin);
         gpt2_encoder_free(encoder);
         gpt2_tokenizer_free(tokenizer);
     }
@@ -587,6 +591,67 @@ static void test_many(void **state)
         fail_msg("took %.1f s", seconds() - begin);
     free(text);
     free(file);
+}
+
+/* The number of the longest token with which the text begins. */
+static size_t plain_longest(char tokens[][16], size_t n_tokens, const char *text)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < n_tokens; i++) {
+        if (strncmp(text, tokens[i], strlen(tokens[i])) == 0 &&
+            (strncmp(text, tokens[best], strlen(tokens[best])) != 0 ||
+             strlen(tokens[i]) > strlen(tokens[best])))
+            best = i;
+    }
+    return best;
+}
+
+/* Random letters; no token of two, which the vocabulary has. */
+static void put_letters(char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        text[i] = random_below(4) == 0 ? 'b' : 'a';
+    text[length] = '\0';
+}
+
+/* Tokens that begin others, many times over: at each place of a text the longest is found. */
+static void test_nested(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        char added[2000] = "{\"a\": 0, \"b\": 1", tokens[60][16] = {"a", "b"}, text[50],
+             wanted[400];
+        struct pair_case files = {.added = added};
+        gpt2_tokenizer *tokenizer;
+        gpt2_encoder *encoder;
+        size_t n_tokens = 2, n = strlen(added), n_wanted = 0;
+
+        while (n_tokens < COUNT(tokens)) {
+            char *token = tokens[n_tokens];
+            bool is_new = true;
+
+            put_letters(token, 3 + random_below(13));
+            for (size_t i = 0; i < n_tokens; i++)
+                is_new = is_new && strcmp(tokens[i], token) != 0;
+            if (is_new)
+                n += (size_t)sprintf(added + n, ", \"%s\": %zu", token, n_tokens++ + 3);
+        }
+        (void)strcpy(added + n, "}");
+        put_letters(text, sizeof text - 1);
+        for (size_t at = 0; text[at] != '\0';) {
+            size_t best = plain_longest(tokens, n_tokens, text + at);
+
+            n_wanted += (size_t)sprintf(wanted + n_wanted, "%s%zu", at == 0 ? "" : " ",
+                                        best < 2 ? best : best + 3);
+            at += strlen(tokens[best]);
+        }
+        tokenizer = load_pair(&files, GPT2_OK);
+        assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        check_text(encoder, text, wanted, GPT2_ENCODE_SPECIAL);
+        gpt2_encoder_free(encoder);
+        gpt2_tokenizer_free(tokenizer);
+    }
 }
 
 /* 256 bytes are read, 257 are too long. */
@@ -660,7 +725,8 @@ int main(void)
         cmocka_unit_test(test_forms),       cmocka_unit_test(test_native),
         cmocka_unit_test(test_pairs),       cmocka_unit_test(test_refused),
         cmocka_unit_test(test_end_of_text), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_long),        cmocka_unit_test(test_stripped),
+        cmocka_unit_test(test_nested),      cmocka_unit_test(test_long),
+        cmocka_unit_test(test_stripped),
     };
 
     return cmocka_run_group_tests_name("added_tokens", tests, make_directory, remove_directory);

@@ -186,7 +186,7 @@ static void fill_added(gpt2_tokenizer *tokenizer, const struct gpt2i_added_list 
         memcpy(tokenizer->added_text, list->text, list->n_bytes);
     }
     gpt2i_added_sets(tokenizer->added, tokenizer->added_text, tokenizer->added_tokens,
-                     tokenizer->n_added);
+                     tokenizer->n_added, tokenizer->added_shorter);
 }
 
 int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts, gpt2_tokenizer **out,
