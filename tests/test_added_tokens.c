@@ -430,20 +430,27 @@ static const struct pair_case {
      {"ab", "4", NULL}},
 };
 
-static gpt2_tokenizer *load_pair(const struct pair_case *files, int32_t status)
+/* The files of a case that are there; returns how many. */
+static size_t add_files(const struct pair_case *files, gpt2_source *sources)
 {
-    gpt2_source sources[5] = {{"vocab.json", VOCAB, sizeof VOCAB - 1, NULL, NULL},
-                              {"merges.txt", "a b\n", 4, NULL, NULL}};
     const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
                                  "added_tokens.json"};
     const char *const texts[] = {files->config, files->map, files->added};
-    size_t n = 2;
+    size_t n = 0;
 
     for (size_t i = 0; i < COUNT(names); i++) {
         if (texts[i] != NULL)
             sources[n++] = (gpt2_source){names[i], texts[i], strlen(texts[i]), NULL, NULL};
     }
-    return load_sources(sources, n, status);
+    return n;
+}
+
+static gpt2_tokenizer *load_pair(const struct pair_case *files, int32_t status)
+{
+    gpt2_source sources[5] = {{"vocab.json", VOCAB, sizeof VOCAB - 1, NULL, NULL},
+                              {"merges.txt", "a b\n", 4, NULL, NULL}};
+
+    return load_sources(sources, 2 + add_files(files, sources + 2), status);
 }
 
 static void test_pairs(void **state)
@@ -458,6 +465,105 @@ static void test_pairs(void **state)
         assert_int_equal(gpt2_tokenizer_bos(tokenizer), pair_cases[i].bos);
         assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
         check_text(encoder, pair_cases[i].text.text, pair_cases[i].text.ids, GPT2_ENCODE_SPECIAL);
+        gpt2_encoder_free(encoder);
+        gpt2_tokenizer_free(tokenizer);
+    }
+}
+
+/* ----------------------------------------------------------- the files beside a tokenizer.json -- */
+
+#define GPT2_CLASS  "\"tokenizer_class\": \"GPT2Tokenizer\""
+#define PLAIN_CLASS "\"tokenizer_class\": \"PreTrainedTokenizerFast\""
+#define DECODER(flags) \
+    "\"added_tokens_decoder\": {\"5\": {\"content\": \"<p>\"" flags ", \"special\": false}}"
+
+/* Beside <|endoftext|> of id 2 and <p> of id 5, which takes the space before it; ids of transformers. */
+static const struct json_case {
+    const char *pieces;
+    struct pair_case files;
+} json_cases[] = {
+    /* only GPT2Tokenizer takes add_prefix_space of the config, and only for a ByteLevel alone */
+    {LEVEL, {"{\"add_prefix_space\": true}", NULL, NULL, 6, 2, 2, {"ab <p>a", "3 4 5 3 0", ""}}},
+    {LEVEL,
+     {"{\"add_prefix_space\": true, " GPT2_CLASS "}", NULL, NULL, 6, 2, 2, {"ab", "3 4", ""}}},
+    {LEVEL,
+     {"{\"add_prefix_space\": true, " PLAIN_CLASS "}", NULL, NULL, 6, 2, 2, {"ab", "4", ""}}},
+    {PREFIX, {"{" GPT2_CLASS "}", NULL, NULL, 6, 2, 2, {"ab", "4", ""}}},
+    {PREFIX, {"{" PLAIN_CLASS "}", NULL, NULL, 6, 2, 2, {"ab", "3 4", ""}}},
+    {PREFIX, {NULL, NULL, NULL, 6, 2, 2, {"ab", "3 4", ""}}},
+    {SEQUENCE(PREFIX), {"{" GPT2_CLASS "}", NULL, NULL, 6, 2, 2, {"ab", "3 4", ""}}},
+    /* flags of a word and of added_tokens.json do not count, those of added_tokens_decoder do */
+    {LEVEL,
+     {NULL,
+      "{\"pad_token\": {\"content\": \"<p>\", \"rstrip\": true, \"lstrip\": false}}",
+      "{\"<p>\": 5}",
+      6,
+      2,
+      2,
+      {"a <p> a", "0 5 3 0", ""}}},
+    {LEVEL, {"{" DECODER("") "}", NULL, NULL, 6, 2, 2, {"a <p> a", "0 3 5 3 0", ""}}},
+    {LEVEL,
+     {"{" DECODER(", \"rstrip\": true") "}", NULL, NULL, 6, 2, 2, {"a <p> a", "0 3 5 0", ""}}},
+    /* words of the class are tokens, after those of the file */
+    {LEVEL, {"{\"eos_token\": \"<e>\"}", NULL, NULL, 7, 6, 2, {"a<e>", "0 6", ""}}},
+};
+
+static void test_beside_json(void **state)
+{
+    static char json[2000];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(json_cases); i++) {
+        const struct pair_case *files = &json_cases[i].files;
+        gpt2_source sources[5] = {{"tokenizer.json", json, 0, NULL, NULL}};
+        gpt2_tokenizer *tokenizer;
+        gpt2_encoder *encoder;
+
+        sources[0].n_bytes = (size_t)snprintf(
+            json, sizeof json,
+            "{\"added_tokens\": [{\"id\": 2, \"content\": \"<|endoftext|>\", \"special\": true}, "
+            "{\"id\": 5, \"content\": \"<p>\", \"lstrip\": true}], \"pre_tokenizer\": %s, "
+            "\"decoder\": " LEVEL ", \"model\": {\"vocab\": " VOCAB ", \"merges\": [\"a b\"]}}",
+            json_cases[i].pieces);
+        tokenizer = load_sources(sources, 1 + add_files(files, sources + 1), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), files->n_vocab);
+        assert_int_equal(gpt2_tokenizer_eot(tokenizer), files->eot);
+        assert_int_equal(gpt2_tokenizer_bos(tokenizer), files->bos);
+        assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        check_text(encoder, files->text.text, files->text.ids, GPT2_ENCODE_SPECIAL);
+        gpt2_encoder_free(encoder);
+        gpt2_tokenizer_free(tokenizer);
+    }
+}
+
+/* GPT2Tokenizer's words become tokens before others do; another class has none that is not named. */
+static void test_no_end(void **state)
+{
+    static const char json[] =
+        "{\"added_tokens\": [], \"pre_tokenizer\": " LEVEL ", \"decoder\": " LEVEL
+        ", \"model\": {\"vocab\": {\"a\": 0}, \"merges\": []}}";
+    static const struct {
+        const char *config;
+        int32_t n_vocab, eot;
+        const char *ids; /* of "<p>a" */
+    } cases[] = {
+        {"{\"pad_token\": \"<p>\"}", 3, 1, "2 0"},
+        {"{\"pad_token\": \"<p>\", " GPT2_CLASS "}", 3, 1, "2 0"},
+        {"{\"pad_token\": \"<p>\", " PLAIN_CLASS "}", 2, -1, "1 0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const gpt2_source sources[] = {
+            {"tokenizer.json", json, sizeof json - 1, NULL, NULL},
+            {"tokenizer_config.json", cases[i].config, strlen(cases[i].config), NULL, NULL}};
+        gpt2_tokenizer *tokenizer = load_sources(sources, COUNT(sources), GPT2_OK);
+        gpt2_encoder *encoder;
+
+        assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), cases[i].n_vocab);
+        assert_int_equal(gpt2_tokenizer_eot(tokenizer), cases[i].eot);
+        assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        check_text(encoder, "<p>a", cases[i].ids, GPT2_ENCODE_SPECIAL);
         gpt2_encoder_free(encoder);
         gpt2_tokenizer_free(tokenizer);
     }
@@ -480,6 +586,9 @@ static void test_refused(void **state)
         {{.map = "{\"pad_token\": {\"content\": \"x\", \"rank\": 1}}"},
          GPT2_ERR_UNSUPPORTED,
          "special_tokens_map.json: byte 38: \"rank\" is a key that libgpt2"},
+        {{.config = "{\"tokenizer_class\": 7}"},
+         GPT2_ERR_FORMAT,
+         "tokenizer_class: found 7, wanted a string"},
         {{.map = "{\"pad_token\": {}}"}, GPT2_ERR_FORMAT, "content is missing"},
         {{.map = "{\"additional_special_tokens\": {}}"},
          GPT2_ERR_FORMAT,
@@ -562,6 +671,7 @@ static void test_many(void **state)
         size_t n = (size_t)sprintf(file, "{");
         gpt2_tokenizer *tokenizer;
         gpt2_encoder *encoder;
+        double encode_begin;
         size_t n_ids;
 
         memset(same, 'a', sizeof same - 1);
@@ -576,10 +686,13 @@ static void test_many(void **state)
             continue;
         }
         assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        encode_begin = seconds();
         assert_int_equal(
             gpt2_encode(encoder, text, TEXT_BYTES, GPT2_ENCODE_SPECIAL, NULL, 0, &n_ids),
             GPT2_ERR_BUFFER);
         assert_int_equal(n_ids, TEXT_BYTES);
+        if (seconds() - encode_begin > 0.6) /* 10 us for each byte; it takes 1 */
+            fail_msg("encoding took %.2f s", seconds() - encode_begin);
         gpt2_encoder_free(encoder);
         gpt2_tokenizer_free(tokenizer);
     }
@@ -587,6 +700,67 @@ static void test_many(void **state)
         fail_msg("took %.1f s", seconds() - begin);
     free(text);
     free(file);
+}
+
+/* The number of the longest token with which the text begins. */
+static size_t plain_longest(char tokens[][16], size_t n_tokens, const char *text)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < n_tokens; i++) {
+        if (strncmp(text, tokens[i], strlen(tokens[i])) == 0 &&
+            (strncmp(text, tokens[best], strlen(tokens[best])) != 0 ||
+             strlen(tokens[i]) > strlen(tokens[best])))
+            best = i;
+    }
+    return best;
+}
+
+/* Random letters; no token of two, which the vocabulary has. */
+static void put_letters(char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        text[i] = random_below(4) == 0 ? 'b' : 'a';
+    text[length] = '\0';
+}
+
+/* Tokens that begin others, many times over: at each place of a text the longest is found. */
+static void test_nested(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 300; round++) {
+        char added[2000] = "{\"a\": 0, \"b\": 1", tokens[60][16] = {"a", "b"}, text[50],
+             wanted[400];
+        struct pair_case files = {.added = added};
+        gpt2_tokenizer *tokenizer;
+        gpt2_encoder *encoder;
+        size_t n_tokens = 2, n = strlen(added), n_wanted = 0;
+
+        while (n_tokens < COUNT(tokens)) {
+            char *token = tokens[n_tokens];
+            bool is_new = true;
+
+            put_letters(token, 3 + random_below(13));
+            for (size_t i = 0; i < n_tokens; i++)
+                is_new = is_new && strcmp(tokens[i], token) != 0;
+            if (is_new)
+                n += (size_t)sprintf(added + n, ", \"%s\": %zu", token, n_tokens++ + 3);
+        }
+        (void)strcpy(added + n, "}");
+        put_letters(text, sizeof text - 1);
+        for (size_t at = 0; text[at] != '\0';) {
+            size_t best = plain_longest(tokens, n_tokens, text + at);
+
+            n_wanted += (size_t)sprintf(wanted + n_wanted, "%s%zu", at == 0 ? "" : " ",
+                                        best < 2 ? best : best + 3);
+            at += strlen(tokens[best]);
+        }
+        tokenizer = load_pair(&files, GPT2_OK);
+        assert_int_equal(gpt2_encoder_create(tokenizer, NULL, &encoder), GPT2_OK);
+        check_text(encoder, text, wanted, GPT2_ENCODE_SPECIAL);
+        gpt2_encoder_free(encoder);
+        gpt2_tokenizer_free(tokenizer);
+    }
 }
 
 /* 256 bytes are read, 257 are too long. */
@@ -659,8 +833,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),       cmocka_unit_test(test_native),
         cmocka_unit_test(test_pairs),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_beside_json), cmocka_unit_test(test_no_end),
         cmocka_unit_test(test_end_of_text), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_long),        cmocka_unit_test(test_stripped),
+        cmocka_unit_test(test_nested),      cmocka_unit_test(test_long),
+        cmocka_unit_test(test_stripped),
     };
 
     return cmocka_run_group_tests_name("added_tokens", tests, make_directory, remove_directory);

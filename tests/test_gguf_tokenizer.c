@@ -22,6 +22,7 @@ struct keys {
     const char *last;  /* the last token */
     bool adds_space;
     uint32_t tokens_type; /* of the array; 0: strings */
+    int32_t eos;          /* the id; 0: the last one's */
 };
 
 static const char *const two_merges[] = {"t h", "th e"};
@@ -85,8 +86,11 @@ static struct gguf_file make_file(const struct keys *keys)
 {
     struct tiny_model tiny = tiny_odd(DIRECTORY);
     struct gguf_file file = gguf_begin();
-    gpt2_model *model = tiny_load(&tiny);
+    gpt2_model *model;
 
+    if (keys->eos != 0)
+        tiny.eot = keys->eos;
+    model = tiny_load(&tiny);
     gguf_add_model(&file, model, GGML_F32);
     add_keys(&file, keys);
     gguf_end(&file);
@@ -212,6 +216,28 @@ static void test_absent_keys(void **state)
     gguf_free(&file);
 }
 
+/* The number in the file counts, not the word; the token of the word is an added one then. */
+static void test_end_of_text(void **state)
+{
+    static const int32_t ends[] = {0, N_TOKENS - 1, 7};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        struct keys keys = plain();
+        struct gguf_file file;
+        gpt2_tokenizer *tokenizer;
+
+        keys.eos = ends[i];
+        file = make_file(&keys);
+        assert_int_equal(load_tokenizer(&file, &tokenizer), GPT2_OK);
+        assert_int_equal(gpt2_tokenizer_eot(tokenizer), ends[i] == 7 ? 7 : N_TOKENS - 1);
+        assert_int_equal(gpt2_tokenizer_is_added(tokenizer, 7), 0);
+        assert_int_equal(gpt2_tokenizer_is_added(tokenizer, N_TOKENS - 1), ends[i] == 7);
+        gpt2_tokenizer_free(tokenizer);
+        gguf_free(&file);
+    }
+}
+
 /* Tokenizers that are not run: the model works on ids.  Damaged ones: it does not load. */
 static void test_refused(void **state)
 {
@@ -306,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_tokenizer),
         cmocka_unit_test(test_absent_keys),
+        cmocka_unit_test(test_end_of_text),
         cmocka_unit_test(test_refused),
     };
 

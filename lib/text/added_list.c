@@ -92,6 +92,14 @@ void gpt2i_added_list_sort(struct gpt2i_added_list *list, size_t from)
 
 /* ----------------------------------------------------------------------------------- resolving -- */
 
+static uint32_t last_flags(uint32_t flags)
+{
+    if ((flags & GPT2I_LISTED_PLAIN) != 0)
+        flags = (flags & ~GPT2I_ADDED_NORMALIZED) |
+                ((flags & GPT2I_ADDED_SPECIAL) != 0 ? 0 : GPT2I_ADDED_NORMALIZED);
+    return flags & GPT2I_ADDED_FLAGS;
+}
+
 /* The flags of a token that is named again. */
 static uint32_t flags_of_both(uint32_t before, uint32_t after)
 {
@@ -99,23 +107,22 @@ static uint32_t flags_of_both(uint32_t before, uint32_t after)
         GPT2I_ADDED_LSTRIP | GPT2I_ADDED_RSTRIP | GPT2I_ADDED_SINGLE_WORD | GPT2I_ADDED_SPECIAL;
     const uint32_t passes = GPT2I_ADDED_NORMALIZED | GPT2I_LISTED_PLAIN;
     bool is_weak = (after & GPT2I_LISTED_WEAK) != 0 ||
-                   ((after & GPT2I_LISTED_WORD) != 0 && (before & strips) == 0);
+                   ((after & GPT2I_LISTED_WORD) != 0 && (before & strips) == 0) ||
+                   ((after & GPT2I_LISTED_WORDS) != 0 && (before & GPT2I_LISTED_NAMED) != 0);
 
     if (is_weak)
         return before | GPT2I_ADDED_SPECIAL;
-    /* the pass stays that in which a special token was found first */
-    if ((before & GPT2I_ADDED_SPECIAL) != 0 ||
+    if ((after & GPT2I_LISTED_NEW) != 0)
+        return (before & GPT2I_LISTED_MORE) != 0 && (after & GPT2I_LISTED_MORE) == 0
+                   ? before | GPT2I_ADDED_SPECIAL
+                   : before;
+    /* the pass stays that in which a special token was found first, or is the earlier one */
+    if ((before & (GPT2I_ADDED_SPECIAL | GPT2I_LISTED_MORE)) != 0 ||
         ((before & GPT2I_LISTED_PLAIN) != 0 && (after & GPT2I_LISTED_FIXED) == 0))
         after = (after & ~passes) | (before & passes);
-    return after | (before & GPT2I_ADDED_SPECIAL);
-}
-
-static uint32_t last_flags(uint32_t flags)
-{
-    if ((flags & GPT2I_LISTED_PLAIN) != 0)
-        flags = (flags & ~GPT2I_ADDED_NORMALIZED) |
-                ((flags & GPT2I_ADDED_SPECIAL) != 0 ? 0 : GPT2I_ADDED_NORMALIZED);
-    return flags & GPT2I_ADDED_FLAGS;
+    else if ((last_flags(before) & GPT2I_ADDED_NORMALIZED) == 0)
+        after &= ~passes;
+    return after | (before & (GPT2I_ADDED_SPECIAL | GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE));
 }
 
 /* The id of a token; a new one is entered. */

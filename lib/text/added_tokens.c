@@ -1,9 +1,10 @@
 /*
  * added_tokens.c: the table of added tokens, and the search for them.
  *
- * The table is sorted, so the tokens that begin with given bytes stand together.  A search goes along the
- * text byte by byte, and halves the range of tokens that still fit.  It takes at most GPT2I_ADDED_BYTES
- * steps for each byte of a text, however the tokens were chosen, and no memory.
+ * The table is sorted, so what begins as a text does stands right before the place where the text itself
+ * would stand.  A search halves the table to find that place, and goes from the token there to shorter
+ * ones that begin it.  For each byte of a text with which a token begins it compares with at most 17
+ * tokens, and takes at most 2 * GPT2I_ADDED_BYTES steps more, however the tokens were chosen.
  */
 #include "added_tokens.h"
 
@@ -61,13 +62,30 @@ void gpt2i_added_sort(gpt2i_added_order *compare, const char *text,
     }
 }
 
+/* The longest other token that a token begins with: the one before it, or one that begins that. */
+static void find_shorter(const char *text, const struct gpt2i_added_token *tokens, size_t n_tokens,
+                         uint32_t *shorter)
+{
+    for (size_t i = 0; i < n_tokens; i++) {
+        uint32_t found = (uint32_t)i;
+
+        while (found > 0 && (tokens[found - 1].length >= tokens[i].length ||
+                             memcmp(text + tokens[found - 1].offset, text + tokens[i].offset,
+                                    tokens[found - 1].length) != 0))
+            found = shorter[found - 1];
+        shorter[i] = found;
+    }
+}
+
 static void make_set(struct gpt2i_added_set *set, const char *text,
-                     const struct gpt2i_added_token *tokens, size_t n_tokens)
+                     const struct gpt2i_added_token *tokens, size_t n_tokens, uint32_t *shorter)
 {
     memset(set, 0, sizeof *set);
     set->tokens = tokens;
     set->n_tokens = n_tokens;
     set->text = text;
+    set->shorter = shorter;
+    find_shorter(text, tokens, n_tokens, shorter);
     set->all_flags = GPT2I_ADDED_FLAGS;
     for (size_t i = 0; i < n_tokens; i++) {
         unsigned char first = (unsigned char)text[tokens[i].offset];
@@ -81,55 +99,49 @@ static void make_set(struct gpt2i_added_set *set, const char *text,
 }
 
 void gpt2i_added_sets(struct gpt2i_added_set sets[GPT2I_ADDED_PASSES], const char *text,
-                      const struct gpt2i_added_token *tokens, size_t n_tokens)
+                      const struct gpt2i_added_token *tokens, size_t n_tokens, uint32_t *shorter)
 {
     size_t n_first = 0;
 
     while (n_first < n_tokens && pass_of(&tokens[n_first]) == 0)
         n_first++;
-    make_set(&sets[0], text, tokens, n_first);
-    make_set(&sets[1], text, tokens + n_first, n_tokens - n_first);
+    make_set(&sets[0], text, tokens, n_first, shorter);
+    make_set(&sets[1], text, tokens + n_first, n_tokens - n_first, shorter + n_first);
 }
 
-/* The byte of a token at 'depth'; -1 behind its end. */
-static int byte_at(const struct gpt2i_added_set *set, size_t token, size_t depth)
+/* Whether a token comes before the text bytes[n_bytes], or is what it begins with. */
+static bool is_before(const struct gpt2i_added_set *set, const struct gpt2i_added_token *token,
+                      const unsigned char *bytes, size_t n_bytes)
 {
-    const struct gpt2i_added_token *found = &set->tokens[token];
+    int order = memcmp(set->text + token->offset, bytes, gpt2i_min(token->length, n_bytes));
 
-    return depth < found->length ? (unsigned char)set->text[found->offset + depth] : -1;
+    return order < 0 || (order == 0 && token->length <= n_bytes);
 }
 
-/* The first of the tokens [low, high) whose byte at 'depth' is 'least' or more. */
-static size_t first_from(const struct gpt2i_added_set *set, size_t low, size_t high, size_t depth,
-                         int least)
-{
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (byte_at(set, middle, depth) < least)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* The longest token that bytes[n_bytes] begin with. */
+/* The longest token that bytes[n_bytes] begin with: the last one before them, or one that begins it. */
 static const struct gpt2i_added_token *longest(const struct gpt2i_added_set *set,
                                                const unsigned char *bytes, size_t n_bytes)
 {
-    const struct gpt2i_added_token *found = NULL;
-    size_t low = 0, high = set->n_tokens; /* those that begin with bytes[depth] */
+    size_t n_before = 0, n_same = 0;
+    const char *text;
 
-    for (size_t depth = 0; low < high; depth++) {
-        if (set->tokens[low].length == depth)
-            found = &set->tokens[low++];
-        if (depth == n_bytes)
-            break;
-        low = first_from(set, low, high, depth, bytes[depth]);
-        high = first_from(set, low, high, depth, bytes[depth] + 1);
+    for (size_t end = set->n_tokens; n_before < end;) {
+        size_t middle = n_before + (end - n_before) / 2;
+
+        if (is_before(set, &set->tokens[middle], bytes, n_bytes))
+            n_before = middle + 1;
+        else
+            end = middle;
     }
-    return found;
+    if (n_before == 0)
+        return NULL;
+    text = set->text + set->tokens[n_before - 1].offset;
+    n_bytes = gpt2i_min(n_bytes, set->tokens[n_before - 1].length);
+    while (n_same < n_bytes && (unsigned char)text[n_same] == bytes[n_same])
+        n_same++;
+    while (n_before > 0 && set->tokens[n_before - 1].length > n_same)
+        n_before = set->shorter[n_before - 1];
+    return n_before == 0 ? NULL : &set->tokens[n_before - 1];
 }
 
 const struct gpt2i_added_token *gpt2i_added_find(const struct gpt2i_added_set *set,

@@ -34,12 +34,13 @@ struct gpt2i_added_token {
 struct gpt2i_added_set {
     const struct gpt2i_added_token *tokens; /* in the order of their texts */
     size_t n_tokens;
-    const char *text;    /* of all tokens */
-    size_t max_length;   /* of a token */
-    uint32_t any_flags;  /* that one of them has, or more */
-    uint32_t all_flags;  /* that each has */
-    int32_t first_byte;  /* with which all begin; -1: more than one */
-    uint8_t begins[256]; /* 1 for bytes with which a token begins */
+    const char *text;        /* of all tokens */
+    const uint32_t *shorter; /* [n_tokens]: the longest other token that begins it, + 1; 0: none */
+    size_t max_length;       /* of a token */
+    uint32_t any_flags;      /* that one of them has, or more */
+    uint32_t all_flags;      /* that each has */
+    int32_t first_byte;      /* with which all begin; -1: more than one */
+    uint8_t begins[256];     /* 1 for bytes with which a token begins */
 };
 
 /* An order of tokens, as that of strcmp(). */
@@ -52,10 +53,10 @@ GPT2I_HIDDEN gpt2i_added_order gpt2i_added_compare;
 GPT2I_HIDDEN void gpt2i_added_sort(gpt2i_added_order *compare, const char *text,
                                    struct gpt2i_added_token *tokens, size_t n_tokens);
 
-/* Makes the sets of a sorted table, which they borrow. */
+/* Makes the sets of a sorted table, which they borrow with shorter[n_tokens], which is filled. */
 GPT2I_HIDDEN void gpt2i_added_sets(struct gpt2i_added_set sets[GPT2I_ADDED_PASSES],
                                    const char *text, const struct gpt2i_added_token *tokens,
-                                   size_t n_tokens);
+                                   size_t n_tokens, uint32_t *shorter);
 
 /*
  * The leftmost token in bytes[from .. end], of those that begin there the longest; NULL: none.  '*at'

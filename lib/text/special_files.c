@@ -4,7 +4,8 @@
  *
  * Where tokenizer_config.json has "added_tokens_decoder", that has all tokens, and the other two files do
  * not count.  Else added_tokens.json has them, and special_tokens_map.json the words, before those of
- * tokenizer_config.json.  A word that is no token yet becomes one.
+ * tokenizer_config.json.  A word that is no token yet becomes one.  For the tokens of a tokenizer.json
+ * its own flags count, or those of "added_tokens_decoder".
  */
 #include "special_files.h"
 #include "added_json.h"
@@ -56,6 +57,23 @@ static int32_t read_word(struct gpt2i_json *json, int number, struct gpt2i_speci
     return GPT2_OK;
 }
 
+/* The class of transformers that reads a tokenizer.json: GPT-2's where none is named. */
+static int32_t read_class(struct gpt2i_special_files *special, struct gpt2i_json *json,
+                          struct gpt2i_error *error)
+{
+    struct gpt2i_json_event found;
+    int32_t status = gpt2i_json_next(json, &found, error);
+
+    if (status != GPT2_OK || found.type == GPT2I_JSON_NULL)
+        return status;
+    if (found.type != GPT2I_JSON_STRING)
+        return gpt2i_fail_value(json, "", "tokenizer_class", &found, "a string", GPT2_ERR_FORMAT,
+                                error);
+    special->is_plain = !gpt2i_json_equal(&found, "GPT2Tokenizer") &&
+                        !gpt2i_json_equal(&found, "GPT2TokenizerFast");
+    return GPT2_OK;
+}
+
 /* The value of one key. */
 static int32_t read_value(struct gpt2i_special_files *special, struct gpt2i_json *json,
                           const struct gpt2i_json_event *key, bool is_config,
@@ -71,6 +89,8 @@ static int32_t read_value(struct gpt2i_special_files *special, struct gpt2i_json
         special->decoder = *json;
     else if (is_config && gpt2i_json_equal(key, "add_prefix_space"))
         return gpt2i_read_bool(json, "", "add_prefix_space", &special->add_prefix_space, error);
+    else if (is_config && gpt2i_json_equal(key, "tokenizer_class"))
+        return read_class(special, json, error);
     return gpt2i_json_skip(json, error);
 }
 
@@ -152,8 +172,8 @@ static int32_t read_id(const struct gpt2i_json *json, const struct gpt2i_json_ev
 }
 
 /* {"50257": {"content": ...}, ...}, or {"<|pad|>": 50257, ...} if 'is_added'. */
-static int32_t list_object(struct gpt2i_json json, bool is_added, struct gpt2i_added_list *list,
-                           struct gpt2i_error *error)
+static int32_t list_object(struct gpt2i_json json, bool is_added, uint32_t more_flags,
+                           struct gpt2i_added_list *list, struct gpt2i_error *error)
 {
     const char *name = is_added ? "" : "added_tokens_decoder";
     struct gpt2i_added_object token;
@@ -189,7 +209,7 @@ static int32_t list_object(struct gpt2i_json json, bool is_added, struct gpt2i_a
         }
         if (status == GPT2_OK)
             status = gpt2i_added_list_put(list, json.path, token.text, token.length, id,
-                                          token.flags, error);
+                                          token.flags | more_flags, error);
     }
     return status;
 }
@@ -227,6 +247,12 @@ static uint32_t flags_of_word(const struct gpt2i_special_files *special, bool ha
 
     uint32_t flags = GPT2I_ADDED_SPECIAL;
 
+    if (has_json && special->is_there) {
+        if (word->kind == GPT2I_WORD_UNNAMED)
+            return flags | GPT2I_LISTED_NEW;
+        return flags | GPT2I_LISTED_WORDS |
+               (word->kind == GPT2I_WORD_OBJECT ? word->flags : GPT2I_LISTED_NEW);
+    }
     if (word->kind == GPT2I_WORD_UNNAMED && (has_json || !special->is_there))
         flags |= GPT2I_LISTED_KNOWN;
     if (word->kind == GPT2I_WORD_OBJECT)
@@ -250,6 +276,8 @@ static int32_t list_words(const struct gpt2i_special_files *special, bool has_js
     for (int i = 0; i < GPT2I_N_WORDS && status == GPT2_OK; i++) {
         struct gpt2i_special_word word = word_of(special, i);
 
+        if (word.kind == GPT2I_WORD_UNNAMED && has_json && special->is_plain)
+            continue;
         if (!is_word(special, i, word.text, word.length))
             status = gpt2i_added_list_put(list, path, word.text, word.length, -1,
                                           flags_of_word(special, has_json, i, &word), error);
@@ -258,8 +286,9 @@ static int32_t list_words(const struct gpt2i_special_files *special, bool has_js
 }
 
 /* An array of strings and objects, or null. */
-static int32_t list_additional(const struct gpt2i_special_files *special, struct gpt2i_json json,
-                               struct gpt2i_added_list *list, struct gpt2i_error *error)
+static int32_t list_additional(const struct gpt2i_special_files *special, bool has_json,
+                               struct gpt2i_json json, struct gpt2i_added_list *list,
+                               struct gpt2i_error *error)
 {
     const bool has_decoder = special->decoder.text != NULL;
     struct gpt2i_added_object token;
@@ -280,8 +309,11 @@ static int32_t list_additional(const struct gpt2i_special_files *special, struct
         status = read_token(&json, &found, "additional_special_tokens", &token, error);
         if (status != GPT2_OK || is_word(special, GPT2I_N_WORDS, token.text, token.length))
             continue;
-        flags = GPT2I_ADDED_SPECIAL | (token.is_string || has_decoder ? GPT2I_LISTED_WEAK : 0) |
-                (token.is_string ? 0 : token.flags);
+        flags = GPT2I_ADDED_SPECIAL | (token.is_string ? 0 : token.flags);
+        if (has_json)
+            flags |= token.is_string ? GPT2I_LISTED_NEW : 0;
+        else
+            flags |= token.is_string || has_decoder ? GPT2I_LISTED_WEAK : 0;
         status = gpt2i_added_list_put(list, json.path, token.text, token.length, -1, flags, error);
     }
     return status;
@@ -299,13 +331,17 @@ int32_t gpt2i_special_list(const struct gpt2i_special_files *special, bool has_j
 
     list->n_of_path = from;
     list->more_path = path;
+    for (size_t i = 0; i < from && special->decoder.text == NULL; i++)
+        list->tokens[i].flags |= GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE;
     if (special->decoder.text != NULL) {
-        status = list_object(special->decoder, false, list, error);
+        status = list_object(special->decoder, false,
+                             has_json ? GPT2I_LISTED_MORE | GPT2I_LISTED_NAMED : 0, list, error);
     } else if (special->added.text != NULL) {
         struct gpt2i_json json;
 
         gpt2i_json_begin(&json, special->added.text, special->added.n_bytes, path);
-        status = list_object(json, true, list, error);
+        status = list_object(json, true, has_json ? GPT2I_LISTED_MORE | GPT2I_LISTED_NEW : 0, list,
+                             error);
     }
     if (status != GPT2_OK)
         return status;
@@ -313,7 +349,7 @@ int32_t gpt2i_special_list(const struct gpt2i_special_files *special, bool has_j
     status = list_words(special, has_json, path, list, error);
     for (int i = 0; i < 2 && status == GPT2_OK; i++) {
         if (special->additional[i].text != NULL)
-            status = list_additional(special, special->additional[i], list, error);
+            status = list_additional(special, has_json, special->additional[i], list, error);
     }
     return status;
 }

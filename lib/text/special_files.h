@@ -42,6 +42,7 @@ struct gpt2i_special_files {
     struct gpt2i_json decoder;       /* before "added_tokens_decoder"; text NULL: there is none */
     struct gpt2i_json additional[2]; /* before "additional_special_tokens" of config and map */
     bool add_prefix_space;
+    bool is_plain; /* tokenizer_class is none of GPT-2: no word is known, no rule of text changed */
 };
 
 /*
@@ -55,7 +56,8 @@ GPT2I_HIDDEN void gpt2i_special_free(struct gpt2i_special_files *special);
 
 /*
  * Appends the tokens that the files name, as transformers' GPT2TokenizerFast adds them to a tokenizer of
- * vocab.json and merges.txt; 'has_json': to one of tokenizer.json, whose tokens are in the list.
+ * vocab.json and merges.txt; 'has_json': to one of tokenizer.json, whose tokens are in the list, as the
+ * class does that tokenizer_config.json names.
  * Errors: GPT2_ERR_FORMAT, _UNSUPPORTED, _MEMORY.
  */
 GPT2I_HIDDEN int32_t gpt2i_special_list(const struct gpt2i_special_files *special, bool has_json,

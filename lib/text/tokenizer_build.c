@@ -24,12 +24,7 @@ static int byte_of_character(uint32_t code_point)
     return code_point == 0x143 ? 0xad : -1;
 }
 
-/*
- * Writes the bytes that a symbol stands for and returns how many there are; never more than 'length'.
- * A symbol with a character outside the alphabet, such as an added token, stands for its own UTF-8,
- * as in Hugging Face's decoder.
- */
-static size_t bytes_of_symbol(const char *text, size_t length, char *bytes)
+size_t gpt2i_bytes_of_symbol(const char *text, size_t length, char *bytes)
 {
     size_t n_bytes = 0;
 
@@ -60,8 +55,8 @@ static void fill_tokens(gpt2_tokenizer *tokenizer, const struct gpt2i_dictionary
         if (index_plus_1 != 0) {
             const struct gpt2i_symbol *symbol = &dictionary->symbols[index_plus_1 - 1];
 
-            used += (uint32_t)bytes_of_symbol(dictionary->text + symbol->offset, symbol->length,
-                                              tokenizer->bytes + used);
+            used += (uint32_t)gpt2i_bytes_of_symbol(dictionary->text + symbol->offset,
+                                                    symbol->length, tokenizer->bytes + used);
         }
     }
     tokenizer->offsets[dictionary->n_ids] = used;
@@ -100,8 +95,7 @@ static int32_t fill_pieces(gpt2_tokenizer *tokenizer, const char *path, struct g
     return GPT2_OK;
 }
 
-/* Marks the tokens that are no single byte, that no merge makes, and that do not end a text. */
-static void fill_is_added(gpt2_tokenizer *tokenizer)
+void gpt2i_tokenizer_mark_added(gpt2_tokenizer *tokenizer)
 {
     for (int32_t id = 0; id < tokenizer->n_vocab; id++)
         tokenizer->is_added[id] = tokenizer->offsets[id + 1] > tokenizer->offsets[id];
@@ -186,7 +180,7 @@ static void fill_added(gpt2_tokenizer *tokenizer, const struct gpt2i_added_list 
         memcpy(tokenizer->added_text, list->text, list->n_bytes);
     }
     gpt2i_added_sets(tokenizer->added, tokenizer->added_text, tokenizer->added_tokens,
-                     tokenizer->n_added);
+                     tokenizer->n_added, tokenizer->added_shorter);
 }
 
 int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts, gpt2_tokenizer **out,
@@ -225,7 +219,7 @@ int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts, gpt2_to
         gpt2i_tokenizer_free(tokenizer);
         return status;
     }
-    fill_is_added(tokenizer);
+    gpt2i_tokenizer_mark_added(tokenizer);
     *out = tokenizer;
     return GPT2_OK;
 }

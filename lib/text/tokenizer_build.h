@@ -46,4 +46,14 @@ struct gpt2i_tokenizer_parts {
 GPT2I_HIDDEN int32_t gpt2i_tokenizer_build(const struct gpt2i_tokenizer_parts *parts,
                                            gpt2_tokenizer **tokenizer, struct gpt2i_error *error);
 
+/* Marks the tokens that are no single byte, that no merge makes, and that do not end a text. */
+GPT2I_HIDDEN void gpt2i_tokenizer_mark_added(gpt2_tokenizer *tokenizer);
+
+/*
+ * Writes the bytes that a symbol stands for and returns how many there are; never more than 'length'.
+ * A symbol with a character outside the alphabet, such as an added token, stands for its own UTF-8,
+ * as in Hugging Face's decoder.
+ */
+GPT2I_HIDDEN size_t gpt2i_bytes_of_symbol(const char *text, size_t length, char *bytes);
+
 #endif

@@ -283,7 +283,7 @@ static int32_t read_ends(const struct gpt2i_gguf *gguf, gpt2_tokenizer *tokenize
         tokenizer->bos = (int32_t)bos;
     if (eos < (uint64_t)tokenizer->n_vocab) {
         tokenizer->eot = (int32_t)eos;
-        tokenizer->is_added[eos] = 0;
+        gpt2i_tokenizer_mark_added(tokenizer);
     }
     return GPT2_OK;
 }

@@ -10,6 +10,7 @@
 #include "json_rules.h"
 #include "merges_json.h"
 #include "pieces_json.h"
+#include "pretokenize.h"
 #include "special_files.h"
 
 /* What the walk through the file finds.  The parsers stand before the values. */
@@ -21,6 +22,7 @@ struct parts {
     size_t unknown_at; /* the byte where a rule for bytes without a token is; 0: there is none */
     const char *unknown_key; /* its key */
     uint32_t cut_rules;
+    bool is_sequence; /* the pre_tokenizer */
     struct gpt2i_added_list added;
 };
 
@@ -140,7 +142,9 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
     case FILE_NORMALIZER:
         return read_level(json, "normalizer", "normalizer.", no_rules, true, error);
     case FILE_PRE_TOKENIZER:
-        return gpt2i_pieces_read(json, &parts->cut_rules, error);
+        status = gpt2i_peek_type(json, &found, error);
+        parts->is_sequence = status == GPT2_OK && gpt2i_json_equal(&found, "Sequence");
+        return status == GPT2_OK ? gpt2i_pieces_read(json, &parts->cut_rules, error) : status;
     case FILE_POST_PROCESSOR:
         return read_level(json, "post_processor", "post_processor.", level_rules, true, error);
     case FILE_DECODER:
@@ -235,6 +239,9 @@ static int32_t read_all(struct parts *parts, const struct gpt2i_files *files,
 
     if (status == GPT2_OK)
         status = gpt2i_special_list(&special, true, &parts->added, error);
+    if (special.is_there && !special.is_plain && !parts->is_sequence) /* as GPT2TokenizerFast */
+        parts->cut_rules = (parts->cut_rules & ~GPT2I_CUT_PREFIX) |
+                           (special.add_prefix_space ? GPT2I_CUT_PREFIX : 0);
     if (status == GPT2_OK)
         status = build(parts, &special, tokenizer, error);
     gpt2i_special_free(&special);

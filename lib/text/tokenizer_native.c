@@ -304,6 +304,7 @@ int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_nativ
 {
     struct gpt2i_tokenizer_table tables[GPT2I_TOKENIZER_TABLES];
     gpt2_tokenizer *tokenizer;
+    size_t block_bytes;
     int32_t status = GPT2_OK;
 
     *out = NULL;
@@ -315,11 +316,14 @@ int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_nativ
         status = check_counts(native, tables, error);
     if (status != GPT2_OK)
         return status;
-    tokenizer = gpt2i_block_new(sizeof *tokenizer);
+    block_bytes =
+        sizeof *tokenizer + (size_t)tables[ADDED_TOKENS].n_elements / N_NUMBERS * sizeof(uint32_t);
+    tokenizer = gpt2i_block_new(block_bytes);
     if (tokenizer == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for a tokenizer of %zu bytes",
-                          sizeof *tokenizer);
-    tokenizer->block_bytes = sizeof *tokenizer;
+                          block_bytes);
+    tokenizer->block_bytes = block_bytes;
+    tokenizer->added_shorter = (uint32_t *)(tokenizer + 1);
     use_tables(tokenizer, tables);
     status = check_contents(native, tokenizer, tables[BYTES].n_elements, error);
     if (status != GPT2_OK) {
@@ -327,7 +331,7 @@ int32_t gpt2i_tokenizer_of_native(gpt2_tokenizer **out, const struct gpt2i_nativ
         return status;
     }
     gpt2i_added_sets(tokenizer->added, tokenizer->added_text, tokenizer->added_tokens,
-                     tokenizer->n_added);
+                     tokenizer->n_added, tokenizer->added_shorter);
     *out = tokenizer;
     return GPT2_OK;
 }

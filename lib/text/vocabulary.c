@@ -55,6 +55,7 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
         gpt2i_arena_take(arena, n_piece_slots, sizeof *piece_slots);
     struct gpt2i_added_token *added_tokens =
         gpt2i_arena_take(arena, counts->n_added, sizeof *added_tokens);
+    uint32_t *added_shorter = gpt2i_arena_take(arena, counts->n_added, sizeof *added_shorter);
     char *added_text = gpt2i_arena_take(arena, counts->n_added_bytes, 1);
 
     if (tokenizer == NULL)
@@ -71,6 +72,7 @@ gpt2_tokenizer *gpt2i_tokenizer_layout(struct gpt2i_arena *arena,
     tokenizer->piece_slots = piece_slots;
     tokenizer->piece_mask = n_piece_slots - 1;
     tokenizer->added_tokens = added_tokens;
+    tokenizer->added_shorter = added_shorter;
     tokenizer->n_added = counts->n_added;
     tokenizer->added_text = added_text;
     tokenizer->n_added_bytes = counts->n_added_bytes;

@@ -55,6 +55,7 @@ struct gpt2_tokenizer {
     int32_t bos;        /* -1 if there is none */
     size_t n_added;
     struct gpt2i_added_token *added_tokens; /* [n_added], sorted */
+    uint32_t *added_shorter;                /* [n_added], of the sets */
     char *added_text;                       /* [n_added_bytes] */
     size_t n_added_bytes;
     struct gpt2i_added_set added[GPT2I_ADDED_PASSES];

@@ -7,9 +7,10 @@
 Each tokenizer is drawn at random: the first merges of GPT-2, a pre_tokenizer, added tokens with flags.  It
 is written as tokenizer.json, its merges as strings or, as transformers 5 writes them, as pairs; or as
 vocab.json and merges.txt with added_tokens_decoder in tokenizer_config.json, or with added_tokens.json and
-special_tokens_map.json.  tokenizers reads the first, transformers' GPT2TokenizerFast the others.  The ids
-of every text must be equal, with and without special tokens, whole and in parts; and where each token is in
-the text, if no token takes white space.
+special_tokens_map.json; or as tokenizer.json with those files beside it, which name other flags and more
+tokens, for GPT2TokenizerFast or PreTrainedTokenizerFast.  tokenizers reads the first two, transformers'
+AutoTokenizer the others.  The ids of every text must be equal, with and without special tokens, whole and
+in parts; and where each token is in the text, if no token takes white space.
 """
 import argparse
 import ctypes
@@ -77,6 +78,7 @@ def sequence(*steps):
 # StarCoder's is Digits, then ByteLevel; CodeParrot's is ByteLevel alone.
 PIECES = [level(), level(), level(add_prefix_space=True), level(use_regex=False),
           level(add_prefix_space=True, use_regex=False), sequence(level()),
+          sequence(level(add_prefix_space=True)),
           sequence(digits(True), level()), sequence(digits(False), level()),
           sequence(digits(True), level(use_regex=False)), sequence(digits(False), level(use_regex=False)),
           sequence(split(PATTERN, "Isolated", False), level(use_regex=False)),
@@ -113,9 +115,8 @@ def write(directory, name, value):
         json.dump(value, file, ensure_ascii=False)
 
 
-def write_json(rng, directory, vocab, merges, as_pairs):
+def write_json(rng, directory, vocab, merges, as_pairs, tokens):
     """tokenizer.json, in the order of tokenizers."""
-    tokens = added_tokens(rng, vocab)
     write(directory, "tokenizer.json", {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
         "normalizer": None, "pre_tokenizer": rng.choice(PIECES),
@@ -124,7 +125,6 @@ def write_json(rng, directory, vocab, merges, as_pairs):
                   "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
                   "ignore_merges": False, "vocab": vocab,
                   "merges": [list(m) if as_pairs else " ".join(m) for m in merges]}})
-    return [token["content"] for token in tokens]
 
 
 def word_of(rng, content):
@@ -134,14 +134,14 @@ def word_of(rng, content):
     return {"content": content, **{flag: rng.random() < 0.3 for flag in FLAGS[:4]}}
 
 
-def write_pair(rng, directory, vocab, merges, legacy):
-    """vocab.json and merges.txt, and what stands beside them."""
+def write_pair(directory, vocab, merges):
     write(directory, "vocab.json", vocab)
     with open(os.path.join(directory, "merges.txt"), "w", encoding="utf-8") as file:
         file.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
-    config = {"add_prefix_space": rng.random() < 0.3, "tokenizer_class": "GPT2Tokenizer",
-              "model_max_length": 1024, "clean_up_tokenization_spaces": False}
-    tokens = added_tokens(rng, vocab)
+
+
+def write_others(rng, directory, vocab, tokens, legacy, config):
+    """What stands beside: added_tokens_decoder in tokenizer_config.json, or two files more."""
     names = [token["content"] for token in tokens if token["content"].strip() == token["content"]]
     words = {key: rng.choice(names) for key in WORDS if names and rng.random() < 0.4}
     if EOT in names or EOT in vocab:
@@ -163,18 +163,48 @@ def write_pair(rng, directory, vocab, merges, legacy):
             special["additional_special_tokens"] = [word_of(rng, rng.choice(others))]
         write(directory, "special_tokens_map.json", special)
     write(directory, "tokenizer_config.json", config)
-    return names
+
+
+def write_beside(rng, directory, vocab, tokens):
+    """Beside a tokenizer.json: some of its tokens with other flags, and new ones; some of the words."""
+    config = {"add_prefix_space": rng.random() < 0.3, "model_max_length": 1024}
+    name = rng.choice([None, "GPT2Tokenizer", "GPT2TokenizerFast", "PreTrainedTokenizerFast"])
+    if name is not None:
+        config["tokenizer_class"] = name
+    if rng.random() < 0.3:
+        del config["add_prefix_space"]
+    again = [{**flags(rng, t["content"]), "id": t["id"]} for t in tokens if rng.random() < 0.6]
+    for token, before in ((a, t) for a in again for t in tokens if t["id"] == a["id"]):
+        # tokenizers would look for it in both passes: docs/verification.md
+        if token["single_word"] and not before["special"]:
+            token["normalized"] = before["normalized"]
+    next_id = max([len(vocab) - 1, *(t["id"] for t in tokens)]) + 1
+    known = {t["content"] for t in tokens} | {EOT}
+    if len(again) == len(tokens):  # else another id would be free
+        for content in [c for c in rng.sample(CONTENTS, 2) if c not in known and c not in vocab]:
+            again.append({**flags(rng, content), "id": next_id})
+            next_id += 1
+    write_others(rng, directory, vocab, again, rng.random() < 0.5, config)
 
 
 def write_tokenizer(rng, directory, vocabulary):
     """One at random; returns its form and the added tokens' texts."""
     vocab, merges = vocabulary.first(rng.choice([0, 100, 1000, 5000]), rng.random() < 0.8)
-    form = rng.choice(["strings", "pairs", "decoder", "legacy"])
+    form = rng.choice(["strings", "pairs", "decoder", "legacy", "beside"])
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    if form in ("strings", "pairs"):
-        return form, write_json(rng, directory, vocab, merges, form == "pairs")
-    return form, write_pair(rng, directory, vocab, merges, form == "legacy")
+    write(directory, "config.json", {"model_type": "gpt2"})
+    tokens = added_tokens(rng, vocab)
+    if form in ("decoder", "legacy"):
+        write_pair(directory, vocab, merges)
+        write_others(rng, directory, vocab, tokens, form == "legacy",
+                     {"add_prefix_space": rng.random() < 0.3, "tokenizer_class": "GPT2Tokenizer",
+                      "model_max_length": 1024, "clean_up_tokenization_spaces": False})
+    else:
+        write_json(rng, directory, vocab, merges, form == "pairs", tokens)
+    if form == "beside":
+        write_beside(rng, directory, vocab, tokens)
+    return form, [token["content"] for token in tokens]
 
 
 # ------------------------------------------------------------------------------------------ the texts
@@ -204,13 +234,14 @@ def make_text(rng, texts, contents):
 class Theirs:
     def __init__(self, directory, form):
         from tokenizers import Tokenizer
-        from transformers import GPT2TokenizerFast
+        from transformers import AutoTokenizer
         if form in ("strings", "pairs"):
             self.tokenizer = Tokenizer.from_file(os.path.join(directory, "tokenizer.json"))
-            self.eos = None
+            self.eos = self.n_vocab = None
         else:
-            fast = GPT2TokenizerFast.from_pretrained(directory)
+            fast = AutoTokenizer.from_pretrained(directory)
             self.tokenizer, self.eos = fast._tokenizer, fast.eos_token_id
+            self.n_vocab = len(fast)
 
     def encode(self, text, special):
         self.tokenizer.encode_special_tokens = not special
@@ -250,6 +281,8 @@ def compare(report, rng, texts, vocabulary, number, arguments, record):
     wrong = None
     if theirs and theirs.eos is not None and theirs.eos != ours.eot:
         wrong = f"ends a text with {ours.eot}, wanted {theirs.eos}"
+    if theirs and theirs.n_vocab not in (None, ours.n_vocab):
+        wrong = wrong or f"has {ours.n_vocab} tokens, wanted {theirs.n_vocab}"
     for _ in range(TEXTS_OF_EACH):
         text = make_text(rng, texts, contents)
         data = text.encode()
