@@ -3,6 +3,8 @@
  *
  * Files are written under TESTS_TMP.  Around each call that must fail the address space and
  * the lowest free descriptor are compared, since a sanitizer does not watch mapped blocks and files.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -20,6 +22,7 @@
 
 #include <cmocka.h>
 
+#include "bounds.h"
 #include "formats/tensors.h"
 #include "paths.h"
 #include "scratch.h"
@@ -75,7 +78,7 @@ static int32_t open_scratch(struct gpt2i_tensors *tensors)
     memset(tensors, 0x5a, sizeof *tensors);
     line[0] = '\0';
     path_split(&split, SCRATCH);
-    return gpt2i_safetensors_open(tensors, &split.files, split.name, &error);
+    return BOUNDED(gpt2i_safetensors_open(tensors, &split.files, split.name, &error));
 }
 
 /* The scratch file must be refused with this status and these words, and leave nothing behind. */
@@ -334,6 +337,7 @@ static void test_safetensors_limits(void **state)
         scratch_write(SCRATCH, bytes, n_bytes);
         free(bytes);
         if (i == 65536) {
+            bound_exception = "65537 tensors in a header of 4 MB";
             check_refused(GPT2_ERR_FORMAT, "has more than 65536 tensors", "many");
             continue;
         }
@@ -500,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_safetensors_limits),
         cmocka_unit_test(test_safetensors_damaged),
         cmocka_unit_test(test_safetensors_real),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("formats", tests, scratch_set_up, remove_scratch);
