@@ -2,7 +2,8 @@
  * test_gguf_hostile.c: GGUF files that are damaged, or made to harm a reader: each is refused by name,
  * before memory is taken by a number in it.
  *
- * Some are those of published faults of other readers; the comments name them.
+ * Some are those of published faults of other readers; the comments name them.  test_gguf_published.c
+ * has a list of these.
  *
  * WRAP := mmap mmap64 munmap
  */
@@ -473,7 +474,7 @@ static void test_tensors(void **state)
          "tensor token_embd.weight: a dimension: found 0, wanted 1 to 2^63 - 1"},
         {name, GGML_F32, negative, 2, 0, 0, GPT2_ERR_FORMAT,
          "a dimension: found 9223372036854775808, wanted 1 to 2^63 - 1"},
-        /* CVE-2026-33298, CVE-2026-27940: products that wrap to something small */
+        /* CVE-2026-33298: products that wrap to something small */
         {name, GGML_F32, wraps, 2, 0, 0, GPT2_ERR_FORMAT,
          "tensor token_embd.weight: the product of its dimensions is above 2^63 - 1 bytes"},
         {name, GGML_F32, wraps_by_type, 2, 0, 0, GPT2_ERR_FORMAT, "is above 2^63 - 1 bytes"},
