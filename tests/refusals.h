@@ -9,6 +9,7 @@
 #define REFUSALS_H
 
 #include "tiny_model.h"
+#include "wrap.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -73,13 +74,6 @@ static void begin_plan(const struct kind *kind, int first, bool persists)
     atomic_store(&plan.n_calls, 0);
     atomic_store(&plan.n_refused, 0);
 }
-
-/* clang's sanitizers lie in the program, so that their calls come here too, from their very start. */
-#if defined(__clang__)
-#define PLAIN __attribute__((disable_sanitizer_instrumentation))
-#else
-#define PLAIN
-#endif
 
 static PLAIN void copy_path(char to[PATH_BYTES], const char *from)
 {
@@ -152,12 +146,6 @@ static bool same_ledger(const struct ledger *before)
 }
 
 /* ---------------------------------------------------------------------------------- the calls -- */
-
-/* What stands in for a function of libc, and the function itself. */
-#define WRAP(type, symbol, parameters) \
-    type __real_##symbol parameters;   \
-    type __wrap_##symbol parameters;   \
-    PLAIN type __wrap_##symbol parameters
 
 /* 32 and 64 bits of off_t where they have names of their own */
 #define WRAP_MMAP(symbol, offset_type)                                                          \

@@ -2,8 +2,11 @@
  * test_added_tokens.c: tokenizer.json with added tokens and pre_tokenizers of all forms, and the files beside
  * vocab.json: ids of Hugging Face tokenizers 0.20.3 and transformers 4.46.3, which are written down here.
  * Every text also comes in parts.  A native file keeps all of it.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #define DIRECTORY TESTS_TMP "/added_tokens"
+#include "bounds.h"
 #include "text_helpers.h"
 
 #include "tiny_model.h"
@@ -304,7 +307,7 @@ static gpt2_tokenizer *load_sources(const gpt2_source *sources, size_t n, int32_
     assert_int_equal(gpt2_tokenizer_params_init(&params, sizeof params), GPT2_OK);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    found = gpt2_tokenizer_load_sources(sources, n, &params, &tokenizer);
+    found = BOUNDED(gpt2_tokenizer_load_sources(sources, n, &params, &tokenizer));
     if (found != status)
         fail_msg("found status %d, wanted %d: %s", (int)found, (int)status, line);
     return tokenizer;
@@ -680,6 +683,7 @@ static void test_many(void **state)
             n += (size_t)sprintf(file + n, "%s\"%s%d\": %d", i == 0 ? "" : ", ", same,
                                  n_tokens - i + 100000, i + 5);
         (void)strcpy(file + n, "}");
+        bound_exception = n_tokens < MOST ? NULL : "65537 added tokens in 17 MB";
         tokenizer = load_pair(&files, n_tokens < MOST ? GPT2_OK : GPT2_ERR_UNSUPPORTED);
         if (tokenizer == NULL) {
             assert_non_null(strstr(line, "has more than 65536 added tokens"));
@@ -836,7 +840,7 @@ int main(void)
         cmocka_unit_test(test_beside_json), cmocka_unit_test(test_no_end),
         cmocka_unit_test(test_end_of_text), cmocka_unit_test(test_many),
         cmocka_unit_test(test_nested),      cmocka_unit_test(test_long),
-        cmocka_unit_test(test_stripped),
+        cmocka_unit_test(test_stripped),    cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("added_tokens", tests, make_directory, remove_directory);

@@ -2,7 +2,10 @@
  * test_checkpoint_files.c: what the programs that train GPT-2 write: nanoGPT's ckpt.pt, minGPT's
  * model.pt, llm.c's files.  Each has the logits of the same weights in model.safetensors, and what is
  * wrong in it is refused.
+ *
+ * WRAP := mmap mmap64 munmap
  */
+#include "bounds.h"
 #include "pytorch_file.h"
 
 #define DIRECTORY TINY_DIRECTORY "/checkpoint_files"
@@ -75,7 +78,7 @@ static uint64_t logits_hash(void)
 static void check_refused(int32_t status, const char *says)
 {
     gpt2_model *model;
-    int32_t found = load(&model);
+    int32_t found = BOUNDED(load(&model));
 
     if (found != status || strstr(line, says) == NULL)
         fail_msg("status %d, \"%s\", wanted %d, \"%s\"", (int)found, line, (int)status, says);
@@ -318,7 +321,7 @@ static int32_t open_llmc(size_t n)
     (void)gpt2_model_params_init(&params, sizeof params);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    status = gpt2_model_load_sources(&source, 1, &params, &model);
+    status = BOUNDED(gpt2_model_load_sources(&source, 1, &params, &model));
     gpt2_model_free(model);
     free((void *)source.bytes);
     return status;
@@ -430,7 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nanogpt), cmocka_unit_test(test_mingpt),
         cmocka_unit_test(test_llmc),    cmocka_unit_test(test_llmc_refused),
-        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_paths),   cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("checkpoint files", tests, NULL, NULL);

@@ -1,5 +1,7 @@
 /*
  * test_config.c: config.json: defaults, the variants that are run, and those refused by name.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
@@ -16,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "bounds.h"
 #include "model/config.h"
 #include "paths.h"
 #include "scratch.h"
@@ -54,7 +57,7 @@ static int32_t read_text(const char *text, struct gpt2i_config *config)
 
     memset(config, 0x5a, sizeof *config);
     line[0] = '\0';
-    return gpt2i_config_read(config, &files, &error);
+    return BOUNDED(gpt2i_config_read(config, &files, &error));
 }
 
 static void check_equal(const struct gpt2i_config *found, const struct gpt2i_config *wanted)
@@ -375,7 +378,7 @@ int main(void)
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
         cmocka_unit_test(test_variants), cmocka_unit_test(test_bigcode),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_real),
+        cmocka_unit_test(test_real),     cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("config", tests, scratch_set_up, remove_scratch);

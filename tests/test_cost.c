@@ -8,50 +8,12 @@
 #define _GNU_SOURCE
 #endif
 
+#include "mapped.h"
 #include "tiny_model.h"
 
-#include <stdatomic.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #define DIRECTORY TINY_DIRECTORY "/cost"
-
-static atomic_size_t mapped_bytes, max_mapped_bytes; /* by the library */
-
-static void note_mapped(size_t n_bytes)
-{
-    size_t now = atomic_fetch_add(&mapped_bytes, n_bytes) + n_bytes;
-
-    if (now > atomic_load(&max_mapped_bytes))
-        atomic_store(&max_mapped_bytes, now);
-}
-
-/* 32 and 64 bits of off_t where they have names of their own */
-#define WRAP_MMAP(symbol, offset_type)                                                 \
-    void *__real_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
-                          offset_type offset);                                         \
-    void *__wrap_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
-                          offset_type offset);                                         \
-    void *__wrap_##symbol(void *at, size_t n_bytes, int protection, int flags, int fd, \
-                          offset_type offset)                                          \
-    {                                                                                  \
-        note_mapped(n_bytes);                                                          \
-        return __real_##symbol(at, n_bytes, protection, flags, fd, offset);            \
-    }
-
-WRAP_MMAP(mmap, off_t)
-#if defined(__GLIBC__)
-WRAP_MMAP(mmap64, off64_t)
-#endif
-
-int __real_munmap(void *at, size_t n_bytes);
-int __wrap_munmap(void *at, size_t n_bytes);
-
-int __wrap_munmap(void *at, size_t n_bytes)
-{
-    atomic_fetch_sub(&mapped_bytes, n_bytes);
-    return __real_munmap(at, n_bytes);
-}
 
 static gpt2_model *load(int32_t n_threads)
 {

@@ -2,8 +2,12 @@
  * test_gguf_hostile.c: GGUF files that are damaged, or made to harm a reader: each is refused by name,
  * before memory is taken by a number in it.
  *
- * Some are those of published faults of other readers; the comments name them.
+ * Some are those of published faults of other readers; the comments name them.  test_gguf_published.c
+ * has a list of these.
+ *
+ * WRAP := mmap mmap64 munmap
  */
+#include "bounds.h"
 #include "gguf_file.h"
 
 #define DIRECTORY TINY_DIRECTORY "/gguf-hostile"
@@ -51,7 +55,7 @@ static struct gguf_file whole(void)
 static void check_refused(struct gguf_file *file, int32_t status, const char *words)
 {
     gpt2_model *model;
-    int32_t found = gguf_load(file, GPT2_TYPE_AS_FILE, &model, line, sizeof line);
+    int32_t found = BOUNDED(gguf_load(file, GPT2_TYPE_AS_FILE, &model, line, sizeof line));
 
     if (found != status || strstr(line, words) == NULL)
         fail_msg("found status %d and the line \"%s\", wanted %d and \"%s\"", (int)found, line,
@@ -301,7 +305,7 @@ static void test_endless(void **state)
         assert_int_equal(gpt2_model_params_init(&params, sizeof params), GPT2_OK);
         params.errbuf = line;
         params.errbuf_size = sizeof line;
-        assert_int_equal(gpt2_model_load_sources(&source, 1, &params, &model),
+        assert_int_equal(BOUNDED(gpt2_model_load_sources(&source, 1, &params, &model)),
                          GPT2_ERR_UNSUPPORTED);
         tiny_check_says(line, arrays[i].words);
         assert_true(endless.n_read < (64 << 20));
@@ -470,7 +474,7 @@ static void test_tensors(void **state)
          "tensor token_embd.weight: a dimension: found 0, wanted 1 to 2^63 - 1"},
         {name, GGML_F32, negative, 2, 0, 0, GPT2_ERR_FORMAT,
          "a dimension: found 9223372036854775808, wanted 1 to 2^63 - 1"},
-        /* CVE-2026-33298, CVE-2026-27940: products that wrap to something small */
+        /* CVE-2026-33298: products that wrap to something small */
         {name, GGML_F32, wraps, 2, 0, 0, GPT2_ERR_FORMAT,
          "tensor token_embd.weight: the product of its dimensions is above 2^63 - 1 bytes"},
         {name, GGML_F32, wraps_by_type, 2, 0, 0, GPT2_ERR_FORMAT, "is above 2^63 - 1 bytes"},
@@ -596,7 +600,8 @@ static void test_cut(void **state)
     assert_non_null(gpt2_model_tokenizer(model));
     gpt2_model_free(model);
     for (file.all.n = 0; file.all.n < n; file.all.n++) {
-        if (gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line) != GPT2_ERR_FORMAT)
+        if (BOUNDED(gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line)) !=
+            GPT2_ERR_FORMAT)
             fail_msg("a file cut to %zu of %zu bytes: %s", file.all.n, n, line);
     }
     print_message("  refused: each of %zu lengths\n", n);
@@ -620,7 +625,7 @@ static void test_changed(void **state)
             int32_t status;
 
             file.all.at[at] = i < COUNT(changes) ? saved ^ changes[i] : i % 2 == 0 ? 0 : 0xff;
-            status = gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line);
+            status = BOUNDED(gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line));
             assert_true(status == GPT2_OK || status == GPT2_ERR_FORMAT ||
                         status == GPT2_ERR_UNSUPPORTED);
             n_loaded += status == GPT2_OK;
@@ -640,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_endless), cmocka_unit_test(test_config),
         cmocka_unit_test(test_tensors), cmocka_unit_test(test_second_tensor),
         cmocka_unit_test(test_cut),     cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, make_small, free_small);

@@ -1,7 +1,10 @@
 /*
  * test_gguf_tokenizer.c: tokenizers in the metadata of GGUF files: the same as from vocab.json and
  * merges.txt; those of other kinds; damaged ones.
+ *
+ * WRAP := mmap mmap64 munmap
  */
+#include "bounds.h"
 #include "gguf_file.h"
 
 #include <sys/stat.h>
@@ -308,12 +311,12 @@ static void test_refused(void **state)
             keys.last_type = 1;
         }
         file = make_file(&keys);
-        status = load_tokenizer(&file, &tokenizer);
+        status = BOUNDED(load_tokenizer(&file, &tokenizer));
         tiny_check_says(line, cases[i].words);
         if (status != cases[i].status)
             fail_msg("found status %d, wanted %d: %s", (int)status, (int)cases[i].status, line);
         assert_null(tokenizer);
-        status = gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line);
+        status = BOUNDED(gguf_load(&file, GPT2_TYPE_AS_FILE, &model, line, sizeof line));
         if (cases[i].status == GPT2_ERR_UNSUPPORTED) {
             assert_int_equal(status, GPT2_OK);
             assert_null(gpt2_model_tokenizer(model));
@@ -334,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_absent_keys),
         cmocka_unit_test(test_end_of_text),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  *
  * Every text is parsed in a heap block of exactly its size, so that a sanitizer sees any read past
  * its end.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../lib/formats/json.h"
+#include "bounds.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -207,7 +210,7 @@ static void test_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(refused); i++) {
-        int32_t status = walk(refused[i].text.bytes, refused[i].text.length);
+        int32_t status = BOUNDED(walk(refused[i].text.bytes, refused[i].text.length));
 
         if (status != GPT2_ERR_FORMAT || strstr(line, refused[i].says) == NULL ||
             strncmp(line, "x.json: byte ", 13) != 0)
@@ -224,7 +227,7 @@ static void test_every_prefix(void **state)
 
     (void)state;
     for (size_t length = 0; length < sizeof text - 1; length++) {
-        assert_int_equal(walk(text, length), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(walk(text, length)), GPT2_ERR_FORMAT);
         assert_int_equal(skip_all(text, length), GPT2_ERR_FORMAT);
     }
     assert_int_equal(walk(text, sizeof text - 1), GPT2_OK);
@@ -238,7 +241,8 @@ static void test_depth(void **state)
     for (int depth = 63; depth <= 66; depth++) {
         memset(text, '[', (size_t)depth);
         memset(text + depth, ']', (size_t)depth);
-        assert_int_equal(walk(text, 2 * (size_t)depth), depth <= 64 ? GPT2_OK : GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(walk(text, 2 * (size_t)depth)),
+                         depth <= 64 ? GPT2_OK : GPT2_ERR_FORMAT);
     }
     assert_non_null(strstr(line, "byte 64: nested deeper than 64"));
     assert_int_equal(skip_all(text, sizeof text), GPT2_ERR_FORMAT);
@@ -414,7 +418,7 @@ int main(void)
         cmocka_unit_test(test_every_prefix), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_damaged),      cmocka_unit_test(test_events),
         cmocka_unit_test(test_strings),      cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_doubles),      cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -1,12 +1,15 @@
 /*
  * test_native.c: native files: the same model from a mapped file, a copied one, memory and callbacks;
  * every byte that differs, every length that is too short, and tables made to deceive.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #if !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
 
 #include "scratch.h"
+#include "bounds.h"
 #include "tiny_model.h"
 
 #include "base/checksum.h"
@@ -374,7 +377,7 @@ static unsigned char *sums_of(const struct image *image)
 static void check_refused(const struct image *image, int32_t access)
 {
     gpt2_model *model = (gpt2_model *)line;
-    int32_t status = load_image(image, access, &model);
+    int32_t status = BOUNDED(load_image(image, access, &model));
 
     assert_true(status == GPT2_ERR_FORMAT || status == GPT2_ERR_UNSUPPORTED ||
                 status == GPT2_ERR_FILE);
@@ -583,7 +586,7 @@ static int32_t load_tokenizer(const struct image *image)
     (void)gpt2_tokenizer_params_init(&params, sizeof params);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    status = gpt2_tokenizer_load_sources(&source, 1, &params, &tokenizer);
+    status = BOUNDED(gpt2_tokenizer_load_sources(&source, 1, &params, &tokenizer));
     assert_int_equal(status == GPT2_OK, tokenizer != NULL);
     gpt2_tokenizer_free(tokenizer);
     return status;
@@ -746,6 +749,7 @@ int main(void)
         cmocka_unit_test(test_lengths),    cmocka_unit_test(test_tables),
         cmocka_unit_test(test_headers),    cmocka_unit_test(test_places),
         cmocka_unit_test(test_progress),   cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, scratch_set_up, tear_down);

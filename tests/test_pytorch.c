@@ -1,7 +1,10 @@
 /*
  * test_pytorch.c: pytorch_model.bin in both forms, built byte by byte: valid, cut, changed, hostile;
  * and the same model from it as from model.safetensors.
+ *
+ * WRAP := mmap mmap64 munmap
  */
+#include "bounds.h"
 #include "pytorch_file.h"
 #include "formats/tensors.h"
 
@@ -20,7 +23,7 @@ static int32_t open_bytes(struct gpt2i_tensors *tensors, const struct bytes *fil
     assert_non_null(copy);
     memcpy(copy, file->at, n);
     line[0] = '\0';
-    status = gpt2i_pytorch_open(tensors, &files, "pytorch_model.bin", &error);
+    status = BOUNDED(gpt2i_pytorch_open(tensors, &files, "pytorch_model.bin", &error));
     if (status != GPT2_OK)
         assert_true(line[0] != '\0' && tensors->source == NULL && tensors->block == NULL);
     free(copy);
@@ -338,7 +341,7 @@ int main(void)
         cmocka_unit_test(test_valid),      cmocka_unit_test(test_cut),
         cmocka_unit_test(test_old_tensor), cmocka_unit_test(test_flips),
         cmocka_unit_test(test_hostile),    cmocka_unit_test(test_wrong_tensors),
-        cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_same_model), cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("pytorch", tests, NULL, NULL);

@@ -1,11 +1,14 @@
 /*
  * test_shards.c: weights in several files with an index: the reader, valid and hostile, and models in
  * a directory, in memory and behind callbacks.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "bounds.h"
 #include "tiny_model.h"
 #include "scratch.h"
 
@@ -62,7 +65,7 @@ static int32_t open_index(struct gpt2i_tensors *tensors)
 {
     memset(tensors, 0x5a, sizeof *tensors);
     line[0] = '\0';
-    return gpt2i_shards_open(tensors, &files, INDEX, gpt2i_safetensors_open, &error);
+    return BOUNDED(gpt2i_shards_open(tensors, &files, INDEX, gpt2i_safetensors_open, &error));
 }
 
 /* The index must be refused with this status and these words, and leave nothing behind. */
@@ -285,6 +288,7 @@ static void test_limits(void **state)
             assert_int_equal(tensors.n_tensors, 65536);
             gpt2i_tensors_close(&tensors);
         } else {
+            bound_exception = "65537 tensors in a header of 4 MB";
             check_refused("many tensors", GPT2_ERR_FORMAT, INDEX ": has more than 65536 tensors");
         }
         files.n_list--;
@@ -373,7 +377,7 @@ static void check_load(int32_t wanted, const char *words)
     (void)gpt2_model_params_init(&params, sizeof params);
     params.errbuf = line;
     params.errbuf_size = sizeof line;
-    status = gpt2_model_load(DIRECTORY, &params, &model);
+    status = BOUNDED(gpt2_model_load(DIRECTORY, &params, &model));
     after = footprint_now();
     if (status != wanted)
         fail_msg("found status %d, wanted %d: %s", (int)status, (int)wanted, line);
@@ -542,7 +546,7 @@ int main(void)
         cmocka_unit_test(test_cut),     cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_limits),  cmocka_unit_test(test_directory),
         cmocka_unit_test(test_which),   cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_sources), cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("shards", tests, set_up, tear_down);

@@ -1,8 +1,11 @@
 /*
  * test_tokenizer_json.c: tokenizer.json alone: the ids of vocab.json and merges.txt, and what is refused
  * with which line.  A file cut or changed anywhere gives an error or a tokenizer.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #define DIRECTORY TESTS_TMP "/tokenizer_json"
+#include "bounds.h"
 #include "text_helpers.h"
 
 #define PATH DIRECTORY "/tokenizer.json"
@@ -214,7 +217,7 @@ static void test_refused(void **state)
         int32_t status;
 
         put_json(cases[i].file);
-        status = load(DIRECTORY, &tokenizer);
+        status = BOUNDED(load(DIRECTORY, &tokenizer));
         assert_null(tokenizer);
         if (status != cases[i].status || strstr(line, cases[i].fragment) == NULL)
             fail_msg("case %zu: status %d: \"%s\" without \"%s\"", i, (int)status, line,
@@ -232,14 +235,14 @@ static void test_choice(void **state)
     put_json(SMALL);
     put_vocabulary("{\"a\": 0}", "");
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_OK);
         assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 11);
         gpt2_tokenizer_free(tokenizer);
         put_vocabulary(i == 0 ? "{" : NULL, i == 0 ? NULL : "a");
     }
     put_vocabulary("{\"a\": 0}", "");
     assert_int_equal(unlink(PATH), 0);
-    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
+    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_OK);
     assert_int_equal(gpt2_tokenizer_n_vocab(tokenizer), 1);
     gpt2_tokenizer_free(tokenizer);
 }
@@ -269,14 +272,14 @@ static void test_deep(void **state)
         memset(file + n + depth, ']', (size_t)depth);
         (void)strcpy(file + n + 2 * (size_t)depth, "}");
         put_json(file);
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
         assert_non_null(
             strstr(line, depth == 63 ? "pre_tokenizer is missing" : "nested deeper than 64"));
     }
     (void)strcpy(file, "{\"padding\": ");
     memset(file + 12, '[', sizeof file - 13);
     put_json(file);
-    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
 }
 
 /* ------------------------------------------------------------------------- the demo and GPT-2 -- */
@@ -418,7 +421,7 @@ static void check_survives(void)
 {
     gpt2_tokenizer *tokenizer;
     gpt2_encoder *encoder;
-    int32_t status = load(DIRECTORY, &tokenizer);
+    int32_t status = BOUNDED(load(DIRECTORY, &tokenizer));
     int32_t ids[64];
     size_t n_ids;
 
@@ -449,7 +452,7 @@ static void test_cut_and_changed(void **state)
     put_json("");
     for (size_t n = 0; n < sizeof file - 1; n++) {
         put_file(PATH, file, n);
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
         assert_null(tokenizer);
     }
     for (size_t at = 0; at < sizeof file - 1; at++) { /* each byte, each bit, and three more */
@@ -473,7 +476,7 @@ static void test_demo_cut(void **state)
     put_json("");
     for (size_t n = 0; n < json.n; n += 1 + json.n / 97) {
         put_file(PATH, json.text, n);
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
         assert_null(tokenizer);
     }
     free(json.text);
@@ -492,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_cut_and_changed),
         cmocka_unit_test(test_demo_cut),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("tokenizer_json", tests, make_directory, remove_all);

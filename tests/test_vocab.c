@@ -1,8 +1,11 @@
 /*
  * test_vocab.c: vocab.json and merges.txt: what is accepted, and what is refused with which line.
  * No file may bring the library down, so whole ones are also cut and changed everywhere.
+ *
+ * WRAP := mmap mmap64 munmap
  */
 #define DIRECTORY TESTS_TMP "/vocab"
+#include "bounds.h"
 #include "text_helpers.h"
 
 #define VOCAB "{\"a\": 0, \"b\": 1, \"c\": 2, \"ab\": 3, \"abc\": 4}"
@@ -179,7 +182,7 @@ static void test_refused(void **state)
         int32_t status;
 
         put_vocabulary(cases[i].vocab, cases[i].merges);
-        status = load(DIRECTORY, &tokenizer);
+        status = BOUNDED(load(DIRECTORY, &tokenizer));
         assert_null(tokenizer);
         if (status != cases[i].status)
             fail_msg("case %zu: status %d: %s", i, (int)status, line);
@@ -215,12 +218,12 @@ static void test_paths(void **state)
         assert_non_null(file);
         assert_int_equal(ftruncate(fileno(file), (64 << 20) + 1), 0);
         (void)fclose(file);
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
         assert_non_null(strstr(line, "67108865 bytes"));
     }
     (void)unlink(DIRECTORY "/vocab.json");
     assert_int_equal(mkdir(DIRECTORY "/vocab.json", 0777), 0);
-    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FILE);
+    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FILE);
     assert_int_equal(rmdir(DIRECTORY "/vocab.json"), 0);
 }
 
@@ -265,7 +268,7 @@ static void test_added(void **state)
     put_vocabulary("{\"a\": 0, \"b\": 1, \"ab\": 2, \"\": 3, \"<|pad|>\": 4, "
                    "\"<|endoftext|>\": 5, \"ba\": 6, \"c\": 8}",
                    "a b\n");
-    assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_OK);
+    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_OK);
     for (int32_t id = 0; id < (int32_t)COUNT(wanted); id++)
         assert_int_equal(gpt2_tokenizer_is_added(tokenizer, id), wanted[id]);
     assert_int_equal(gpt2_tokenizer_is_added(tokenizer, -1), 0);
@@ -307,7 +310,7 @@ static void test_crafted_symbols(void **state)
     }
     (void)sprintf(vocab + n, "}");
     put_vocabulary(vocab, "");
-    if (load(DIRECTORY, &tokenizer) != GPT2_OK)
+    if (BOUNDED(load(DIRECTORY, &tokenizer)) != GPT2_OK)
         fail_msg("%s", line);
     gpt2_tokenizer_free(tokenizer);
 }
@@ -339,7 +342,7 @@ static void test_crafted_pairs(void **state)
     }
     (void)sprintf(vocab + n, "}");
     put_vocabulary(vocab, merges);
-    if (load(DIRECTORY, &tokenizer) != GPT2_OK)
+    if (BOUNDED(load(DIRECTORY, &tokenizer)) != GPT2_OK)
         fail_msg("%s", line);
     gpt2_tokenizer_free(tokenizer);
 }
@@ -349,7 +352,7 @@ static void check_survives(void)
 {
     gpt2_tokenizer *tokenizer;
     gpt2_encoder *encoder;
-    int32_t status = load(DIRECTORY, &tokenizer);
+    int32_t status = BOUNDED(load(DIRECTORY, &tokenizer));
     int32_t ids[64];
     size_t n_ids;
 
@@ -419,7 +422,7 @@ static void test_demo_cut(void **state)
         gpt2_tokenizer *tokenizer;
 
         put_file(DIRECTORY "/vocab.json", vocab, n);
-        assert_int_equal(load(DIRECTORY, &tokenizer), GPT2_ERR_FORMAT);
+        assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
         assert_null(tokenizer);
     }
     put_file(DIRECTORY "/vocab.json", vocab, n_vocab);
@@ -439,7 +442,7 @@ int main(void)
         cmocka_unit_test(test_paths),         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_added),         cmocka_unit_test(test_crafted_symbols),
         cmocka_unit_test(test_crafted_pairs), cmocka_unit_test(test_cut_and_changed),
-        cmocka_unit_test(test_demo_cut),
+        cmocka_unit_test(test_demo_cut),      cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("vocab", tests, make_directory, remove_directory);

@@ -4,7 +4,10 @@
  * The published tricks are here by their change: bombs (compressed entries, entries that share bytes),
  * paths out of the folder, another file for readers of the local headers, encryption, several disks,
  * bytes before and behind the file.
+ *
+ * WRAP := mmap mmap64 munmap
  */
+#include "bounds.h"
 #include "pytorch_file.h"
 
 #define END   0x06054b50
@@ -58,7 +61,7 @@ static int32_t open_file(void)
     int32_t status;
 
     line[0] = '\0';
-    status = gpt2i_pytorch_open(&tensors, &files, "pytorch_model.bin", &error);
+    status = BOUNDED(gpt2i_pytorch_open(&tensors, &files, "pytorch_model.bin", &error));
     gpt2i_tensors_close(&tensors);
     return status;
 }
@@ -192,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_both_headers),
         cmocka_unit_test(test_more_bytes),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("zip", tests, NULL, NULL);

@@ -250,12 +250,17 @@ static int32_t take_offset(const struct list *list, struct gpt2i_gguf_reader *re
 static int32_t find_alignment(struct list *list, const struct gpt2i_gguf *gguf,
                               struct gpt2i_error *error)
 {
+    const struct gpt2i_gguf_value *value = gpt2i_gguf_find(gguf, "general.alignment");
     int32_t status;
 
     list->alignment = 32;
     status = gpt2i_gguf_integer(gguf, "general.alignment", false, &list->alignment, error);
     if (status != GPT2_OK)
         return status;
+    if (value != NULL && value->type != GPT2I_GGUF_U32) /* other readers refuse it too */
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: general.alignment: found type %" PRIu32 ", wanted %d, u32",
+                          gguf->source->path, value->type, (int)GPT2I_GGUF_U32);
     if (list->alignment < 1 || list->alignment > MAX_ALIGNMENT ||
         (list->alignment & (list->alignment - 1)) != 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,

@@ -366,6 +366,10 @@ static int32_t skip_header(struct gpt2i_pickle *pickle, unsigned opcode, struct 
                           number);
     if (opcode == OP_FRAME && number > pickle->n_bytes - pickle->at)
         return fail(pickle, "a frame is longer than the pickle", error);
+    if (opcode == OP_FRAME && pickle->at < pickle->frame_end)
+        return fail(pickle, "a frame begins inside another", error);
+    if (opcode == OP_FRAME)
+        pickle->frame_end = pickle->at + (size_t)number;
     return GPT2_OK;
 }
 
@@ -447,7 +451,9 @@ int32_t gpt2i_pickle_run(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_
 
     memset(pickle->memo, 0, pickle->memo_end * sizeof *pickle->memo);
     pickle->n_stack = pickle->n_memo = pickle->memo_end = 0;
+    pickle->frame_end = 0;
     while (status == GPT2_OK) {
+        size_t begin = pickle->at, frame_end = pickle->frame_end;
         const unsigned char *opcode = take(pickle, 1);
 
         if (opcode == NULL)
@@ -455,6 +461,9 @@ int32_t gpt2i_pickle_run(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_
         if (*opcode == OP_STOP)
             break;
         status = step(pickle, *opcode, error);
+        /* readers differ in what they take there, so that a pickle could hide another */
+        if (status == GPT2_OK && begin < frame_end && pickle->at > frame_end)
+            return fail(pickle, "an opcode reaches over the end of its frame", error);
     }
     if (status != GPT2_OK)
         return status;

@@ -44,6 +44,7 @@ struct gpt2i_pickle {
     const unsigned char *bytes;
     size_t n_bytes;
     size_t at;                         /* of the next opcode */
+    size_t frame_end;                  /* of the last frame; 0: there was none */
     struct gpt2i_pickle_value *values; /* [n_bytes] */
     struct gpt2i_pickle_item *items;   /* [n_bytes] */
     uint32_t *stack;                   /* [n_bytes] */
