@@ -333,10 +333,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_tokenizer),
-        cmocka_unit_test(test_absent_keys),
-        cmocka_unit_test(test_end_of_text),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_absent_keys),
+        cmocka_unit_test(test_end_of_text),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_bounds),
     };
 
