@@ -176,7 +176,7 @@ def write_beside(rng, directory, vocab, tokens):
     again = [{**flags(rng, t["content"]), "id": t["id"]} for t in tokens if rng.random() < 0.6]
     for token, before in ((a, t) for a in again for t in tokens if t["id"] == a["id"]):
         # tokenizers would look for it in both passes: docs/verification.md
-        if token["single_word"] and not before["special"]:
+        if not before["special"]:
             token["normalized"] = before["normalized"]
     next_id = max([len(vocab) - 1, *(t["id"] for t in tokens)]) + 1
     known = {t["content"] for t in tokens} | {EOT}
