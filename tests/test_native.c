@@ -533,6 +533,66 @@ static void test_tables(void **state)
     free(image.bytes);
 }
 
+/* A gpt2_write_callback that only counts. */
+static int32_t count_bytes(void *user, const void *bytes, size_t n_bytes)
+{
+    (void)bytes;
+    *(size_t *)user += n_bytes;
+    return 0;
+}
+
+/* Tables that load and that contradict each other: no other file is written of them. */
+static void test_contradictions(void **state)
+{
+    static const struct {
+        const char *tensor;
+        size_t element_bytes, index;
+        uint64_t value;
+        const char *words;
+    } cases[] = {
+        {"tokenizer.merge_ids", 4, 0, 95,
+         "cannot have the merge of 83 and 71: its rank or the token that it makes is another"},
+        {"tokenizer.merge_ids", 4, 1, 0, "cannot have the merge of 94 and 68"},
+        {"tokenizer.byte_ids", 4, 'A', 1, "cannot have the token 32: as one character"},
+        {"tokenizer.byte_ids", 4, 0, 1, "cannot have the token 1: it is a byte's token"},
+        {"tokenizer.byte_ids", 4, 0, 96, "cannot have the token 96: it is a byte's token"},
+        {"tokenizer.added_tokens", 4, 2, 95, "cannot have the token 95: its bytes are not those"},
+        {"tokenizer.added_text", 1, 3, 0xff, "cannot have the token 96: its bytes are not those"},
+        {"tokenizer.bytes", 1, 1, '!', "cannot have the token 1: as one character"},
+        {"tokenizer.seed", 8, 0, 7, "cannot have the merge of"},
+    };
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "model.gguf"};
+    struct tiny_model file = tiny_odd(DIRECTORY);
+    struct image image;
+
+    (void)state;
+    file.tokenizer = true;
+    image = write_tiny(&file, GPT2_TYPE_F32);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned char *at =
+            find_tensor(&image, cases[i].tensor) + cases[i].index * cases[i].element_bytes;
+        unsigned char saved[8];
+        gpt2_model *model;
+
+        memcpy(saved, at, cases[i].element_bytes);
+        memcpy(at, &cases[i].value, cases[i].element_bytes);
+        settle_sums(&image);
+        assert_int_equal(load_image(&image, GPT2_FILE_MAP, &model), GPT2_OK);
+        for (size_t name = 0; name < COUNT(names); name++) {
+            size_t n_bytes = 0;
+
+            assert_int_equal(
+                gpt2_model_write(model, names[name], count_bytes, &n_bytes, line, sizeof line),
+                GPT2_ERR_UNSUPPORTED);
+            tiny_check_says(line, cases[i].words);
+            assert_int_equal(n_bytes, 0);
+        }
+        gpt2_model_free(model);
+        memcpy(at, saved, cases[i].element_bytes);
+    }
+    free(image.bytes);
+}
+
 /* Headers that say something else, with the right checksum. */
 static void test_headers(void **state)
 {
@@ -743,13 +803,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model), cmocka_unit_test(test_host_settings),
-        cmocka_unit_test(test_epsilons),   cmocka_unit_test(test_full_header),
-        cmocka_unit_test(test_tokenizer),  cmocka_unit_test(test_flipped_bytes),
-        cmocka_unit_test(test_lengths),    cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_headers),    cmocka_unit_test(test_places),
-        cmocka_unit_test(test_progress),   cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_same_model),     cmocka_unit_test(test_host_settings),
+        cmocka_unit_test(test_epsilons),       cmocka_unit_test(test_full_header),
+        cmocka_unit_test(test_tokenizer),      cmocka_unit_test(test_flipped_bytes),
+        cmocka_unit_test(test_lengths),        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_misuse),         cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests(tests, scratch_set_up, tear_down);

@@ -40,6 +40,14 @@
     "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"" PATTERN "\"}, \"behavior\": \"" behavior \
     "\", \"invert\": " invert "}"
 
+/* It puts <|endoftext|> before a text, for callers who ask for special tokens. */
+#define TEMPLATE                                                                          \
+    "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": "        \
+    "\"<|endoftext|>\", "                                                                 \
+    "\"type_id\": 0}}, {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [], "  \
+    "\"special_tokens\": {\"<|endoftext|>\": {\"id\": \"<|endoftext|>\", \"ids\": [10], " \
+    "\"tokens\": [\"<|endoftext|>\"]}}}"
+
 static void put_json(const char *text)
 {
     put_vocabulary(NULL, NULL);
@@ -66,6 +74,10 @@ static void test_accepted(void **state)
         WITH_MODEL("\"dropout\": 0.0, \"continuing_subword_prefix\": null, "),
         WITH_ADDED("[]"), /* as in vocab.json, the token's text is enough */
         FILE_OF(ADDED, "null", LEVEL, "null", LEVEL, MODEL_OF("", PAIRS)),
+        FILE_OF(ADDED, "null", LEVEL, TEMPLATE, LEVEL, MODEL_OF("", PAIRS)),
+        FILE_OF(ADDED, "null", LEVEL,
+                "{\"type\": \"Sequence\", \"processors\": [" LEVEL ", " TEMPLATE "]}", LEVEL,
+                MODEL_OF("", PAIRS)),
         "{\"model\": {\"merges\": " PAIRS ", \"vocab\": " VOCAB "}, \"decoder\": " LEVEL
         ", \"pre_tokenizer\": " LEVEL "}",
     };
@@ -149,9 +161,14 @@ static void test_refused(void **state)
          "pre_tokenizer.add_prefix_space is missing"},
         {WITH_PIECES("{\"type\": \"ByteLevel\", \"use_regex\": 1}"), GPT2_ERR_FORMAT,
          "pre_tokenizer.use_regex: found 1, wanted true or false"},
-        {FILE_OF(ADDED, "null", LEVEL, "{\"type\": \"TemplateProcessing\"}", LEVEL,
+        {FILE_OF(ADDED, "null", LEVEL, "{\"type\": \"BertProcessing\"}", LEVEL,
                  MODEL_OF("", PAIRS)),
-         GPT2_ERR_UNSUPPORTED, "post_processor.type: found \"TemplateProcessing\""},
+         GPT2_ERR_UNSUPPORTED, "post_processor.type: found \"BertProcessing\""},
+        {FILE_OF(ADDED, "null", LEVEL, "{\"type\": \"TemplateProcessing\", \"triple\": []}", LEVEL,
+                 MODEL_OF("", PAIRS)),
+         GPT2_ERR_UNSUPPORTED, "post_processor.\"triple\" is a key"},
+        {FILE_OF(ADDED, "null", LEVEL, "{\"type\": \"Sequence\"}", LEVEL, MODEL_OF("", PAIRS)),
+         GPT2_ERR_FORMAT, "post_processor.processors is missing"},
         {FILE_OF(ADDED, "null", LEVEL, LEVEL, "{\"type\": \"BPEDecoder\"}", MODEL_OF("", PAIRS)),
          GPT2_ERR_UNSUPPORTED, "decoder.type: found \"BPEDecoder\""},
         {FILE_OF(ADDED, "null", LEVEL, LEVEL, LEVEL, "{\"type\": \"Unigram\"}"),

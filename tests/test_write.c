@@ -7,6 +7,7 @@
 
 #define DIRECTORY TINY_DIRECTORY "/write"
 #define COPY      TINY_DIRECTORY "/write-copy"
+#define LEVEL     "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}"
 
 static char line[512];
 
@@ -283,6 +284,55 @@ static void test_refused(void **state)
     gpt2_model_free(model);
 }
 
+/* Tokenizers that a file would not be read as again: no file of them is written. */
+static void test_unwritable_tokenizers(void **state)
+{
+    static const struct {
+        const char *added, *vocab, *merges;
+        const char *says; /* NULL: they are written */
+    } cases[] = {
+        {"", "\"a\": 0, \"b\": 1, \"ab\": 2", "\"a b\"", NULL},
+        {"{\"id\": 2, \"content\": \"ab\"}", "\"a\": 0, \"b\": 1, \"ab\": 2", "\"a b\"", NULL},
+        {"{\"id\": 1, \"content\": \" a\"}", "\"\u0120a\": 0", "", NULL},
+        {"", "\" a\": 0, \"\u0120a\": 1", "",
+         "cannot have the tokens 0 and 1: both would be written with the same 2 bytes"},
+        {"", "\"a\": 0, \" \": 1", "",
+         "cannot have the token 1: as one character, it would become a byte's token"},
+        {"{\"id\": 1, \"content\": \"x\"}", "\"a\": 0", "",
+         "cannot have the token 1: as one character, it would become a byte's token"},
+    };
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "model.gguf"};
+    struct tiny_model tiny = even();
+
+    (void)state;
+    tiny.tokenizer = false;
+    tiny_remove(DIRECTORY);
+    tiny_write(&tiny);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        gpt2_model *model;
+        char json[800];
+
+        (void)snprintf(json, sizeof json,
+                       "{\"added_tokens\": [%s], \"pre_tokenizer\": " LEVEL ", \"decoder\": " LEVEL
+                       ", \"model\": {\"vocab\": {%s}, \"merges\": [%s]}}",
+                       cases[i].added, cases[i].vocab, cases[i].merges);
+        scratch_write(DIRECTORY "/tokenizer.json", json, strlen(json));
+        model = load(GPT2_TYPE_AS_FILE);
+        for (size_t name = 0; name < COUNT(names); name++) {
+            struct sink sink;
+            int32_t status = write_file(model, names[name], &sink);
+
+            if (status != (cases[i].says == NULL ? GPT2_OK : GPT2_ERR_UNSUPPORTED))
+                fail_msg("case %zu, %s: status %d: %s", i, names[name], (int)status, line);
+            if (cases[i].says != NULL)
+                tiny_check_says(line, cases[i].says);
+            free(sink.bytes);
+        }
+        gpt2_model_free(model);
+    }
+    (void)remove(DIRECTORY "/tokenizer.json");
+}
+
 /* Multi-query attention: GPTBigCode in Hugging Face's files, starcoder in GGUF. */
 static void test_bigcode(void **state)
 {
@@ -327,9 +377,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_model),
-        cmocka_unit_test(test_odd),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same_model), cmocka_unit_test(test_odd),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_unwritable_tokenizers),
         cmocka_unit_test(test_bigcode),
     };
 

@@ -53,6 +53,38 @@ static int32_t read_level(struct gpt2i_json *json, const char *key, const char *
     return gpt2i_read_object(json, object, rules, GPT2I_N_RULES(level_rules), NULL, NULL, error);
 }
 
+/* What puts special tokens around a text, which encoding does not: gpt2_tokenizer_bos() is there. */
+static const struct gpt2i_rule template_rules[] = {
+    {"type", GPT2I_THE_TEXT, true, "TemplateProcessing"},
+    {"single", GPT2I_ANYTHING, false, NULL},
+    {"pair", GPT2I_ANYTHING, false, NULL},
+    {"special_tokens", GPT2I_ANYTHING, false, NULL},
+};
+/* No post_processor changes the ids of the text itself, so the steps of a Sequence are not looked at. */
+static const struct gpt2i_rule processors_rules[] = {
+    {"type", GPT2I_THE_TEXT, true, "Sequence"},
+    {"processors", GPT2I_ANYTHING, true, NULL},
+};
+
+static int32_t read_post(struct gpt2i_json *json, struct gpt2i_error *error)
+{
+    struct gpt2i_json_event type, begin;
+    int32_t status = gpt2i_peek_type(json, &type, error);
+    bool is_template = status == GPT2_OK && gpt2i_json_equal(&type, "TemplateProcessing");
+
+    if (status != GPT2_OK)
+        return status;
+    if (!is_template && !gpt2i_json_equal(&type, "Sequence"))
+        return read_level(json, "post_processor", "post_processor.", level_rules, true, error);
+    status = gpt2i_json_next(json, &begin, error);
+    if (status != GPT2_OK)
+        return status;
+    return gpt2i_read_object(
+        json, "post_processor.", is_template ? template_rules : processors_rules,
+        is_template ? GPT2I_N_RULES(template_rules) : GPT2I_N_RULES(processors_rules), NULL, NULL,
+        error);
+}
+
 enum { MODEL_VOCAB, MODEL_MERGES, MODEL_UNK_TOKEN, MODEL_BYTE_FALLBACK };
 
 /* The file may leave out "type": GPT-2's own does. */
@@ -146,7 +178,7 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
         parts->is_sequence = status == GPT2_OK && gpt2i_json_equal(&found, "Sequence");
         return status == GPT2_OK ? gpt2i_pieces_read(json, &parts->cut_rules, error) : status;
     case FILE_POST_PROCESSOR:
-        return read_level(json, "post_processor", "post_processor.", level_rules, true, error);
+        return read_post(json, error);
     case FILE_DECODER:
         return read_level(json, "decoder", "decoder.", level_rules, false, error);
     default:

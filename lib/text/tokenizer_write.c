@@ -4,6 +4,7 @@
 #include "tokenizer_write.h"
 #include "pretokenize.h"
 #include "tokenizer_build.h"
+#include "unicode.h"
 
 #include <inttypes.h>
 
@@ -48,17 +49,200 @@ static bool is_writable(const struct gpt2i_token_lists *lists)
     return n_bytes <= GPT2I_MAX_TOKENIZER_FILE_BYTES;
 }
 
+/* The character that stands for a byte: tokenizer_build.c has the inverse. */
+static uint32_t character_of_byte(unsigned byte)
+{
+    if ((byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad))
+        return byte;
+    if (byte <= 0x20)
+        return 0x100 + byte;
+    return byte == 0xad ? 0x143 : 0x121 + byte - 0x7f;
+}
+
+/* Writes that character in UTF-8; returns its length. */
+static size_t put_alphabet(char *text, unsigned byte)
+{
+    uint32_t character = character_of_byte(byte);
+
+    text[0] = character < 0x80 ? (char)character : (char)(0xc0 | character >> 6);
+    if (character < 0x80)
+        return 1;
+    text[1] = (char)(0x80 | (character & 0x3f));
+    return 2;
+}
+
+static int32_t fail_token(struct gpt2i_error *error, int32_t id, const char *what)
+{
+    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                      "a tokenizer file cannot have the token %" PRId32 ": %s", id, what);
+}
+
+static bool is_utf8(const unsigned char *text, size_t length)
+{
+    uint32_t code_point;
+    size_t n;
+
+    for (; length > 0; text += n, length -= n) {
+        n = gpt2i_utf8_read(text, length, &code_point);
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The added tokens by their ids. */
+static int32_t list_added(struct gpt2i_token_lists *lists, struct gpt2i_error *error)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+
+    for (size_t i = 0; i < tokenizer->n_added; i++) {
+        const struct gpt2i_added_token *token = &tokenizer->added_tokens[i];
+        const char *text = tokenizer->added_text + token->offset;
+        char wanted[GPT2I_ADDED_BYTES];
+        size_t n_wanted = gpt2i_bytes_of_symbol(text, token->length, wanted);
+        const char *bytes;
+        size_t n_bytes;
+
+        (void)gpt2i_token_bytes(tokenizer, token->id, &bytes, &n_bytes);
+        if (lists->added[token->id] != 0)
+            return fail_token(error, token->id, "it is two added tokens");
+        if (n_bytes != n_wanted || memcmp(bytes, wanted, n_bytes) != 0)
+            return fail_token(error, token->id, "its bytes are not those of the added token");
+        if (!is_utf8((const unsigned char *)text, token->length))
+            return fail_token(error, token->id, "the added token is not UTF-8");
+        lists->added[token->id] = (uint32_t)i + 1;
+    }
+    return GPT2_OK;
+}
+
+/* Whether a token is written in the alphabet of bytes. */
+static bool is_in_alphabet(const struct gpt2i_token_lists *lists, int32_t id)
+{
+    const struct gpt2i_added_token *added = gpt2i_added_of(lists, id);
+    char written[2 * GPT2I_ADDED_BYTES];
+    const char *bytes;
+    size_t n_bytes, n_written = 0;
+
+    if (added == NULL)
+        return true;
+    (void)gpt2i_token_bytes(lists->tokenizer, id, &bytes, &n_bytes);
+    for (size_t i = 0; i < n_bytes; i++)
+        n_written += put_alphabet(written + n_written, (unsigned char)bytes[i]);
+    return n_written == added->length &&
+           memcmp(written, lists->tokenizer->added_text + added->offset, n_written) == 0;
+}
+
+/* Each token of one byte is that byte's, and each byte has the token that the file will give it. */
+static int32_t check_bytes(const struct gpt2i_token_lists *lists, struct gpt2i_error *error)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
+        const char *bytes = tokenizer->bytes + tokenizer->offsets[id];
+
+        if (tokenizer->offsets[id + 1] - tokenizer->offsets[id] == 1 && is_in_alphabet(lists, id) &&
+            tokenizer->byte_ids[(unsigned char)*bytes] != id)
+            return fail_token(error, id, "as one character, it would become a byte's token");
+    }
+    for (int byte = 0; byte < 256; byte++) {
+        int32_t id = tokenizer->byte_ids[byte];
+
+        if (id >= 0 && (tokenizer->offsets[id + 1] - tokenizer->offsets[id] != 1 ||
+                        (unsigned char)tokenizer->bytes[tokenizer->offsets[id]] != byte ||
+                        !is_in_alphabet(lists, id)))
+            return fail_token(error, id, "it is a byte's token and has other bytes");
+    }
+    return GPT2_OK;
+}
+
+/* No two tokens may be written as the same text. */
+static int32_t check_texts(const struct gpt2i_token_lists *lists, struct gpt2i_error *error)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+    struct gpt2i_added_token *sorted = lists->sorted;
+    size_t n = 0;
+
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
+        uint32_t offset = tokenizer->offsets[id];
+
+        if (tokenizer->offsets[id + 1] > offset && is_in_alphabet(lists, id))
+            sorted[n++] =
+                (struct gpt2i_added_token){offset, tokenizer->offsets[id + 1] - offset, id, 0};
+    }
+    gpt2i_added_sort(gpt2i_added_compare, tokenizer->bytes, sorted, n);
+    for (size_t i = 1; i < n; i++) {
+        if (gpt2i_added_compare(tokenizer->bytes, &sorted[i - 1], &sorted[i]) == 0)
+            return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                              "a tokenizer file cannot have the tokens %" PRId32 " and %" PRId32
+                              ": both would be written with the same %" PRIu32 " bytes",
+                              (int32_t)gpt2i_min((size_t)sorted[i - 1].id, (size_t)sorted[i].id),
+                              (int32_t)gpt2i_max((size_t)sorted[i - 1].id, (size_t)sorted[i].id),
+                              sorted[i].length);
+    }
+    return n > 0
+               ? GPT2_OK
+               : gpt2i_fail(error, GPT2_ERR_UNSUPPORTED, "a tokenizer file cannot have no tokens");
+}
+
+/* Whether the bytes of a merge's two tokens are those of the token that it makes. */
+static bool is_same_merge(const struct gpt2i_token_lists *lists, int32_t left, int32_t right,
+                          int32_t made)
+{
+    const int32_t ids[] = {left, right, made};
+    const char *bytes[3];
+    size_t n[3];
+
+    for (int i = 0; i < 3; i++) {
+        if (!gpt2i_token_bytes(lists->tokenizer, ids[i], &bytes[i], &n[i]) || n[i] == 0 ||
+            !is_in_alphabet(lists, ids[i]))
+            return false;
+    }
+    return n[2] == n[0] + n[1] && memcmp(bytes[2], bytes[0], n[0]) == 0 &&
+           memcmp(bytes[2] + n[0], bytes[1], n[1]) == 0;
+}
+
+/* Each merge in memory is one of the list, and makes what the file will say. */
+static int32_t check_merges(const struct gpt2i_token_lists *lists, struct gpt2i_error *error)
+{
+    const gpt2_tokenizer *tokenizer = lists->tokenizer;
+    size_t n_slots = 0, next_rank = 0;
+
+    for (size_t i = 0; i <= tokenizer->merge_mask; i++)
+        n_slots += tokenizer->merge_slots[i] != 0;
+    for (size_t i = 0; i < lists->n_merges; i++) {
+        int32_t left = (int32_t)(lists->pairs[i] >> GPT2I_ID_BITS);
+        int32_t right = (int32_t)lists->pairs[i] & ((1 << GPT2I_ID_BITS) - 1);
+        size_t rank = gpt2i_merge_rank(tokenizer, left, right);
+
+        if (rank < next_rank || rank >= tokenizer->n_merges ||
+            !is_same_merge(lists, left, right, tokenizer->merge_ids[rank]))
+            return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                              "a tokenizer file cannot have the merge of %" PRId32 " and %" PRId32
+                              ": its rank or the token that it makes is another one's",
+                              left, right);
+        next_rank = rank + 1;
+    }
+    return n_slots == lists->n_merges
+               ? GPT2_OK
+               : gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                            "a tokenizer file cannot have %zu merges that have %zu ranks", n_slots,
+                            lists->n_merges);
+}
+
 static void lists_layout(struct gpt2i_arena *arena, struct gpt2i_token_lists *lists)
 {
     lists->pairs = gpt2i_arena_take(arena, lists->tokenizer->n_merges + 1, sizeof *lists->pairs);
     lists->added =
         gpt2i_arena_take(arena, (uint64_t)lists->tokenizer->n_vocab, sizeof *lists->added);
+    lists->sorted =
+        gpt2i_arena_take(arena, (uint64_t)lists->tokenizer->n_vocab, sizeof *lists->sorted);
 }
 
 int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists, const gpt2_tokenizer *tokenizer,
                               struct gpt2i_error *error)
 {
     struct gpt2i_arena arena = gpt2i_arena_over(NULL);
+    int32_t status;
 
     memset(lists, 0, sizeof *lists);
     lists->tokenizer = tokenizer;
@@ -70,15 +254,21 @@ int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists, const gpt2_tokeni
                           lists->block_bytes);
     lists_layout(&arena, lists);
     list_merges(lists);
-    for (size_t i = 0; i < tokenizer->n_added; i++)
-        lists->added[tokenizer->added_tokens[i].id] = (uint32_t)i + 1;
-    if (is_writable(lists))
-        return GPT2_OK;
-    gpt2i_token_lists_free(lists);
-    return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                      "the tokens and merges of the tokenizer have over %" PRIu64
-                      " bytes, which no tokenizer file may have",
-                      GPT2I_MAX_TOKENIZER_FILE_BYTES);
+    status = list_added(lists, error);
+    if (status == GPT2_OK && !is_writable(lists))
+        status = gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
+                            "the tokens and merges of the tokenizer have over %" PRIu64
+                            " bytes, which no tokenizer file may have",
+                            GPT2I_MAX_TOKENIZER_FILE_BYTES);
+    if (status == GPT2_OK)
+        status = check_bytes(lists, error);
+    if (status == GPT2_OK)
+        status = check_texts(lists, error);
+    if (status == GPT2_OK)
+        status = check_merges(lists, error);
+    if (status != GPT2_OK)
+        gpt2i_token_lists_free(lists);
+    return status;
 }
 
 void gpt2i_token_lists_free(struct gpt2i_token_lists *lists)
@@ -88,16 +278,6 @@ void gpt2i_token_lists_free(struct gpt2i_token_lists *lists)
 }
 
 /* ------------------------------------------------------------------------------------- tokens -- */
-
-/* The character that stands for a byte: tokenizer_build.c has the inverse. */
-static uint32_t character_of_byte(unsigned byte)
-{
-    if ((byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad))
-        return byte;
-    if (byte <= 0x20)
-        return 0x100 + byte;
-    return byte == 0xad ? 0x143 : 0x121 + byte - 0x7f;
-}
 
 /* Characters below U+0800. */
 static void put_character(struct gpt2i_sink *sink, uint32_t character, bool is_json)

@@ -14,11 +14,14 @@ struct gpt2i_token_lists {
     size_t n_merges;
     uint32_t
         *added; /* [n_vocab]: the number of the added token with this id, plus 1; 0: it is none */
+    struct gpt2i_added_token
+        *sorted; /* [n_vocab]: the tokens by their bytes, while they are checked */
     size_t block_bytes;
 };
 
 /*
- * Errors: GPT2_ERR_MEMORY, _UNSUPPORTED (too many bytes for a tokenizer file).  Freed with
+ * Checks that a file of them is read as the same tokenizer.  Errors: GPT2_ERR_MEMORY, _UNSUPPORTED (two
+ * tokens of one text, a merge of other bytes, too many bytes for a file).  Freed with
  * gpt2i_token_lists_free().
  */
 GPT2I_HIDDEN int32_t gpt2i_token_lists_new(struct gpt2i_token_lists *lists,

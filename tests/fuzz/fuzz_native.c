@@ -3,7 +3,8 @@
  *
  * The input is a whole file.  Its checksums are made right before it is opened, so that what is behind
  * them is reached.  Then a mapped file and one that is read are refused for the same reason, or are
- * the same model; and a model that loads is written to a file that loads, and is the same one.
+ * the same model; and a model that loads is written to a file that loads, and is the same one.  As
+ * tokenizer.json and model.gguf it is written whole or refused with a line; that tokenizer.json loads.
  */
 #include "fuzz.h"
 #include "base/checksum.h"
@@ -216,6 +217,45 @@ static void check_written(const gpt2_model *model, const struct outcome *outcome
     free(again.bytes);
 }
 
+/* The same ids have the same bytes, after writing and reading. */
+static void check_json(const gpt2_model *model, const struct image *file)
+{
+    const gpt2_tokenizer *tokenizer = gpt2_model_tokenizer(model);
+    const gpt2_source source = {"tokenizer.json", file->bytes, file->n_bytes, NULL, NULL};
+    gpt2_tokenizer *loaded;
+    int32_t status = gpt2_tokenizer_load_sources(&source, 1, NULL, &loaded);
+
+    CHECK(status == GPT2_OK || status == GPT2_ERR_UNSUPPORTED); /* flags that are not followed */
+    for (int32_t id = 0; status == GPT2_OK && id < gpt2_tokenizer_n_vocab(loaded); id++) {
+        const char *bytes[2];
+        size_t n_bytes[2];
+
+        CHECK(gpt2_tokenizer_token_bytes(tokenizer, id, &bytes[0], &n_bytes[0]) == GPT2_OK);
+        CHECK(gpt2_tokenizer_token_bytes(loaded, id, &bytes[1], &n_bytes[1]) == GPT2_OK);
+        CHECK(n_bytes[0] == n_bytes[1] && same_bytes(bytes[0], bytes[1], n_bytes[0]));
+    }
+    gpt2_tokenizer_free(loaded);
+}
+
+static void check_others(const gpt2_model *model)
+{
+    static const char *const names[] = {"tokenizer.json", "model.gguf"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct image file = new_image(8 * MOST_BYTES);
+        char line[160] = "before";
+        int32_t status = gpt2_model_write(model, names[i], add_part, &file, line, sizeof line);
+
+        CHECK((status == GPT2_OK) == (line[0] == '\0'));
+        CHECK(status == GPT2_OK || status == GPT2_ERR_CANCELLED || status == GPT2_ERR_UNSUPPORTED ||
+              status == GPT2_ERR_MEMORY);
+        CHECK(status != GPT2_ERR_UNSUPPORTED || file.n_bytes == 0);
+        if (status == GPT2_OK && i == 0)
+            check_json(model, &file);
+        free(file.bytes);
+    }
+}
+
 static void check_tokenizer_alone(const struct image *image)
 {
     const gpt2_source source = source_of(image);
@@ -254,6 +294,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_same(&mapped, &read);
     if (model != NULL)
         check_written(model, &mapped);
+    if (model != NULL)
+        check_others(model);
     gpt2_model_free(model);
     CHECK(blocks_in_use() == 0);
     free(image.bytes);

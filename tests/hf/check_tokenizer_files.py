@@ -88,6 +88,15 @@ PIECES = [level(), level(), level(add_prefix_space=True), level(use_regex=False)
           sequence(digits(False), digits(True), level())]
 
 
+# Those that put tokens around a text do nothing without special tokens.
+TEMPLATE = {"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "!", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"!": {"id": "!", "ids": [0], "tokens": ["!"]}}}
+POSTS = [None, level(trim_offsets=False), level(trim_offsets=False), TEMPLATE,
+         {"type": "Sequence", "processors": [level(trim_offsets=False), TEMPLATE]}]
+
+
 def flags(rng, content, special=None):
     token = {"content": content, **{flag: rng.random() < 0.3 for flag in FLAGS}}
     if special is not None:
@@ -120,7 +129,7 @@ def write_json(rng, directory, vocab, merges, as_pairs, tokens):
     write(directory, "tokenizer.json", {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": tokens,
         "normalizer": None, "pre_tokenizer": rng.choice(PIECES),
-        "post_processor": level(trim_offsets=False), "decoder": level(),
+        "post_processor": rng.choice(POSTS), "decoder": level(),
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                   "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
                   "ignore_merges": False, "vocab": vocab,
@@ -176,7 +185,7 @@ def write_beside(rng, directory, vocab, tokens):
     again = [{**flags(rng, t["content"]), "id": t["id"]} for t in tokens if rng.random() < 0.6]
     for token, before in ((a, t) for a in again for t in tokens if t["id"] == a["id"]):
         # tokenizers would look for it in both passes: docs/verification.md
-        if token["single_word"] and not before["special"]:
+        if not before["special"]:
             token["normalized"] = before["normalized"]
     next_id = max([len(vocab) - 1, *(t["id"] for t in tokens)]) + 1
     known = {t["content"] for t in tokens} | {EOT}
