@@ -32,9 +32,11 @@ static int32_t run_prologue(struct gpt2i_pytorch *reader)
         return gpt2i_pytorch_fail(reader, GPT2_ERR_UNSUPPORTED, "its protocol is not 1001");
     if (status == GPT2_OK)
         status = gpt2i_pickle_run(&reader->pickle, &value, reader->error);
-    if (status == GPT2_OK && value->kind != GPT2I_PICKLE_DICT)
+    if (status != GPT2_OK)
+        return status;
+    if (value->kind != GPT2I_PICKLE_DICT)
         return gpt2i_pytorch_fail(reader, GPT2_ERR_FORMAT, "has no dict of facts about the system");
-    for (uint32_t i = 0, item = value->first; status == GPT2_OK && i < value->n; i += 2) {
+    for (uint32_t i = 0, item = value->first; i < value->n; i += 2) {
         char key[16];
         bool is_order = gpt2i_pickle_copy(&reader->pickle, gpt2i_pickle_item(&reader->pickle, item),
                                           key, sizeof key) &&
@@ -47,7 +49,7 @@ static int32_t run_prologue(struct gpt2i_pytorch *reader)
                                       "its bytes are not little-endian");
         item = pickle->items[item].next;
     }
-    return status;
+    return GPT2_OK;
 }
 
 /* The storages by their keys, no key twice; they have no bytes yet. */
