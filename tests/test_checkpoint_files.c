@@ -6,7 +6,7 @@
  * WRAP := mmap mmap64 munmap
  */
 #include "bounds.h"
-#include "pytorch_file.h"
+#include "checkpoint_file.h"
 
 #define DIRECTORY TINY_DIRECTORY "/checkpoint_files"
 
@@ -100,39 +100,9 @@ static void remove_hf_files(void)
 
 /* ----------------------------------------------------------------------------------- nanoGPT -- */
 
-/* A checkpoint, with an optimizer's state beside the model; one size can be left out. */
 static void make_nanogpt(const struct tiny_model *tiny, const char *prefix, const char *without)
 {
-    const struct {
-        const char *key;
-        int32_t value;
-    } args[] = {{"n_layer", tiny->n_layer},
-                {"n_head", tiny->n_head},
-                {"n_embd", tiny->n_embd},
-                {"block_size", tiny->n_positions},
-                {"vocab_size", tiny->n_vocab}};
-
-    pickle.n = 0;
-    ADD(&pickle, "\x80\2}(");
-    bytes_add_text(&pickle, "model");
-    pytorch_add_model(&pickle, DIRECTORY, false, true, prefix);
-    bytes_add_text(&pickle, "optimizer");
-    ADD(&pickle, "}(K\0]G?\x84z\xe1G\xae\x14{aK\1}u");
-    bytes_add_text(&pickle, "betas");
-    ADD(&pickle, "G?\xec\xcc\xcc\xcc\xcc\xcc\xcdG?\xee\x66\x66\x66\x66\x66\x66\x86");
-    bytes_add_text(&pickle, "model_args");
-    ADD(&pickle, "}(");
-    for (size_t i = 0; i < COUNT(args); i++) {
-        if (strcmp(args[i].key, without) == 0)
-            continue;
-        bytes_add_text(&pickle, args[i].key);
-        bytes_add_int(&pickle, (uint64_t)args[i].value);
-    }
-    bytes_add_text(&pickle, "bias");
-    ADD(&pickle, "\x88");
-    bytes_add_text(&pickle, "dropout");
-    ADD(&pickle, "G\0\0\0\0\0\0\0\0uu.");
-    pytorch_wrap_model(&file, &pickle, false);
+    checkpoint_nanogpt(&file, tiny, prefix, without);
     write_bytes(DIRECTORY "/ckpt.pt", file.at, file.n);
 }
 
@@ -229,64 +199,6 @@ static void test_mingpt(void **state)
 
 /* ------------------------------------------------------------------------------------- llm.c -- */
 
-#define HEADER_BYTES 1024
-
-enum { VERSION = 1, N_POSITIONS, N_VOCAB, N_LAYER, N_HEAD, N_EMBD, N_VOCAB_PADDED, N_NUMBERS };
-
-static const char *const block_weights[] = {
-    "ln_1.weight",        "ln_1.bias",        "attn.c_attn.weight", "attn.c_attn.bias",
-    "attn.c_proj.weight", "attn.c_proj.bias", "ln_2.weight",        "ln_2.bias",
-    "mlp.c_fc.weight",    "mlp.c_fc.bias",    "mlp.c_proj.weight",  "mlp.c_proj.bias",
-};
-
-static void add_weight(const struct gpt2i_tensors *tensors, const char *prefix, const char *name)
-{
-    static unsigned char bytes[PYTORCH_TENSOR_BYTES];
-    char full[80];
-    struct gpt2i_tensor tensor;
-    const struct gpt2i_tensor *found;
-
-    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
-    found = gpt2i_tensors_find(tensors, full);
-    assert_non_null(found);
-    tensor = *found;
-    (void)pytorch_read_tensor(&tensor, true, bytes);
-    bytes_add(&file, bytes, (size_t)tensor.n_bytes);
-}
-
-static void make_llmc(const struct tiny_model *tiny, uint32_t n_padding)
-{
-    bool is_single = strcmp(tiny->dtype, "F32") == 0;
-    const uint32_t header[N_NUMBERS] = {20240326,
-                                        is_single ? 3 : 5,
-                                        (uint32_t)tiny->n_positions,
-                                        (uint32_t)tiny->n_vocab,
-                                        (uint32_t)tiny->n_layer,
-                                        (uint32_t)tiny->n_head,
-                                        (uint32_t)tiny->n_embd,
-                                        (uint32_t)tiny->n_vocab + n_padding};
-    struct gpt2i_tensors tensors;
-    char layer[24];
-
-    file.n = 0;
-    for (size_t i = 0; i < HEADER_BYTES / 4; i++)
-        bytes_add_number(&file, i < N_NUMBERS ? header[i] : 0, 4);
-    pytorch_open_model(&tensors, DIRECTORY);
-    add_weight(&tensors, "", "wte.weight");
-    for (size_t i = 0; i < n_padding * (size_t)tiny->n_embd; i++)
-        bytes_add_number(&file, UINT32_MAX, is_single ? 4 : 2); /* NaN */
-    add_weight(&tensors, "", "wpe.weight");
-    for (size_t i = 0; i < COUNT(block_weights); i++) {
-        for (int32_t j = 0; j < tiny->n_layer; j++) {
-            (void)snprintf(layer, sizeof layer, "h.%d.", j);
-            add_weight(&tensors, layer, block_weights[i]);
-        }
-    }
-    add_weight(&tensors, "", "ln_f.weight");
-    add_weight(&tensors, "", "ln_f.bias");
-    gpt2i_tensors_close(&tensors);
-}
-
 static void test_llmc(void **state)
 {
     struct tiny_model tiny = sizes();
@@ -300,7 +212,7 @@ static void test_llmc(void **state)
             tiny.dtype = i == 0 ? "F32" : "BF16";
             tiny_write(&tiny);
             wanted = wanted_hash(&tiny, "gelu_new");
-            make_llmc(&tiny, n_padding);
+            checkpoint_llmc(&file, &tiny, n_padding);
             remove_hf_files();
             write_bytes(DIRECTORY "/model.bin", file.at, file.n);
             assert_int_equal(logits_hash(), wanted);
@@ -336,21 +248,21 @@ static void test_llmc_refused(void **state)
         int32_t status;
         const char *says;
     } changes[] = {
-        {0, 20240327, GPT2_ERR_FORMAT, "begins with the number 20240327, wanted 20240326"},
-        {VERSION, 1, GPT2_ERR_UNSUPPORTED, "of version 1, wanted 3 (float32) or 5 (bfloat16)"},
-        {VERSION, 5, GPT2_ERR_FORMAT, "by its header"},
-        {N_POSITIONS, 0, GPT2_ERR_FORMAT, "max_seq_len is 0, wanted 1 to 16777216"},
-        {N_POSITIONS, 9, GPT2_ERR_FORMAT, "by its header"},
-        {N_POSITIONS, UINT32_MAX, GPT2_ERR_FORMAT, "max_seq_len is 4294967295"},
-        {N_VOCAB, 129, GPT2_ERR_FORMAT, "padded_vocab_size is 128, less than vocab_size, 129"},
-        {N_VOCAB, 1 << 25, GPT2_ERR_FORMAT, "vocab_size is 33554432"},
-        {N_VOCAB_PADDED, 1 << 24, GPT2_ERR_FORMAT, "by its header"},
-        {N_LAYER, 5461, GPT2_ERR_FORMAT, "by its header"},
-        {N_LAYER, 5462, GPT2_ERR_FORMAT, "num_layers is 5462, wanted 1 to 5461"},
-        {N_HEAD, 3, GPT2_ERR_FORMAT, "n_head"},
-        {N_HEAD, 0, GPT2_ERR_FORMAT, "num_heads is 0"},
-        {N_EMBD, 1 << 20, GPT2_ERR_FORMAT, "by its header"},
-        {N_EMBD, 1U << 31, GPT2_ERR_FORMAT, "channels is 2147483648"},
+        {LLMC_MAGIC, 20240327, GPT2_ERR_FORMAT, "begins with the number 20240327, wanted 20240326"},
+        {LLMC_VERSION, 1, GPT2_ERR_UNSUPPORTED, "of version 1, wanted 3 (float32) or 5 (bfloat16)"},
+        {LLMC_VERSION, 5, GPT2_ERR_FORMAT, "by its header"},
+        {LLMC_POSITIONS, 0, GPT2_ERR_FORMAT, "max_seq_len is 0, wanted 1 to 16777216"},
+        {LLMC_POSITIONS, 9, GPT2_ERR_FORMAT, "by its header"},
+        {LLMC_POSITIONS, UINT32_MAX, GPT2_ERR_FORMAT, "max_seq_len is 4294967295"},
+        {LLMC_VOCAB, 129, GPT2_ERR_FORMAT, "padded_vocab_size is 128, less than vocab_size, 129"},
+        {LLMC_VOCAB, 1 << 25, GPT2_ERR_FORMAT, "vocab_size is 33554432"},
+        {LLMC_VOCAB_PADDED, 1 << 24, GPT2_ERR_FORMAT, "by its header"},
+        {LLMC_LAYER, 5461, GPT2_ERR_FORMAT, "by its header"},
+        {LLMC_LAYER, 5462, GPT2_ERR_FORMAT, "num_layers is 5462, wanted 1 to 5461"},
+        {LLMC_HEAD, 3, GPT2_ERR_FORMAT, "n_head"},
+        {LLMC_HEAD, 0, GPT2_ERR_FORMAT, "num_heads is 0"},
+        {LLMC_EMBD, 1 << 20, GPT2_ERR_FORMAT, "by its header"},
+        {LLMC_EMBD, 1U << 31, GPT2_ERR_FORMAT, "channels is 2147483648"},
     };
     struct tiny_model tiny = sizes();
 
@@ -358,13 +270,13 @@ static void test_llmc_refused(void **state)
     tiny.prefix = "";
     tiny_write(&tiny);
     for (size_t i = 0; i < COUNT(changes); i++) {
-        make_llmc(&tiny, 31);
+        checkpoint_llmc(&file, &tiny, 31);
         for (size_t j = 0; j < 4; j++)
             file.at[4 * changes[i].at + j] = (unsigned char)(changes[i].number >> 8 * j);
         if (open_llmc(file.n) != changes[i].status || strstr(line, changes[i].says) == NULL)
             fail_msg("%zu: \"%s\", wanted \"%s\"", i, line, changes[i].says);
     }
-    make_llmc(&tiny, 31);
+    checkpoint_llmc(&file, &tiny, 31);
     assert_int_equal(open_llmc(file.n), GPT2_OK);
     for (size_t n = 0; n < file.n; n += n < 1100 ? 1 : 997)
         assert_int_equal(open_llmc(n), GPT2_ERR_FORMAT);
@@ -383,7 +295,7 @@ static void test_paths(void **state)
     tiny.prefix = "";
     tiny_write(&tiny);
     wanted = wanted_hash(&tiny, "gelu_new");
-    make_llmc(&tiny, 31);
+    checkpoint_llmc(&file, &tiny, 31);
     remove_hf_files();
     path = DIRECTORY "/gpt2_tiny.bin";
     write_bytes(path, file.at, file.n);

@@ -223,6 +223,40 @@ static void test_hostile(void **state)
     }
 }
 
+#define MAGIC "\x80\2\x8a\xa\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
+/* The pickles before the dict in the stream form. */
+static void test_hostile_prologue(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        int32_t status;
+        const char *says;
+    } prologues[] = {
+        HOSTILE("\x80\2}.", NOT, "does not begin with the magic number"),
+        HOSTILE("\x80\2(.", BAD, "other than one value"),
+        HOSTILE(MAGIC, BAD, "the pickle has no end"),
+        HOSTILE(MAGIC "\x80\2(.", BAD, "other than one value"),
+        HOSTILE(MAGIC "\x80\2M\xe8\3.", NOT, "its protocol is not 1001"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2(.", BAD, "other than one value"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2}(.", BAD, "other than one value"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2].", BAD, "has no dict of facts"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2}.\x80\2(.", BAD, "other than one value"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2}.\x80\2}.\x80\2(.", BAD, "other than one value"),
+        HOSTILE(MAGIC "\x80\2M\xe9\3.\x80\2}.\x80\2}.\x80\2}.", BAD, ""),
+    };
+    struct gpt2i_tensors tensors;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(prologues); i++) {
+        file.n = 0;
+        bytes_add(&file, prologues[i].bytes, prologues[i].n);
+        assert_int_equal(open_bytes(&tensors, &file, file.n), prologues[i].status);
+        tiny_check_says(line, prologues[i].says);
+    }
+}
+
 /* A tensor that is wrong: by its place in the storage, its name, its strides. */
 static void test_wrong_tensors(void **state)
 {
@@ -338,10 +372,11 @@ static void test_same_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),      cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_old_tensor), cmocka_unit_test(test_flips),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_wrong_tensors),
-        cmocka_unit_test(test_same_model), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_valid),         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_old_tensor),    cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_hostile_prologue),
+        cmocka_unit_test(test_wrong_tensors), cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("pytorch", tests, NULL, NULL);

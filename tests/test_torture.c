@@ -16,7 +16,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "pytorch_file.h"
+#include "checkpoint_file.h"
+#include "gguf_file.h"
 #include "refusals.h"
 #include "scratch.h"
 
@@ -27,6 +28,9 @@
 #define ZIP      TINY "-zip"
 #define STREAM   TINY "-stream"
 #define NATIVE   TINY "-native"
+#define GGUF     TINY "-gguf"
+#define LLMC     TINY "-llmc"
+#define NANOGPT  TINY "-nanogpt"
 #define N_TOKENS 8
 
 /* Fails with where it is. */
@@ -270,6 +274,9 @@ static const struct scenario scenarios[] = {
     {"3 shards, 1 thread", make_model, use_model, SHARDS, 1, 0, false},
     {"zip form of PyTorch, 1 thread", make_model, use_model, ZIP, 1, 0, false},
     {"stream form of PyTorch, 1 thread", make_model, use_model, STREAM, 1, 0, false},
+    {"GGUF file, 1 thread", make_model, use_model, GGUF, 1, 0, false},
+    {"llm.c's file, 1 thread", make_model, use_model, LLMC, 1, 0, false},
+    {"nanoGPT's checkpoint, 1 thread", make_model, use_model, NANOGPT, 1, 0, false},
     {"native file, mapped", make_model, use_model, NATIVE, 0, GPT2_FILE_MAP, true},
     {"native file, read", make_model, use_model, NATIVE, 0, GPT2_FILE_READ, false},
     {"tokenizer", make_tokenizer, use_tokenizer, DEMO, 0, 0, false},
@@ -282,6 +289,11 @@ static const struct scenario scenarios[] = {
     {"session, a thread for each CPU", make_session, use_session, NULL, 0, 0, false},
     {"session in the caller's memory", make_session_here, use_session, NULL, 3, 0, false},
 };
+
+/* Directories with one of these files, and a tokenizer. */
+enum { IN_GGUF, IN_LLMC, IN_NANOGPT, N_OTHERS };
+static const char *const other_directories[N_OTHERS] = {GGUF, LLMC, NANOGPT};
+static struct bytes others[N_OTHERS];
 
 static uint64_t hashes[COUNT(scenarios)]; /* of runs that nobody disturbed */
 
@@ -405,6 +417,18 @@ static void test_refusals(void **state)
     }
 }
 
+static void write_others(void)
+{
+    static const char *const names[N_OTHERS] = {"model.gguf", "model.bin", "ckpt.pt"};
+    char path[256];
+
+    for (size_t i = 0; i < N_OTHERS; i++) {
+        tiny_write_tokenizer(other_directories[i]);
+        (void)snprintf(path, sizeof path, "%s/%s", other_directories[i], names[i]);
+        scratch_write(path, others[i].at, others[i].n);
+    }
+}
+
 /* A file loses its end, or all, after its size was asked for.  Returns how many files there are. */
 static int shrink_each(const struct scenario *scenario, uint64_t hash)
 {
@@ -418,6 +442,7 @@ static int shrink_each(const struct scenario *scenario, uint64_t hash)
         tiny_write(&tiny);
         tiny_write(&shards);
         scratch_write(NATIVE, native.bytes, native.n_bytes);
+        write_others();
     }
     return n - 1;
 }
@@ -437,6 +462,15 @@ static void test_shrinking(void **state)
         n = shrink_each(&model, hashes[0]) + shrink_each(&parts, hashes[0]) +
             shrink_each(&read, hashes[0]);
         WANT(n == 4 + 7 + 1);
+        for (size_t j = 0; j < COUNT(scenarios); j++) {
+            const char *path = scenarios[j].path == NULL ? "" : scenarios[j].path;
+
+            for (size_t k = 0; k < N_OTHERS; k++) {
+                if (strcmp(path, other_directories[k]) == 0)
+                    n += shrink_each(&scenarios[j], hashes[j]);
+            }
+        }
+        WANT(n == 4 + 7 + 1 + 3 * N_OTHERS);
     }
     print_message("  shrunk: each of %d files, in %zu ways\n", n, COUNT(divisors));
 }
@@ -483,6 +517,30 @@ static void write_pytorch(const char *directory, bool is_stream)
     scratch_write(path, file.at, file.n);
 }
 
+/* The tiny model as a GGUF file; models with n_inner = 4 n_embd as the others have it. */
+static void make_others(void)
+{
+    struct gguf_file gguf = gguf_begin();
+    struct tiny_model copy = tiny;
+
+    gguf_add_model(&gguf, resident, GGML_F32);
+    gguf_end(&gguf);
+    bytes_add(&others[IN_GGUF], gguf.all.at, gguf.all.n);
+    gguf_free(&gguf);
+    copy.n_inner = 4 * copy.n_embd;
+    copy.prefix = "";
+    for (size_t i = 0; i < N_OTHERS; i++) {
+        copy.directory = other_directories[i];
+        tiny_write(&copy);
+        if (i == IN_LLMC)
+            checkpoint_llmc(&others[i], &copy, 31);
+        else if (i == IN_NANOGPT)
+            checkpoint_nanogpt(&others[i], &copy, "", "");
+        tiny_remove(copy.directory);
+    }
+    write_others();
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -500,6 +558,7 @@ static int set_up(void **state)
     write_pytorch(ZIP, false);
     write_pytorch(STREAM, true);
     resident = tiny_load(&tiny);
+    make_others();
     assert_int_equal(gpt2_model_write(resident, "native.safetensors", add_part, &native, NULL, 0),
                      GPT2_OK);
     scratch_write(NATIVE, native.bytes, native.n_bytes);
@@ -525,8 +584,8 @@ static int set_up(void **state)
         WANT(scenarios[i].make != make_session || hashes[i] == run_hash);
     }
     WANT(hashes[0] == hashes[1] && hashes[0] != hashes[2]); /* threads, types */
-    for (size_t i = 4; i < 9; i++)                          /* shards, PyTorch's, native files */
-        WANT(hashes[0] == hashes[i]);
+    for (size_t i = 4; i < 12; i++) /* shards, PyTorch's, GGUF, native files */
+        WANT((hashes[0] == hashes[i]) == (i != 8 && i != 9));
     return 0;
 }
 

@@ -292,27 +292,34 @@ static uint64_t known_hash(const char *bytes, size_t n)
     return hash ^ hash >> 32;
 }
 
-/* 1000 symbols whose hashes end in the same 11 bits load: no file can know its own seed. */
+/*
+ * 1000 symbols whose hashes end in the same 11 bits load, in the vocabulary and as added tokens: no file
+ * can know its own seed.
+ */
 static void test_crafted_symbols(void **state)
 {
     static char vocab[64 << 10];
-    size_t n = (size_t)sprintf(vocab, "{\"last\": 1000");
+    size_t n = (size_t)sprintf(vocab, "{\"first\": 0");
     gpt2_tokenizer *tokenizer;
     uint64_t number = 0;
 
     (void)state;
-    for (int id = 0; id < 1000; number++) {
+    for (int id = 1; id <= 1000; number++) {
         char symbol[17];
 
         (void)sprintf(symbol, "%016llx", (unsigned long long)number);
         if ((known_hash(symbol, 16) & 2047) == 0)
             n += (size_t)sprintf(vocab + n, ", \"%s\": %d", symbol, id++);
     }
-    (void)sprintf(vocab + n, "}");
-    put_vocabulary(vocab, "");
-    if (BOUNDED(load(DIRECTORY, &tokenizer)) != GPT2_OK)
-        fail_msg("%s", line);
-    gpt2_tokenizer_free(tokenizer);
+    n += (size_t)sprintf(vocab + n, "}");
+    for (int added = 0; added < 2; added++) {
+        put_vocabulary(added == 0 ? vocab : "{\"first\": 0}", "");
+        put_file(DIRECTORY "/added_tokens.json", added == 0 ? NULL : vocab, n);
+        if (load(DIRECTORY, &tokenizer) != GPT2_OK)
+            fail_msg("%s", line);
+        gpt2_tokenizer_free(tokenizer);
+    }
+    put_file(DIRECTORY "/added_tokens.json", NULL, 0);
 }
 
 /*
