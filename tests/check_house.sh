@@ -91,8 +91,7 @@ verdict "global names of the static library begin with gpt2" "$scratch/foreign"
 
 # ---- calls: who may ask the operating system for what
 system_calls='
-os mmap mmap64 munmap madvise open open64 stat stat64 lstat lstat64 fstat fstat64 close pread pread64 __errno_location sched_getaffinity __sched_cpucount sysconf clock_gettime
-threads pthread_ sigfillset
+os_posix mmap mmap64 munmap madvise open open64 stat stat64 lstat lstat64 fstat fstat64 close pread pread64 __errno_location sched_getaffinity __sched_cpucount sysconf clock_gettime pthread_ sigfillset
 status vsnprintf
 decimal snprintf
 gguf_config snprintf

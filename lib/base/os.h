@@ -1,11 +1,22 @@
 /*
- * os.h: what the library asks the operating system for, but for the threads of threads.c: blocks of
- * memory, files, the clock and the number of CPUs.
+ * os.h: what the library asks the operating system for: blocks of memory, files, the clock, CPUs and
+ * threads.
+ *
+ * os_windows.c has it all for Windows.  Elsewhere os_posix.c has what the system has, and os_none.c the
+ * rest: WASI has files and a clock, but maps nothing and starts no thread.
  */
 #ifndef GPT2I_OS_H
 #define GPT2I_OS_H
 
 #include "common.h"
+
+#if defined(__unix__) || defined(__APPLE__) || defined(__wasi__)
+#define GPT2I_OS_POSIX_FILES /* and the clock */
+#if !defined(__wasm__)
+#define GPT2I_OS_POSIX /* all the rest */
+#include <pthread.h>
+#endif
+#endif
 
 /*
  * A block of 'bytes' zero bytes, aligned to GPT2I_ALIGN; NULL if there is no memory or bytes is 0.
@@ -52,5 +63,54 @@ GPT2I_HIDDEN uint64_t gpt2i_monotonic_ns(void);
 
 /* CPUs that this process may use, 1 or more. */
 GPT2I_HIDDEN int32_t gpt2i_cpu_count(void);
+
+/* Whether the system says that this CPU, an aarch64, has the instructions of dotprod.c. */
+GPT2I_HIDDEN bool gpt2i_os_has_dotprod(void);
+
+#if defined(GPT2I_OS_POSIX)
+struct gpt2i_mutex {
+    pthread_mutex_t mutex;
+};
+struct gpt2i_condition {
+    pthread_cond_t condition;
+};
+struct gpt2i_thread {
+    pthread_t thread;
+};
+#else
+struct gpt2i_mutex {
+    void *lock;
+};
+struct gpt2i_condition {
+    void *waiters;
+};
+struct gpt2i_thread {
+    void *handle;
+    void *(*main)(void *argument);
+    void *argument;
+};
+#endif
+
+/* False if the system refuses. */
+GPT2I_HIDDEN bool gpt2i_mutex_init(struct gpt2i_mutex *mutex);
+GPT2I_HIDDEN void gpt2i_mutex_destroy(struct gpt2i_mutex *mutex);
+GPT2I_HIDDEN void gpt2i_mutex_lock(struct gpt2i_mutex *mutex);
+GPT2I_HIDDEN void gpt2i_mutex_unlock(struct gpt2i_mutex *mutex);
+
+/* False if the system refuses.  A wait may end without a signal; a signal wakes one that waits. */
+GPT2I_HIDDEN bool gpt2i_condition_init(struct gpt2i_condition *condition);
+GPT2I_HIDDEN void gpt2i_condition_destroy(struct gpt2i_condition *condition);
+GPT2I_HIDDEN void gpt2i_condition_wait(struct gpt2i_condition *condition,
+                                       struct gpt2i_mutex *mutex);
+GPT2I_HIDDEN void gpt2i_condition_signal(struct gpt2i_condition *condition);
+
+/*
+ * Starts a thread that runs main(argument), with every signal blocked: the host's handlers run on the
+ * host's own threads.  '*thread' stays where it is until the join.  False if the system refuses, as it
+ * always does where it has no threads.
+ */
+GPT2I_HIDDEN bool gpt2i_thread_start(struct gpt2i_thread *thread, void *(*main)(void *argument),
+                                     void *argument);
+GPT2I_HIDDEN void gpt2i_thread_join(struct gpt2i_thread *thread);
 
 #endif

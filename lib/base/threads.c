@@ -9,15 +9,10 @@
  * sleep, but no more than there are CPUs and tasks for: threads that only take turns on a CPU hold
  * up the run with the tasks that they took.
  */
-#if !defined(_POSIX_C_SOURCE)
-#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
-#endif
-
 #include "threads.h"
 #include "fpstate.h"
+#include "os.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 /*
@@ -42,13 +37,13 @@ struct gpt2i_pool {
     uint32_t n_called;         /* workers woken, not yet running; changed under the mutex */
     _Atomic bool caller_asleep;
     _Atomic bool stop;
-    pthread_mutex_t mutex;
-    pthread_cond_t work; /* n_called is not 0 */
-    pthread_cond_t done; /* n_left is 0 */
+    struct gpt2i_mutex mutex;
+    struct gpt2i_condition work; /* n_called is not 0 */
+    struct gpt2i_condition done; /* n_left is 0 */
     struct worker {
         struct gpt2i_pool *pool;
         size_t index; /* from 1 */
-        pthread_t thread;
+        struct gpt2i_thread thread;
     } workers[];
 };
 
@@ -82,9 +77,9 @@ static void take_tasks(struct gpt2i_pool *pool, size_t worker)
         if (!gpt2i_pool_stops(pool))
             task(argument, index, worker);
         if (atomic_fetch_sub(&pool->n_left, 1) == 1 && atomic_load(&pool->caller_asleep)) {
-            pthread_mutex_lock(&pool->mutex); /* it waits, or has seen n_left */
-            pthread_mutex_unlock(&pool->mutex);
-            pthread_cond_signal(&pool->done);
+            gpt2i_mutex_lock(&pool->mutex); /* it waits, or has seen n_left */
+            gpt2i_mutex_unlock(&pool->mutex);
+            gpt2i_condition_signal(&pool->done);
         }
         ticket = atomic_load(&pool->ticket);
     }
@@ -111,16 +106,16 @@ static void host_worker(void *argument, int32_t index)
 /* Waits to be called, unless there is work already. */
 static void fall_asleep(struct gpt2i_pool *pool)
 {
-    pthread_mutex_lock(&pool->mutex);
+    gpt2i_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->n_asleep, 1); /* and then look: call_workers() does it the other way */
     if (has_work(pool)) {
         atomic_fetch_sub(&pool->n_asleep, 1);
     } else {
         while (pool->n_called == 0)
-            pthread_cond_wait(&pool->work, &pool->mutex);
+            gpt2i_condition_wait(&pool->work, &pool->mutex);
         pool->n_called--;
     }
-    pthread_mutex_unlock(&pool->mutex);
+    gpt2i_mutex_unlock(&pool->mutex);
 }
 
 static void *worker_main(void *argument)
@@ -147,15 +142,15 @@ static void call_workers(struct gpt2i_pool *pool, uint32_t n_wanted)
 
     if (n_awake >= n_wanted)
         return;
-    pthread_mutex_lock(&pool->mutex);
+    gpt2i_mutex_lock(&pool->mutex);
     n_awake = pool->n_started - atomic_load(&pool->n_asleep);
     if (n_awake < n_wanted)
         n_called = n_wanted - n_awake;
     atomic_fetch_sub(&pool->n_asleep, n_called);
     pool->n_called += n_called;
-    pthread_mutex_unlock(&pool->mutex);
+    gpt2i_mutex_unlock(&pool->mutex);
     while (n_called-- > 0)
-        pthread_cond_signal(&pool->work);
+        gpt2i_condition_signal(&pool->work);
 }
 
 struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_threads)
@@ -169,9 +164,6 @@ struct gpt2i_pool *gpt2i_pool_layout(struct gpt2i_arena *arena, int32_t n_thread
 int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2i_error *error)
 {
     uint32_t n_workers = (uint32_t)n_threads - 1;
-    sigset_t all;
-    sigset_t before;
-    bool masked; /* 'before' is set and must be restored */
     uint32_t n_refused;
 
     memset(pool, 0, sizeof *pool);
@@ -180,25 +172,21 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
         return GPT2_OK;
     pool->n_useful = (uint32_t)gpt2i_max(1, (size_t)gpt2i_cpu_count() - 1);
     pool->n_useful = (uint32_t)gpt2i_min(pool->n_useful, n_workers);
-    if (pthread_mutex_init(&pool->mutex, NULL) != 0)
+    if (!gpt2i_mutex_init(&pool->mutex))
         goto fail_mutex;
-    if (pthread_cond_init(&pool->work, NULL) != 0)
+    if (!gpt2i_condition_init(&pool->work))
         goto fail_work;
-    if (pthread_cond_init(&pool->done, NULL) != 0)
+    if (!gpt2i_condition_init(&pool->done))
         goto fail_done;
-    sigfillset(&all);
-    masked = pthread_sigmask(SIG_SETMASK, &all, &before) == 0;
     for (uint32_t i = 0; i < n_workers; i++) {
         struct worker *worker = &pool->workers[i];
 
         worker->pool = pool;
         worker->index = i + 1;
-        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+        if (!gpt2i_thread_start(&worker->thread, worker_main, worker))
             break;
         pool->n_started = i + 1;
     }
-    if (masked)
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->n_started == n_workers)
         return GPT2_OK;
     n_refused = pool->n_started + 1;
@@ -207,9 +195,9 @@ int32_t gpt2i_pool_start(struct gpt2i_pool *pool, int32_t n_threads, struct gpt2
                       (unsigned)n_refused, (unsigned)n_workers);
 
 fail_done:
-    pthread_cond_destroy(&pool->work);
+    gpt2i_condition_destroy(&pool->work);
 fail_work:
-    pthread_mutex_destroy(&pool->mutex);
+    gpt2i_mutex_destroy(&pool->mutex);
 fail_mutex:
     pool->n_threads = 1;
     return gpt2i_fail(error, GPT2_ERR_THREAD, "a mutex or condition could not be made");
@@ -241,10 +229,10 @@ void gpt2i_pool_stop(struct gpt2i_pool *pool)
     atomic_store(&pool->stop, true);
     call_workers(pool, pool->n_started);
     for (uint32_t i = 0; i < pool->n_started; i++)
-        pthread_join(pool->workers[i].thread, NULL);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->work);
-    pthread_mutex_destroy(&pool->mutex);
+        gpt2i_thread_join(&pool->workers[i].thread);
+    gpt2i_condition_destroy(&pool->done);
+    gpt2i_condition_destroy(&pool->work);
+    gpt2i_mutex_destroy(&pool->mutex);
     pool->n_threads = 1;
 }
 
@@ -275,12 +263,12 @@ static void run_by_workers(struct gpt2i_pool *pool, size_t n_tasks)
         relax();
     if (atomic_load(&pool->n_left) == 0)
         return;
-    pthread_mutex_lock(&pool->mutex);
+    gpt2i_mutex_lock(&pool->mutex);
     atomic_store(&pool->caller_asleep, true);
     while (atomic_load(&pool->n_left) != 0)
-        pthread_cond_wait(&pool->done, &pool->mutex);
+        gpt2i_condition_wait(&pool->done, &pool->mutex);
     atomic_store(&pool->caller_asleep, false);
-    pthread_mutex_unlock(&pool->mutex);
+    gpt2i_mutex_unlock(&pool->mutex);
 }
 
 void gpt2i_pool_run(struct gpt2i_pool *pool, gpt2i_task task, void *argument, size_t n_tasks)

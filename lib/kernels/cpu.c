@@ -2,6 +2,7 @@
  * cpu.c: CPU features, asked from the CPU or the system at each call: there is no state to set up.
  */
 #include "cpu.h"
+#include "../base/os.h"
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -63,23 +64,15 @@ bool gpt2i_cpu_row_fetches(void)
 
 #if defined(GPT2I_HAS_NEON)
 
-#if defined(__linux__)
-#include <sys/auxv.h>
-
-static bool has_dotprod(void)
-{
-    return (getauxval(AT_HWCAP) & 1u << 20) != 0; /* HWCAP_ASIMDDP */
-}
-#else
+/* Also without the system's word, if this code is compiled for such CPUs only. */
 static bool has_dotprod(void)
 {
 #if defined(__ARM_FEATURE_DOTPROD)
     return true;
 #else
-    return false;
+    return gpt2i_os_has_dotprod();
 #endif
 }
-#endif
 
 /* NEON is part of every aarch64. */
 uint32_t gpt2i_cpu_features(void)
