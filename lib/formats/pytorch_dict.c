@@ -212,6 +212,8 @@ int32_t gpt2i_pytorch_read_tensors(struct gpt2i_pytorch *reader, uint64_t name_b
     int32_t status = gpt2i_tensors_allocate(tensors, reader->dict->n / 2, name_bytes + config_bytes,
                                             reader->error);
 
+    if (status != GPT2_OK)
+        return status;
     name = tensors->names + config_bytes;
     for (size_t i = 0; i < tensors->n_tensors && status == GPT2_OK; i++) {
         const struct gpt2i_pickle_value *key = gpt2i_pickle_item(&reader->pickle, item);
