@@ -15,12 +15,13 @@ MAKE_HERE := $(MAKE)
 AR ?= ar
 INSTALL ?= install
 
+# In capitals or, as GNU has them, in small letters.
 PREFIX ?= /usr/local
 prefix ?= $(PREFIX)
-bindir ?= $(prefix)/bin
-libdir ?= $(prefix)/lib
-includedir ?= $(prefix)/include
-datadir ?= $(prefix)/share
+bindir ?= $(or $(BINDIR),$(prefix)/bin)
+libdir ?= $(or $(LIBDIR),$(prefix)/lib)
+includedir ?= $(or $(INCLUDEDIR),$(prefix)/include)
+datadir ?= $(or $(DATADIR),$(prefix)/share)
 demodir := $(datadir)/gpt2/demo-model
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
@@ -321,26 +322,34 @@ deps-worker:
 
 # ---------------------------------------------------------------------------------------- install
 
+# Paths in gpt2.pc: a space has a backslash, which sed wants twice.
+empty :=
+escaped = $(subst $(empty) $(empty),\\ ,$1)
+in_pc = $(call escaped,$(subst $(prefix)/,$${prefix}/,$1))
+
 install: all
-	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) \
-	  $(DESTDIR)$(demodir)
-	$(INSTALL) -m 755 $(BUILD)/gpt2 $(DESTDIR)$(bindir)/gpt2
-	$(INSTALL) -m 644 include/gpt2.h $(DESTDIR)$(includedir)/gpt2.h
-	$(INSTALL) -m 644 $(BUILD)/libgpt2.a $(DESTDIR)$(libdir)/libgpt2.a
-	$(INSTALL) -m 755 $(BUILD)/libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)
-	ln -sf libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so
-	sed -e 's|@PREFIX@|$(prefix)|' -e 's|@VERSION@|$(VERSION)|' \
-	  -e 's|@LIBDIR@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' \
-	  -e 's|@INCLUDEDIR@|$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
-	  gpt2.pc.in > $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc
-	$(INSTALL) -m 644 $(DEMO_FILES) $(DESTDIR)$(demodir)
+	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" \
+	  "$(DESTDIR)$(demodir)"
+	$(INSTALL) -m 755 $(BUILD)/gpt2 "$(DESTDIR)$(bindir)/gpt2"
+	$(INSTALL) -m 644 include/gpt2.h "$(DESTDIR)$(includedir)/gpt2.h"
+	$(INSTALL) -m 644 $(BUILD)/libgpt2.a "$(DESTDIR)$(libdir)/libgpt2.a"
+	$(INSTALL) -m 755 $(BUILD)/libgpt2.so.$(SOVERSION) "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)"
+	ln -sf libgpt2.so.$(SOVERSION) "$(DESTDIR)$(libdir)/libgpt2.so"
+	sed -e 's|@PREFIX@|$(call escaped,$(prefix))|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@LIBDIR@|$(call in_pc,$(libdir))|' -e 's|@INCLUDEDIR@|$(call in_pc,$(includedir))|' \
+	  gpt2.pc.in > "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
+	$(INSTALL) -m 644 $(DEMO_FILES) "$(DESTDIR)$(demodir)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
+# Folders that are empty then go, too, but none above PREFIX.
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/gpt2 $(DESTDIR)$(includedir)/gpt2.h $(DESTDIR)$(libdir)/libgpt2.a \
-	  $(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpt2.so \
-	  $(DESTDIR)$(libdir)/pkgconfig/gpt2.pc $(addprefix $(DESTDIR)$(demodir)/,$(notdir $(DEMO_FILES)))
-	@rmdir $(DESTDIR)$(demodir) $(DESTDIR)$(datadir)/gpt2 2>/dev/null || true
+	rm -f "$(DESTDIR)$(bindir)/gpt2" "$(DESTDIR)$(includedir)/gpt2.h" \
+	  "$(DESTDIR)$(libdir)/libgpt2.a" "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)" \
+	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
+	@for name in $(notdir $(DEMO_FILES)); do rm -f "$(DESTDIR)$(demodir)/$$name"; done
+	@for folder in "$(demodir)" "$(datadir)/gpt2" "$(datadir)" "$(libdir)/pkgconfig" "$(libdir)" \
+	  "$(includedir)" "$(bindir)" "$(prefix)"; do \
+	  rmdir "$(DESTDIR)$$folder" 2>/dev/null; done; true
 
 clean:
 	rm -rf $(BUILD)
@@ -375,7 +384,7 @@ help:
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
-	@echo 'install uninstall      PREFIX=$(PREFIX) DESTDIR='
+	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DATADIR= DESTDIR='
 	@echo 'clean      removes $(BUILD)'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
