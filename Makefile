@@ -293,6 +293,10 @@ fuzz:
 check-sanitized check-tsan check-valgrind:
 	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
+# The bit test on other systems and processors, compiled by ziglang, which it installs.
+check-platforms:
+	@sh tests/check_platforms.sh $(BUILD) $(PLATFORMS)
+
 # Every check at its full length, to its end whatever fails; hours.  The SOAK_ variables are for a short
 # trial of it.
 SOAK_CALLS := 10000000
@@ -374,6 +378,8 @@ help:
 	@echo 'quality MODEL=DIR TEXT=FILE [TOKENS=N]      what each type of weights changes in a model'
 	@echo 'check-sanitized      the tests under AddressSanitizer and UBSan; minutes'
 	@echo 'check-tsan check-valgrind      some tests under ThreadSanitizer, Valgrind; minutes'
+	@echo 'check-platforms [PLATFORMS="wasm32-wasi ..."]      the bit test on other systems and processors,'
+	@echo '           compiled by ziglang (needs the network for the first time), under qemu, Wine and Node'
 	@echo 'bench-peers      speed beside llama.cpp, ONNX Runtime and torch, which it installs (needs the'
 	@echo '           network); writes tables into docs/performance.md; 15 minutes.'
 	@echo '           TYPES="f32 q8": only these types of weights (f32 f16 bf16 q8 q4), only printed'
@@ -391,5 +397,6 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
 .PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
-  check-hf check-gguf check-real quality check-clients check-sanitized check-tsan check-valgrind fuzz soak deps install \
+  check-hf check-gguf check-real quality check-platforms check-clients check-sanitized check-tsan check-valgrind \
+  fuzz soak deps install \
   uninstall clean help

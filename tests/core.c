@@ -112,7 +112,11 @@ static int check_ways(const gpt2_model *model, const char *path, int32_t type, b
     const uint32_t *masks = type < GPT2_TYPE_Q8 ? float_masks : quantised_masks;
     size_t n_masks = type < GPT2_TYPE_Q8 ? sizeof float_masks / sizeof float_masks[0]
                                          : sizeof quantised_masks / sizeof quantised_masks[0];
+#if defined(__wasm__) /* one thread is all there is */
+    static const int32_t threads[] = {1};
+#else
     static const int32_t threads[] = {1, 2, 3, 8, 4, 5, 6, 7};
+#endif
     const bool two_ways = brief || type != GPT2_TYPE_AS_FILE;
     int32_t tokens[MOST_TOKENS];
     size_t n_tokens = quick ? QUICK_TOKENS : MOST_TOKENS;

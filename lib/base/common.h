@@ -13,7 +13,10 @@
 #endif
 
 #if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wignored-pragmas" /* WebAssembly has no such control */
 #pragma float_control(precise, on) /* clang does not tell which parts of -ffast-math are on */
+#pragma clang diagnostic pop
 #pragma STDC FP_CONTRACT OFF
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
