@@ -136,14 +136,15 @@ typedef int32_t (*gpt2_read_callback)(void *user, uint64_t offset, void *bytes, 
  * GPT2_FILE_READ asks for a copy.  This struct never changes.
  */
 typedef struct gpt2_source {
-    const char *name; /* "config.json", "model.safetensors" or "pytorch_model.bin"; "tokenizer.json"
-                         or "vocab.json" and "merges.txt", with "tokenizer_config.json",
-                         "special_tokens_map.json", "added_tokens.json"; or "native.safetensors",
-                         a native file, beside which others do not count; or "model.gguf", beside
-                         which config.json does not count.  Instead of the weights
-                         "model.safetensors.index.json" or "pytorch_model.bin.index.json": then the
-                         shards too, under the names that it gives them; or "ckpt.pt", "model.pt",
-                         "model.bin": see gpt2_model_load() */
+    const char *name;  /* "config.json", "model.safetensors" or "pytorch_model.bin";
+                          "tokenizer.json" or "vocab.json" and "merges.txt", with
+                          "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json";
+                          or "r50k_base.tiktoken"; or "native.safetensors", a native file, beside
+                          which others do not count; or "model.gguf", beside which config.json
+                          does not count.  Instead of the weights "model.safetensors.index.json"
+                          or "pytorch_model.bin.index.json": then the shards too, under the names
+                          that it gives them; or "ckpt.pt", "model.pt", "model.bin": see
+                          gpt2_model_load() */
     const void *bytes; /* [n_bytes]; or NULL: 'read' gives them */
     uint64_t n_bytes;
     gpt2_read_callback read; /* NULL if 'bytes' is not */
@@ -379,12 +380,12 @@ GPT2_API int32_t gpt2_tokenizer_params_init(gpt2_tokenizer_params *params, size_
 
 /*
  * gpt2_tokenizer_load() reads tokenizer.json from the directory 'path', or, if that is not there,
- * vocab.json and merges.txt; or the tokenizer of the native file 'path', of which it keeps nothing
- * open.  With a directory's it reads tokenizer_config.json, special_tokens_map.json and
- * added_tokens.json, where they are, for the added tokens and the words that begin and end a text.
- * A tokenizer.json is read if it is byte-level BPE as GPT-2's; docs/api.md says what that is.  Else
- * it is refused, and the line names the key.  'tokenizer' receives it; the caller frees it with
- * gpt2_tokenizer_free().
+ * vocab.json and merges.txt, or else r50k_base.tiktoken, tiktoken's file of ranks; or the
+ * tokenizer of the native file 'path', of which it keeps nothing open.  With a directory's it
+ * reads tokenizer_config.json, special_tokens_map.json and added_tokens.json, where they are, for
+ * the added tokens and the words that begin and end a text. A tokenizer.json is read if it is
+ * byte-level BPE as GPT-2's; docs/api.md says what that is.  Else it is refused, and the line
+ * names the key.  'tokenizer' receives it; the caller frees it with gpt2_tokenizer_free().
  * Errors: GPT2_ERR_FILE, _FORMAT, _UNSUPPORTED, _MEMORY, _ARGUMENT.
  */
 GPT2_API int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *params,

@@ -29,7 +29,7 @@ static bool is_known(const char *name)
         GPT2I_MERGES_NAME,  GPT2I_TOKENIZER_NAME,        GPT2I_NATIVE_NAME,
         GPT2I_NANOGPT_NAME, GPT2I_MINGPT_NAME,           GPT2I_LLMC_NAME,
         GPT2I_GGUF_NAME,    GPT2I_TOKENIZER_CONFIG_NAME, GPT2I_SPECIAL_MAP_NAME,
-        GPT2I_ADDED_NAME};
+        GPT2I_ADDED_NAME,   GPT2I_TIKTOKEN_NAME};
     bool known = false;
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

@@ -26,6 +26,7 @@
 #define GPT2I_TOKENIZER_CONFIG_NAME "tokenizer_config.json"
 #define GPT2I_SPECIAL_MAP_NAME      "special_tokens_map.json"
 #define GPT2I_ADDED_NAME            "added_tokens.json"
+#define GPT2I_TIKTOKEN_NAME         "r50k_base.tiktoken"
 #define GPT2I_NATIVE_NAME           "native.safetensors"
 
 /* A directory, or one file, or a list. */

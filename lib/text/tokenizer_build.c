@@ -24,6 +24,26 @@ static int byte_of_character(uint32_t code_point)
     return code_point == 0x143 ? 0xad : -1;
 }
 
+uint32_t gpt2i_character_of_byte(unsigned byte)
+{
+    if ((byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad))
+        return byte;
+    if (byte <= 0x20)
+        return 0x100 + byte;
+    return byte == 0xad ? 0x143 : 0x121 + byte - 0x7f;
+}
+
+size_t gpt2i_alphabet_put(char *text, unsigned byte)
+{
+    uint32_t character = gpt2i_character_of_byte(byte);
+
+    text[0] = character < 0x80 ? (char)character : (char)(0xc0 | character >> 6);
+    if (character < 0x80)
+        return 1;
+    text[1] = (char)(0x80 | (character & 0x3f));
+    return 2;
+}
+
 size_t gpt2i_bytes_of_symbol(const char *text, size_t length, char *bytes)
 {
     size_t n_bytes = 0;

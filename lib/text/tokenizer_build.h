@@ -56,4 +56,10 @@ GPT2I_HIDDEN void gpt2i_tokenizer_mark_added(gpt2_tokenizer *tokenizer);
  */
 GPT2I_HIDDEN size_t gpt2i_bytes_of_symbol(const char *text, size_t length, char *bytes);
 
+/* The character of GPT-2's alphabet that stands for a byte. */
+GPT2I_HIDDEN uint32_t gpt2i_character_of_byte(unsigned byte);
+
+/* Writes that character in UTF-8, one or two bytes; returns how many. */
+GPT2I_HIDDEN size_t gpt2i_alphabet_put(char *text, unsigned byte);
+
 #endif

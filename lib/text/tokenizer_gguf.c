@@ -1,11 +1,11 @@
 /*
  * tokenizer_gguf.c: makes a tokenizer.json of the metadata of a GGUF file, and reads that.
  *
- * So one reader decides what a tokenizer does.  The text is made twice: to measure it, then in a block.
+ * So one reader decides what a tokenizer does.
  */
 #include "tokenizer_gguf.h"
 #include "tokenizer_build.h"
-#include "tokenizer_json.h"
+#include "tokenizer_made.h"
 #include "unicode.h"
 #include "../formats/gguf_values.h"
 
@@ -127,58 +127,8 @@ static int32_t find_parts(struct parts *parts, const struct gpt2i_gguf *gguf,
 
 /* ----------------------------------------------------------------------------------- the text -- */
 
-/* A text that is measured (text NULL), or written. */
-struct writer {
-    char *text;
-    size_t length;
-};
-
-static void put_bytes(struct writer *writer, const char *bytes, size_t n)
-{
-    if (writer->text != NULL)
-        memcpy(writer->text + writer->length, bytes, n);
-    writer->length += n;
-}
-
-static void put(struct writer *writer, const char *text)
-{
-    put_bytes(writer, text, strlen(text));
-}
-
-static void put_number(struct writer *writer, size_t number)
-{
-    char digits[20];
-    size_t first = sizeof digits;
-
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put_bytes(writer, digits + first, sizeof digits - first);
-}
-
-/* A JSON string. */
-static void put_string(struct writer *writer, struct gpt2i_gguf_string string)
-{
-    size_t from = 0;
-
-    put(writer, "\"");
-    for (size_t i = 0; i < string.length; i++) {
-        unsigned char c = (unsigned char)string.text[i];
-        char escape[6] = {'\\', 'u', '0', '0', (char)('0' + c / 16), "0123456789abcdef"[c % 16]};
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        put_bytes(writer, string.text + from, i - from);
-        put_bytes(writer, escape, sizeof escape);
-        from = i + 1;
-    }
-    put_bytes(writer, string.text + from, string.length - from);
-    put(writer, "\"");
-}
-
 /* The tokens that are found in a text before it is cut. */
-static void put_added_tokens(struct writer *writer, const struct parts *parts)
+static void put_added_tokens(struct gpt2i_made_text *text, const struct parts *parts)
 {
     const unsigned char *at = parts->tokens->bytes;
     const char *before = "";
@@ -189,19 +139,19 @@ static void put_added_tokens(struct writer *writer, const struct parts *parts)
 
         if (type != CONTROL && type != USER_DEFINED)
             continue;
-        put(writer, before);
-        put(writer, "{\"id\":");
-        put_number(writer, id);
-        put(writer, ",\"content\":");
-        put_string(writer, token);
-        put(writer, ",\"normalized\":false,\"special\":");
-        put(writer, type == CONTROL ? "true}" : "false}");
+        gpt2i_put(text, before);
+        gpt2i_put(text, "{\"id\":");
+        gpt2i_put_number(text, id);
+        gpt2i_put(text, ",\"content\":");
+        gpt2i_put_string(text, token.text, token.length);
+        gpt2i_put(text, ",\"normalized\":false,\"special\":");
+        gpt2i_put(text, type == CONTROL ? "true}" : "false}");
         before = ",";
     }
 }
 
 /* Ids without a token have type UNUSED and a made-up name. */
-static void put_vocab(struct writer *writer, const struct parts *parts)
+static void put_vocab(struct gpt2i_made_text *text, const struct parts *parts)
 {
     const unsigned char *at = parts->tokens->bytes;
     const char *before = "";
@@ -211,61 +161,47 @@ static void put_vocab(struct writer *writer, const struct parts *parts)
 
         if (type_of(parts, id) == UNUSED)
             continue;
-        put(writer, before);
-        put_string(writer, token);
-        put(writer, ":");
-        put_number(writer, id);
+        gpt2i_put(text, before);
+        gpt2i_put_string(text, token.text, token.length);
+        gpt2i_put(text, ":");
+        gpt2i_put_number(text, id);
         before = ",";
     }
 }
 
-static void put_merges(struct writer *writer, const struct parts *parts)
+static void put_merges(struct gpt2i_made_text *text, const struct parts *parts)
 {
     const unsigned char *at = parts->merges->bytes;
 
     for (size_t i = 0; i < parts->merges->n_elements; i++) {
-        put(writer, i == 0 ? "" : ",");
-        put_string(writer, gpt2i_gguf_next_string(&at));
+        struct gpt2i_gguf_string merge = gpt2i_gguf_next_string(&at);
+
+        gpt2i_put(text, i == 0 ? "" : ",");
+        gpt2i_put_string(text, merge.text, merge.length);
     }
 }
 
-static void put_all(struct writer *writer, const struct parts *parts)
+static void put_all(struct gpt2i_made_text *text, const void *context)
 {
+    const struct parts *parts = context;
     static const char level[] =
         "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}";
 
-    writer->length = 0;
-    put(writer, "{\"added_tokens\":[");
-    put_added_tokens(writer, parts);
-    put(writer, "],\"pre_tokenizer\":");
+    gpt2i_put(text, "{\"added_tokens\":[");
+    put_added_tokens(text, parts);
+    gpt2i_put(text, "],\"pre_tokenizer\":");
     if (parts->cuts_digits)
-        put(writer, "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\","
-                    "\"individual_digits\":true},");
-    put(writer, level);
-    put(writer, parts->cuts_digits ? "]}" : "");
-    put(writer, ",\"decoder\":");
-    put(writer, level);
-    put(writer, ",\"model\":{\"type\":\"BPE\",\"vocab\":{");
-    put_vocab(writer, parts);
-    put(writer, "},\"merges\":[");
-    put_merges(writer, parts);
-    put(writer, "]}}");
-}
-
-/* Reads the text; a line about it begins with the file's path. */
-static int32_t read_text(const struct parts *parts, const struct writer *writer,
-                         gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
-{
-    const gpt2_source source = {
-        .name = GPT2I_TOKENIZER_NAME, .bytes = writer->text, .n_bytes = writer->length};
-    const struct gpt2i_files files = {.list = &source, .n_list = 1};
-    char line[GPT2_ERRBUF_BYTES];
-    struct gpt2i_error inner = {line, sizeof line};
-    int32_t status = gpt2i_tokenizer_read_json(&files, tokenizer, &inner);
-
-    if (status != GPT2_OK)
-        status = gpt2i_fail(error, status, "%s: the metadata as %s", parts->path, line);
-    return status;
+        gpt2i_put(text, "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\","
+                        "\"individual_digits\":true},");
+    gpt2i_put(text, level);
+    gpt2i_put(text, parts->cuts_digits ? "]}" : "");
+    gpt2i_put(text, ",\"decoder\":");
+    gpt2i_put(text, level);
+    gpt2i_put(text, ",\"model\":{\"type\":\"BPE\",\"vocab\":{");
+    put_vocab(text, parts);
+    gpt2i_put(text, "},\"merges\":[");
+    put_merges(text, parts);
+    gpt2i_put(text, "]}}");
 }
 
 /* The tokens that begin and end a text, by number; without one, the words of other files count. */
@@ -288,30 +224,6 @@ static int32_t read_ends(const struct gpt2i_gguf *gguf, gpt2_tokenizer *tokenize
     return GPT2_OK;
 }
 
-static int32_t read_parts(const struct parts *parts, gpt2_tokenizer **tokenizer,
-                          struct gpt2i_error *error)
-{
-    struct writer writer = {NULL, 0};
-    size_t n_bytes;
-    int32_t status;
-
-    put_all(&writer, parts);
-    n_bytes = writer.length;
-    if (n_bytes > GPT2I_MAX_TOKENIZER_FILE_BYTES)
-        return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
-                          "%s: its tokenizer has %zu bytes, wanted at most %" PRIu64
-                          ", a limit of libgpt2",
-                          parts->path, n_bytes, GPT2I_MAX_TOKENIZER_FILE_BYTES);
-    writer.text = gpt2i_block_new(n_bytes);
-    if (writer.text == NULL)
-        return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for %zu bytes of its tokenizer",
-                          parts->path, n_bytes);
-    put_all(&writer, parts);
-    status = read_text(parts, &writer, tokenizer, error);
-    gpt2i_block_free(writer.text, n_bytes);
-    return status;
-}
-
 int32_t gpt2i_tokenizer_read_gguf(const struct gpt2i_files *files, const char *name,
                                   gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
@@ -326,7 +238,8 @@ int32_t gpt2i_tokenizer_read_gguf(const struct gpt2i_files *files, const char *n
     if (gpt2i_gguf_find(&gguf, "tokenizer.ggml.model") != NULL) {
         status = find_parts(&parts, &gguf, error);
         if (status == GPT2_OK)
-            status = read_parts(&parts, tokenizer, error);
+            status = gpt2i_tokenizer_read_made(parts.path, "the metadata", put_all, &parts,
+                                               tokenizer, error);
         if (status == GPT2_OK)
             status = read_ends(&gguf, *tokenizer, error);
         if (status != GPT2_OK) {

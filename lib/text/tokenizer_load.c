@@ -10,6 +10,7 @@
 #include "special_files.h"
 #include "tokenizer_build.h"
 #include "tokenizer_json.h"
+#include "tokenizer_tiktoken.h"
 
 /* ------------------------------------------------------------------------------------ merges -- */
 
@@ -177,39 +178,58 @@ static int32_t read_pair(const struct gpt2i_files *files, gpt2_tokenizer **token
 
 /* ------------------------------------------------------------------------------------ choice -- */
 
-/* Which files are there: tokenizer.json comes first, as in Hugging Face. */
-static int32_t find_files(const struct gpt2i_files *files, bool *has_pair, bool *has_json,
+/* The reader of the files that are there, NULL if there are none.  tokenizer.json comes first, as in
+   Hugging Face. */
+typedef int32_t read_tokenizer(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                               struct gpt2i_error *error);
+
+static int32_t find_files(const struct gpt2i_files *files, read_tokenizer **read,
                           struct gpt2i_error *error)
 {
-    int32_t status = gpt2i_source_exists(files, GPT2I_TOKENIZER_NAME, has_json, error);
+    static const struct {
+        const char *name, *more; /* NULL: it is one file */
+        read_tokenizer *read;
+    } choices[] = {{GPT2I_TOKENIZER_NAME, NULL, gpt2i_tokenizer_read_json},
+                   {GPT2I_VOCAB_NAME, GPT2I_MERGES_NAME, read_pair},
+                   {GPT2I_TIKTOKEN_NAME, NULL, gpt2i_tokenizer_read_tiktoken}};
 
-    *has_pair = false;
-    if (status == GPT2_OK && !*has_json)
-        status = gpt2i_source_exists(files, GPT2I_VOCAB_NAME, has_pair, error);
-    if (status == GPT2_OK && *has_pair)
-        status = gpt2i_source_exists(files, GPT2I_MERGES_NAME, has_pair, error);
-    return status;
+    *read = NULL;
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        bool exists;
+        int32_t status = gpt2i_source_exists(files, choices[i].name, &exists, error);
+
+        if (status == GPT2_OK && exists && choices[i].more != NULL)
+            status = gpt2i_source_exists(files, choices[i].more, &exists, error);
+        if (status != GPT2_OK)
+            return status;
+        if (exists) {
+            *read = choices[i].read;
+            return GPT2_OK;
+        }
+    }
+    return GPT2_OK;
 }
 
 int32_t gpt2i_tokenizer_present(const struct gpt2i_files *files, bool *present,
                                 struct gpt2i_error *error)
 {
-    bool has_pair, has_json;
-    int32_t status = find_files(files, &has_pair, &has_json, error);
+    read_tokenizer *read;
+    int32_t status = find_files(files, &read, error);
 
-    *present = status == GPT2_OK && (has_pair || has_json);
+    *present = status == GPT2_OK && read != NULL;
     return status;
 }
 
 int32_t gpt2i_tokenizer_read(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
                              struct gpt2i_error *error)
 {
-    bool has_pair, has_json;
-    int32_t status = find_files(files, &has_pair, &has_json, error);
+    read_tokenizer *read;
+    int32_t status = find_files(files, &read, error);
 
     *tokenizer = NULL;
     if (status != GPT2_OK)
         return status;
-    return has_json ? gpt2i_tokenizer_read_json(files, tokenizer, error)
-                    : read_pair(files, tokenizer, error);
+    if (read == NULL)
+        read = read_pair; /* to open them gives the error */
+    return read(files, tokenizer, error);
 }

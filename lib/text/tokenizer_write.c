@@ -49,28 +49,6 @@ static bool is_writable(const struct gpt2i_token_lists *lists)
     return n_bytes <= GPT2I_MAX_TOKENIZER_FILE_BYTES;
 }
 
-/* The character that stands for a byte: tokenizer_build.c has the inverse. */
-static uint32_t character_of_byte(unsigned byte)
-{
-    if ((byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad))
-        return byte;
-    if (byte <= 0x20)
-        return 0x100 + byte;
-    return byte == 0xad ? 0x143 : 0x121 + byte - 0x7f;
-}
-
-/* Writes that character in UTF-8; returns its length. */
-static size_t put_alphabet(char *text, unsigned byte)
-{
-    uint32_t character = character_of_byte(byte);
-
-    text[0] = character < 0x80 ? (char)character : (char)(0xc0 | character >> 6);
-    if (character < 0x80)
-        return 1;
-    text[1] = (char)(0x80 | (character & 0x3f));
-    return 2;
-}
-
 static int32_t fail_token(struct gpt2i_error *error, int32_t id, const char *what)
 {
     return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
@@ -127,7 +105,7 @@ static bool is_in_alphabet(const struct gpt2i_token_lists *lists, int32_t id)
         return true;
     (void)gpt2i_token_bytes(lists->tokenizer, id, &bytes, &n_bytes);
     for (size_t i = 0; i < n_bytes; i++)
-        n_written += put_alphabet(written + n_written, (unsigned char)bytes[i]);
+        n_written += gpt2i_alphabet_put(written + n_written, (unsigned char)bytes[i]);
     return n_written == added->length &&
            memcmp(written, lists->tokenizer->added_text + added->offset, n_written) == 0;
 }
@@ -319,7 +297,7 @@ void gpt2i_token_put(struct gpt2i_sink *sink, const struct gpt2i_token_lists *li
     if (!gpt2i_token_bytes(tokenizer, id, &bytes, &n_bytes))
         return;
     for (size_t i = 0; i < n_bytes; i++)
-        put_character(sink, character_of_byte((unsigned char)bytes[i]), is_json);
+        put_character(sink, gpt2i_character_of_byte((unsigned char)bytes[i]), is_json);
 }
 
 /* ------------------------------------------------------------------------------ tokenizer.json -- */

@@ -35,7 +35,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The files in memory. */
-extern gpt2_source host_sources[8];
+extern gpt2_source host_sources[9];
 extern size_t host_n_sources;
 
 /*

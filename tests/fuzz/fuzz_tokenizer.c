@@ -2,13 +2,13 @@
  * fuzz_tokenizer.c: any files of a tokenizer, and a text for what they make.
  *
  * The input is tokenizer.json, vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json,
- * added_tokens.json and the text, with a byte 0xff between them; a file without bytes is not there.  A
+ * added_tokens.json, r50k_base.tiktoken and the text, with a byte 0xff between them; a file without bytes is not there.  A
  * tokenizer that loads gives the same ids for a text whole and in parts, and they decode.
  */
 #include "fuzz.h"
 
 #define MOST_CUTS 64
-#define N_FILES   6
+#define N_FILES   7
 
 static gpt2_tokenizer *load(void)
 {
@@ -82,9 +82,13 @@ static void check_text(const gpt2_tokenizer *tokenizer, gpt2_encoder *encoder, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[N_FILES] = {
-        "tokenizer.json",          "vocab.json",       "merges.txt", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json"};
+    static const char *const names[N_FILES] = {"tokenizer.json",
+                                               "vocab.json",
+                                               "merges.txt",
+                                               "tokenizer_config.json",
+                                               "special_tokens_map.json",
+                                               "added_tokens.json",
+                                               "r50k_base.tiktoken"};
     gpt2_tokenizer *tokenizer;
     struct part text;
 

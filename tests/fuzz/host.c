@@ -10,9 +10,10 @@ static const char *const names[] = {"config.json",
                                     "tokenizer.json",
                                     "tokenizer_config.json",
                                     "special_tokens_map.json",
-                                    "added_tokens.json"};
+                                    "added_tokens.json",
+                                    "r50k_base.tiktoken"};
 
-gpt2_source host_sources[8];
+gpt2_source host_sources[9];
 size_t host_n_sources;
 
 void host_put_file(const char *name, size_t name_length, const void *bytes, size_t n_bytes)
