@@ -122,17 +122,16 @@ static enum outcome run(int argc, char **argv)
         print_help(stderr);
         return OUTCOME_MISUSED;
     }
-    name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-        return help(argc - 2, argv + 2);
-    if (strcmp(name, "--version") == 0) {
-        printf("gpt2 %s\n", gpt2_version());
-        return OUTCOME_DONE;
-    }
     at = options_find_command(argc, argv);
     if (at == argc)
         return complain(OUTCOME_MISUSED, "no command is given (see gpt2 --help)");
     name = argv[at];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - at - 1, argv + at + 1);
+    if (strcmp(name, "--version") == 0) {
+        printf("gpt2 %s\n", gpt2_version());
+        return OUTCOME_DONE;
+    }
     command = find_command(name);
     if (command == NULL)
         return no_command(name);

@@ -145,8 +145,8 @@ enum outcome options_parse(struct options *options, const struct command *comman
 void options_free(struct options *options);
 
 /*
- * The index of the command in argv[argc], behind options that are written before it; argc if there is
- * none.
+ * The index of the command in argv[argc], behind options that are written before it, or of --help or what
+ * is no option; argc if there is none.
  */
 int options_find_command(int argc, char **argv);
 

@@ -391,7 +391,7 @@ int options_find_command(int argc, char **argv)
     while (at < argc && argv[at][0] == '-') {
         const struct option *option = find_option(argv[at], OPTIONS_ALL);
 
-        if (option == NULL)
+        if (option == NULL || strcmp(option->name, "help") == 0)
             break;
         at += option->kind != KIND_FLAG && own_value(argv[at]) == NULL ? 2 : 1;
     }

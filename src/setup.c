@@ -82,13 +82,18 @@ static int32_t show_loading(void *user, uint64_t n_bytes_done, uint64_t n_bytes_
     return 0;
 }
 
-/* Makes the path of model.safetensors that of its directory, if the other files of a model are there. */
-static bool use_directory(char path[PATH_BYTES])
+/*
+ * Makes the path of a model.safetensors that is no native file that of its directory, if the other files
+ * of a model are there.
+ */
+static bool use_directory(char path[PATH_BYTES], int32_t status, const char *detail)
 {
     static const char name[] = "model.safetensors";
     size_t length = strlen(path), name_length = sizeof name - 1;
     char directory[PATH_BYTES];
 
+    if (status != GPT2_ERR_FORMAT || strstr(detail, ": is not a native file") == NULL)
+        return false;
     if (length < name_length || strcmp(path + length - name_length, name) != 0 ||
         (length > name_length && path[length - name_length - 1] != '/'))
         return false;
@@ -144,7 +149,7 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
         params.progress_user = &loading;
     }
     status = gpt2_model_load(path, &params, model);
-    if (status == GPT2_ERR_FORMAT && use_directory(path))
+    if (use_directory(path, status, detail))
         status = gpt2_model_load(path, &params, model);
     if (loading.shown > 0) {
         platform_erase_on_interrupt(false);
@@ -157,16 +162,20 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     return OUTCOME_DONE;
 }
 
-static int32_t load_tokenizer(const char *path, gpt2_tokenizer **tokenizer,
+static int32_t load_tokenizer(char path[PATH_BYTES], gpt2_tokenizer **tokenizer,
                               char detail[GPT2_ERRBUF_BYTES])
 {
     gpt2_tokenizer_params params;
+    int32_t status;
 
     gpt2_tokenizer_params_init(&params, sizeof params);
     params.errbuf = detail;
     params.errbuf_size = GPT2_ERRBUF_BYTES;
     detail[0] = '\0';
-    return gpt2_tokenizer_load(path, &params, tokenizer);
+    status = gpt2_tokenizer_load(path, &params, tokenizer);
+    if (use_directory(path, status, detail))
+        status = gpt2_tokenizer_load(path, &params, tokenizer);
+    return status;
 }
 
 enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **tokenizer)
@@ -182,8 +191,6 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
     if (!platform_exists(path))
         return complain_no_model(path);
     status = load_tokenizer(path, tokenizer, detail);
-    if (status == GPT2_ERR_FORMAT && use_directory(path))
-        status = load_tokenizer(path, tokenizer, detail);
     if (status != GPT2_OK)
         return complain_status(status, detail);
     return OUTCOME_DONE;

@@ -95,6 +95,29 @@ static void test_accepted(void **state)
     }
 }
 
+/* A token named twice is looked for before the text is cut, unless both are normalized. */
+static void test_twice(void **state)
+{
+    static const int32_t wanted[] = {0, 11, 1}, both[] = {0, 12};
+    static const char form[] = "[{\"id\": 11, \"content\": \"ca\", \"normalized\": %s}, "
+                               "{\"id\": 11, \"content\": \"ca\", \"normalized\": %s}, "
+                               "{\"id\": 12, \"content\": \"cab\", \"normalized\": true}]";
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char added[512], file[4096];
+        struct pair pair;
+
+        (void)snprintf(added, sizeof added, form, i & 1 ? "true" : "false",
+                       i & 2 ? "true" : "false");
+        (void)snprintf(file, sizeof file, WITH_ADDED("%s"), added);
+        put_json(file);
+        pair = open_pair(DIRECTORY);
+        check_ids(pair, "acab", 4, GPT2_ENCODE_SPECIAL, i == 3 ? both : wanted, i == 3 ? 2 : 3);
+        close_pair(pair);
+    }
+}
+
 /* <|endoftext|> that the vocabulary lacks is the next token. */
 static void test_added(void **state)
 {
@@ -502,17 +525,12 @@ static void test_demo_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_added),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_sources),
-        cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_demo),
-        cmocka_unit_test(test_gpt2),
-        cmocka_unit_test(test_cut_and_changed),
-        cmocka_unit_test(test_demo_cut),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_added),
+        cmocka_unit_test(test_twice),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_choice),   cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_deep),     cmocka_unit_test(test_demo),
+        cmocka_unit_test(test_gpt2),     cmocka_unit_test(test_cut_and_changed),
+        cmocka_unit_test(test_demo_cut), cmocka_unit_test(test_bounds),
     };
 
     return cmocka_run_group_tests_name("tokenizer_json", tests, make_directory, remove_all);

@@ -5,8 +5,12 @@
 
 #if defined(_WIN32)
 
+#if !defined(WIN32_LEAN_AND_MEAN)
 #define WIN32_LEAN_AND_MEAN /* without the sockets, whose names are those of others */
+#endif
+#if !defined(NOMINMAX)
 #define NOMINMAX
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <io.h>

@@ -458,6 +458,8 @@ int32_t gpt2i_pickle_run(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_
 
         if (opcode == NULL)
             return fail(pickle, "the pickle has no end", error);
+        if (*opcode == OP_STOP && pickle->at < frame_end)
+            return fail(pickle, "the pickle ends inside of a frame", error);
         if (*opcode == OP_STOP)
             break;
         status = step(pickle, *opcode, error);

@@ -106,6 +106,7 @@ static uint32_t flags_of_both(uint32_t before, uint32_t after)
     const uint32_t strips =
         GPT2I_ADDED_LSTRIP | GPT2I_ADDED_RSTRIP | GPT2I_ADDED_SINGLE_WORD | GPT2I_ADDED_SPECIAL;
     const uint32_t passes = GPT2I_ADDED_NORMALIZED | GPT2I_LISTED_PLAIN;
+    bool is_own = (before & after & GPT2I_LISTED_OWN) != 0;
     bool is_weak = (after & GPT2I_LISTED_WEAK) != 0 ||
                    ((after & GPT2I_LISTED_WORD) != 0 && (before & strips) == 0) ||
                    ((after & GPT2I_LISTED_WORDS) != 0 && (before & GPT2I_LISTED_NAMED) != 0);
@@ -117,12 +118,14 @@ static uint32_t flags_of_both(uint32_t before, uint32_t after)
                    ? before | GPT2I_ADDED_SPECIAL
                    : before;
     /* the pass stays that in which a special token was found first, or is the earlier one */
-    if ((before & (GPT2I_ADDED_SPECIAL | GPT2I_LISTED_MORE)) != 0 ||
+    if ((before & GPT2I_ADDED_SPECIAL) != 0 || (!is_own && (before & GPT2I_LISTED_MORE) != 0) ||
         ((before & GPT2I_LISTED_PLAIN) != 0 && (after & GPT2I_LISTED_FIXED) == 0))
         after = (after & ~passes) | (before & passes);
-    else if ((last_flags(before) & GPT2I_ADDED_NORMALIZED) == 0)
+    else if ((last_flags(before) & GPT2I_ADDED_NORMALIZED) == 0 &&
+             !(is_own && (after & GPT2I_ADDED_SPECIAL) != 0))
         after &= ~passes;
-    return after | (before & (GPT2I_ADDED_SPECIAL | GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE));
+    return after | (before & (GPT2I_ADDED_SPECIAL | GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE |
+                              GPT2I_LISTED_OWN));
 }
 
 /* The id of a token; a new one is entered. */

@@ -19,6 +19,8 @@
 #define GPT2I_LISTED_MORE  0x8000u  /* a token that transformers adds to those of tokenizer.json */
 #define GPT2I_LISTED_NEW   0x10000u /* if it is listed already, it only makes special one of _MORE */
 
+#define GPT2I_LISTED_OWN 0x20000u /* a token of tokenizer.json itself */
+
 /* In the order in which Hugging Face adds them.  All zero: empty. */
 struct gpt2i_added_list {
     struct gpt2i_added_token *tokens; /* 'id' is the file's; -1: it gives none */

@@ -331,8 +331,10 @@ int32_t gpt2i_special_list(const struct gpt2i_special_files *special, bool has_j
 
     list->n_of_path = from;
     list->more_path = path;
-    for (size_t i = 0; i < from && special->decoder.text == NULL; i++)
-        list->tokens[i].flags |= GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE;
+    for (size_t i = 0; i < from; i++)
+        list->tokens[i].flags |=
+            GPT2I_LISTED_OWN |
+            (special->decoder.text == NULL ? GPT2I_LISTED_NAMED | GPT2I_LISTED_MORE : 0);
     if (special->decoder.text != NULL) {
         status = list_object(special->decoder, false,
                              has_json ? GPT2I_LISTED_MORE | GPT2I_LISTED_NAMED : 0, list, error);

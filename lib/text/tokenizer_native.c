@@ -172,6 +172,12 @@ static int32_t check_added(const struct gpt2i_native *native, const gpt2_tokeniz
 
     if ((tokenizer->cut_rules & ~GPT2I_CUT_RULES) != 0)
         return fail_table(native, CUT_RULES, "rules", tokenizer->cut_rules, GPT2I_CUT_RULES, error);
+    if ((tokenizer->cut_rules & GPT2I_CUT_PREFIX) != 0 &&
+        (tokenizer->cut_rules & GPT2I_CUT_DIGITS) != 0)
+        return gpt2i_fail(error, GPT2_ERR_FORMAT,
+                          "%s: tensor %s: found a prefix together with digits, which no tokenizer "
+                          "has",
+                          native->tensors.source->path, kinds[CUT_RULES].name);
     for (size_t i = 0; i < tokenizer->n_added; i++) {
         if (tokens[i].length < 1 || tokens[i].length > GPT2I_ADDED_BYTES)
             return fail_table(native, ADDED_TOKENS, "a length", tokens[i].length, GPT2I_ADDED_BYTES,
