@@ -153,6 +153,8 @@ static void test_refused(void **state)
         {"{\"pading\": null}", GPT2_ERR_UNSUPPORTED, "\"pading\" is a key that libgpt2"},
         {FILE_OF(ADDED, "{\"type\": \"NFC\"}", LEVEL, LEVEL, LEVEL, MODEL_OF("", PAIRS)),
          GPT2_ERR_UNSUPPORTED, "normalizer.type: found \"NFC\", wanted none"},
+        {FILE_OF(ADDED, "{\"version\": 1}", LEVEL, LEVEL, LEVEL, MODEL_OF("", PAIRS)),
+         GPT2_ERR_UNSUPPORTED, "normalizer.\"version\" is a key that"},
         {FILE_OF(ADDED, "7", LEVEL, LEVEL, LEVEL, MODEL_OF("", PAIRS)), GPT2_ERR_FORMAT,
          "normalizer: found 7, wanted an object or null"},
         {WITH_PIECES("null"), GPT2_ERR_UNSUPPORTED, "pre_tokenizer: found null, wanted an object"},

@@ -34,12 +34,13 @@ static const struct gpt2i_rule level_rules[] = {{"type", GPT2I_THE_TEXT, true, "
                                                 {"trim_offsets", GPT2I_BOOLEAN, false, NULL},
                                                 {"use_regex", GPT2I_BOOLEAN, false, NULL}};
 /* Every normalizer changes the text: this fails at its type. */
-static const struct gpt2i_rule no_rules[GPT2I_N_RULES(level_rules)] = {
+static const struct gpt2i_rule no_rules[] = {
     {"type", GPT2I_THE_TEXT, true, "none: normalizer null"}};
 
 /* A step that is a ByteLevel, or null if 'or_null'. */
 static int32_t read_level(struct gpt2i_json *json, const char *key, const char *object,
-                          const struct gpt2i_rule *rules, bool or_null, struct gpt2i_error *error)
+                          const struct gpt2i_rule *rules, size_t n_rules, bool or_null,
+                          struct gpt2i_error *error)
 {
     struct gpt2i_json_event found;
     int32_t status = gpt2i_json_next(json, &found, error);
@@ -50,7 +51,7 @@ static int32_t read_level(struct gpt2i_json *json, const char *key, const char *
         return gpt2i_fail_value(
             json, "", key, &found, or_null ? "an object or null" : "an object",
             found.type == GPT2I_JSON_NULL ? GPT2_ERR_UNSUPPORTED : GPT2_ERR_FORMAT, error);
-    return gpt2i_read_object(json, object, rules, GPT2I_N_RULES(level_rules), NULL, NULL, error);
+    return gpt2i_read_object(json, object, rules, n_rules, NULL, NULL, error);
 }
 
 /* What puts special tokens around a text, which encoding does not: gpt2_tokenizer_bos() is there. */
@@ -75,7 +76,8 @@ static int32_t read_post(struct gpt2i_json *json, struct gpt2i_error *error)
     if (status != GPT2_OK)
         return status;
     if (!is_template && !gpt2i_json_equal(&type, "Sequence"))
-        return read_level(json, "post_processor", "post_processor.", level_rules, true, error);
+        return read_level(json, "post_processor", "post_processor.", level_rules,
+                          GPT2I_N_RULES(level_rules), true, error);
     status = gpt2i_json_next(json, &begin, error);
     if (status != GPT2_OK)
         return status;
@@ -172,7 +174,8 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
     case FILE_ADDED_TOKENS:
         return gpt2i_added_array_read(json, &parts->added, error);
     case FILE_NORMALIZER:
-        return read_level(json, "normalizer", "normalizer.", no_rules, true, error);
+        return read_level(json, "normalizer", "normalizer.", no_rules, GPT2I_N_RULES(no_rules),
+                          true, error);
     case FILE_PRE_TOKENIZER:
         status = gpt2i_peek_type(json, &found, error);
         parts->is_sequence = status == GPT2_OK && gpt2i_json_equal(&found, "Sequence");
@@ -180,7 +183,8 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
     case FILE_POST_PROCESSOR:
         return read_post(json, error);
     case FILE_DECODER:
-        return read_level(json, "decoder", "decoder.", level_rules, false, error);
+        return read_level(json, "decoder", "decoder.", level_rules, GPT2I_N_RULES(level_rules),
+                          false, error);
     default:
         status = gpt2i_json_next(json, &found, error);
         if (status == GPT2_OK && found.type != GPT2I_JSON_OBJECT_BEGIN)
