@@ -184,25 +184,38 @@ static void test_refused(void **state)
     }
 }
 
-/* The longest tokens, each of the two halves of the one before: the slowest file of its size. */
+/* Tokens of 1, 2, 4 ... 256 bytes, each of two of the one before; then one of 257 bytes. */
 static void test_long(void **state)
 {
-    char bytes[256], text[512];
+    char bytes[257], text[4096];
+    int32_t wanted[] = {8, 8, 0};
     size_t n = 0;
     gpt2_tokenizer *tokenizer;
+    struct pair pair;
 
     (void)state;
     memset(bytes, 'a', sizeof bytes);
-    n = put_base64(text, bytes, sizeof bytes);
-    (void)strcpy(text + n, " 0\n");
-    put_text(text);
+    for (int rank = 0; rank <= 8; rank++) {
+        n += put_base64(text + n, bytes, (size_t)1 << rank);
+        n += (size_t)sprintf(text + n, " %d\n", rank);
+    }
+    put_file(PATH, text, n);
+    pair = open_pair(DIRECTORY);
+    memset(text + 2048, 'a', 513);
+    check_ids(pair, text + 2048, 513, 0, wanted, COUNT(wanted));
+    close_pair(pair);
+
+    n += put_base64(text + n, bytes, 257);
+    n += (size_t)sprintf(text + n, " 9\n");
+    put_file(PATH, text, n);
+    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_FORMAT);
+    assert_non_null(strstr(line, "line 10: found"));
+
+    n = put_base64(text, bytes, 256);
+    n += (size_t)sprintf(text + n, " 0\n");
+    put_file(PATH, text, n);
     assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_UNSUPPORTED);
     assert_non_null(strstr(line, "is 256 tokens of lower ranks"));
-    n = put_base64(text, "aaa", 3);
-    memmove(text + 4, text, 4);
-    (void)strcpy(text + 8, " 0\n");
-    put_text(text);
-    assert_int_equal(BOUNDED(load(DIRECTORY, &tokenizer)), GPT2_ERR_UNSUPPORTED);
 }
 
 static void test_changed(void **state)

@@ -11,34 +11,13 @@
 #if !defined(NOMINMAX)
 #define NOMINMAX
 #endif
-#include <errno.h>
+#include "os_files.h"
+
 #include <fcntl.h>
 #include <io.h>
 #include <process.h>
 #include <sys/stat.h>
 #include <windows.h>
-
-#define READ_MAX_BYTES ((size_t)1 << 30) /* of one call */
-
-/* strerror() may write to memory that all threads share. */
-static const char *reason(int error_number)
-{
-    switch (error_number) {
-    case ENOENT:
-    case ENOTDIR:
-        return "cannot be opened: there is no such file";
-    case EACCES:
-    case EPERM:
-        return "cannot be opened: permission denied";
-    case EMFILE:
-    case ENFILE:
-        return "cannot be opened: too many open files";
-    case ENAMETOOLONG:
-        return "cannot be opened: the path is too long";
-    default:
-        return "cannot be opened: the system refuses";
-    }
-}
 
 void *gpt2i_block_new(size_t bytes)
 {

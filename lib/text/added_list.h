@@ -13,13 +13,12 @@
 #define GPT2I_LISTED_WORD  0x400u  /* likewise, if that one has none but the usual flags */
 #define GPT2I_LISTED_FIXED 0x1000u /* NORMALIZED counts, though the token was listed without it */
 #define GPT2I_LISTED_KNOWN 0x800u  /* it only counts if the vocabulary or the list has it */
-/* Beside a tokenizer.json. */
+/* Where there is a tokenizer.json. */
+#define GPT2I_LISTED_OWN   0x20000u /* a token of that file itself */
 #define GPT2I_LISTED_NAMED 0x2000u  /* its flags count, whatever a word of its text says */
 #define GPT2I_LISTED_WORDS 0x4000u  /* a word: it only makes special what is listed as _NAMED */
 #define GPT2I_LISTED_MORE  0x8000u  /* a token that transformers adds to those of tokenizer.json */
 #define GPT2I_LISTED_NEW   0x10000u /* if it is listed already, it only makes special one of _MORE */
-
-#define GPT2I_LISTED_OWN 0x20000u /* a token of tokenizer.json itself */
 
 /* In the order in which Hugging Face adds them.  All zero: empty. */
 struct gpt2i_added_list {
