@@ -136,10 +136,10 @@ same_as "$written" generate -m $model 'It was' -n 4 --temp 0
 same_as "$written" generate -m $model -n4 --temperature 0 'It was'
 same_as "$written" -m $model -n 4 generate --temp=0 --top_k 5 --top-p=1 -- 'It was'
 same_as "$written" generate -m $model/model.safetensors -p 'It was' -n 4 --temp 0
-run tokenize -p 'It was'
+run tokenize -m $model -p 'It was'
 ids=$(cat "$tmp/out")
 same_as "$ids" tokenize -m $model/model.safetensors -p 'It was'
-same_as 'It was' detokenize "$(echo "$ids" | tr ' ' ',')"
+same_as 'It was' detokenize -m $model "$(echo "$ids" | tr ' ' ',')"
 fails 1 'hf download openai-community/gpt2-medium' 'a model to be got' \
     generate -m "$tmp/none/gpt2-medium"
 
