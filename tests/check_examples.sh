@@ -234,6 +234,7 @@ elif python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; t
     check_python tests/test_bindings.py
     check_python tests/test_python_scores.py
     check_python tests/test_quality.py
+    check_python tests/test_load_memory.py
     check_demo python python3 -B examples/python/gpt2.py
     for text in '' 'It was a lo' 'Mr. Wick' 'He said, "I don' 'She wash'; do
         "$autocomplete" $model "$text" >"$scratch/words"
