@@ -8,12 +8,14 @@ Each tokenizer is drawn at random: the first merges of GPT-2, a pre_tokenizer, a
 is written as tokenizer.json, its merges as strings or, as transformers 5 writes them, as pairs; or as
 vocab.json and merges.txt with added_tokens_decoder in tokenizer_config.json, or with added_tokens.json and
 special_tokens_map.json; or as tokenizer.json with those files beside it, which name other flags and more
-tokens, for GPT2TokenizerFast or PreTrainedTokenizerFast.  tokenizers reads the first two, transformers'
-AutoTokenizer the others.  The ids of every text must be equal, with and without special tokens, whole and
+tokens, for GPT2TokenizerFast or PreTrainedTokenizerFast.  Two more are not drawn: small ones that tokenizers
+trained by the rules of StarCoder and of CodeParrot, on code.  tokenizers reads the first two forms,
+transformers' AutoTokenizer the others.  The ids of every text must be equal, with and without special tokens, whole and
 in parts; and where each token is in the text, if no token takes white space.
 """
 import argparse
 import ctypes
+import functools
 import json
 import os
 import random
@@ -26,6 +28,7 @@ from harness import Record, Report, say
 from texts import SPACES, Texts
 
 SEED = 4646
+HERE = os.path.dirname(os.path.abspath(__file__))
 EOT = "<|endoftext|>"
 PATTERN = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 TIKTOKEN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
@@ -216,6 +219,19 @@ def write_tokenizer(rng, directory, vocabulary):
     return form, [token["content"] for token in tokens]
 
 
+def write_trained(rng, directory, name):
+    """A file of make_code_tokenizers.py, its merges as strings or as pairs."""
+    with open(os.path.join(HERE, f"{name}-small.json"), encoding="utf-8") as file:
+        tokenizer = json.load(file)
+    form = rng.choice(["strings", "pairs"])
+    if form == "strings":
+        tokenizer["model"]["merges"] = [" ".join(pair) for pair in tokenizer["model"]["merges"]]
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    write(directory, "tokenizer.json", tokenizer)
+    return form, [token["content"] for token in tokenizer["added_tokens"]]
+
+
 # ------------------------------------------------------------------------------------------ the texts
 
 def known(text):
@@ -272,9 +288,9 @@ def first_difference(ours, theirs):
     return f"at {n}: {list(ours[n:n + 6])}, wanted {list(theirs[n:n + 6])}"
 
 
-def compare(report, rng, texts, vocabulary, number, arguments, record):
+def compare(report, rng, texts, write_files, number, arguments, record):
     directory = os.path.join(arguments.work, "tokenizer-files")
-    form, contents = write_tokenizer(rng, directory, vocabulary)
+    form, contents = write_files(rng, directory)
     try:
         ours = LibGpt2(arguments.library, directory, None, 1 << 14)
     except RuntimeError as error:  # the one combination of flags that is refused
@@ -321,7 +337,7 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("--ours", action="store_true", help="only our side, for its hashes")
     parser.add_argument("--full", action="store_true", help="300,000 texts instead of 3,000")
-    parser.add_argument("--only", type=int, help="the tokenizer of this number alone")
+    parser.add_argument("--only", help="the tokenizer of this number alone, as 17 or \"starcoder 3\"")
     arguments = parser.parse_args()
     corpus = []
     for name in ("alice29.txt", "lcet10.txt"):
@@ -330,9 +346,15 @@ def main():
     texts = Texts(corpus, ["the", " of", "ing", " 19", "\n\n", "  "])
     vocabulary = Vocabulary(arguments.tokenizer)
     report, record = Report(), Record()
-    for number in range(6000 if arguments.full else 60):
-        if arguments.only in (None, number):
-            compare(report, random.Random(f"{SEED}/{number}"), texts, vocabulary, number, arguments,
+    made = [(number, texts, functools.partial(write_tokenizer, vocabulary=vocabulary))
+            for number in range(6000 if arguments.full else 60)]
+    with open(os.path.join(HERE, "texts.py"), encoding="utf-8") as file:
+        code = Texts([file.read()], ["    ", "\n        ", "def ", "0x1", "3.14", "_", "->", "\t"])
+    made += [(f"{name} {number}", code, functools.partial(write_trained, name=name))
+             for name in ("starcoder", "codeparrot") for number in range(200 if arguments.full else 4)]
+    for number, its_texts, write_files in made:
+        if arguments.only in (None, str(number)):
+            compare(report, random.Random(f"{SEED}/{number}"), its_texts, write_files, number, arguments,
                     record)
     record.say()
     return report.close()
