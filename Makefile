@@ -332,27 +332,32 @@ escaped = $(subst $(empty) $(empty),\\ ,$1)
 in_pc = $(call escaped,$(subst $(prefix)/,$${prefix}/,$1))
 
 install: all
-	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" "$(DESTDIR)$(includedir)" \
-	  "$(DESTDIR)$(demodir)"
+	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" \
+	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(demodir)"
 	$(INSTALL) -m 755 $(BUILD)/gpt2 "$(DESTDIR)$(bindir)/gpt2"
-	$(INSTALL) -m 644 include/gpt2.h "$(DESTDIR)$(includedir)/gpt2.h"
+	$(INSTALL) -m 644 include/gpt2.h include/gpt2.hpp "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 644 $(BUILD)/libgpt2.a "$(DESTDIR)$(libdir)/libgpt2.a"
 	$(INSTALL) -m 755 $(BUILD)/libgpt2.so.$(SOVERSION) "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)"
 	ln -sf libgpt2.so.$(SOVERSION) "$(DESTDIR)$(libdir)/libgpt2.so"
 	sed -e 's|@PREFIX@|$(call escaped,$(prefix))|' -e 's|@VERSION@|$(VERSION)|' \
 	  -e 's|@LIBDIR@|$(call in_pc,$(libdir))|' -e 's|@INCLUDEDIR@|$(call in_pc,$(includedir))|' \
 	  gpt2.pc.in > "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
+	for name in gpt2-config.cmake gpt2-config-version.cmake; do \
+	  sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@INCLUDEDIR@|$(includedir)|' \
+	    $$name.in > "$(DESTDIR)$(libdir)/cmake/gpt2/$$name" || exit 1; done
 	$(INSTALL) -m 644 $(DEMO_FILES) "$(DESTDIR)$(demodir)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 # Folders that are empty then go, too, but none above PREFIX.
 uninstall:
 	rm -f "$(DESTDIR)$(bindir)/gpt2" "$(DESTDIR)$(includedir)/gpt2.h" \
+	  "$(DESTDIR)$(includedir)/gpt2.hpp" "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config.cmake" \
+	  "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config-version.cmake" \
 	  "$(DESTDIR)$(libdir)/libgpt2.a" "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)" \
 	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
 	@for name in $(notdir $(DEMO_FILES)); do rm -f "$(DESTDIR)$(demodir)/$$name"; done
-	@for folder in "$(demodir)" "$(datadir)/gpt2" "$(datadir)" "$(libdir)/pkgconfig" "$(libdir)" \
-	  "$(includedir)" "$(bindir)" "$(prefix)"; do \
+	@for folder in "$(demodir)" "$(datadir)/gpt2" "$(datadir)" "$(libdir)/pkgconfig" \
+	  "$(libdir)/cmake/gpt2" "$(libdir)/cmake" "$(libdir)" "$(includedir)" "$(bindir)" "$(prefix)"; do \
 	  rmdir "$(DESTDIR)$$folder" 2>/dev/null; done; true
 
 clean:

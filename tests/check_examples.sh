@@ -209,7 +209,7 @@ fi
 check_python() {
     $python "$1" -v >"$scratch/log" 2>&1
     status=$?
-    n_run=$(sed -n 's/^Ran \([0-9]*\) tests.*/\1/p' "$scratch/log")
+    n_run=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} .*/\1/p' "$scratch/log")
     n_skipped=$(sed -n 's/^OK (skipped=\([0-9]*\))$/\1/p' "$scratch/log")
     if [ $status -eq 0 ] && [ -n "$n_run" ]; then
         sed -n "s/.* skipped '\(.*\)'$/\1/p" "$scratch/log" | sort | uniq -c |

@@ -55,6 +55,48 @@ else
     echo "skipped: no pkg-config here"
     skipped=$((skipped + 1))
 fi
+# outside C++ and CMake programs, which write what the C program has written
+if [ -s "$scratch/said" ] && command -v "${CXX:-c++}" >/dev/null; then
+    for standard in 11 20; do
+        check "a program of C++$standard" sh -c "${CXX:-c++} -std=c++$standard -Wall -Wextra -Wpedantic \
+            -Wconversion -Wshadow -Werror examples/minimal.cpp -o '$scratch/cpp' \
+            $(pkg-config --cflags --libs gpt2) -Wl,-rpath,'$prefix/lib'"
+        check "it writes the same" sh -c "'$scratch/cpp' '$model' 'It was' | cmp - '$scratch/said'"
+    done
+    check "the error of a model that is not there" sh -c "! '$scratch/cpp' '$scratch/none' x 2>&1 |
+        grep -v 'there is no such file'"
+else
+    echo "skipped: no C++ compiler here"
+    skipped=$((skipped + 1))
+fi
+if [ -s "$scratch/said" ] && command -v cmake >/dev/null; then
+    mkdir "$scratch/outside"
+    cp examples/minimal.c "$scratch/outside"
+    cat >"$scratch/outside/CMakeLists.txt" <<'EOF'
+cmake_minimum_required(VERSION 3.10)
+project(outside C)
+find_package(gpt2 0.1 REQUIRED)
+find_package(gpt2 REQUIRED)
+add_executable(shared minimal.c)
+target_link_libraries(shared gpt2::gpt2)
+add_executable(static minimal.c)
+target_link_libraries(static gpt2::static)
+EOF
+    check "cmake finds the package" cmake -S "$scratch/outside" -B "$scratch/made" \
+        -DCMAKE_PREFIX_PATH="$prefix"
+    check "cmake builds with it" cmake --build "$scratch/made"
+    for kind in shared static; do
+        check "the $kind program of cmake writes the same" sh -c \
+            "'$scratch/made/$kind' '$model' 'It was' | cmp - '$scratch/said'"
+    done
+    sed -i 's/gpt2 0.1 /gpt2 9.0 /' "$scratch/outside/CMakeLists.txt"
+    check "cmake refuses another version" sh -c \
+        "cmake -S '$scratch/outside' -B '$scratch/made' 2>&1 | grep 'version: 0'"
+else
+    echo "skipped: no cmake here"
+    skipped=$((skipped + 1))
+fi
+
 check "make uninstall" make uninstall BUILD="$build" PREFIX="$prefix"
 check "nothing is left of it" test ! -e "$prefix"
 

@@ -26,7 +26,7 @@ have_numpy() {
 }
 
 have_ci_tools() {
-    for tool in chromium tesseract clang clang-format valgrind qemu-aarch64 aarch64-linux-gnu-gcc \
+    for tool in chromium tesseract clang clang-format cmake c++ valgrind qemu-aarch64 aarch64-linux-gnu-gcc \
         qemu-s390x s390x-linux-gnu-gcc musl-gcc; do
         command -v $tool >/dev/null || return 1
     done
@@ -44,7 +44,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 extra=
 if [ "${CI:-}" = true ]; then
-    extra="chromium clang clang-format valgrind"
+    extra="chromium clang clang-format cmake g++ valgrind"
 fi
 if command -v apt-get >/dev/null; then
     $as_root apt-get update -q

@@ -17,6 +17,7 @@ import ctypes
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 
@@ -427,6 +428,16 @@ def check_tokenizer_json(report, library, directory, quick, title):
         ours.close()
 
 
+def check_tiktoken_file(report, library, ranks, quick):
+    """r50k_base.tiktoken alone.  tiktoken reads the same file; it names no end of text, so none is special."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ranks, folder)
+        ours = LibGpt2(library, folder)
+    report.compare("r50k_base.tiktoken alone: random strings", ours, [TikToken(TikToken.read_ranks(ranks))],
+                   random_texts(random.Random(SEED + 3), 2500 if quick else 150000))
+    ours.close()
+
+
 def check_vocabulary(report, ours, others, quick, corpus, title):
     if corpus is not None:
         for name in sorted(os.listdir(corpus)):
@@ -519,6 +530,7 @@ def main():
         ours.close()
         if live:
             check_tokenizer_json(report, arguments.library, arguments.tokenizer, arguments.quick, "gpt2")
+            check_tiktoken_file(report, arguments.library, ranks, arguments.quick)
     else:
         report.skip(f"gpt2: no vocabulary in {arguments.tokenizer}")
     if has_files(arguments.demo, "vocab.json", "merges.txt"):
