@@ -1023,7 +1023,13 @@ typedef struct gpt2_generator_params {
                            but the generator's rows have no logits to read with such sampling, even
                            where all were computed: calls on them fail with GPT2_ERR_ROW.
                            Default 0 */
-    int32_t reserved;   /* 0 */
+    int32_t draft_max;  /* 0 (default) to 31: the most tokens that a step guesses, from what
+                           followed the same words before.  It checks all guesses in one forward
+                           call, and drops the wrong ones: the text is the same, sampled or not,
+                           and comes faster if it copies itself.  How many are guessed, if any,
+                           depends on how many were right, and on what calls take by the clock.
+                           The session needs an n_logit_rows of draft_max + 1; the texts of a
+                           step share it */
 } gpt2_generator_params;
 
 /* As gpt2_model_params_init(). */
@@ -1109,12 +1115,24 @@ typedef struct gpt2_generated {
  * that run: their sequences are as before the step.  A text can be resumed: start again with the
  * tokens that are not in its sequence, the prompt or the last id.
  *
+ * With gpt2_generator_params.draft_max a step may draw several tokens of a text.  It gives out the
+ * first; the next steps give out the others, and run nothing for this text.  Its sequence has them
+ * already, but the last.  A host that stops in between and goes on with the sequence truncates it.
+ *
  * After a step, item i of gpt2_batch_logits() is the i-th of the generators whose tokens have run.
+ * With drafts it has a row for each token that was drawn.
  * Errors: GPT2_ERR_SEQUENCE (closed since the start), _TOKEN (the ids of a prompt have changed),
  * _ARGUMENT; the line is in gpt2_session_error().  All generators stay as they were.
  */
 GPT2_API int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n,
                                      gpt2_generated *results);
+
+/*
+ * How many tokens the generator has guessed since its start, and how many of them were right: each
+ * saved a forward call.  Errors: GPT2_ERR_ARGUMENT.
+ */
+GPT2_API int32_t gpt2_generator_drafted(const gpt2_generator *generator, uint64_t *n_drafted,
+                                        uint64_t *n_accepted);
 
 /*
  * One line of detail if the generator has finished with GPT2_FINISH_CONTEXT and no id, or with a

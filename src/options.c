@@ -43,6 +43,8 @@ static const struct word shape_words[] = {
     {NULL, 0},
 };
 
+static const struct word draft_words[] = {{"none", DRAFT_NONE}, {"ngram", DRAFT_NGRAM}, {NULL, 0}};
+
 static const struct word empty_words[] = {
     {"endoftext", EMPTY_ENDOFTEXT},
     {"uniform", EMPTY_UNIFORM},
@@ -80,6 +82,13 @@ static const struct option table[] = {
      "--n-choices)"},
     {OPTIONS_GENERATE, 0, "n-choices", NULL, "K", INT(n_choices, 1, MAX_TEXTS),
      "continue the prompt in K ways (default: 1)"},
+    {OPTIONS_GENERATE, 0, "draft", NULL, "HOW", WORD(draft, draft_words),
+     "guess tokens, and check several in one call: the text stays\n"
+     "the same, and often comes faster. none; ngram: what\n"
+     "followed the same words before, which is good for code,\n"
+     "lists and logs (default: none)"},
+    {OPTIONS_GENERATE, 0, "draft-max", NULL, "N", INT(draft_max, 1, 31),
+     "guess at most N tokens at a time (default: 8)"},
     {OPTIONS_TOKENS, 0, "tokens", NULL, "IDS", TEXT(tokens),
      "give token ids instead of a text, for example 15496,13"},
     {OPTIONS_TEXT, 0, "special", NULL, NULL, FLAG(special),
@@ -203,6 +212,7 @@ void options_default(struct options *options, bool is_plain)
     options->n_choices = 1;
     options->n_logprobs = -1;
     options->n_likeliest = 10;
+    options->draft_max = 8;
     set_sampling_defaults(options, is_plain);
     options->empty_prompt = EMPTY_ENDOFTEXT;
     options->n_top = -1;

@@ -40,6 +40,9 @@ enum empty_prompt {
 /* What a row of score's table is about; 0 if no table was asked for. */
 enum score_by { BY_NOTHING, BY_TOKEN, BY_WORD, BY_LINE };
 
+/* Where the tokens come from that are guessed ahead. */
+enum draft { DRAFT_NONE, DRAFT_NGRAM };
+
 #define BASE_E 1 /* of logarithms; the other is 2 */
 
 /* What `convert` writes. */
@@ -90,6 +93,7 @@ struct options {
     int32_t n_batch;     /* tokens per forward call; 0: all at once */
     int32_t n_logprobs;  /* likeliest tokens to tell for each token; -1: no log-probabilities */
     int32_t n_likeliest; /* tokens that next shows */
+    int32_t draft_max;   /* tokens to guess at a time, if 'draft' says how */
     struct text_list stops;
     struct bias_list biases;
     int32_t repeat_last_n; /* 0: no penalties; -1: all tokens of the context */
@@ -116,6 +120,7 @@ struct options {
     int64_t by;           /* BY_* */
     int64_t base;         /* 2 or BASE_E; 0: score chooses */
     int64_t cpu_mask;     /* GPT2_CPU_*; -1: all that the CPU has */
+    int64_t draft;        /* DRAFT_* */
     int64_t shape;        /* SHAPE_*; -1: none was named */
     int64_t format;       /* FORMAT_* */
     int64_t weight_type;  /* GPT2_TYPE_* */

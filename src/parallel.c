@@ -45,6 +45,7 @@ struct many {
     gpt2_generator **generators; /* [n_slots] theirs */
     gpt2_generated *results;     /* [n_slots] what the step gave */
     size_t n_generated;          /* tokens */
+    uint64_t n_drafted, n_right; /* guesses, and those that were right, of texts that have ended */
     double start, shown;         /* in seconds; 'shown': when progress was; 0: never */
     double first_step;           /* when the first step was done; 0: it is not */
 };
@@ -99,6 +100,12 @@ static void show_progress(struct many *many)
 }
 
 /* --------------------------------------------------------------------------------------- texts -- */
+
+/* How many tokens of a text are guessed at a time.  --logprobs reads the row of each token when it comes. */
+static int32_t draft_max(const struct options *options)
+{
+    return options->draft == DRAFT_NONE || options->n_logprobs >= 0 ? 0 : options->draft_max;
+}
 
 static void end_text(struct many *many, struct text *text, enum stop stop)
 {
@@ -234,6 +241,16 @@ static enum outcome continue_text(struct many *many, struct slot *slot,
     return text_append_id(slot->text, result->id);
 }
 
+static void count_guesses(struct many *many, const gpt2_generator *generator)
+{
+    uint64_t n_drafted, n_right;
+
+    if (gpt2_generator_drafted(generator, &n_drafted, &n_right) == GPT2_OK) {
+        many->n_drafted += n_drafted;
+        many->n_right += n_right;
+    }
+}
+
 /* Draws a token for each text, and frees the slots of those that end: '*n' had one. */
 static enum outcome step(struct many *many, size_t *n)
 {
@@ -261,6 +278,7 @@ static enum outcome step(struct many *many, size_t *n)
         item += many->results[i].id >= 0 || many->results[i].finish == GPT2_FINISH_ERROR;
         if (outcome != OUTCOME_DONE || slot->text->stop == STOP_NOT_YET)
             continue;
+        count_guesses(many, slot->generator);
         slot->text = NULL;
         gpt2_sequence_close(many->session, slot->sequence);
     }
@@ -288,6 +306,10 @@ static void report(const struct many *many, size_t n_failed)
 {
     double now = platform_seconds();
     double seconds = now - many->start;
+
+    if (draft_max(many->options) > 0)
+        note("%" PRIu64 " of %" PRIu64 " guesses were right: each saved a call", many->n_right,
+             many->n_drafted);
 
     if (!many->printer.streams) {
         note("%zu of %zu texts, %zu tokens, %.1f tokens/s; seed %" PRIu64, many->n_ended - n_failed,
@@ -389,6 +411,7 @@ static enum outcome make_generators(struct many *many)
     params.stop_strings = many->options->stops.data;
     params.n_stop_strings = many->options->stops.count;
     params.shortlist = many->options->n_logprobs < 0;
+    params.draft_max = draft_max(many->options);
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
     for (size_t i = 0; i < many->n_slots && status == GPT2_OK; i++)
@@ -415,7 +438,7 @@ static enum outcome open_session(struct many *many, const gpt2_model *model,
     if (options->n_predict < 0 || options->context_shift || n_positions > (size_t)info->n_positions)
         n_positions = 0;
     outcome = session_open_many(options, model, n_sequences > 0 ? (int32_t)n_sequences : 1,
-                                (int32_t)n_positions, &many->session);
+                                (int32_t)n_positions, draft_max(options), &many->session);
     return outcome == OUTCOME_DONE ? make_generators(many) : outcome;
 }
 

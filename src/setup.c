@@ -320,7 +320,8 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
 }
 
 enum outcome session_open_many(const struct options *options, const gpt2_model *model,
-                               int32_t n_sequences, int32_t n_positions, gpt2_session **session)
+                               int32_t n_sequences, int32_t n_positions, int32_t n_drafts,
+                               gpt2_session **session)
 {
     int64_t n_pages = (int64_t)n_sequences * ((n_positions + PAGE_POSITIONS - 1) / PAGE_POSITIONS);
     gpt2_session_params params;
@@ -329,6 +330,7 @@ enum outcome session_open_many(const struct options *options, const gpt2_model *
     params.n_sequences = n_sequences;
     if (n_pages <= INT32_MAX)
         params.n_pages = (int32_t)n_pages;
+    params.n_logit_rows = n_sequences + n_drafts;
     return create(options, model, options->n_ctx, &params, session);
 }
 

@@ -66,11 +66,12 @@ enum outcome session_open(const struct options *options, const gpt2_model *model
                           int32_t n_logit_rows, gpt2_session **session);
 
 /*
- * A session of 'n_sequences' texts, which may keep the logits of one row of each.  'n_positions' is how
- * many each of them needs at most; 0: the whole context.
+ * A session of 'n_sequences' texts, which may keep the logits of one row of each, and of 'n_drafts' more.
+ * 'n_positions' is how many positions each of them needs at most; 0: the whole context.
  */
 enum outcome session_open_many(const struct options *options, const gpt2_model *model,
-                               int32_t n_sequences, int32_t n_positions, gpt2_session **session);
+                               int32_t n_sequences, int32_t n_positions, int32_t n_drafts,
+                               gpt2_session **session);
 
 /*
  * A session for gpt2_score().  Its KV cache has one page for each sequence, and no more unless one

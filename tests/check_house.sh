@@ -109,7 +109,7 @@ gguf_write snprintf
 shortlist sqrtf
 tap snprintf
 api_forward snprintf
-api_generator snprintf
+api_step snprintf
 api_score snprintf
 scalar sqrtf
 avx2 sqrtf

@@ -13,6 +13,7 @@
 #define DIRECTORY    TINY_DIRECTORY "/generator"
 #define NO_TOKENIZER TINY_DIRECTORY "/generator-ids"
 #define MAX_TOKENS   150 /* n_positions are 100 */
+#define N_ROWS       40  /* of logits: those of five texts, and drafts */
 #define N_VOCAB      9
 #define EOT          8 /* by vocab.json; config.json says 2 */
 
@@ -73,12 +74,13 @@ static gpt2_session *shifting_session(int32_t n_ctx, int32_t n_keep)
     params.n_ctx = n_ctx;
     params.n_keep = n_keep;
     params.on_full = GPT2_FULL_SHIFT;
+    params.n_logit_rows = N_ROWS;
     assert_int_equal(gpt2_session_create(model, &params, &session), GPT2_OK);
     return session;
 }
 
-static gpt2_session *session_of(const gpt2_model *of, int32_t n_sequences, int32_t n_ctx,
-                                int32_t n_pages, int32_t on_full)
+static gpt2_session *session_of_rows(const gpt2_model *of, int32_t n_sequences, int32_t n_ctx,
+                                     int32_t n_pages, int32_t on_full, int32_t n_logit_rows)
 {
     gpt2_session_params params;
     gpt2_session *session;
@@ -88,8 +90,28 @@ static gpt2_session *session_of(const gpt2_model *of, int32_t n_sequences, int32
     params.n_ctx = n_ctx;
     params.n_pages = n_pages;
     params.on_full = on_full;
+    params.n_logit_rows = n_logit_rows;
     assert_int_equal(gpt2_session_create(of, &params, &session), GPT2_OK);
     return session;
+}
+
+static gpt2_session *session_of(const gpt2_model *of, int32_t n_sequences, int32_t n_ctx,
+                                int32_t n_pages, int32_t on_full)
+{
+    return session_of_rows(of, n_sequences, n_ctx, n_pages, on_full, N_ROWS);
+}
+
+/* The right guesses of all generators that were freed. */
+static uint64_t n_right_guesses;
+
+static void free_generator(gpt2_generator *generator)
+{
+    uint64_t n_drafted, n_accepted;
+
+    assert_int_equal(gpt2_generator_drafted(generator, &n_drafted, &n_accepted), GPT2_OK);
+    assert_true(n_accepted <= n_drafted);
+    n_right_guesses += n_accepted;
+    gpt2_generator_free(generator);
 }
 
 static void check(const gpt2_session *session, int32_t found, int32_t wanted, const char *line)
@@ -165,6 +187,7 @@ static void random_task(struct task *task)
     if (below(2) == 0)
         fill_history(task);
     task->params.ignore_eot = below(4) != 0;
+    task->params.draft_max = below(2) == 0 ? (int32_t)below(32) : 0;
     task->params.n_stop_ids = below(8) == 0;
     task->stop_ids[0] = (int32_t)below(N_VOCAB);
     task->params.n_stop_strings = below(4);
@@ -348,6 +371,7 @@ static void test_alone(void **state)
     size_t n_finished[GPT2_FINISH_ERROR + 1] = {0};
 
     (void)state;
+    n_right_guesses = 0;
     for (int round = 0; round < 600; round++) {
         bool shifts = below(4) == 0;
         gpt2_session *session = sessions[shifts];
@@ -382,8 +406,9 @@ static void test_alone(void **state)
                              task.n_prompt + wanted.n_ids - (wanted.finish != GPT2_FINISH_ERROR));
         }
         n_finished[found.finish]++;
-        gpt2_generator_free(generator);
+        free_generator(generator);
     }
+    assert_true(n_right_guesses > 30);
     for (int finish = GPT2_FINISH_TOKEN; finish <= GPT2_FINISH_CONTEXT; finish++)
         assert_true(n_finished[finish] >= 20);
     gpt2_session_free(sessions[0]);
@@ -405,6 +430,7 @@ static void test_many(void **state)
     size_t n_texts = 0;
 
     (void)state;
+    n_right_guesses = 0;
     for (int32_t i = 1; i < N_SLOTS; i++)
         assert_int_equal(gpt2_sequence_open(session, &(int32_t){0}), GPT2_OK);
     for (int step = 0; n_texts < 300; step++) {
@@ -441,7 +467,7 @@ static void test_many(void **state)
 
             if (found[slot].finish != GPT2_FINISH_NOT_YET) { /* it was listed once more */
                 take(&found[slot], &results[k], &tasks[slot]);
-                gpt2_generator_free(generators[slot]);
+                free_generator(generators[slot]);
                 generators[slot] = NULL;
                 continue;
             }
@@ -452,6 +478,7 @@ static void test_many(void **state)
             n_texts++;
         }
     }
+    assert_true(n_right_guesses > 30);
     for (size_t i = 0; i < N_SLOTS; i++)
         gpt2_generator_free(generators[i]);
     gpt2_session_free(session);
@@ -468,6 +495,7 @@ static void test_history_of_cuts(void **state)
     size_t n_cut_drawn = 0;
 
     (void)state;
+    n_right_guesses = 0;
     for (int round = 0; round < 300; round++) {
         int32_t n_ctx = 10 + (int32_t)below(30), n_keep = (int32_t)below((size_t)n_ctx - 3);
         gpt2_session *session = shifting_session(n_ctx, n_keep);
@@ -481,6 +509,7 @@ static void test_history_of_cuts(void **state)
         task.max_tokens = 1 + (int64_t)below(140);
         assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
         params.ignore_eot = 1;
+        params.draft_max = (int32_t)below(32);
         task.params = params;
         run_plain_in(session, true, n_keep, &task, &wanted);
         n_cut_drawn += gpt2_session_position(session) > n_ctx && task.sampling.ignores_prompt != 0;
@@ -496,10 +525,11 @@ static void test_history_of_cuts(void **state)
         }
         check_same(&found, &wanted);
         assert_true(!task.has_mu || task.mu == wanted.mu);
-        gpt2_generator_free(generator);
+        free_generator(generator);
         gpt2_session_free(session);
     }
     assert_true(n_cut_drawn > 50);
+    assert_true(n_right_guesses > 30);
 }
 
 /* The text is what it is when a step runs, whatever the host has done to the sequence since. */
@@ -545,6 +575,84 @@ static void test_history_of_changed_text(void **state)
             }
         }
     }
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
+/* A prompt of one token, which is in the host's memory alone: nothing is guessed behind it. */
+static void test_prompt_of_one(void **state)
+{
+    static const int32_t text[] = {0, 1, 2, 0, 1, 2, 0, 1};
+    gpt2_session *session = session_of(model, 1, 0, 0, GPT2_FULL_STOP);
+    int32_t *one = malloc(sizeof *one);
+    gpt2_generator_params params;
+    gpt2_generator *generator;
+    gpt2_generated result;
+    uint64_t n_drafted, n_accepted;
+
+    (void)state;
+    assert_non_null(one);
+    *one = 2;
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.draft_max = 8;
+    params.ignore_eot = 1;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_OK);
+    assert_int_equal(gpt2_forward(session, text, COUNT(text), 0), GPT2_OK);
+    assert_int_equal(gpt2_generator_start(generator, 0, one, 1, -1, NULL), GPT2_OK);
+    assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+    free(one); /* it was borrowed until then */
+    assert_int_equal(gpt2_generator_drafted(generator, &n_drafted, &n_accepted), GPT2_OK);
+    assert_int_equal(n_drafted, 0);
+    assert_int_equal(gpt2_session_position(session), COUNT(text) + 1);
+    assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+    gpt2_generator_free(generator);
+    gpt2_session_free(session);
+}
+
+/*
+ * Rows of logits of a call with guesses: one for each token that was drawn, whose token it gives again.
+ * Guesses are dropped where they need pages that are not there.
+ */
+static void test_rows_of_drafts(void **state)
+{
+    gpt2_session *session = session_of(model, 1, 0, 1, GPT2_FULL_STOP); /* one page, 64 positions */
+    gpt2_sample_params sampling;
+    gpt2_generator_params params;
+    gpt2_generator *generator;
+    gpt2_generated result = {0};
+    size_t n_given = 0, n_several = 0;
+
+    (void)state;
+    assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
+    sampling.temperature = 0.0f;
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.draft_max = 8;
+    params.ignore_eot = 1;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_OK);
+    assert_int_equal(gpt2_generator_start(generator, 0, prompt, 8, -1, &sampling), GPT2_OK);
+    for (;; n_given++) {
+        int32_t before = gpt2_session_position(session), rows[9], n_rows = 0, none;
+
+        assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+        if (result.finish != GPT2_FINISH_NOT_YET)
+            break;
+        while (n_rows < gpt2_session_position(session) - before && n_given > 0) {
+            assert_int_equal(gpt2_sample(session, n_rows, &sampling, &rows[n_rows]), GPT2_OK);
+            n_rows++;
+        }
+        assert_true(n_rows == 0 || gpt2_sample(session, n_rows, &sampling, &none) == GPT2_ERR_ROW);
+        n_several += n_rows > 1;
+        for (int32_t row = 0; row < n_rows; row++) {
+            if (row > 0)
+                assert_int_equal(gpt2_generator_step(&generator, 1, &result), GPT2_OK);
+            n_given += row > 0;
+            assert_int_equal(result.id, rows[row]);
+        }
+    }
+    assert_int_equal(result.finish, GPT2_FINISH_PAGES);
+    assert_int_equal(gpt2_session_position(session), 64);
+    assert_int_equal(n_given, 64 - 8 + 1);
+    assert_true(n_several > 0);
     gpt2_generator_free(generator);
     gpt2_session_free(session);
 }
@@ -906,6 +1014,16 @@ static void test_create_refused(void **state)
     params.n_stop_strings = 2;
     assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_ERR_ARGUMENT);
     tiny_check_says(line, "stop_strings is NULL, but n_stop_strings is 2");
+    params.n_stop_strings = 0;
+    params.draft_max = 32;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_ERR_ARGUMENT);
+    tiny_check_says(line, "gpt2_generator_params.draft_max is 32, wanted 0 to 31");
+    gpt2_session_free(session);
+    session = session_of_rows(model, 1, 0, 0, GPT2_FULL_STOP, 4);
+    params.draft_max = 4;
+    assert_int_equal(gpt2_generator_create(session, &params, &generator), GPT2_ERR_ARGUMENT);
+    tiny_check_says(
+        line, "draft_max is 4, wanted 0 to 3: the session was made with an n_logit_rows of 4");
     gpt2_session_free(session);
 }
 
@@ -1069,6 +1187,8 @@ int main(void)
         cmocka_unit_test(test_history_of_cuts),
         cmocka_unit_test(test_history_of_changed_text),
         cmocka_unit_test(test_mirostat_of_the_largest_tau),
+        cmocka_unit_test(test_prompt_of_one),
+        cmocka_unit_test(test_rows_of_drafts),
     };
 
     return cmocka_run_group_tests_name("generator", tests, set_up, tear_down);

@@ -558,6 +558,7 @@ static void null_generator(void)
     gpt2_generator_params make;
     gpt2_generated result;
     char made[256] = "", memory[4096];
+    uint64_t drafted = 0;
     size_t n = 7;
 
     (void)gpt2_generator_params_init(&make, sizeof make);
@@ -590,6 +591,9 @@ static void null_generator(void)
          GPT2_ERR_ARGUMENT, line, "gpt2_generator_start: tokens is NULL");
     null("gpt2_generator_start.sampling", gpt2_generator_start(generator, 0, ids, 1, -1, NULL), 0,
          line, "");
+    REFUSED("gpt2_generator_drafted.generator", gpt2_generator_drafted(NULL, &drafted, &drafted));
+    REFUSED("gpt2_generator_drafted.n_drafted", gpt2_generator_drafted(generator, NULL, &drafted));
+    REFUSED("gpt2_generator_drafted.n_accepted", gpt2_generator_drafted(generator, &drafted, NULL));
     REFUSED("gpt2_generator_step.generators", gpt2_generator_step(NULL, 1, &result));
     null("gpt2_generator_step.results", gpt2_generator_step(&generator, 1, NULL), GPT2_ERR_ARGUMENT,
          line, "gpt2_generator_step: results is NULL");

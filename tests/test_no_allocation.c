@@ -168,6 +168,8 @@ static void in_order(void *user, int32_t n_workers, void (*worker)(void *argumen
         worker(argument, i);
 }
 
+static int32_t draft_max; /* of the next generator */
+
 static int32_t create_generator(struct host *host)
 {
     static const char *const strings[] = {"the end", "]]"};
@@ -179,6 +181,7 @@ static int32_t create_generator(struct host *host)
     params.n_stop_ids = 1;
     params.stop_strings = strings;
     params.n_stop_strings = 2;
+    params.draft_max = draft_max;
     return gpt2_generator_create(host->session, &params, &host->generator);
 }
 
@@ -438,6 +441,14 @@ static void test_calls(void **state)
     forget();
     assert_true(use(&host));
     check_none(N_CALLS);
+    destroy(&host);
+    draft_max = 4;
+    assert_int_equal(create(&host, 3, in_order), GPT2_OK);
+    draft_max = 0;
+    forget();
+    assert_true(use(&host));
+    check_none(CALL_clock_gettime); /* which measures what drafts cost */
+    assert_true(count_of(CALL_clock_gettime) > 0);
     destroy(&host);
 }
 

@@ -62,10 +62,9 @@ GPT2I_HIDDEN int32_t gpt2i_sample_params_take(gpt2_sample_params *known,
                                               struct gpt2i_error *error);
 
 /*
- * As gpt2_batch_sample() of an item's last row, which may be partial: the params are those that it was
- * computed for.
+ * As gpt2_batch_sample() of a row that may be partial: the params are those that it was computed for.
  */
-GPT2I_HIDDEN int32_t gpt2i_draw(gpt2_session *session, size_t item,
+GPT2I_HIDDEN int32_t gpt2i_draw(gpt2_session *session, size_t item, int32_t row,
                                 const gpt2_sample_params *params, int32_t *id);
 
 #endif

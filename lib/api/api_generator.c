@@ -1,14 +1,9 @@
 /*
- * api_generator.c: the exported functions of generators.  A step is a forward call for all their
- * tokens, then a sample for each.
+ * api_generator.c: the exported functions that make and start generators.
  */
 #include "api.h"
 #include "../base/fpstate.h"
 #include "../decode/generator.h"
-#include "../decode/sampler.h"
-#include "../model/batch.h"
-
-#include <stdio.h>
 
 /* --------------------------------------------------------------------------------- create, free -- */
 
@@ -69,6 +64,22 @@ static int32_t check_stop_strings(const gpt2_generator_params *params, const gpt
     return GPT2_OK;
 }
 
+static int32_t check_draft_max(int32_t draft_max, const gpt2_session *session,
+                               struct gpt2i_error *error)
+{
+    int32_t n_logit_rows = session->n_logit_rows;
+    int32_t status =
+        gpt2i_check_range("gpt2_generator_params.draft_max", draft_max, 0, GPT2I_DRAFT_MAX, error);
+
+    if (status == GPT2_OK && draft_max > 0 && draft_max >= n_logit_rows &&
+        n_logit_rows < session->sequences.n_ctx)
+        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
+                          "gpt2_generator_params.draft_max is %d, wanted 0 to %d: the session was "
+                          "made with an n_logit_rows of %d",
+                          draft_max, n_logit_rows - 1, n_logit_rows);
+    return status;
+}
+
 /* What the ways of making a generator check; 'pointer' is the argument 'name', where they store. */
 static int32_t take_generator_params(gpt2_generator_params *known,
                                      const gpt2_generator_params *params, const char *function,
@@ -87,7 +98,7 @@ static int32_t take_generator_params(gpt2_generator_params *known,
         status =
             gpt2i_check_range("gpt2_generator_params.shortlist", known->shortlist, 0, 1, error);
     if (status == GPT2_OK)
-        status = gpt2i_check_range("gpt2_generator_params.reserved", known->reserved, 0, 0, error);
+        status = check_draft_max(known->draft_max, session, error);
     if (status == GPT2_OK)
         status = check_stop_ids(known, session->model->config.n_vocab, error);
     if (status == GPT2_OK)
@@ -200,6 +211,16 @@ const char *gpt2_generator_error(const gpt2_generator *generator)
     return generator == NULL ? "" : generator->error;
 }
 
+int32_t gpt2_generator_drafted(const gpt2_generator *generator, uint64_t *n_drafted,
+                               uint64_t *n_accepted)
+{
+    if (generator == NULL || n_drafted == NULL || n_accepted == NULL)
+        return GPT2_ERR_ARGUMENT;
+    *n_drafted = generator->draft.n_drafted;
+    *n_accepted = generator->draft.n_accepted;
+    return GPT2_OK;
+}
+
 /* -------------------------------------------------------------------------------------- start -- */
 
 int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence, const int32_t *ids,
@@ -234,194 +255,4 @@ int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence, const 
         gpt2i_generator_begin(generator, sequence, ids, n_ids, max_tokens, &known);
     gpt2i_fpstate_leave(host_state);
     return status;
-}
-
-/* --------------------------------------------------------------------------------------- step -- */
-
-/* The generators of a step.  While it runs, result.finish is set for those whose tokens do not run. */
-struct step {
-    gpt2_session *session;
-    gpt2_generator *const *generators;
-    size_t n;
-    gpt2_generated *results;
-    size_t n_items; /* of session->items: the generators whose tokens run, in their order */
-};
-
-static int32_t check_generators(gpt2_generator *const *generators, size_t n,
-                                struct gpt2i_error *error)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (generators[i] == NULL)
-            return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                              "gpt2_generator_step: generators[%zu] is NULL", i);
-        if (generators[i]->session != generators[0]->session)
-            return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                              "gpt2_generator_step: generators[%zu] is of another session than "
-                              "generators[0]",
-                              i);
-        if (!generators[i]->is_started)
-            return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                              "gpt2_generator_step: generators[%zu] has not been started", i);
-    }
-    return GPT2_OK;
-}
-
-/* Makes an item for a generator that has tokens to run, or tells why it has none. */
-static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
-{
-    gpt2_generator *generator = step->generators[i];
-    gpt2_generated *result = &step->results[i];
-    const gpt2_batch_item item = {generator->sequence, 0, generator->pending, generator->n_pending,
-                                  1};
-    char label[GPT2I_LABEL_BYTES];
-    int32_t status;
-
-    result->finish = generator->finish;
-    if (result->finish == GPT2_FINISH_NOT_YET && generator->n_left == 0)
-        result->finish = GPT2_FINISH_LENGTH;
-    if (result->finish != GPT2_FINISH_NOT_YET)
-        return GPT2_OK;
-    if (step->n_items == (size_t)step->session->sequences.n_sequences)
-        return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
-                          "gpt2_generator_step: more than %zu generators run, the session has %zu "
-                          "sequences",
-                          step->n_items, step->n_items);
-    (void)snprintf(label, sizeof label, "generators[%zu]: ", i);
-    status =
-        gpt2i_take_item(step->session, &item, step->n_items, "gpt2_generator_step", label, error);
-    if (status == GPT2_OK && generator->uses_shortlist)
-        step->session->items[step->n_items].n_top = gpt2i_sample_reach(&generator->sampling);
-    step->n_items += status == GPT2_OK;
-    if (status != GPT2_ERR_CONTEXT)
-        return status;
-    memcpy(generator->error, step->session->error, sizeof generator->error);
-    result->finish = GPT2_FINISH_CONTEXT;
-    return GPT2_OK;
-}
-
-/* Makes the items of the step.  If it fails, nothing has changed. */
-static int32_t take_items(struct step *step, struct gpt2i_error *error)
-{
-    int32_t status = GPT2_OK;
-
-    for (size_t i = 0; i < step->n && status == GPT2_OK; i++)
-        status = take_item(step, i, error);
-    if (status == GPT2_OK)
-        status = gpt2i_check_twice(step->session, step->n_items, "gpt2_generator_step", error);
-    if (status == GPT2_OK)
-        status = gpt2i_check_rows(step->session, step->n_items, "gpt2_generator_step", error);
-    for (size_t i = 0; i < step->n && status != GPT2_OK; i++) {
-        if (step->generators[i]->finish == GPT2_FINISH_NOT_YET)
-            step->generators[i]->error[0] = '\0';
-    }
-    return status;
-}
-
-/* The generator of an item. */
-static size_t generator_of(const struct step *step, size_t item)
-{
-    size_t i = 0;
-
-    for (;; i++) {
-        if (step->results[i].finish != GPT2_FINISH_NOT_YET)
-            continue;
-        if (item-- == 0)
-            return i;
-    }
-}
-
-/* Ends a generator, with the session's error line. */
-static void end_early(struct step *step, size_t i, int32_t finish)
-{
-    gpt2_generator *generator = step->generators[i];
-
-    memcpy(generator->error, step->session->error, sizeof generator->error);
-    gpt2i_generator_end(generator, finish, &step->results[i]);
-}
-
-/* Ends the generator of the first item that found too few pages; the other items stay. */
-static void end_short_item(struct step *step)
-{
-    struct gpt2i_item *items = step->session->items;
-    size_t item = 0;
-
-    while (!items[item].is_short)
-        item++;
-    end_early(step, generator_of(step, item), GPT2_FINISH_PAGES);
-    step->n_items--;
-    memmove(&items[item], &items[item + 1], (step->n_items - item) * sizeof *items);
-}
-
-/* Runs the tokens of all generators that can run. */
-static void run_items(struct step *step)
-{
-    int32_t status = GPT2_OK;
-
-    while (step->n_items > 0) {
-        status = gpt2i_batch_run(step->session, step->n_items);
-        if (status != GPT2_ERR_PAGES)
-            break;
-        end_short_item(step);
-    }
-    if (step->n_items == 0 || status == GPT2_OK)
-        return;
-    for (; step->n_items > 0; step->n_items--)
-        end_early(step, generator_of(step, 0),
-                  status == GPT2_ERR_DEADLINE ? GPT2_FINISH_DEADLINE : GPT2_FINISH_CANCELLED);
-}
-
-/* Draws a token for each generator whose tokens have run. */
-static void draw(struct step *step)
-{
-    const struct gpt2i_sequences *sequences = &step->session->sequences;
-    size_t item = 0;
-
-    for (size_t i = 0; i < step->n; i++) {
-        gpt2_generator *generator = step->generators[i];
-        const struct gpt2i_sequence *sequence;
-        int32_t id, status;
-
-        if (step->results[i].finish != GPT2_FINISH_NOT_YET)
-            continue;
-        sequence = step->session->items[item].sequence;
-        gpt2i_generator_look_back(generator, sequence);
-        status = gpt2i_draw(step->session, item++, &generator->sampling, &id);
-        if (status != GPT2_OK)
-            end_early(step, i, GPT2_FINISH_ERROR);
-        else
-            gpt2i_generator_take(generator, id,
-                                 !sequences->shifts && sequence->n_ids == sequences->n_ctx,
-                                 &step->results[i]);
-    }
-}
-
-int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n, gpt2_generated *results)
-{
-    struct step step = {.generators = generators, .n = n, .results = results};
-    struct gpt2i_error error;
-    int32_t status;
-
-    if (generators == NULL || n == 0 || generators[0] == NULL)
-        return GPT2_ERR_ARGUMENT;
-    step.session = generators[0]->session;
-    status = gpt2i_session_begin(step.session, &error);
-    if (status != GPT2_OK)
-        return status;
-    if (results == NULL)
-        return gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_generator_step: results is NULL");
-    status = check_generators(generators, n, &error);
-    if (status == GPT2_OK)
-        status = take_items(&step, &error);
-    if (status != GPT2_OK) {
-        memset(results, 0, n * sizeof *results);
-        return status;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (results[i].finish != GPT2_FINISH_NOT_YET)
-            gpt2i_generator_end(generators[i], results[i].finish, &results[i]);
-    }
-    run_items(&step);
-    draw(&step);
-    gpt2i_error_clear(&error); /* what has ended a generator is in the generator's own line */
-    return GPT2_OK;
 }

@@ -263,14 +263,14 @@ int32_t gpt2_batch_sample(gpt2_session *session, size_t item, int32_t row,
     return call(session, &request, params);
 }
 
-int32_t gpt2i_draw(gpt2_session *session, size_t item, const gpt2_sample_params *params,
-                   int32_t *id)
+int32_t gpt2i_draw(gpt2_session *session, size_t item, int32_t row,
+                   const gpt2_sample_params *params, int32_t *id)
 {
     const struct request request = {.function = "gpt2_generator_step",
                                     .is_of_row = true,
                                     .draws = true,
                                     .item = item,
-                                    .row = GPT2_LAST_ROW,
+                                    .row = row,
                                     .id = id};
 
     return call(session, &request, params);

@@ -26,12 +26,14 @@ static size_t longest_stop(const gpt2_generator_params *params)
 }
 
 /*
- * Room for what is kept back, and one token.  Kept back are fewer bytes than a stop string has, and
- * before them up to 3 bytes of a character.
+ * Room for what is kept back, and the tokens of a step.  Kept back are fewer bytes than a stop string has,
+ * and before them up to 3 bytes of a character.
  */
 static uint64_t text_bytes(const gpt2_tokenizer *tokenizer, const gpt2_generator_params *params)
 {
-    return (uint64_t)longest_stop(params) + 4 + longest_token(tokenizer);
+    uint64_t n_tokens = 1 + (uint64_t)params->draft_max;
+
+    return (uint64_t)longest_stop(params) + 4 + n_tokens * longest_token(tokenizer);
 }
 
 gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena, const gpt2_session *session,
@@ -42,6 +44,9 @@ gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena, const gpt2_ses
     int32_t *stop_ids = gpt2i_arena_take(arena, params->n_stop_ids, sizeof *stop_ids);
     struct gpt2i_stops stops =
         gpt2i_stops_layout(arena, params->stop_strings, params->n_stop_strings);
+    size_t draft_max = (size_t)params->draft_max;
+    int32_t *draft_tokens = gpt2i_arena_take(arena, 1 + draft_max, sizeof *draft_tokens);
+    struct gpt2i_ready *ready = gpt2i_arena_take(arena, draft_max, sizeof *ready);
     char *text = gpt2i_arena_take(arena, text_bytes(model->tokenizer, params), 1);
 
     if (generator == NULL)
@@ -57,6 +62,9 @@ gpt2_generator *gpt2i_generator_layout(struct gpt2i_arena *arena, const gpt2_ses
     if (params->ignore_eot != 0)
         generator->eot = -1;
     generator->uses_shortlist = params->shortlist != 0;
+    generator->draft.max = params->draft_max;
+    generator->draft.tokens = draft_tokens;
+    generator->ready = ready;
     generator->text = text;
     return generator;
 }
@@ -78,29 +86,34 @@ void gpt2i_generator_begin(gpt2_generator *generator, int32_t sequence, const in
         sampling->mirostat_tau < FLT_MAX / 2.0f ? 2.0f * sampling->mirostat_tau : FLT_MAX;
     if (sampling->mirostat_mu == NULL)
         generator->sampling.mirostat_mu = &generator->mirostat_mu;
-    generator->n_given = 0;
+    gpt2i_draft_reset(&generator->draft);
+    generator->n_drafted = 0;
+    generator->n_ready_tokens = generator->next_ready = 0;
+    generator->n_given = generator->n_ready = 0;
     generator->n_text = 0;
     generator->error[0] = '\0';
     gpt2i_stops_reset(&generator->stops);
 }
 
-void gpt2i_generator_look_back(gpt2_generator *generator, const struct gpt2i_sequence *sequence)
+void gpt2i_generator_look_back(gpt2_generator *generator, const struct gpt2i_sequence *sequence,
+                               int32_t n_behind)
 {
+    int32_t n_ids = sequence->n_ids - n_behind;
     int32_t n_keep = generator->session->sequences.n_keep;
     int32_t first = 0; /* in the context, of the tokens that the draw sees */
 
     if (generator->first_position < 0)
-        generator->first_position = gpt2i_sequence_position(sequence);
+        generator->first_position = gpt2i_sequence_position(sequence) - n_behind;
     if (generator->sampling.ignores_prompt != 0)
         first = generator->first_position;
     if (first > n_keep && first < n_keep + sequence->n_cut)
         first = n_keep; /* it was cut off */
     else if (first > n_keep)
         first -= sequence->n_cut;
-    if (first > sequence->n_ids)
-        first = sequence->n_ids; /* the host has truncated the text */
+    if (first > n_ids)
+        first = n_ids; /* the host has truncated the text */
     generator->sampling.history = sequence->ids + first;
-    generator->sampling.n_history = (size_t)(sequence->n_ids - first);
+    generator->sampling.n_history = (size_t)(n_ids - first);
 }
 
 static bool is_stop_id(const gpt2_generator *generator, int32_t id)
@@ -117,6 +130,7 @@ static void drop_given(gpt2_generator *generator)
 {
     generator->n_text -= generator->n_given;
     memmove(generator->text, generator->text + generator->n_given, generator->n_text);
+    generator->n_ready -= generator->n_given;
     generator->n_given = 0;
 }
 
@@ -148,21 +162,47 @@ static size_t n_certain(const gpt2_generator *generator)
     return n - gpt2i_utf8_unfinished((const unsigned char *)generator->text, n);
 }
 
-static void give(gpt2_generator *generator, int32_t id, gpt2_generated *result)
+/* Gives out n_bytes of the text. */
+static void give(gpt2_generator *generator, int32_t id, int32_t finish, size_t n_bytes,
+                 gpt2_generated *result)
 {
-    generator->n_given = n_certain(generator);
+    generator->n_given = n_bytes;
     result->id = id;
-    result->finish = generator->finish;
+    result->finish = finish;
     result->text = generator->text;
-    result->n_bytes = generator->n_given;
+    result->n_bytes = n_bytes;
+}
+
+/* What has become certain is given out, or becomes ready. */
+static void give_or_keep(gpt2_generator *generator, int32_t id, gpt2_generated *result)
+{
+    size_t n_bytes = n_certain(generator) - generator->n_ready;
+
+    generator->n_ready += n_bytes;
+    if (result != NULL)
+        give(generator, id, generator->finish, n_bytes, result);
+    else
+        generator->ready[generator->n_ready_tokens++] =
+            (struct gpt2i_ready){id, generator->finish, n_bytes};
+}
+
+void gpt2i_generator_give_ready(gpt2_generator *generator, gpt2_generated *result)
+{
+    const struct gpt2i_ready *ready = &generator->ready[generator->next_ready++];
+
+    drop_given(generator);
+    give(generator, ready->id, ready->finish, ready->n_bytes, result);
+    if (generator->next_ready == generator->n_ready_tokens)
+        generator->next_ready = generator->n_ready_tokens = 0;
 }
 
 void gpt2i_generator_take(gpt2_generator *generator, int32_t id, bool is_full,
                           gpt2_generated *result)
 {
-    drop_given(generator);
-    generator->last_id = id;
-    generator->pending = &generator->last_id;
+    if (result != NULL)
+        drop_given(generator);
+    generator->draft.tokens[0] = id;
+    generator->pending = generator->draft.tokens;
     generator->n_pending = 1;
     generator->n_left -= generator->n_left > 0;
     if (generator->sampling.position >= 0 && generator->sampling.position < INT64_MAX)
@@ -175,13 +215,14 @@ void gpt2i_generator_take(gpt2_generator *generator, int32_t id, bool is_full,
         generator->finish = GPT2_FINISH_LENGTH;
     else if (is_full)
         generator->finish = GPT2_FINISH_CONTEXT;
-    give(generator, id, result);
+    give_or_keep(generator, id, result);
 }
 
 void gpt2i_generator_end(gpt2_generator *generator, int32_t finish, gpt2_generated *result)
 {
-    drop_given(generator);
+    if (result != NULL)
+        drop_given(generator);
     if (generator->finish == GPT2_FINISH_NOT_YET)
         generator->finish = finish;
-    give(generator, -1, result);
+    give_or_keep(generator, -1, result);
 }

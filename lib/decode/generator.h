@@ -2,16 +2,25 @@
  * generator.h: what continues one text: the tokens that must run next, and what becomes of a token that
  * was drawn: an end, or text.
  *
- *     text: [ given out by the last step | kept back | room for the bytes of a token ]
- *           0                            n_given     n_text
+ *     text: [ given out by the last step | ready | kept back | room for the bytes of a token ]
+ *           0                            n_given n_ready     n_text
  *
- * What is kept back may be a part of a stop string, or begins a UTF-8 character.
+ * What is kept back may be a part of a stop string, or begins a UTF-8 character.  Where guesses were right,
+ * a step draws several tokens.  It gives out the first; the others are ready for the next steps.
  */
 #ifndef GPT2I_GENERATOR_H
 #define GPT2I_GENERATOR_H
 
+#include "draft.h"
 #include "stop.h"
 #include "../model/session.h"
+
+/* A token that was drawn, and that a later step gives out. */
+struct gpt2i_ready {
+    int32_t id;
+    int32_t finish;
+    size_t n_bytes;
+};
 
 struct gpt2_generator {
     gpt2_session *session;
@@ -27,16 +36,22 @@ struct gpt2_generator {
     bool is_started;
     int32_t finish; /* GPT2_FINISH_* */
     int32_t sequence;
-    const int32_t *pending; /* [n_pending] tokens to run: the prompt, or last_id */
+    const int32_t *pending; /* [n_pending] tokens to run: the prompt, or draft.tokens */
     size_t n_pending;
-    int32_t last_id;
+    struct gpt2i_draft draft;
+    size_t n_drafted;       /* tokens of 'pending' that are guesses */
     int64_t n_left;         /* tokens to draw; -1: no limit */
     int32_t first_position; /* in the text, of the first token that is drawn; -1: none is yet */
     gpt2_sample_params sampling; /* for the next token */
     float mirostat_mu;           /* unless the host has one */
 
+    struct gpt2i_ready *ready; /* [draft.max] */
+    size_t n_ready_tokens;
+    size_t next_ready;
+
     char *text;
     size_t n_given;
+    size_t n_ready;
     size_t n_text;
     char error[GPT2I_ERROR_BYTES];
 };
@@ -54,15 +69,24 @@ GPT2I_HIDDEN void gpt2i_generator_begin(gpt2_generator *generator, int32_t seque
                                         const int32_t *ids, size_t n_ids, int64_t max_tokens,
                                         const gpt2_sample_params *sampling);
 
-/* The history that the next draw sees: the tokens of the context, or those that were drawn. */
+/* The history that the next draw sees: the tokens of the context but the last n_behind, or those that were
+ * drawn. */
 GPT2I_HIDDEN void gpt2i_generator_look_back(gpt2_generator *generator,
-                                            const struct gpt2i_sequence *sequence);
+                                            const struct gpt2i_sequence *sequence,
+                                            int32_t n_behind);
 
-/* Takes the token that was drawn.  'is_full': it cannot run, because the context is full. */
+/* Gives out a token that is ready. */
+GPT2I_HIDDEN void gpt2i_generator_give_ready(gpt2_generator *generator, gpt2_generated *result);
+
+/*
+ * Takes the token that was drawn, and gives it out; with a NULL result it becomes ready.  'is_full': it
+ * cannot run, because the context is full.
+ */
 GPT2I_HIDDEN void gpt2i_generator_take(gpt2_generator *generator, int32_t id, bool is_full,
                                        gpt2_generated *result);
 
-/* Ends the text without a token; the error line is set.  One that has ended stays as it is. */
+/* Ends the text without a token, as gpt2i_generator_take(); the error line is set.  One that has ended stays
+ * as it is. */
 GPT2I_HIDDEN void gpt2i_generator_end(gpt2_generator *generator, int32_t finish,
                                       gpt2_generated *result);
 

@@ -285,6 +285,17 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
     return GPT2_OK;
 }
 
+void gpt2i_batch_take_back(gpt2_session *session, size_t item, size_t n_rows)
+{
+    struct gpt2i_sequence *sequence = session->items[item].sequence;
+    struct gpt2i_kept_rows *kept = &session->kept[item];
+
+    kept->n_rows -= (int32_t)n_rows;
+    kept->n_kept -= (int32_t)n_rows;
+    kept->position -= (int32_t)n_rows;
+    gpt2i_sequence_drop_last(&session->sequences, sequence, (int32_t)n_rows);
+}
+
 int32_t gpt2i_batch_find_row(const gpt2_session *session, size_t item, int32_t row, bool draws,
                              size_t *kept, int32_t *position, struct gpt2i_error *error)
 {

@@ -15,6 +15,12 @@
 GPT2I_HIDDEN int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items);
 
 /*
+ * Forgets the last n_rows rows of an item of the last call, and the tokens behind them: the sequence then
+ * ends with the token of the row before.  That row is kept.
+ */
+GPT2I_HIDDEN void gpt2i_batch_take_back(gpt2_session *session, size_t item, size_t n_rows);
+
+/*
  * Finds a row of the last call, as gpt2_batch_logits() counts them.  '*kept' is its index among the kept
  * rows, '*position' that in the text of the token that follows it.  A partial row is only for the draw
  * that it was computed for: 'draws'.  Errors: GPT2_ERR_ROW.

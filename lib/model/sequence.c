@@ -151,12 +151,17 @@ int32_t gpt2i_sequence_truncate(struct gpt2i_sequences *sequences, struct gpt2i_
 {
     int32_t status = check_position(sequences, sequence, position, error);
 
-    if (status != GPT2_OK)
-        return status;
-    sequence->n_ids = position - sequence->n_cut;
+    if (status == GPT2_OK)
+        gpt2i_sequence_drop_last(sequences, sequence, gpt2i_sequence_position(sequence) - position);
+    return status;
+}
+
+void gpt2i_sequence_drop_last(struct gpt2i_sequences *sequences, struct gpt2i_sequence *sequence,
+                              int32_t n_ids)
+{
+    sequence->n_ids -= n_ids;
     sequence->n_cached = (int32_t)gpt2i_min((size_t)sequence->n_ids, (size_t)sequence->n_cached);
     drop_pages(sequences, sequence, pages_for(sequence->n_cached));
-    return GPT2_OK;
 }
 
 /* Whether page i can be written in place. */

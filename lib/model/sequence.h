@@ -95,6 +95,10 @@ GPT2I_HIDDEN int32_t gpt2i_sequence_truncate(struct gpt2i_sequences *sequences,
                                              struct gpt2i_sequence *sequence, int32_t position,
                                              struct gpt2i_error *error);
 
+/* The same for the last n_ids tokens, which no cut has moved. */
+GPT2I_HIDDEN void gpt2i_sequence_drop_last(struct gpt2i_sequences *sequences,
+                                           struct gpt2i_sequence *sequence, int32_t n_ids);
+
 /*
  * Takes pages so that positions [first, end) of the context can be written.  A page that another
  * sequence uses, too, is replaced: running_pages then differs from 'pages'.  Errors: GPT2_ERR_PAGES,

@@ -44,6 +44,7 @@
     X(gpt2_forward, "TOKEN CONTEXT PAGES ARGUMENT CANCELLED DEADLINE")                     \
     X(gpt2_forward_batch, "TOKEN CONTEXT PAGES SEQUENCE ARGUMENT CANCELLED DEADLINE")      \
     X(gpt2_generator_create, "MEMORY TOKEN ARGUMENT UNSUPPORTED")                          \
+    X(gpt2_generator_drafted, "ARGUMENT")                                                  \
     X(gpt2_generator_error, "")                                                            \
     X(gpt2_generator_free, "")                                                             \
     X(gpt2_generator_init, "BUFFER MEMORY TOKEN ARGUMENT UNSUPPORTED")                     \

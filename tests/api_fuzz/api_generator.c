@@ -104,6 +104,9 @@ static void fill_params(gpt2_generator_params *known, struct generator *made)
     if (known->struct_size >= sizeof *known) { /* of no effect: the models have no shortlist */
         known->shortlist = fuzz_chance(16) ? PICK(wrong) : (int32_t)fuzz_below(2);
         fuzz_may(known->shortlist < 0 || known->shortlist > 1, GPT2_ERR_ARGUMENT);
+        /* how far a draft runs ahead depends on the clock, so nothing could be foretold of one */
+        known->draft_max = fuzz_chance(16) ? PICK(wrong) : 0;
+        fuzz_may(known->draft_max != 0, GPT2_ERR_ARGUMENT);
     }
     made->n_strings = fuzz_below(fuzz_chance(2) || model->tokenizer ? MAX_STRINGS + 1 : 1);
     fuzz_may(made->n_strings > 0 && !model->tokenizer, GPT2_ERR_ARGUMENT);
@@ -654,6 +657,18 @@ static int32_t record(struct step *step, bool *changes)
     return status;
 }
 
+/* No generator drafts, see fill_params(). */
+static void check_drafts(const struct generator *generator)
+{
+    uint64_t n_drafted = 1, n_accepted = 1, *out = fuzz_chance(16) ? NULL : &n_accepted;
+    bool none = fuzz_chance(16);
+
+    fuzz_call(FUZZ_gpt2_generator_drafted, "after a step");
+    fuzz_may(none || out == NULL, GPT2_ERR_ARGUMENT);
+    if (fuzz_result(gpt2_generator_drafted(none ? NULL : generator->handle, &n_drafted, out)))
+        REQUIRE(n_drafted == 0 && n_accepted == 0, "found guesses of a generator without drafts");
+}
+
 static void check_results(struct step *step, int32_t status)
 {
     int32_t ended = status == GPT2_ERR_CANCELLED ? GPT2_FINISH_CANCELLED : GPT2_FINISH_DEADLINE;
@@ -674,6 +689,8 @@ static void check_results(struct step *step, int32_t status)
             check_text(generator, &step->results[i]);
         fuzz_call(FUZZ_gpt2_generator_error, "after a step");
         fuzz_check_line(gpt2_generator_error(generator->handle), !generator->has_line);
+        if (fuzz_chance(16))
+            check_drafts(generator);
     }
 }
 
