@@ -23,7 +23,11 @@ fn main() {
 /// Where lib/ and include/ are.  In the package they are beside this file; so they are in a checkout
 /// unless it has no symbolic links.
 fn root() -> &'static Path {
-    Path::new(if Path::new("lib").is_dir() { "." } else { "../.." })
+    Path::new(if Path::new("lib").is_dir() {
+        "."
+    } else {
+        "../.."
+    })
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -47,14 +51,20 @@ fn words(name: &str) -> Vec<String> {
     ];
     let values = names.iter().map(|name| variable(name));
     let words = values.map(|value| value.split_whitespace().map(String::from).collect());
-    words.into_iter().find(|words: &Vec<_>| !words.is_empty()).unwrap_or_default()
+    words
+        .into_iter()
+        .find(|words: &Vec<_>| !words.is_empty())
+        .unwrap_or_default()
 }
 
 /// The command of a tool: CC or AR.
 fn tool(name: &str, default: &str) -> Command {
     let (words, target) = (words(name), variable("TARGET"));
     if words.is_empty() && name == "CC" && target != variable("HOST") {
-        panic!("no C compiler for {target}: set CC_{}", target.replace('-', "_"));
+        panic!(
+            "no C compiler for {target}: set CC_{}",
+            target.replace('-', "_")
+        );
     }
     let mut command = Command::new(words.first().map_or(default, |word| word));
     command.args(words.iter().skip(1));
@@ -72,22 +82,39 @@ fn run(mut command: Command) {
 /// The .c files of lib/, the largest first.
 fn sources() -> Vec<PathBuf> {
     let list = |dir: &Path| {
-        let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-        entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        let entries =
+            fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        entries
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
     };
-    let folders = list(&root().join("lib")).into_iter().filter(|path| path.is_dir());
+    let folders = list(&root().join("lib"))
+        .into_iter()
+        .filter(|path| path.is_dir());
     let mut files = Vec::new();
     for folder in folders {
         println!("cargo:rerun-if-changed={}", folder.display());
-        files.extend(list(&folder).into_iter().filter(|path| path.extension() == Some("c".as_ref())));
+        files.extend(
+            list(&folder)
+                .into_iter()
+                .filter(|path| path.extension() == Some("c".as_ref())),
+        );
     }
-    files.sort_by_key(|path| (std::cmp::Reverse(fs::metadata(path).unwrap().len()), path.clone()));
+    files.sort_by_key(|path| {
+        (
+            std::cmp::Reverse(fs::metadata(path).unwrap().len()),
+            path.clone(),
+        )
+    });
     files
 }
 
 fn compile(headers: &Path) {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={}", headers.join("gpt2.h").display());
+    println!(
+        "cargo:rerun-if-changed={}",
+        headers.join("gpt2.h").display()
+    );
     let out = PathBuf::from(variable("OUT_DIR"));
     let windows = variable("CARGO_CFG_TARGET_FAMILY") == "windows";
     if variable("CARGO_CFG_TARGET_ENV") == "msvc" {
