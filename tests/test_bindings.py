@@ -272,6 +272,7 @@ class Numbers(Binding):
         eot = self.model.info.eot_token
         self.assertEqual(self.model.encode("<|endoftext|>", special=True), [eot])
         self.assertNotIn(eot, self.model.encode("<|endoftext|>"))
+        self.assertEqual(self.model.bos_token, eot)
 
     def test_likeliest(self):
         session = self.model.session()
@@ -909,6 +910,12 @@ class Loading(Binding):
             self.same(gpt2.Model.from_files(
                 {name: stack.enter_context(open(os.path.join(MODEL, name), "rb"))
                  for name in self.NAMES}))
+
+    def test_bos_token(self):
+        config = b'{"bos_token": " the"}'
+        model = gpt2.Model.from_files({**self.files(), "tokenizer_config.json": config})
+        self.assertEqual(model.decode([model.bos_token]), " the")
+        self.assertNotEqual(model.bos_token, model.info.eot_token)
 
     def test_no_tokenizer(self):
         files = {name: data for name, data in self.files().items() if name[0] in "cm"}
