@@ -269,6 +269,7 @@ if [ -z "$foreign" ] && [ "${cargo_minor:-0}" -ge 77 ]; then
     fi
 
     # The package, and a crate elsewhere that depends on it.  The compiler is the package's choice.
+    rm -f "$build"/rust/package/gpt2-*.crate # one of another version
     check "cargo package" cargo package --offline --locked --no-verify --allow-dirty \
         --manifest-path examples/rust/Cargo.toml
     mkdir -p "$scratch/outside/src"
