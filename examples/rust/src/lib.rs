@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-#![warn(missing_docs)]
+#![warn(missing_docs, unsafe_op_in_unsafe_fn)]
 use std::ffi::{c_char, CStr};
 use std::mem::{size_of, MaybeUninit};
 use std::{fmt, io, ptr, ptr::NonNull};

@@ -16,10 +16,11 @@ const MODEL: &str = "../demo-model";
 const PROMPT: &str = "It was a long way to the sea";
 
 fn program(command: &str, args: &[&str]) -> Vec<u8> {
-    let dir = env::var("GPT2_LIB_DIR").unwrap_or_else(|_| "../../build".into());
-    let path = Path::new(&dir).join("gpt2");
+    let dir = env::var("GPT2_LIB_DIR").unwrap_or_default();
+    let path = Path::new(if dir.is_empty() { "../../build" } else { &dir }).join("gpt2");
     let args = [&[command, "-m", MODEL, "-p", PROMPT], args].concat();
-    let output = Command::new(path).args(args).output().unwrap();
+    let output = Command::new(&path).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{path:?}, which `make` builds: {error}"));
     assert!(
         output.status.success(),
         "{}",
