@@ -7,7 +7,7 @@ set -u
 passed=0 failed=0
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-docs=$(ls README.md tests/README.md docs/*.md examples/http-worker/README.md)
+docs=$(ls README.md tests/README.md docs/*.md examples/http-worker/README.md examples/rust/README.md)
 
 # verdict NAME FILE: FILE lists the offenders, one a line
 verdict() {

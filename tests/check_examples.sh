@@ -1,7 +1,7 @@
 #!/bin/sh
 # check_examples.sh BUILD_DIR: autocomplete.c says after each key what it says for the text alone, and
 # rescore.c what `gpt2 score` says.  The Python and the Rust example, over the shared library, say what
-# the gpt2 program says; their own tests.
+# the gpt2 program says; their own tests.  The Rust package builds outside, and says the same.
 set -u
 build=$(cd "$1" && pwd) || exit 1
 model=examples/demo-model
@@ -267,6 +267,32 @@ if [ -z "$foreign" ] && [ "${cargo_minor:-0}" -ge 77 ]; then
     if [ -f "$scratch/python" ]; then
         check "both demos say the same" diff "$scratch/python" "$scratch/rust"
     fi
+
+    # The package, and a crate elsewhere that depends on it.  The compiler is the package's choice.
+    rm -f "$build"/rust/package/gpt2-*.crate # one of another version
+    check "cargo package" cargo package --offline --locked --no-verify --allow-dirty \
+        --manifest-path examples/rust/Cargo.toml
+    mkdir -p "$scratch/outside/src"
+    tar -xf "$build"/rust/package/gpt2-*.crate -C "$scratch/outside"
+    cp examples/rust/src/main.rs "$scratch/outside/src"
+    cat >"$scratch/outside/Cargo.toml" <<TOML
+[package]
+name = "outside"
+version = "1.0.0"
+edition = "2021"
+
+[dependencies]
+gpt2 = { path = "$(basename "$scratch"/outside/gpt2-*)" }
+TOML
+    # Without optimization, to save time
+    check "a crate outside builds it from its C sources" env -u GPT2_LIB_DIR -u CC \
+        CFLAGS=-O0 CARGO_TARGET_DIR="$scratch/outside/target" \
+        cargo build --offline --manifest-path "$scratch/outside/Cargo.toml"
+    outside=$scratch/outside/target/debug/outside
+    check_demo crate env -u LD_LIBRARY_PATH "$outside"
+    check "both crates say the same" diff "$scratch/rust" "$scratch/crate"
+    readelf -d "$outside" >"$scratch/needed"
+    check "it needs no shared library of ours" sh -c "! grep libgpt2 '$scratch/needed'"
 elif [ -z "$foreign" ]; then
     skip "no cargo of at least 1.77"
 fi

@@ -72,7 +72,8 @@ def header_functions():
 CTYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint32_t": ctypes.c_uint32,
           "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t, "void": None}
 RUST_TYPES = {"i32": "int32_t", "u32": "uint32_t", "i64": "int64_t", "u64": "uint64_t",
-              "usize": "size_t", "gpt2_write_callback": "pointer", "": "void"}
+              "usize": "size_t", "gpt2_write_callback": "pointer",
+              "Option<gpt2_tap_callback>": "pointer", "": "void"}
 
 
 def python_type(name):
@@ -130,8 +131,10 @@ class Declarations(unittest.TestCase):
                   if name.isupper() and isinstance(value, int)}
         rust = {name: int(value) for name, value in re.findall(
             r"pub const (\w+): i32 = (.*);", read("examples", "rust", "src", "raw.rs"))}
-        self.assertEqual({name for name in python if name.startswith("ERR_")},
-                         {name for name in numbers if name.startswith("ERR_")})
+        errors = {name: number for name, number in numbers.items() if name.startswith("ERR_")}
+        self.assertEqual({name for name in python if name.startswith("ERR_")}, set(errors))
+        self.assertEqual({"ERR_" + name: int(value) for name, value in re.findall(
+            r"pub const (\w+): i32 = (.*);", read("examples", "rust", "src", "status.rs"))}, errors)
         for name, value in [*python.items(), *rust.items()]:
             self.assertEqual(value, numbers[name], name)
         self.assertGreater(len(rust), 2)
@@ -269,6 +272,7 @@ class Numbers(Binding):
         eot = self.model.info.eot_token
         self.assertEqual(self.model.encode("<|endoftext|>", special=True), [eot])
         self.assertNotIn(eot, self.model.encode("<|endoftext|>"))
+        self.assertEqual(self.model.bos_token, eot)
 
     def test_likeliest(self):
         session = self.model.session()
@@ -906,6 +910,12 @@ class Loading(Binding):
             self.same(gpt2.Model.from_files(
                 {name: stack.enter_context(open(os.path.join(MODEL, name), "rb"))
                  for name in self.NAMES}))
+
+    def test_bos_token(self):
+        config = b'{"bos_token": " the"}'
+        model = gpt2.Model.from_files({**self.files(), "tokenizer_config.json": config})
+        self.assertEqual(model.decode([model.bos_token]), " the")
+        self.assertNotEqual(model.bos_token, model.info.eot_token)
 
     def test_no_tokenizer(self):
         files = {name: data for name, data in self.files().items() if name[0] in "cm"}

@@ -245,6 +245,11 @@ class Model:
             raise ValueError("the model has no tokenizer" + (": " + why if why else ""))
         return tokenizer
 
+    @property
+    def bos_token(self) -> int:
+        """The token that begins a text, or -1: bos_token of the files, else "<|endoftext|>"."""
+        return c.lib.gpt2_tokenizer_bos(self._tokenizer())
+
     def encode(self, text: Union[str, bytes], special: bool = False) -> List[int]:
         """The ids of a text.  `special`: "<|endoftext|>" in it is that one token."""
         data = text.encode() if isinstance(text, str) else text

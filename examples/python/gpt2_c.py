@@ -201,6 +201,7 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
     "gpt2_model_tokenizer": (c_void_p, c_void_p),
     "gpt2_model_tokenizer_error": (c_char_p, c_void_p),
+    "gpt2_tokenizer_bos": (c_int32, c_void_p),
     "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
                     POINTER(c_size_t), c_char_p, c_size_t),
     "gpt2_token_offsets": (c_int32, c_void_p, POINTER(c_int32), c_size_t, POINTER(Offsets)),

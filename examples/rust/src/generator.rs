@@ -1,14 +1,14 @@
 //! Generators, which continue texts token by token.
 use crate::sampling::DrawState;
 use crate::session::{Handle, Sequence, Session};
-use crate::{create, params, raw, Error, Result, SampleParams};
+use crate::{create, model::c_string, params, raw, Error, Result, SampleParams};
 use std::ffi::{CStr, CString};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::{ptr, ptr::NonNull, slice};
+use std::{fmt, ptr, ptr::NonNull, slice};
 
-/// Where the texts of a generator end; fields as in `gpt2.h`.
+/// Where the texts of a generator end.
 #[derive(Debug, Clone, Default)]
 pub struct GeneratorParams {
     /// Whether `<|endoftext|>` does not end a text.
@@ -17,10 +17,13 @@ pub struct GeneratorParams {
     pub stop_ids: Vec<i32>,
     /// A text ends before the first of them that is complete in it.
     pub stop_strings: Vec<String>,
+    /// Whether a step computes only the logits that its draw looks at, where it can: the same
+    /// tokens, but no logits to read.  Wants [`ModelParams::shortlist`](crate::ModelParams::shortlist).
+    pub shortlist: bool,
 }
 
 /// Why a text has ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
     /// `<|endoftext|>` or a stop id, which gives no text.
     Token,
@@ -60,7 +63,7 @@ impl Finish {
 }
 
 /// What a step gives for one generator.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generated {
     /// The token that was drawn; None: none.
     pub id: Option<i32>,
@@ -111,15 +114,7 @@ struct Text {
 /// # Ok::<(), gpt2::Error>(())
 /// ```
 ///
-/// It has its own copies of what it is given.  The library's session is freed when neither the
-/// [`Session`] nor a generator of it is left, so a generator never outlives it, nor the model:
-///
-/// ```compile_fail
-/// let model = gpt2::Model::load("../demo-model")?;
-/// let generator = model.session(1)?.generator(&Default::default())?;
-/// drop(model); // the generator is dropped at the end
-/// # Ok::<(), gpt2::Error>(())
-/// ```
+/// It has its own copies of what it is given, and keeps the memory of its session, and the model.
 ///
 /// Only its session steps it:
 ///
@@ -142,18 +137,18 @@ struct Text {
 /// session.step_all([&mut generator, &mut generator])?;
 /// # Ok::<(), gpt2::Error>(())
 /// ```
-pub struct Generator<'m> {
+pub struct Generator {
     raw: NonNull<raw::gpt2_generator>,
     text: Option<Rc<Text>>, // no Box: one that moves may invalidate pointers to its content
     sequence: Option<Sequence>, // of a text that has not ended: it stays open so long
-    session: Arc<Handle<'m>>,
+    session: Arc<Handle>,
 }
 
 // Any thread may free a generator while its session runs.  Nothing but this Generator refers to
 // `text`.
-unsafe impl Send for Generator<'_> {}
+unsafe impl Send for Generator {}
 
-impl Generator<'_> {
+impl Generator {
     /// One line if the last text ended with [`Finish::Pages`] or a reason below it, or with a full
     /// context and no token; else "".
     pub fn error(&self) -> String {
@@ -167,26 +162,33 @@ impl Generator<'_> {
     }
 }
 
-impl Drop for Generator<'_> {
+impl fmt::Debug for Generator {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Generator")
+            .field("sequence", &self.sequence.as_ref().map(Sequence::number))
+            .field("error", &self.error())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Generator {
     fn drop(&mut self) {
         unsafe { raw::gpt2_generator_free(self.raw.as_ptr()) }
     }
 }
 
-impl<'m> Session<'m> {
+impl Session {
     /// A generator for texts of this session, one after the other.
-    pub fn generator(&mut self, given: &GeneratorParams) -> Result<Generator<'m>> {
+    pub fn generator(&mut self, given: &GeneratorParams) -> Result<Generator> {
         let strings: Vec<CString> = given
             .stop_strings
             .iter()
-            .map(|string| {
-                CString::new(string.as_str())
-                    .map_err(|error| Error::argument(format!("stop string {string:?}: {error}")))
-            })
+            .map(|string| c_string(string, "stop string"))
             .collect::<Result<_>>()?;
         let pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
         let mut params = params(raw::gpt2_generator_params_init);
         params.ignore_eot = i32::from(given.ignore_eot);
+        params.shortlist = i32::from(given.shortlist);
         (params.stop_ids, params.n_stop_ids) = (given.stop_ids.as_ptr(), given.stop_ids.len());
         (params.stop_strings, params.n_stop_strings) = (pointers.as_ptr(), pointers.len());
         let raw = create(|line, size, generator| {
@@ -230,7 +232,7 @@ impl<'m> Session<'m> {
     }
 
     /// Draws the next token of a generator.
-    pub fn step(&mut self, generator: &mut Generator<'m>) -> Result<Generated> {
+    pub fn step(&mut self, generator: &mut Generator) -> Result<Generated> {
         Ok(self.step_all([generator])?.remove(0))
     }
 
@@ -255,11 +257,8 @@ impl<'m> Session<'m> {
     /// ```
     pub fn step_all<'g>(
         &mut self,
-        generators: impl IntoIterator<Item = &'g mut Generator<'m>>,
-    ) -> Result<Vec<Generated>>
-    where
-        'm: 'g,
-    {
+        generators: impl IntoIterator<Item = &'g mut Generator>,
+    ) -> Result<Vec<Generated>> {
         let mut generators: Vec<_> = generators.into_iter().collect();
         if generators.is_empty() {
             return Ok(Vec::new());
@@ -296,6 +295,7 @@ impl<'m> Session<'m> {
                     .and_then(|text| text.state.take_panic()),
             );
         }
+        panics.extend(self.tap_panic());
         if let Some(panic) = panics.pop() {
             resume_unwind(panic);
         }

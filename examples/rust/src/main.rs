@@ -19,13 +19,13 @@ fn demo(path: &str, prompt: &str) -> Result<(), Box<dyn std::error::Error>> {
     write!(out, "{prompt}")?;
     let mut ids = tokenizer.encode(prompt)?;
     if ids.is_empty() {
-        let eot = model.info().eot_token;
-        if eot < 0 {
-            return Err(
-                "the prompt is empty and the model has no <|endoftext|>: give a prompt".into(),
-            );
-        }
-        ids.push(eot); // a text without a prompt begins with it
+        // a text without a prompt begins with it
+        ids.push(
+            model
+                .info()
+                .eot_token
+                .ok_or("the prompt is empty and the model has no <|endoftext|>: give a prompt")?,
+        );
     }
     let mut generator = session.generator(&Default::default())?;
     let first = session.first();

@@ -3,10 +3,8 @@
 use std::ffi::{c_char, c_void};
 
 pub const OK: i32 = 0;
-pub const ERR_ARGUMENT: i32 = -1;
-pub const ERR_BUFFER: i32 = -5;
-pub const ERR_SEQUENCE: i32 = -7;
 pub const LAST_ROW: i32 = -1;
+pub const ENCODE_SPECIAL: u32 = 1;
 pub const TYPE_F32: i32 = 0;
 pub const TYPE_F16: i32 = 1;
 pub const TYPE_BF16: i32 = 2;
@@ -74,7 +72,6 @@ pub struct gpt2_model_params {
 }
 
 #[repr(C)]
-#[derive(Debug, Clone)]
 pub struct gpt2_model_info {
     pub struct_size: u32,
     pub n_vocab: i32,
@@ -103,6 +100,14 @@ pub struct gpt2_offsets {
     pub end_byte: usize,
     pub first_char: usize,
     pub end_char: usize,
+}
+
+#[repr(C)]
+pub struct gpt2_tokenizer_params {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub errbuf: *mut c_char,
+    pub errbuf_size: usize,
 }
 
 #[repr(C)]
@@ -204,7 +209,9 @@ pub struct gpt2_sample_params {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct gpt2_candidate {
+    /// The token.
     pub id: i32,
+    /// Its probability in the draw.
     pub probability: f32,
 }
 
@@ -252,7 +259,9 @@ pub struct gpt2_token_score {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct gpt2_token_logprob {
+    /// The token.
     pub id: i32,
+    /// The natural logarithm.
     pub logprob: f32,
 }
 
@@ -267,7 +276,26 @@ pub struct gpt2_score_item {
     pub likeliest: *mut gpt2_token_logprob,
 }
 
+#[repr(C)]
+pub struct gpt2_tap {
+    pub struct_size: u32,
+    pub kind: i32,
+    pub layer: i32,
+    pub head: i32,
+    pub first_row: i32,
+    pub first_position: i32,
+    pub n_rows: i32,
+    pub n_columns: i32,
+    pub row_stride: usize,
+    pub data: *mut f32,
+    pub sequence: i32,
+    pub reserved: i32,
+}
+
+pub type gpt2_tap_callback = unsafe extern "C" fn(user: *mut c_void, tap: *const gpt2_tap) -> i32;
+
 extern "C" {
+    pub fn gpt2_version() -> *const c_char;
     pub fn gpt2_strerror(status: i32) -> *const c_char;
     pub fn gpt2_model_params_init(params: *mut gpt2_model_params, struct_size: usize) -> i32;
     pub fn gpt2_model_load(
@@ -303,6 +331,20 @@ extern "C" {
     pub fn gpt2_model_get_info(model: *const gpt2_model, info: *mut gpt2_model_info) -> i32;
     pub fn gpt2_model_tokenizer(model: *const gpt2_model) -> *const gpt2_tokenizer;
     pub fn gpt2_model_tokenizer_error(model: *const gpt2_model) -> *const c_char;
+    pub fn gpt2_tokenizer_params_init(
+        params: *mut gpt2_tokenizer_params,
+        struct_size: usize,
+    ) -> i32;
+    pub fn gpt2_tokenizer_load(
+        path: *const c_char,
+        params: *const gpt2_tokenizer_params,
+        tokenizer: *mut *mut gpt2_tokenizer,
+    ) -> i32;
+    pub fn gpt2_tokenizer_free(tokenizer: *mut gpt2_tokenizer);
+    pub fn gpt2_tokenizer_n_vocab(tokenizer: *const gpt2_tokenizer) -> i32;
+    pub fn gpt2_tokenizer_eot(tokenizer: *const gpt2_tokenizer) -> i32;
+    pub fn gpt2_tokenizer_bos(tokenizer: *const gpt2_tokenizer) -> i32;
+    pub fn gpt2_tokenizer_is_added(tokenizer: *const gpt2_tokenizer, id: i32) -> i32;
     pub fn gpt2_tokenizer_token_bytes(
         tokenizer: *const gpt2_tokenizer,
         id: i32,
@@ -352,6 +394,16 @@ extern "C" {
     pub fn gpt2_session_reset(session: *mut gpt2_session) -> i32;
     pub fn gpt2_session_position(session: *const gpt2_session) -> i32;
     pub fn gpt2_session_n_free_pages(session: *const gpt2_session) -> i32;
+    pub fn gpt2_session_n_ctx(session: *const gpt2_session) -> i32;
+    pub fn gpt2_session_kernels(session: *const gpt2_session) -> *const c_char;
+    pub fn gpt2_session_cancel(session: *mut gpt2_session);
+    pub fn gpt2_session_set_tap(
+        session: *mut gpt2_session,
+        callback: Option<gpt2_tap_callback>,
+        user: *mut c_void,
+        kinds: u32,
+    ) -> i32;
+    pub fn gpt2_tap_name(kind: i32, layer: i32, name: *mut c_char, capacity: usize) -> i32;
     pub fn gpt2_clock_ns() -> u64;
     pub fn gpt2_session_set_deadline(session: *mut gpt2_session, deadline_ns: u64) -> i32;
     pub fn gpt2_session_error(session: *const gpt2_session) -> *const c_char;

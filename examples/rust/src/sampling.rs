@@ -7,46 +7,72 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::{fmt, ptr, slice};
 
-/// How a token is chosen; fields as in `gpt2.h`.
+/// How a token is chosen.  Everything applies in the order of gpt2_sample_params in `gpt2.h`, which
+/// has the exact words: changes to the logits, temperature, filters, the draw.
 #[derive(Debug, Clone)]
 pub struct SampleParams {
+    /// Below 1e-6: the largest logit.
     pub temperature: f32,
+    /// Keep so many largest logits; 0: all.
     pub top_k: i32,
+    /// Keep the most probable tokens that have this probability together; 1: all.
     pub top_p: f32,
+    /// Key of the random numbers.
     pub seed: u64,
+    /// A second key, for several texts with one seed.
     pub stream: u64,
-    /// None: the position of the token in its text.
+    /// Index in its text of the token to draw.  None: the position of the row + 1.
     pub position: Option<i64>,
+    /// Keep logits at most so many standard deviations below the largest; 0: all.
     pub top_n_sigma: f32,
+    /// Keep what is at least so many times as probable as the most probable token; 0: all.
     pub min_p: f32,
+    /// Keep the tokens nearest to the entropy that have this probability together; 1: all.
     pub typical_p: f32,
+    /// How often XTC is applied; 0: never.
     pub xtc_probability: f32,
+    /// XTC leaves out all tokens of at least this probability but the least probable one.
     pub xtc_threshold: f32,
+    /// The surprise, in bits, that mirostat 2 aims at; 0: off.
     pub mirostat_tau: f32,
+    /// How fast mirostat learns.
     pub mirostat_eta: f32,
+    /// The last tokens of the history that penalties and DRY see; 0: all.
     pub penalty_window: i32,
+    /// In a generator, whether they do not see what was there before its first token.
     pub ignores_prompt: bool,
+    /// Divides positive logits of tokens in the history and multiplies negative ones; 1: none.
     pub repetition_penalty: f32,
+    /// Subtracted for each time that a token is in the history.
     pub frequency_penalty: f32,
+    /// Subtracted if a token is in the history.
     pub presence_penalty: f32,
+    /// DRY's factor, for tokens that would repeat a run of the history; 0: off.
     pub dry_multiplier: f32,
+    /// DRY's base, to which each more token of the run is a power.
     pub dry_base: f32,
+    /// Runs below this length cost nothing.
     pub dry_allowed_length: i32,
+    /// No run of so many tokens of the history appears again; 0: off.
     pub no_repeat_ngram_size: i32,
     /// Mirostat's state, which each draw of the session changes.  None: 2 mirostat_tau.  A
     /// generator begins with it and keeps its own: [`mirostat_mu`](crate::Generator::mirostat_mu).
     pub mirostat_mu: Cell<Option<f32>>,
     /// What is added to the logits of all tokens; empty: nothing.
     pub bias: Vec<f32>,
+    /// Tokens whose logits get a bias.
     pub bias_ids: Vec<i32>,
     /// One for each of `bias_ids`.
     pub bias_values: Vec<f32>,
     /// The text so far.  Empty in a generator, which takes it from its sequence.
     pub history: Vec<i32>,
+    /// Tokens that DRY does not count as repeated.
     pub dry_breakers: Vec<i32>,
+    /// Tokens that are not chosen.
     pub banned_ids: Vec<i32>,
-    /// Empty: all.
+    /// All others are not chosen; empty: all are allowed.
     pub allowed_ids: Vec<i32>,
+    /// Sees the logits after all these changes, and may change them, too.
     pub callback: Option<LogitsCallback>,
 }
 
@@ -58,7 +84,7 @@ type Change = dyn Fn(i64, &mut [f32]) -> bool + Send + Sync;
 
 impl LogitsCallback {
     /// `change` gets the position of the token to choose, and the row.  False ends the call with
-    /// GPT2_ERR_CANCELLED.  If it panics, the panic goes on behind the call.
+    /// [`status::CANCELLED`](crate::status::CANCELLED).  If it panics, the panic goes on behind the call.
     pub fn new(change: impl Fn(i64, &mut [f32]) -> bool + Send + Sync + 'static) -> Self {
         LogitsCallback(Arc::new(change))
     }
@@ -218,7 +244,7 @@ impl SampleParams {
     }
 }
 
-impl Session<'_> {
+impl Session {
     /// Draws the next token, and does not run it.
     pub fn sample(&mut self, params: &SampleParams) -> Result<i32> {
         self.sample_item(0, params)

@@ -4,6 +4,7 @@ use crate::{params, raw, Error, Result, Sequence, Session, TokenLogprob};
 /// One sequence's part of [`Session::score`].
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreItem<'a> {
+    /// The sequence; each at most once in a call.
     pub sequence: &'a Sequence,
     /// Two or more.  All but the last are appended to the sequence.
     pub tokens: &'a [i32],
@@ -24,6 +25,7 @@ pub struct ScoreParams {
 /// What the model says about one token, given all tokens before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenScore {
+    /// The token.
     pub id: i32,
     /// 1 + the number of tokens with larger logits.
     pub rank: i32,
@@ -77,7 +79,7 @@ impl TokenScore {
     }
 }
 
-impl Session<'_> {
+impl Session {
     /// How likely the model finds each token behind the prefix, given those before it: `[item][i]`
     /// is about `tokens[n_prefix + i]`.  Many sequences run together; each gets the bits that it
     /// gets alone.  The last token of an item does not run, so a text can be scored in parts, each
@@ -87,7 +89,7 @@ impl Session<'_> {
     /// ```
     /// # let model = gpt2::Model::load("../demo-model")?;
     /// # let mut session = model.session(1)?;
-    /// let mut tokens = vec![model.info().eot_token];
+    /// let mut tokens = vec![model.info().eot_token.unwrap()];
     /// tokens.extend(model.tokenizer().unwrap().encode("It was a long way")?);
     /// let item = gpt2::ScoreItem { sequence: &session.first(), tokens: &tokens, n_prefix: 1 };
     /// let scores = session.score(&[item], &Default::default())?;
@@ -109,7 +111,7 @@ impl Session<'_> {
             .map(|n| {
                 (
                     vec![Default::default(); n],
-                    vec![Default::default(); n * n_likeliest],
+                    vec![Default::default(); n.saturating_mul(n_likeliest)],
                 )
             })
             .collect();
@@ -129,7 +131,7 @@ impl Session<'_> {
             })
             .collect::<Result<_>>()?;
         let session = self.with_room();
-        self.check(unsafe { raw::gpt2_score(session, batch.as_ptr(), batch.len(), &params) })?;
+        self.check_run(unsafe { raw::gpt2_score(session, batch.as_ptr(), batch.len(), &params) })?;
         let tokens = |(scores, likeliest): &(Vec<_>, Vec<_>)| {
             let row = |i| &likeliest[i * n_likeliest..][..n_likeliest];
             let scores = scores.iter().enumerate();

@@ -1,14 +1,17 @@
 //! Sessions and their sequences.
-use crate::{check, create, params, raw, writing::write_to, Error, Model, Result};
+use crate::tap::TapState;
+use crate::{check, create, params, raw, status, writing::write_to, Error, Model, Result};
+use std::any::Any;
 use std::ffi::CStr;
-use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::panic::resume_unwind;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
-use std::{io, ptr, ptr::NonNull, slice};
+use std::{fmt, io, ptr, ptr::NonNull, slice};
 
 impl Model {
     /// A session for one text, run on `threads` threads; 0: one for each CPU.
-    pub fn session(&self, threads: i32) -> Result<Session<'_>> {
+    pub fn session(&self, threads: i32) -> Result<Session> {
         self.session_with(&SessionParams {
             n_threads: threads,
             ..Default::default()
@@ -16,10 +19,12 @@ impl Model {
     }
 
     /// A session for as many texts as `given` says.
-    pub fn session_with(&self, given: &SessionParams) -> Result<Session<'_>> {
+    pub fn session_with(&self, given: &SessionParams) -> Result<Session> {
         let mut params = params(raw::gpt2_session_params_init);
+        params.cpu_mask = given.cpu_mask;
         params.n_threads = given.n_threads;
         params.n_ctx = given.n_ctx;
+        params.n_batch = given.n_batch;
         params.n_logit_rows = given.n_logit_rows;
         params.n_sequences = given.n_sequences;
         params.n_pages = given.n_pages;
@@ -28,50 +33,68 @@ impl Model {
         params.n_keep = given.n_keep;
         let session = create(|line, size, session| {
             (params.errbuf, params.errbuf_size) = (line, size);
-            unsafe { raw::gpt2_session_create(self.0.as_ptr(), &params, session) }
+            unsafe { raw::gpt2_session_create(self.as_ptr(), &params, session) }
         })?;
         #[allow(clippy::arc_with_non_send_sync)] // what threads share is its count
-        let raw = Arc::new(Handle(session, PhantomData));
+        let raw = Arc::new(Handle(session, self.clone()));
         Ok(Session {
             raw,
             n_vocab: self.info().n_vocab as usize,
             dropped: Default::default(),
+            tap: None,
         })
     }
 }
 
-/// What a session is made for; fields as in `gpt2.h`.
+/// What a session is made for.
 #[derive(Debug, Clone)]
 pub struct SessionParams {
+    /// Threads, the caller's included; 0: one for each CPU.
     pub n_threads: i32,
+    /// The most positions of a sequence; 0: the model's n_positions.
     pub n_ctx: i32,
+    /// The most rows of one internal step.
+    pub n_batch: i32,
+    /// The most rows of logits that one call keeps, of all its sequences together; 0: one for each
+    /// sequence.
     pub n_logit_rows: i32,
+    /// Texts that can be open at the same time.
     pub n_sequences: i32,
+    /// Pages of the KV cache, of 64 positions; 0: enough for n_ctx positions of each sequence.
     pub n_pages: i32,
+    /// The type of keys and values in the cache.
     pub kv_type: KvType,
+    /// What happens at the end of the context.
     pub on_full: OnFull,
+    /// For [`OnFull::Shift`]: first tokens of a text that stay.
     pub n_keep: i32,
+    /// GPT2_CPU_* groups of `gpt2.h` that the kernels may use.  They change no result.
+    pub cpu_mask: u32,
 }
 
 impl Default for SessionParams {
     fn default() -> Self {
+        let raw = params(raw::gpt2_session_params_init);
         SessionParams {
-            n_threads: 1,
-            n_ctx: 0,
-            n_logit_rows: 0,
-            n_sequences: 1,
-            n_pages: 0,
+            n_threads: raw.n_threads,
+            n_ctx: raw.n_ctx,
+            n_batch: raw.n_batch,
+            n_logit_rows: raw.n_logit_rows,
+            n_sequences: raw.n_sequences,
+            n_pages: raw.n_pages,
             kv_type: KvType::F32,
             on_full: OnFull::Stop,
-            n_keep: 0,
+            n_keep: raw.n_keep,
+            cpu_mask: raw.cpu_mask,
         }
     }
 }
 
 /// Type of keys and values in the cache.
 #[repr(i32)]
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KvType {
+    /// 32 bits.
     F32 = raw::TYPE_F32,
     /// Half the memory.
     F16 = raw::TYPE_F16,
@@ -79,9 +102,9 @@ pub enum KvType {
 
 /// What happens at the end of the context.
 #[repr(i32)]
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFull {
-    /// GPT2_ERR_CONTEXT.
+    /// [`status::CONTEXT`].
     Stop = raw::FULL_STOP,
     /// The text is cut: its first n_keep tokens and the newest half of the others stay.
     Shift = raw::FULL_SHIFT,
@@ -94,6 +117,13 @@ type Dropped = Arc<Mutex<Vec<i32>>>;
 /// One text of a session, which closes it when this and its clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Sequence(Arc<Open>);
+
+impl Sequence {
+    /// Its number in the session, as in [`Tap::sequence`](crate::Tap::sequence).
+    pub fn number(&self) -> i32 {
+        self.0.number
+    }
+}
 
 #[derive(Debug)]
 struct Open {
@@ -112,29 +142,31 @@ impl Drop for Open {
 /// One sequence's part of [`Session::forward_batch`].
 #[derive(Debug, Clone, Copy)]
 pub struct BatchItem<'a> {
+    /// The sequence; each at most once in a batch.
     pub sequence: &'a Sequence,
+    /// Its new tokens, one or more.
     pub tokens: &'a [i32],
     /// Of how many last tokens the logits are kept; more than there are means all.
     pub n_logit_rows: usize,
 }
 
 /// The library's session.  A [`Session`] and its generators share it; the last one of them that is
-/// dropped frees it.
-pub(crate) struct Handle<'m>(NonNull<raw::gpt2_session>, PhantomData<&'m Model>);
+/// dropped frees it, and then its model goes.
+pub(crate) struct Handle(NonNull<raw::gpt2_session>, Model);
 
-impl Handle<'_> {
+impl Handle {
     pub(crate) fn as_ptr(&self) -> *mut raw::gpt2_session {
         self.0.as_ptr()
     }
 }
 
-impl Drop for Handle<'_> {
+impl Drop for Handle {
     fn drop(&mut self) {
         unsafe { raw::gpt2_session_free(self.0.as_ptr()) }
     }
 }
 
-/// Texts being read and written, by one thread at a time.
+/// Texts being read and written, by one thread at a time.  It keeps its model.
 ///
 /// [`forward`](Session::forward), [`sample`](Session::sample) and [`position`](Session::position)
 /// are about sequence 0, which is always open.  Where a [`Sequence`] is wanted, it is
@@ -144,10 +176,9 @@ impl Drop for Handle<'_> {
 /// let model = gpt2::Model::load("gpt2")?;
 /// let mut session = model.session(1)?;
 /// let first = session.forward(&[1])?[0]; // a copy of one logit
+/// drop(model); // the session keeps it
 /// session.forward(&[2])?;
 /// println!("{first}");
-/// drop(session);
-/// drop(model);
 /// # Ok::<(), gpt2::Error>(())
 /// ```
 ///
@@ -185,37 +216,41 @@ impl Drop for Handle<'_> {
 /// # Ok::<(), gpt2::Error>(())
 /// ```
 ///
-/// and a model is not freed before its sessions are gone:
+/// One thread at a time has a session:
 ///
 /// ```compile_fail
-/// let model = gpt2::Model::load("gpt2")?;
-/// let mut session = model.session(1)?;
-/// drop(model);
-/// session.forward(&[1])?;
-/// # Ok::<(), gpt2::Error>(())
+/// fn shared<T: Sync>() {}
+/// shared::<gpt2::Session>();
 /// ```
-///
-/// ```compile_fail
-/// let model = gpt2::Model::load("gpt2")?;
-/// let session = model.session(1)?;
-/// drop(model); // the session is dropped at the end
-/// # Ok::<(), gpt2::Error>(())
-/// ```
-pub struct Session<'m> {
-    pub(crate) raw: Arc<Handle<'m>>,
+pub struct Session {
+    pub(crate) raw: Arc<Handle>,
     pub(crate) n_vocab: usize,
+    pub(crate) tap: Option<Rc<TapState>>, // no Box: one that moves may invalidate pointers to it
     dropped: Dropped,
 }
 
 // But not Sync: one thread at a time has the Session, and a generator elsewhere does not use what
-// it shares with it but to free it in the end.
-unsafe impl Send for Session<'_> {}
+// it shares with it but to free it in the end.  Nothing but this Session refers to `tap`.
+unsafe impl Send for Session {}
 
-impl Session<'_> {
+impl Session {
     pub(crate) fn check(&self, status: i32) -> Result<()> {
         check(status, unsafe {
             CStr::from_ptr(raw::gpt2_session_error(self.raw.as_ptr()))
         })
+    }
+
+    /// The panic of a tap in the last call.
+    pub(crate) fn tap_panic(&self) -> Option<Box<dyn Any + Send>> {
+        self.tap.as_ref().and_then(|tap| tap.take_panic())
+    }
+
+    /// What a call that runs tokens has returned; a panic of a tap goes on here.
+    pub(crate) fn check_run(&self, status: i32) -> Result<()> {
+        if let Some(panic) = self.tap_panic() {
+            resume_unwind(panic);
+        }
+        self.check(status)
     }
 
     /// The session for a call that may need room, after it has closed what was dropped.
@@ -231,7 +266,7 @@ impl Session<'_> {
             return Ok(sequence.0.number);
         }
         Err(Error {
-            status: raw::ERR_SEQUENCE,
+            status: status::SEQUENCE,
             line: "the sequence is of another session, or of before a reset".into(),
         })
     }
@@ -247,8 +282,22 @@ impl Session<'_> {
     /// one.
     pub fn forward(&mut self, ids: &[i32]) -> Result<&[f32]> {
         let session = self.with_room();
-        self.check(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
+        self.check_run(unsafe { raw::gpt2_forward(session, ids.as_ptr(), ids.len(), 1) })?;
         self.logits(0)
+    }
+
+    /// [`forward`](Session::forward) with the logits after each of the last `n_logit_rows` tokens;
+    /// more than there are means all.  The session's n_logit_rows is the most.
+    pub fn forward_rows(&mut self, ids: &[i32], n_logit_rows: usize) -> Result<Vec<&[f32]>> {
+        let (session, n) = (self.with_room(), ids.len());
+        self.check_run(unsafe { raw::gpt2_forward(session, ids.as_ptr(), n, n_logit_rows) })?;
+        self.rows(0, n, n_logit_rows)
+    }
+
+    /// The rows of the last n_logit_rows of an item's n tokens.
+    fn rows(&self, item: usize, n: usize, n_logit_rows: usize) -> Result<Vec<&[f32]>> {
+        let rows = n.saturating_sub(n_logit_rows)..n;
+        rows.map(|row| self.row(item, row as i32)).collect()
     }
 
     /// [`forward`](Session::forward) of several sequences together.  `[item][row]` are n_vocab
@@ -268,14 +317,10 @@ impl Session<'_> {
             })
             .collect::<Result<_>>()?;
         let session = self.with_room();
-        self.check(unsafe { raw::gpt2_forward_batch(session, batch.as_ptr(), batch.len()) })?;
+        self.check_run(unsafe { raw::gpt2_forward_batch(session, batch.as_ptr(), batch.len()) })?;
         let session = &*self;
-        let rows_of = |(i, item): (usize, &BatchItem)| {
-            let n = item.tokens.len();
-            (n.saturating_sub(item.n_logit_rows)..n)
-                .map(|row| session.row(i, row as i32))
-                .collect()
-        };
+        let rows_of =
+            |(i, item): (usize, &BatchItem)| session.rows(i, item.tokens.len(), item.n_logit_rows);
         items.iter().enumerate().map(rows_of).collect()
     }
 
@@ -337,8 +382,8 @@ impl Session<'_> {
     pub fn save(&self, sequence: &Sequence) -> Result<Vec<u8>> {
         let (session, number) = (self.raw.as_ptr(), self.number(sequence)?);
         let (mut state, mut n_bytes) = (Vec::new(), 0);
-        let mut status = raw::ERR_BUFFER;
-        while status == raw::ERR_BUFFER {
+        let mut status = status::BUFFER;
+        while status == status::BUFFER {
             state.resize(n_bytes, 0); // n_bytes is what the call before wants
             let (bytes, capacity) = (state.as_mut_ptr().cast(), state.len());
             status =
@@ -365,16 +410,40 @@ impl Session<'_> {
         self.check(unsafe { raw::gpt2_sequence_restore(session, number, bytes, n_bytes) })
     }
 
-    /// A forward that runs so long from now ends with GPT2_ERR_DEADLINE; None: no such end.
+    /// What ends a call of this session from another thread.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(Arc::downgrade(&self.raw))
+    }
+
+    /// A forward that runs so long from now ends with [`status::DEADLINE`]; None: no such end.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         let now = unsafe { raw::gpt2_clock_ns() };
-        let deadline = timeout.map_or(0, |timeout| now.saturating_add(timeout.as_nanos() as u64));
+        let end = |timeout: Duration| {
+            now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
+        };
+        let deadline = timeout.map_or(0, end);
         self.check(unsafe { raw::gpt2_session_set_deadline(self.raw.as_ptr(), deadline) })
     }
 
     /// Pages of the KV cache that no sequence uses.
     pub fn n_free_pages(&mut self) -> i32 {
         unsafe { raw::gpt2_session_n_free_pages(self.with_room()) }
+    }
+
+    /// The most positions of a sequence.
+    pub fn n_ctx(&self) -> i32 {
+        unsafe { raw::gpt2_session_n_ctx(self.raw.as_ptr()) }
+    }
+
+    /// One word for the kernels in use, such as "avx2".
+    pub fn kernels(&self) -> &str {
+        let word = unsafe { CStr::from_ptr(raw::gpt2_session_kernels(self.raw.as_ptr())) };
+        word.to_str().unwrap_or("")
+    }
+
+    /// The model that it runs.
+    pub fn model(&self) -> &Model {
+        &self.raw.1
     }
 
     /// The number of tokens of sequence 0.
@@ -388,5 +457,51 @@ impl Session<'_> {
         self.check(unsafe { raw::gpt2_session_reset(self.raw.as_ptr()) })?;
         self.dropped = Default::default();
         Ok(())
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("n_ctx", &self.n_ctx())
+            .field("position", &self.position())
+            .field("kernels", &self.kernels())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends a call of a session from any thread.  It keeps neither the session nor its model.
+///
+/// ```
+/// # let model = gpt2::Model::load("../demo-model")?;
+/// # let mut session = model.session(1)?;
+/// let canceller = session.canceller();
+/// std::thread::spawn(move || canceller.cancel()).join().unwrap();
+/// let error = session.forward(&[1, 2, 3]).unwrap_err();
+/// assert_eq!(error.status, gpt2::status::CANCELLED);
+/// # Ok::<(), gpt2::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Canceller(Weak<Handle>);
+
+// Cancelling is the one call that any thread may make, as is freeing when nobody else is left.
+unsafe impl Send for Canceller {}
+unsafe impl Sync for Canceller {}
+
+impl Canceller {
+    /// Makes the call that runs tokens, or the next one if none runs, return
+    /// [`status::CANCELLED`] soon; a generator finishes with
+    /// [`Finish::Cancelled`](crate::Finish::Cancelled).  It ends one call.  Nothing happens if the
+    /// session is no more.
+    pub fn cancel(&self) {
+        if let Some(session) = self.0.upgrade() {
+            unsafe { raw::gpt2_session_cancel(session.as_ptr()) }
+        }
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("Canceller")
     }
 }

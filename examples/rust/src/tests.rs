@@ -1,26 +1,40 @@
 //! Against the header and the gpt2 program, which lies beside the library.
 use super::*;
 use generators::continued;
-use std::{env, fs, io::Write, process, process::Command, process::Stdio, thread, time::Duration};
+use std::path::Path;
+use std::process::{self, Command};
+use std::{env, fs, io::Write, thread, time::Duration};
 
 mod generators;
+mod header;
+mod owners;
 mod samplers;
 mod scores;
+mod taps;
 
 const MODEL: &str = "../demo-model";
 const PROMPT: &str = "It was a long way to the sea";
 
 fn program(command: &str, args: &[&str]) -> Vec<u8> {
-    let dir = env::var("GPT2_LIB_DIR").unwrap_or_else(|_| "../../build".into());
-    let path = Path::new(&dir).join("gpt2");
+    let dir = env::var("GPT2_LIB_DIR").unwrap_or_default();
+    let path = Path::new(if dir.is_empty() { "../../build" } else { &dir }).join("gpt2");
     let args = [&[command, "-m", MODEL, "-p", PROMPT], args].concat();
-    let output = Command::new(path).args(args).output().unwrap();
+    let output = Command::new(&path).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{path:?}, which `make` builds: {error}"));
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     output.stdout
+}
+
+fn load_as(path: impl AsRef<Path>, weight_type: WeightType) -> Result<Model> {
+    let params = ModelParams {
+        weight_type,
+        ..Default::default()
+    };
+    Model::load_with(path, &params)
 }
 
 fn prompt(model: &Model) -> Vec<i32> {
@@ -37,73 +51,6 @@ fn run(session: &mut Session, ids: &[i32]) -> Vec<u32> {
         .iter()
         .map(|x| x.to_bits())
         .collect()
-}
-
-/// C that holds only if the header's struct has these fields at these places.
-macro_rules! same_layout {
-    ($($name:ident { $($field:ident)* })*) => {{
-        let mut c = String::from("#include <stddef.h>\n#include <gpt2.h>\n");
-        $(
-            let size = size_of::<raw::$name>();
-            let name = stringify!($name);
-            c += &format!("_Static_assert(sizeof({name}) == {size}, \"{name}\");\n");
-            let all = MaybeUninit::<raw::$name>::zeroed();
-            let all = unsafe { all.assume_init_ref() };
-            let mut end = 0;
-            $(
-                let (field, offset) = (stringify!($field), std::mem::offset_of!(raw::$name, $field));
-                let bytes = std::mem::size_of_val(&all.$field);
-                assert_eq!(offset, end, "{name}.{field}: what lies before it?");
-                end = offset + bytes;
-                c += &format!(
-                    "_Static_assert(offsetof({name}, {field}) == {offset} && \
-                     sizeof(({name}){{0}}.{field}) == {bytes}, \"{name}.{field}\");\n"
-                );
-            )*
-            assert_eq!(end, size, "{name}: what lies at its end?");
-        )*
-        c
-    }};
-}
-
-#[test]
-fn structs_are_the_headers() {
-    let c = same_layout! {
-        gpt2_source { name bytes n_bytes read user }
-        gpt2_model_params { struct_size n_threads errbuf errbuf_size progress progress_user
-            weight_type file_access shortlist reserved }
-        gpt2_model_info { struct_size n_vocab n_positions n_embd n_layer n_head n_inner activation
-            tied_head weight_type eot_token layer_norm_epsilon n_parameters memory_bytes
-            memory_type n_kv_head file_types reserved }
-        gpt2_offsets { first_byte end_byte first_char end_char }
-        gpt2_candidate { id probability }
-        gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
-            n_stop_strings errbuf errbuf_size shortlist reserved }
-        gpt2_generated { id finish text n_bytes }
-        gpt2_score_params { struct_size n_likeliest class_mask }
-        gpt2_token_score { id rank logprob entropy class_prob }
-        gpt2_token_logprob { id logprob }
-        gpt2_score_item { sequence reserved tokens n_tokens n_prefix scores likeliest }
-        gpt2_encoder_params { struct_size reserved max_piece_bytes errbuf errbuf_size }
-        gpt2_session_params { struct_size cpu_mask n_threads n_ctx n_batch n_logit_rows
-            errbuf errbuf_size parallel_for parallel_for_user n_sequences n_pages kv_type on_full
-            n_keep reserved }
-        gpt2_batch_item { sequence reserved tokens n_tokens n_logit_rows }
-        gpt2_sample_params { struct_size temperature top_k top_p seed stream position
-            top_n_sigma min_p typical_p xtc_probability xtc_threshold mirostat_tau mirostat_eta
-            penalty_window ignores_prompt repetition_penalty frequency_penalty presence_penalty
-            dry_multiplier dry_base dry_allowed_length no_repeat_ngram_size mirostat_mu
-            bias bias_ids bias_values n_biases history n_history dry_breakers n_dry_breakers
-            banned_ids n_banned allowed_ids n_allowed callback callback_user }
-    };
-    let cc = env::var("CC").unwrap_or_else(|_| "cc".into());
-    let mut cc = Command::new(cc)
-        .args(["-std=c11", "-I../../include", "-fsyntax-only", "-xc", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    cc.stdin.take().unwrap().write_all(c.as_bytes()).unwrap();
-    assert!(cc.wait().unwrap().success(), "{c}");
 }
 
 #[test]
@@ -170,7 +117,7 @@ fn errors_say_what_is_wrong() {
     assert!(error.line.contains("no-such-model/config.json"), "{error}");
     assert_eq!(
         Model::load("no\0model").err().unwrap().status,
-        raw::ERR_ARGUMENT
+        status::ARGUMENT
     );
 
     let model = Model::load(MODEL).unwrap();
@@ -204,7 +151,7 @@ fn models_load_from_memory() {
     let files = names.map(|name| (name, fs::read(Path::new(MODEL).join(name)).unwrap()));
     let sources = files.each_ref().map(|(name, bytes)| (*name, &bytes[..]));
     let (model, wanted) = (
-        Model::from_sources(&sources).unwrap(),
+        Model::from_sources(&sources, &Default::default()).unwrap(),
         Model::load(MODEL).unwrap(),
     );
     let ids = prompt(&model);
@@ -212,20 +159,18 @@ fn models_load_from_memory() {
     let mut session = model.session(1).unwrap();
     assert!(run(&mut session, &ids) == run(&mut wanted.session(1).unwrap(), &ids));
 
-    let error = Model::from_sources(&sources[..3]).err().unwrap();
+    let load = |sources| Model::from_sources(sources, &Default::default());
+    let error = load(&sources[..3]).unwrap_err();
     assert_eq!(error.status, -40);
     assert!(error.line.contains("config.json"), "{error}");
-    assert_eq!(
-        Model::from_sources(&[("a\0", b"")]).err().unwrap().status,
-        raw::ERR_ARGUMENT
-    );
-    assert!(Model::from_sources(&[]).is_err());
+    assert_eq!(load(&[("a\0", b"")]).unwrap_err().status, status::ARGUMENT);
+    assert!(load(&[]).is_err());
 }
 
 #[test]
 fn weights_of_another_type() {
     let logits = |weight_type| {
-        let model = Model::load_as(MODEL, weight_type).unwrap();
+        let model = load_as(MODEL, weight_type).unwrap();
         let mut session = model.session(1).unwrap();
         run(&mut session, &prompt(&model))
     };
@@ -240,14 +185,15 @@ fn weights_of_another_type() {
 
 #[test]
 fn native_files() {
-    let wanted = Model::load_as(MODEL, WeightType::Q8).unwrap();
+    let wanted = load_as(MODEL, WeightType::Q8).unwrap();
     let ids = prompt(&wanted);
     let logits = run(&mut wanted.session(1).unwrap(), &ids);
     let mut bytes = Vec::new();
     wanted.write("native.safetensors", &mut bytes).unwrap();
     let path = std::env::temp_dir().join(format!("gpt2-rust-{}", std::process::id()));
     std::fs::write(&path, &bytes).unwrap();
-    let copied = Model::from_sources(&[("native.safetensors", &bytes)]).unwrap();
+    let sources = [("native.safetensors", &bytes[..])];
+    let copied = Model::from_sources(&sources, &Default::default()).unwrap();
     bytes.fill(0); // it was copied
     for model in [
         copied,
@@ -256,11 +202,13 @@ fn native_files() {
     ] {
         assert!(run(&mut model.session(1).unwrap(), &prompt(&model)) == logits);
     }
-    let error = Model::load_as(&path, WeightType::F32).err().unwrap();
+    let error = load_as(&path, WeightType::F32).err().unwrap();
     assert!(error.line.contains("keeps its type"), "{error}");
     std::fs::remove_file(&path).unwrap();
 
-    let full = wanted.write("native.safetensors", &mut [0u8; 100][..]).unwrap_err();
+    let full = wanted
+        .write("native.safetensors", &mut [0u8; 100][..])
+        .unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::WriteZero);
 }
 
@@ -421,7 +369,7 @@ fn a_text_can_be_longer_than_the_context() {
 }
 
 /// A session that has run these ids, its first sequence, and the state of that.
-fn saved<'a>(model: &'a Model, ids: &[i32]) -> (Session<'a>, Sequence, Vec<u8>) {
+fn saved(model: &Model, ids: &[i32]) -> (Session, Sequence, Vec<u8>) {
     let mut session = model.session(1).unwrap();
     let first = session.first();
     session.forward(ids).unwrap();
@@ -545,7 +493,7 @@ fn wrong_sequences_are_refused() {
                 .unwrap()
                 .status,
         ] {
-            assert_eq!(status, raw::ERR_SEQUENCE);
+            assert_eq!(status, status::SEQUENCE);
         }
     };
     strangers
@@ -556,13 +504,13 @@ fn wrong_sequences_are_refused() {
     let error = session
         .forward_batch(&[item(&a, &[1], 0), item(&a, &[1], 0)])
         .unwrap_err();
-    assert_eq!(error.status, raw::ERR_ARGUMENT);
+    assert_eq!(error.status, status::ARGUMENT);
     assert!(error.line.contains("item 1"), "{error}");
     assert_eq!(
         session.forward_batch(&[]).unwrap_err().status,
-        raw::ERR_ARGUMENT
+        status::ARGUMENT
     );
-    assert_eq!(session.sequence().unwrap_err().status, raw::ERR_SEQUENCE);
+    assert_eq!(session.sequence().unwrap_err().status, status::SEQUENCE);
 
     let first = session.first();
     session.reset().unwrap();

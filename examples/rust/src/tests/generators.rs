@@ -29,7 +29,7 @@ impl Whole {
 }
 
 /// All steps of a generator that was started.
-fn rest<'m>(session: &mut Session<'m>, generator: &mut Generator<'m>) -> Whole {
+fn rest(session: &mut Session, generator: &mut Generator) -> Whole {
     let mut whole = Whole::new();
     while whole.add(session.step(generator).unwrap()) {}
     whole
@@ -195,7 +195,7 @@ fn stops_end_a_text() {
     let before = model.tokenizer().unwrap().decode(&whole.ids[..n]);
     assert_eq!(got.text, before.unwrap());
 
-    let eot = model.info().eot_token;
+    let eot = model.info().eot_token.unwrap();
     let only_eot = SampleParams {
         allowed_ids: vec![eot],
         ..Default::default()
@@ -224,7 +224,7 @@ fn stops_end_a_text() {
                 stop_strings: vec!["a\0".into()],
                 ..Default::default()
             },
-            raw::ERR_ARGUMENT,
+            status::ARGUMENT,
             "stop string",
         ),
         (
@@ -232,7 +232,7 @@ fn stops_end_a_text() {
                 stop_strings: vec!["".into()],
                 ..Default::default()
             },
-            raw::ERR_ARGUMENT,
+            status::ARGUMENT,
             "stop_strings[0]",
         ),
     ] {
@@ -436,7 +436,7 @@ fn a_text_keeps_its_sequence() {
         .unwrap();
     drop(a.clone());
     drop(a);
-    assert_eq!(session.sequence().unwrap_err().status, raw::ERR_SEQUENCE);
+    assert_eq!(session.sequence().unwrap_err().status, status::SEQUENCE);
     let drawn = rest(&mut session, &mut generator).ids;
     assert_eq!(drawn, looped(&model, &ids, 3, &greedy()));
     let b = session.sequence().unwrap(); // the text has ended
@@ -454,7 +454,7 @@ fn a_text_keeps_its_sequence() {
         .unwrap();
     session.reset().unwrap();
     let error = session.step(&mut generator).unwrap_err();
-    assert_eq!(error.status, raw::ERR_SEQUENCE);
+    assert_eq!(error.status, status::SEQUENCE);
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn generators_are_of_one_session() {
         .start(&mut generator, &first, &ids, Some(6), &greedy())
         .unwrap();
     let error = session.start(&mut strange, &first, &ids, None, &greedy());
-    assert_eq!(error.unwrap_err().status, raw::ERR_ARGUMENT);
+    assert_eq!(error.unwrap_err().status, status::ARGUMENT);
     let error = session
         .step_all([&mut generator, &mut strange])
         .unwrap_err();

@@ -113,7 +113,7 @@ fn all_numbers_reach_the_library() {
 }
 
 /// The logits after the prompt, and a session that has run it.
-fn prepared(model: &Model) -> (Session<'_>, Vec<f32>) {
+fn prepared(model: &Model) -> (Session, Vec<f32>) {
     let mut session = model.session(1).unwrap();
     let logits = session.forward(&prompt(model)).unwrap().to_vec();
     (session, logits)
@@ -150,7 +150,7 @@ fn logits_of_ones_own() {
     for wrong in [&logits[1..], &[logits.clone(), vec![0.0]].concat(), &[]] {
         let params = SampleParams::default();
         let error = session.sample_logits(wrong, &params).unwrap_err();
-        assert_eq!(error.status, raw::ERR_ARGUMENT);
+        assert_eq!(error.status, status::ARGUMENT);
         let wanted = format!("there are {} logits, wanted {}", wrong.len(), logits.len());
         assert_eq!(error.line, wanted);
         let error = session.sample_candidates(wrong, &params).unwrap_err();
@@ -174,7 +174,7 @@ fn lists_of_wrong_lengths_are_refused() {
         },
     ] {
         let error = session.sample(&params).unwrap_err();
-        assert_eq!(error.status, raw::ERR_ARGUMENT);
+        assert_eq!(error.status, status::ARGUMENT);
         assert!(error.line.contains("wanted"), "{error}");
         let mut generator = session.generator(&Default::default()).unwrap();
         let first = session.first();

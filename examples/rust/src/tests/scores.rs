@@ -103,9 +103,9 @@ fn scores_of_ones_own_logits() {
     };
     fails(&logits, -1, &plain, -2, "token is -1");
     fails(&vec![f32::NAN; n_vocab], 0, &plain, -80, "NaN");
-    fails(&logits, 0, &many, raw::ERR_ARGUMENT, "n_likeliest");
-    fails(&logits, 0, &short, raw::ERR_ARGUMENT, "class has");
-    fails(&logits[1..], 0, &plain, raw::ERR_ARGUMENT, "logits, wanted");
+    fails(&logits, 0, &many, status::ARGUMENT, "n_likeliest");
+    fails(&logits, 0, &short, status::ARGUMENT, "class has");
+    fails(&logits[1..], 0, &plain, status::ARGUMENT, "logits, wanted");
 }
 
 #[test]
@@ -162,39 +162,39 @@ fn wrong_items_are_refused() {
         class: vec![true; n_class],
     };
     let plain = ScoreParams::default();
-    fails(&ids, 0, &plain, raw::ERR_ARGUMENT, "n_prefix is 0");
-    fails(&ids, ids.len(), &plain, raw::ERR_ARGUMENT, "n_prefix is");
-    fails(&ids, usize::MAX, &plain, raw::ERR_ARGUMENT, "n_prefix is");
-    fails(&ids[..1], 1, &plain, raw::ERR_ARGUMENT, "n_tokens is 1");
-    fails(&[], 0, &plain, raw::ERR_ARGUMENT, "n_tokens is 0");
+    fails(&ids, 0, &plain, status::ARGUMENT, "n_prefix is 0");
+    fails(&ids, ids.len(), &plain, status::ARGUMENT, "n_prefix is");
+    fails(&ids, usize::MAX, &plain, status::ARGUMENT, "n_prefix is");
+    fails(&ids[..1], 1, &plain, status::ARGUMENT, "n_tokens is 1");
+    fails(&[], 0, &plain, status::ARGUMENT, "n_tokens is 0");
     fails(&[1, n_vocab], 1, &plain, -2, &n_vocab.to_string());
     fails(
         &ids,
         1,
         &with(n_vocab as usize + 1, 0),
-        raw::ERR_ARGUMENT,
+        status::ARGUMENT,
         "n_likeliest",
     );
     fails(
         &ids,
         1,
         &with(usize::MAX, 0),
-        raw::ERR_ARGUMENT,
+        status::ARGUMENT,
         "n_likeliest",
     );
     fails(
         &ids,
         1,
         &with(0, n_vocab as usize - 1),
-        raw::ERR_ARGUMENT,
+        status::ARGUMENT,
         "class has",
     );
     let error = session.score(&[], &plain).unwrap_err();
-    assert_eq!(error.status, raw::ERR_ARGUMENT);
+    assert_eq!(error.status, status::ARGUMENT);
     assert_eq!(session.position(), 0);
     let stranger = model.session(1).unwrap().first();
     let error = session
         .score(&[score_item(&stranger, &ids, 1)], &plain)
         .unwrap_err();
-    assert_eq!(error.status, raw::ERR_SEQUENCE);
+    assert_eq!(error.status, status::SEQUENCE);
 }
