@@ -239,7 +239,7 @@ int32_t gpt2_generator_start(gpt2_generator *generator, int32_t sequence, const 
 /* --------------------------------------------------------------------------------------- step -- */
 
 /* The generators of a step.  While it runs, result.finish is set for those whose tokens do not run. */
-struct step {
+struct generator_step {
     gpt2_session *session;
     gpt2_generator *const *generators;
     size_t n;
@@ -267,7 +267,7 @@ static int32_t check_generators(gpt2_generator *const *generators, size_t n,
 }
 
 /* Makes an item for a generator that has tokens to run, or tells why it has none. */
-static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
+static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_error *error)
 {
     gpt2_generator *generator = step->generators[i];
     gpt2_generated *result = &step->results[i];
@@ -300,7 +300,7 @@ static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
 }
 
 /* Makes the items of the step.  If it fails, nothing has changed. */
-static int32_t take_items(struct step *step, struct gpt2i_error *error)
+static int32_t take_items(struct generator_step *step, struct gpt2i_error *error)
 {
     int32_t status = GPT2_OK;
 
@@ -318,7 +318,7 @@ static int32_t take_items(struct step *step, struct gpt2i_error *error)
 }
 
 /* The generator of an item. */
-static size_t generator_of(const struct step *step, size_t item)
+static size_t generator_of(const struct generator_step *step, size_t item)
 {
     size_t i = 0;
 
@@ -331,7 +331,7 @@ static size_t generator_of(const struct step *step, size_t item)
 }
 
 /* Ends a generator, with the session's error line. */
-static void end_early(struct step *step, size_t i, int32_t finish)
+static void end_early(struct generator_step *step, size_t i, int32_t finish)
 {
     gpt2_generator *generator = step->generators[i];
 
@@ -340,7 +340,7 @@ static void end_early(struct step *step, size_t i, int32_t finish)
 }
 
 /* Ends the generator of the first item that found too few pages; the other items stay. */
-static void end_short_item(struct step *step)
+static void end_short_item(struct generator_step *step)
 {
     struct gpt2i_item *items = step->session->items;
     size_t item = 0;
@@ -353,7 +353,7 @@ static void end_short_item(struct step *step)
 }
 
 /* Runs the tokens of all generators that can run. */
-static void run_items(struct step *step)
+static void run_items(struct generator_step *step)
 {
     int32_t status = GPT2_OK;
 
@@ -371,7 +371,7 @@ static void run_items(struct step *step)
 }
 
 /* Draws a token for each generator whose tokens have run. */
-static void draw(struct step *step)
+static void draw_tokens(struct generator_step *step)
 {
     const struct gpt2i_sequences *sequences = &step->session->sequences;
     size_t item = 0;
@@ -397,7 +397,7 @@ static void draw(struct step *step)
 
 int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n, gpt2_generated *results)
 {
-    struct step step = {.generators = generators, .n = n, .results = results};
+    struct generator_step step = {.generators = generators, .n = n, .results = results};
     struct gpt2i_error error;
     int32_t status;
 
@@ -421,7 +421,7 @@ int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n, gpt2_ge
             gpt2i_generator_end(generators[i], results[i].finish, &results[i]);
     }
     run_items(&step);
-    draw(&step);
+    draw_tokens(&step);
     gpt2i_error_clear(&error); /* what has ended a generator is in the generator's own line */
     return GPT2_OK;
 }
