@@ -72,6 +72,18 @@ $(BUILD)/gpt2: $(PROGRAM_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# The library as one file of C.
+amalgamation: $(BUILD)/gpt2.c $(BUILD)/gpt2.h
+
+$(BUILD)/gpt2.c: lib/amalgamate.sh include/gpt2.h LICENSE $(LIB_SOURCES) $(wildcard lib/*/*.h)
+	$(call say,JOIN)
+	@mkdir -p $(@D)
+	$(Q)sh lib/amalgamate.sh $(VERSION) >$@
+
+$(BUILD)/gpt2.h: include/gpt2.h
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 -include $(STATIC_OBJECTS:.o=.d) $(SHARED_OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d)
 
 # ------------------------------------------------------------------------------------- to look at
@@ -220,6 +232,7 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/test_http_worker.sh $(BUILD)" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
+  "sh tests/check_amalgamation.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_docs.sh" \
   "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)" \
@@ -231,7 +244,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS) $(API_FUZZ_OBJECTS): | deps
 endif
 
-check: all $(EXAMPLES) $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
+check: all amalgamation $(EXAMPLES) $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 	@if command -v python3 >/dev/null; then python3 tests/update_tables.py --check $(BUILD)/logs; \
 	  else echo '  tables of docs/ not compared: python3 is missing'; fi
@@ -294,7 +307,7 @@ check-sanitized check-tsan check-valgrind:
 	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
 # The bit test on other systems and processors, compiled by ziglang, which it installs.
-check-platforms:
+check-platforms: amalgamation
 	@sh tests/check_platforms.sh $(BUILD) $(PLATFORMS)
 
 # Every check at its full length, to its end whatever fails; hours.  The SOAK_ variables are for a short
@@ -365,6 +378,7 @@ clean:
 
 help:
 	@echo 'all        the library and the program (default)'
+	@echo 'amalgamation      the library as one file of C: $(BUILD)/gpt2.c and gpt2.h'
 	@echo 'demo       builds, and generates some text'
 	@echo 'bench      the speed of a GPT-2 with random weights; two minutes'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
@@ -401,7 +415,7 @@ help:
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
+.PHONY: all lib amalgamation demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
   check-hf check-gguf check-real quality check-platforms check-clients check-sanitized check-tsan check-valgrind \
   fuzz soak deps install \
   uninstall clean help
