@@ -110,6 +110,13 @@ $(BUILD)/examples/%: examples/%.c examples/example.h $(BUILD)/libgpt2.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)
 
+# One example has the demo model inside, as a native file.
+$(BUILD)/examples/embed: private ALL_CFLAGS += -DMODEL='"$(BUILD)/demo.safetensors"'
+$(BUILD)/examples/embed: $(BUILD)/demo.safetensors
+
+$(BUILD)/demo.safetensors: $(BUILD)/gpt2 $(DEMO_FILES)
+	$(Q)$(BUILD)/gpt2 convert -m examples/demo-model -o $@
+
 # The HTTP worker, which needs libmicrohttpd and jansson.
 WORKER := examples/http-worker
 WORKER_OBJECTS := $(patsubst %.c,$(BUILD)/static/%.o,$(sort $(wildcard $(WORKER)/*.c)))
