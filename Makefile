@@ -21,8 +21,6 @@ prefix ?= $(PREFIX)
 bindir ?= $(or $(BINDIR),$(prefix)/bin)
 libdir ?= $(or $(LIBDIR),$(prefix)/lib)
 includedir ?= $(or $(INCLUDEDIR),$(prefix)/include)
-datadir ?= $(or $(DATADIR),$(prefix)/share)
-demodir := $(datadir)/gpt2/demo-model
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
@@ -48,12 +46,15 @@ lib: $(BUILD)/libgpt2.a $(BUILD)/libgpt2.so
 $(BUILD)/static/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter src/%,$<),-DGPT2_DEMO_MODEL='"$(demodir)"') -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+# It has the demo model inside.
+$(BUILD)/static/src/demo_model.o: $(DEMO_FILES)
 
 $(BUILD)/libgpt2.a: $(STATIC_OBJECTS)
 	$(call say,AR)
@@ -353,7 +354,7 @@ in_pc = $(call escaped,$(subst $(prefix)/,$${prefix}/,$1))
 
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" \
-	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(demodir)"
+	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 755 $(BUILD)/gpt2 "$(DESTDIR)$(bindir)/gpt2"
 	$(INSTALL) -m 644 include/gpt2.h include/gpt2.hpp "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 644 $(BUILD)/libgpt2.a "$(DESTDIR)$(libdir)/libgpt2.a"
@@ -365,7 +366,6 @@ install: all
 	for name in gpt2-config.cmake gpt2-config-version.cmake; do \
 	  sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@INCLUDEDIR@|$(includedir)|' \
 	    $$name.in > "$(DESTDIR)$(libdir)/cmake/gpt2/$$name" || exit 1; done
-	$(INSTALL) -m 644 $(DEMO_FILES) "$(DESTDIR)$(demodir)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 # Folders that are empty then go, too, but none above PREFIX.
@@ -375,8 +375,7 @@ uninstall:
 	  "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config-version.cmake" \
 	  "$(DESTDIR)$(libdir)/libgpt2.a" "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)" \
 	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
-	@for name in $(notdir $(DEMO_FILES)); do rm -f "$(DESTDIR)$(demodir)/$$name"; done
-	@for folder in "$(demodir)" "$(datadir)/gpt2" "$(datadir)" "$(libdir)/pkgconfig" \
+	@for folder in "$(libdir)/pkgconfig" \
 	  "$(libdir)/cmake/gpt2" "$(libdir)/cmake" "$(libdir)" "$(includedir)" "$(bindir)" "$(prefix)"; do \
 	  rmdir "$(DESTDIR)$$folder" 2>/dev/null; done; true
 
@@ -416,7 +415,7 @@ help:
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
-	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DATADIR= DESTDIR='
+	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DESTDIR='
 	@echo 'clean      removes $(BUILD)'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
