@@ -230,6 +230,7 @@ ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_callbacks test_cost test_no_all
   "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model"
 # The slow ones begin first.
 SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
+  "sh tests/check_amalgamation.sh $(BUILD)" \
   "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_generate.sh $(BUILD)/gpt2 examples/demo-model" \
@@ -240,7 +241,6 @@ SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
   "sh tests/test_http_worker.sh $(BUILD)" \
   "sh tests/test_check_real.sh $(BUILD)" \
   "sh tests/check_install.sh $(BUILD)" \
-  "sh tests/check_amalgamation.sh $(BUILD)" \
   "sh tests/check_house.sh $(BUILD)" \
   "sh tests/check_docs.sh" \
   "sh tests/fuzz/check_corpus.sh $(BUILD) $(FUZZ_TARGETS)" \

@@ -18,7 +18,7 @@ static int32_t begin_call(gpt2_session *session, int32_t number, struct gpt2i_se
 int32_t gpt2_sequence_open(gpt2_session *session, int32_t *sequence)
 {
     struct gpt2i_error error;
-    struct gpt2i_sequence *opened = NULL;
+    struct gpt2i_sequence *opened;
     int32_t status;
 
     if (sequence != NULL)
@@ -48,7 +48,7 @@ int32_t gpt2_sequence_fork(gpt2_session *session, int32_t sequence, int32_t posi
 {
     struct gpt2i_error error;
     struct gpt2i_sequence *found;
-    struct gpt2i_sequence *opened = NULL;
+    struct gpt2i_sequence *opened;
     int32_t status;
 
     if (fork != NULL)

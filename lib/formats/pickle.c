@@ -327,7 +327,7 @@ static int32_t reduce(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 
 static int32_t push_storage(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    struct gpt2i_pickle_value value = {0};
+    struct gpt2i_pickle_value value;
     int32_t status = gpt2i_pickle_storage(pickle, peek_value(pickle, 0), &value, error);
 
     return status == GPT2_OK ? replace(pickle, 1, value) : status;

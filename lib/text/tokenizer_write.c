@@ -78,8 +78,8 @@ static int32_t list_added(struct gpt2i_token_lists *lists, struct gpt2i_error *e
         const char *text = tokenizer->added_text + token->offset;
         char wanted[GPT2I_ADDED_BYTES];
         size_t n_wanted = gpt2i_bytes_of_symbol(text, token->length, wanted);
-        const char *bytes = NULL;
-        size_t n_bytes = 0;
+        const char *bytes;
+        size_t n_bytes;
 
         (void)gpt2i_token_bytes(tokenizer, token->id, &bytes, &n_bytes);
         if (lists->added[token->id] != 0)
