@@ -21,8 +21,6 @@ prefix ?= $(PREFIX)
 bindir ?= $(or $(BINDIR),$(prefix)/bin)
 libdir ?= $(or $(LIBDIR),$(prefix)/lib)
 includedir ?= $(or $(INCLUDEDIR),$(prefix)/include)
-datadir ?= $(or $(DATADIR),$(prefix)/share)
-demodir := $(datadir)/gpt2/demo-model
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
@@ -48,12 +46,15 @@ lib: $(BUILD)/libgpt2.a $(BUILD)/libgpt2.so
 $(BUILD)/static/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(if $(filter src/%,$<),-DGPT2_DEMO_MODEL='"$(demodir)"') -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/shared/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+# It has the demo model inside.
+$(BUILD)/static/src/demo_model.o: $(DEMO_FILES)
 
 $(BUILD)/libgpt2.a: $(STATIC_OBJECTS)
 	$(call say,AR)
@@ -71,6 +72,18 @@ $(BUILD)/libgpt2.so: $(BUILD)/libgpt2.so.$(SOVERSION)
 $(BUILD)/gpt2: $(PROGRAM_OBJECTS) $(BUILD)/libgpt2.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The library as one file of C.
+amalgamation: $(BUILD)/gpt2.c $(BUILD)/gpt2.h
+
+$(BUILD)/gpt2.c: lib/amalgamate.sh include/gpt2.h LICENSE $(LIB_SOURCES) $(wildcard lib/*/*.h)
+	$(call say,JOIN)
+	@mkdir -p $(@D)
+	$(Q)sh lib/amalgamate.sh $(VERSION) >$@
+
+$(BUILD)/gpt2.h: include/gpt2.h
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 -include $(STATIC_OBJECTS:.o=.d) $(SHARED_OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d)
 
@@ -97,6 +110,13 @@ $(BUILD)/examples/%: examples/%.c examples/example.h $(BUILD)/libgpt2.a
 	$(call say,LD)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libgpt2.a $(LIBS)
+
+# One example has the demo model inside, as a native file.
+$(BUILD)/examples/embed: private ALL_CFLAGS += -DMODEL='"$(BUILD)/demo.safetensors"'
+$(BUILD)/examples/embed: $(BUILD)/demo.safetensors
+
+$(BUILD)/demo.safetensors: $(BUILD)/gpt2 $(DEMO_FILES)
+	$(Q)$(BUILD)/gpt2 convert -m examples/demo-model -o $@
 
 # The HTTP worker, which needs libmicrohttpd and jansson.
 WORKER := examples/http-worker
@@ -210,6 +230,7 @@ ALONE_SUITES := $(addprefix $(BUILD)/tests/,test_callbacks test_cost test_no_all
   "sh tests/test_bench.sh $(BUILD)/gpt2 examples/demo-model"
 # The slow ones begin first.
 SUITES = "$(BUILD)/tests/api_fuzz 200000 1" $(BUILD)/checkkernels \
+  "sh tests/check_amalgamation.sh $(BUILD)" \
   "sh tests/check_examples.sh $(BUILD)" \
   "sh tests/test_program.sh $(BUILD)/gpt2 examples/demo-model" \
   "sh tests/test_generate.sh $(BUILD)/gpt2 examples/demo-model" \
@@ -231,7 +252,7 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(TEST_SUITES) $(TEST_OBJECTS) $(API_FUZZ_OBJECTS): | deps
 endif
 
-check: all $(EXAMPLES) $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
+check: all amalgamation $(EXAMPLES) $(TEST_SUITES) $(FUZZ_REPLAYS) $(BUILD)/tests/api_fuzz $(BUILD)/checkkernels
 	@sh tests/run.sh $(BUILD)/logs $(SUITES)
 	@if command -v python3 >/dev/null; then python3 tests/update_tables.py --check $(BUILD)/logs; \
 	  else echo '  tables of docs/ not compared: python3 is missing'; fi
@@ -294,7 +315,7 @@ check-sanitized check-tsan check-valgrind:
 	@MAKE='$(MAKE_HERE)' CC='$(CC)' sh tests/check_sanitized.sh $(@:check-%=%) $(BUILD)
 
 # The bit test on other systems and processors, compiled by ziglang, which it installs.
-check-platforms:
+check-platforms: amalgamation
 	@sh tests/check_platforms.sh $(BUILD) $(PLATFORMS)
 
 # Every check at its full length, to its end whatever fails; hours.  The SOAK_ variables are for a short
@@ -333,7 +354,7 @@ in_pc = $(call escaped,$(subst $(prefix)/,$${prefix}/,$1))
 
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" \
-	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(demodir)"
+	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 755 $(BUILD)/gpt2 "$(DESTDIR)$(bindir)/gpt2"
 	$(INSTALL) -m 644 include/gpt2.h include/gpt2.hpp "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 644 $(BUILD)/libgpt2.a "$(DESTDIR)$(libdir)/libgpt2.a"
@@ -345,7 +366,6 @@ install: all
 	for name in gpt2-config.cmake gpt2-config-version.cmake; do \
 	  sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@INCLUDEDIR@|$(includedir)|' \
 	    $$name.in > "$(DESTDIR)$(libdir)/cmake/gpt2/$$name" || exit 1; done
-	$(INSTALL) -m 644 $(DEMO_FILES) "$(DESTDIR)$(demodir)"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 # Folders that are empty then go, too, but none above PREFIX.
@@ -355,8 +375,7 @@ uninstall:
 	  "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config-version.cmake" \
 	  "$(DESTDIR)$(libdir)/libgpt2.a" "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)" \
 	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
-	@for name in $(notdir $(DEMO_FILES)); do rm -f "$(DESTDIR)$(demodir)/$$name"; done
-	@for folder in "$(demodir)" "$(datadir)/gpt2" "$(datadir)" "$(libdir)/pkgconfig" \
+	@for folder in "$(libdir)/pkgconfig" \
 	  "$(libdir)/cmake/gpt2" "$(libdir)/cmake" "$(libdir)" "$(includedir)" "$(bindir)" "$(prefix)"; do \
 	  rmdir "$(DESTDIR)$$folder" 2>/dev/null; done; true
 
@@ -365,6 +384,7 @@ clean:
 
 help:
 	@echo 'all        the library and the program (default)'
+	@echo 'amalgamation      the library as one file of C: $(BUILD)/gpt2.c and gpt2.h'
 	@echo 'demo       builds, and generates some text'
 	@echo 'bench      the speed of a GPT-2 with random weights; two minutes'
 	@echo 'bench-threads MODEL=DIR      what threads gain and cost, with the model in DIR'
@@ -395,13 +415,13 @@ help:
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
-	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DATADIR= DESTDIR='
+	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DESTDIR='
 	@echo 'clean      removes $(BUILD)'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
 .DELETE_ON_ERROR:
 .SECONDARY: $(TEST_OBJECTS) $(FUZZ_OBJECTS) $(API_FUZZ_OBJECTS)
-.PHONY: all lib demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
+.PHONY: all lib amalgamation demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
   check-hf check-gguf check-real quality check-platforms check-clients check-sanitized check-tsan check-valgrind \
   fuzz soak deps install \
   uninstall clean help

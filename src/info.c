@@ -159,6 +159,8 @@ static enum outcome info(const struct options *options)
     gpt2_model *model;
     enum outcome outcome = model_path(options, path);
 
+    if (options->verify && options->model == NULL)
+        return complain(OUTCOME_MISUSED, "--verify needs a native file: give it with -m");
     if (outcome == OUTCOME_DONE && options->verify && !platform_may_replace(path))
         return complain(OUTCOME_MISUSED, "--verify needs a native file, not the directory %s",
                         path);

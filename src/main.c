@@ -136,7 +136,7 @@ static enum outcome run(int argc, char **argv)
     if (command == NULL)
         return no_command(name);
     memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv); /* options before it */
-    outcome = options_parse(&options, command, argv[0], argc - 2, argv + 2);
+    outcome = options_parse(&options, command, argc - 2, argv + 2);
     if (outcome == OUTCOME_DONE && options.help)
         print_command_help(command);
     else if (outcome == OUTCOME_DONE)

@@ -69,8 +69,7 @@ struct bias_list {
 };
 
 struct options {
-    const char *program; /* argv[0] */
-    const char *model;   /* NULL: the demo model, or that of 'shape' */
+    const char *model; /* NULL: the demo model, or that of 'shape' */
     const char *prompt;
     const char *prompt_file; /* "-" is standard input */
     const char *prompts;     /* a file of prompts; "-" is standard input */
@@ -144,8 +143,8 @@ struct options {
  * options->help asks for the help instead; or reports a mistake and returns OUTCOME_MISUSED.  The
  * caller calls options_free() in any case.
  */
-enum outcome options_parse(struct options *options, const struct command *command,
-                           const char *program, int argc, char **argv);
+enum outcome options_parse(struct options *options, const struct command *command, int argc,
+                           char **argv);
 
 void options_free(struct options *options);
 

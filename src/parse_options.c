@@ -361,14 +361,13 @@ static enum outcome parse_option(struct options *options, const struct command *
     return set_option(options, option, written, value);
 }
 
-enum outcome options_parse(struct options *options, const struct command *command,
-                           const char *program, int argc, char **argv)
+enum outcome options_parse(struct options *options, const struct command *command, int argc,
+                           char **argv)
 {
     bool options_have_ended = false;
     enum outcome outcome = OUTCOME_DONE;
 
     options_default(options, (command->option_groups & OPTIONS_NEXT) != 0);
-    options->program = program;
     for (int i = 0; i < argc && outcome == OUTCOME_DONE && !options->help; i++) {
         if (options_have_ended || argv[i][0] != '-' || argv[i][1] == '\0')
             outcome = set_operand(options, command, argv[i]);

@@ -37,25 +37,6 @@ bool platform_is_terminal(FILE *stream)
     return isatty(fileno(stream)) == 1;
 }
 
-bool platform_program_directory(const char *argv0, char *directory, size_t capacity)
-{
-    ssize_t length = readlink("/proc/self/exe", directory, capacity - 1);
-    char *slash;
-
-    if (length > 0) {
-        directory[length] = '\0';
-    } else {
-        if (argv0 == NULL || strlen(argv0) >= capacity)
-            return false;
-        strcpy(directory, argv0);
-    }
-    slash = strrchr(directory, '/');
-    if (slash == NULL)
-        return false;
-    *slash = '\0';
-    return true;
-}
-
 double platform_seconds(void)
 {
     struct timespec now;

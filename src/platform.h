@@ -18,9 +18,6 @@ void platform_start(void);
 
 bool platform_is_terminal(FILE *stream);
 
-/* The directory of the running program, without a slash at its end; false if it is unknown. */
-bool platform_program_directory(const char *argv0, char *directory, size_t capacity);
-
 /* Monotonic time in seconds. */
 double platform_seconds(void);
 

@@ -7,12 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "demo_model.h"
 #include "messages.h"
 #include "platform.h"
-
-#if !defined(GPT2_DEMO_MODEL)
-#define GPT2_DEMO_MODEL "/usr/local/share/gpt2/demo-model"
-#endif
 
 static bool is_model(const char *directory)
 {
@@ -28,37 +25,19 @@ static bool is_model(const char *directory)
 
 enum outcome model_path(const struct options *options, char path[PATH_BYTES])
 {
-    /* Beside build/gpt2 in the checkout, beside bin/gpt2 wherever an installation was moved to. */
-    static const char *const places[] = {"../examples/demo-model", "../share/gpt2/demo-model"};
-    char directory[PATH_BYTES];
+    const char *model = options->model != NULL ? options->model : DEMO_MODEL_NAME;
 
-    if (options->model != NULL) {
-        if (snprintf(path, PATH_BYTES, "%s", options->model) >= PATH_BYTES)
-            return complain(OUTCOME_FAILED, "the path of the model is too long");
-        return OUTCOME_DONE;
-    }
-    if (platform_program_directory(options->program, directory, sizeof directory)) {
-        for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-            if (snprintf(path, PATH_BYTES, "%s/%s", directory, places[i]) < PATH_BYTES &&
-                is_model(path))
-                return OUTCOME_DONE;
-        }
-    }
-    snprintf(path, PATH_BYTES, "%s", GPT2_DEMO_MODEL);
-    if (is_model(path))
-        return OUTCOME_DONE;
-    return complain(OUTCOME_FAILED,
-                    "the demo model is neither beside the program nor in %s: give a model with "
-                    "-m MODEL",
-                    path);
+    if (snprintf(path, PATH_BYTES, "%s", model) >= PATH_BYTES)
+        return complain(OUTCOME_FAILED, "the path of the model is too long");
+    return OUTCOME_DONE;
 }
 
 bool model_is_present(const struct options *options)
 {
     char path[PATH_BYTES];
 
-    return model_path(options, path) == OUTCOME_DONE &&
-           (is_model(path) || platform_may_replace(path));
+    return options->model == NULL || (model_path(options, path) == OUTCOME_DONE &&
+                                      (is_model(path) || platform_may_replace(path)));
 }
 
 struct loading {
@@ -123,6 +102,17 @@ static enum outcome complain_no_model(const char *path)
     return complain(OUTCOME_FAILED, "there is no model %s: no such directory or file", path);
 }
 
+static int32_t load_model(const struct options *options, const char *path,
+                          const gpt2_model_params *params, gpt2_model **model)
+{
+    gpt2_source demo[DEMO_MODEL_FILES];
+
+    if (options->model != NULL)
+        return gpt2_model_load(path, params, model);
+    demo_model_sources(demo);
+    return gpt2_model_load_sources(demo, DEMO_MODEL_FILES, params, model);
+}
+
 enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_model_info *info)
 {
     gpt2_model_params params;
@@ -142,13 +132,13 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     params.file_access = options->verify ? GPT2_FILE_READ : GPT2_FILE_MAP;
     params.errbuf = detail;
     params.errbuf_size = sizeof detail;
-    if (!platform_exists(path))
+    if (options->model != NULL && !platform_exists(path))
         return complain_no_model(path);
     if (platform_is_terminal(stderr)) {
         params.progress = show_loading;
         params.progress_user = &loading;
     }
-    status = gpt2_model_load(path, &params, model);
+    status = load_model(options, path, &params, model);
     if (use_directory(path, status, detail))
         status = gpt2_model_load(path, &params, model);
     if (loading.shown > 0) {
@@ -162,9 +152,10 @@ enum outcome model_open(const struct options *options, gpt2_model **model, gpt2_
     return OUTCOME_DONE;
 }
 
-static int32_t load_tokenizer(char path[PATH_BYTES], gpt2_tokenizer **tokenizer,
-                              char detail[GPT2_ERRBUF_BYTES])
+static int32_t load_tokenizer(const struct options *options, char path[PATH_BYTES],
+                              gpt2_tokenizer **tokenizer, char detail[GPT2_ERRBUF_BYTES])
 {
+    gpt2_source demo[DEMO_MODEL_FILES];
     gpt2_tokenizer_params params;
     int32_t status;
 
@@ -172,6 +163,10 @@ static int32_t load_tokenizer(char path[PATH_BYTES], gpt2_tokenizer **tokenizer,
     params.errbuf = detail;
     params.errbuf_size = GPT2_ERRBUF_BYTES;
     detail[0] = '\0';
+    if (options->model == NULL) {
+        demo_model_sources(demo);
+        return gpt2_tokenizer_load_sources(demo, DEMO_MODEL_FILES, &params, tokenizer);
+    }
     status = gpt2_tokenizer_load(path, &params, tokenizer);
     if (use_directory(path, status, detail))
         status = gpt2_tokenizer_load(path, &params, tokenizer);
@@ -188,9 +183,9 @@ enum outcome tokenizer_open(const struct options *options, gpt2_tokenizer **toke
     *tokenizer = NULL;
     if (outcome != OUTCOME_DONE)
         return outcome;
-    if (!platform_exists(path))
+    if (options->model != NULL && !platform_exists(path))
         return complain_no_model(path);
-    status = load_tokenizer(path, tokenizer, detail);
+    status = load_tokenizer(options, path, tokenizer, detail);
     if (status != GPT2_OK)
         return complain_status(status, detail);
     return OUTCOME_DONE;
@@ -212,7 +207,7 @@ enum outcome complain_no_tokenizer(const struct options *options, const char *so
 
     if (outcome != OUTCOME_DONE)
         return outcome;
-    (void)load_tokenizer(path, &tokenizer, detail);
+    (void)load_tokenizer(options, path, &tokenizer, detail);
     gpt2_tokenizer_free(tokenizer);
     return complain(OUTCOME_FAILED, "this model has no tokenizer (%s)%s", detail, so);
 }

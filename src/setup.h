@@ -15,7 +15,7 @@
 #define PAGE_POSITIONS 64 /* of one text in a page of the KV cache */
 #define SCORING_ROWS   64 /* of logits that gpt2_score() computes at a time, at most */
 
-/* What --model names, or the demo model. */
+/* What --model names, or "the demo model". */
 enum outcome model_path(const struct options *options, char path[PATH_BYTES]);
 
 /* Loads the model and describes it; the caller frees it with gpt2_model_free(). */

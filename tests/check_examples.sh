@@ -151,6 +151,27 @@ check_error "many lines" "1 to 256 lines" "$rescore" $model "$scratch/sentences"
 check_error "rescore names the file that is missing" no-such-model/config.json \
     "$rescore" no-such-model "$scratch/sentences"
 
+# a sanitizer that must be the first library of its process
+foreign=$(readelf -d "$build/libgpt2.so" | sed -n 's/.*NEEDED.*\[\(lib[at]san\).*/\1/p')
+
+# The program that has its model inside.
+"$build/examples/minimal" $model "$prompt" >"$scratch/minimal"
+check "embed writes the text of minimal" \
+    sh -c "cd / && '$build/examples/embed' '$prompt' | cmp - '$scratch/minimal'"
+if [ -z "$foreign" ] && strace -o /dev/null true 2>/dev/null &&
+    ${CC:-cc} -O2 -static -Iinclude -DMODEL="\"$build/demo.safetensors\"" examples/embed.c \
+        "$build/libgpt2.a" -lm -pthread -o "$scratch/embed" 2>/dev/null; then
+    # the shell's dynamic loader is in it: opens are seen
+    strace -f -o "$scratch/calls" sh -c "'$scratch/embed' '$prompt' >'$scratch/text'; true"
+    check "linked statically, it writes the same" cmp "$scratch/text" "$scratch/minimal"
+    check "strace sees what a program opens" grep -q 'open' "$scratch/calls"
+    sed '1,/execve.*embed/d; /exit_group/,$d' "$scratch/calls" >"$scratch/embed-calls"
+    check "strace sees it read its model" grep -q 'mmap' "$scratch/embed-calls"
+    check "it opens no file" sh -c "! grep -E 'open|creat' '$scratch/embed-calls'"
+else
+    skip "no strace, or no static libc, to see that embed opens no file"
+fi
+
 # The sampling of the demos.
 "$build/gpt2" generate -m $model -p "$prompt" -n 50 --temp 0.8 --top-k 40 --top-p 1 -s 0 \
     >"$scratch/program" || failed=$((failed + 1))
@@ -222,8 +243,6 @@ check_python() {
     fi
 }
 
-# a sanitizer that must be the first library of its process
-foreign=$(readelf -d "$build/libgpt2.so" | sed -n 's/.*NEEDED.*\[\(lib[at]san\).*/\1/p')
 cargo_minor=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
 
 if [ -n "$foreign" ]; then

@@ -35,7 +35,7 @@ check "gpt2.pc says so" grep -qx 'libdir=${prefix}/lib/somewhere' \
     "$stage/usr/lib/somewhere/pkgconfig/gpt2.pc"
 
 check "make install with PREFIX" make install BUILD="$build" PREFIX="$prefix"
-check "the installed program finds the demo model" \
+check "the installed program has the demo model inside" \
     sh -c "cd / && '$prefix/bin/gpt2' generate -p 'It was' -n 4 -s 1 -t 1"
 if command -v pkg-config >/dev/null; then
     PKG_CONFIG_PATH=$prefix/lib/pkgconfig

@@ -1,9 +1,10 @@
 #!/bin/sh
 # check_platforms.sh BUILD_DIR [PLATFORM...]: the bit test on other systems and processors.
 #
-# Compiles the library and tests/core.c for each platform with the clang of the Python package ziglang,
-# which it installs into BUILD_DIR/venv-zig, or with gcc for riscv64; runs core where an emulator, Wine
-# or Node is here; and compares the hashes of the demo model with tests/golden-hashes.txt.
+# Compiles tests/core.c with the library, and with the library as one file, for each platform: by the clang
+# of the Python package ziglang, which it installs into BUILD_DIR/venv-zig, or by gcc for riscv64; runs core
+# where an emulator, Wine or Node is here; and compares the hashes of the demo model with
+# tests/golden-hashes.txt.
 set -u
 build=$1
 shift
@@ -34,6 +35,35 @@ fi >"$work/setup.log" 2>&1
 zig="$venv/bin/python -m ziglang cc"
 [ -f "$venv/made-from" ] || zig=
 
+# bits NAME SOURCES COMPILER...: of one program, by the $runner of its platform
+bits() {
+    what=$1 sources=$2
+    shift 2
+    program=$work/core-$what
+    case $what in *-windows*) program=$program.exe ;; esac
+    # shellcheck disable=SC2068,SC2086
+    if ! $@ -std=c11 -pedantic -Wall -Wextra -Werror -Iinclude $sources tests/core.c \
+        -o "$program" -lm >"$work/$what.log" 2>&1; then
+        fail "$what does not compile"
+        grep -E 'error|undefined' "$work/$what.log" | head -n 5
+        return
+    elif [ "$runner" = none ]; then
+        echo "compiled only: $what"
+    elif ! $runner "$program" --brief examples/demo-model >"$work/$what.out" 2>"$work/$what.log"; then
+        fail "$what: core"
+        tail -n 5 "$work/$what.log"
+        return
+    else
+        tr -d '\r' <"$work/$what.out" >"$work/$what.txt"
+        if [ ! -s "$work/$what.txt" ] || grep -vxFf tests/golden-hashes.txt "$work/$what.txt"; then
+            fail "$what gives other bits than tests/golden-hashes.txt"
+            return
+        fi
+        echo "the golden bits: $what"
+    fi
+    passed=$((passed + 1))
+}
+
 # platform NAME RUNNER COMPILER FLAGS...: RUNNER runs its programs; "none" where nothing can, so that it
 # is only compiled.
 platform() {
@@ -50,29 +80,8 @@ platform() {
         skip "$name: no ${runner%% *} here"
         return
     fi
-    program=$work/core-$name
-    case $name in *-windows) program=$program.exe ;; esac
-    # shellcheck disable=SC2068
-    if ! $@ -std=c11 -pedantic -Wall -Wextra -Werror -O2 -Iinclude lib/*/*.c tests/core.c \
-        -o "$program" -lm >"$work/$name.log" 2>&1; then
-        fail "$name does not compile"
-        grep -E 'error|undefined' "$work/$name.log" | head -n 5
-        return
-    elif [ "$runner" = none ]; then
-        echo "compiled only: $name"
-    elif ! $runner "$program" --brief examples/demo-model >"$work/$name.out" 2>"$work/$name.log"; then
-        fail "$name: core"
-        tail -n 5 "$work/$name.log"
-        return
-    else
-        tr -d '\r' <"$work/$name.out" >"$work/$name.txt"
-        if [ ! -s "$work/$name.txt" ] || grep -vxFf tests/golden-hashes.txt "$work/$name.txt"; then
-            fail "$name gives other bits than tests/golden-hashes.txt"
-            return
-        fi
-        echo "the golden bits: $name"
-    fi
-    passed=$((passed + 1))
+    bits "$name" "lib/*/*.c" "$@" -O2
+    bits "$name-one-file" "$build/gpt2.c" "$@" -O1
 }
 
 wasi="node --no-warnings tests/platforms/run_wasi.mjs"

@@ -95,29 +95,19 @@ done
 
 # ---- the demo model without -m ---------------------------------------------------------------
 
+mkdir -p "$tmp/alone"
+cp "$program" "$tmp/alone/gpt2"
+check 'demo model: wherever the program is' sh -c \
+    "cd / && '$tmp/alone/gpt2' info </dev/null | grep -qx 'model  *the demo model'"
+fails 2 '--verify needs a native file' 'demo model: it is not verified' info --verify
 if has_model "$demo"; then
-    mkdir -p "$tmp/checkout/build" "$tmp/checkout/examples" "$tmp/prefix/bin" "$tmp/prefix/share/gpt2"
-    cp "$program" "$tmp/checkout/build/gpt2"
-    cp "$program" "$tmp/prefix/bin/gpt2"
-    ln -s "$demo" "$tmp/checkout/examples/demo-model"
-    ln -s "$demo" "$tmp/prefix/share/gpt2/demo-model"
-    for place in checkout/build prefix/bin; do
-        check "demo model from $place" sh -c \
-            "cd / && '$tmp/$place/gpt2' info </dev/null | grep -q '^n_vocab '"
+    for command in "generate -p 'It was a' -n 20 -s 1" "tokenize -p 'It was a'" "score -p 'It was a'"; do
+        eval "(cd / && '$tmp/alone/gpt2' $command)" >"$tmp/out" 2>"$tmp/err" </dev/null
+        eval "'$program' $command -m '$demo'" >"$tmp/other" </dev/null
+        check "demo model: ${command%% *} says what it says with -m" cmp "$tmp/out" "$tmp/other"
     done
-    check 'demo model: program found by PATH' sh -c \
-        "cd / && PATH='$tmp/prefix/bin:$PATH' gpt2 info </dev/null | grep -q '^n_vocab '"
 else
-    skip 'demo model without -m (no demo model)'
-fi
-if [ ! -e /usr/local/share/gpt2/demo-model ]; then
-    mkdir -p "$tmp/alone/bin"
-    cp "$program" "$tmp/alone/bin/gpt2"
-    "$tmp/alone/bin/gpt2" info >"$tmp/out" 2>"$tmp/err" </dev/null
-    equal 'no demo model: exit code' $? 1
-    check 'no demo model: says what to do' grep -q -e '-m MODEL' "$tmp/err"
-else
-    skip 'no demo model (one is installed)'
+    skip 'demo model beside -m (no demo model)'
 fi
 
 # ---- the same thing written in other ways ----------------------------------------------------

@@ -95,8 +95,8 @@ static int32_t check_numbers(const gpt2_sample_params *params, struct gpt2i_erro
                              error);
 }
 
-static int32_t check_ids(const gpt2_sample_params *params, int32_t n_vocab,
-                         struct gpt2i_error *error)
+static int32_t check_sample_ids(const gpt2_sample_params *params, int32_t n_vocab,
+                                struct gpt2i_error *error)
 {
     const struct {
         const char *name;
@@ -137,7 +137,7 @@ int32_t gpt2i_sample_params_take(gpt2_sample_params *known, const gpt2_sample_pa
     known->struct_size = sizeof *known;
     if (status == GPT2_OK)
         status = check_numbers(known, error);
-    return status == GPT2_OK ? check_ids(known, n_vocab, error) : status;
+    return status == GPT2_OK ? check_sample_ids(known, n_vocab, error) : status;
 }
 
 /* What a call asks for. */

@@ -88,8 +88,8 @@ static int32_t take_logits(void *argument, const float *logits, size_t n_rows)
 /* -------------------------------------------------------------------------------------- items -- */
 
 /* Checks one item, and makes it item 'i' of the call that is about to run. */
-static int32_t take_item(gpt2_session *session, const gpt2_score_item *item, size_t i,
-                         const gpt2_score_params *params, struct gpt2i_error *error)
+static int32_t take_score_item(gpt2_session *session, const gpt2_score_item *item, size_t i,
+                               const gpt2_score_params *params, struct gpt2i_error *error)
 {
     gpt2_batch_item run = {item->sequence, item->reserved, item->tokens, item->n_tokens - 1,
                            n_scores(item)};
@@ -126,8 +126,8 @@ static struct gpt2i_scorer scorer_of(const gpt2_session *session, const gpt2_sco
     };
 }
 
-static int32_t run(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
-                   const gpt2_score_params *params)
+static int32_t run_scored(gpt2_session *session, const gpt2_score_item *items, size_t n_items,
+                          const gpt2_score_params *params)
 {
     struct scoring scoring = {
         .session = session,
@@ -166,10 +166,10 @@ int32_t gpt2_score(gpt2_session *session, const gpt2_score_item *items, size_t n
     if (status == GPT2_OK)
         status = gpt2i_check_items(session, items, n_items, "gpt2_score", &error);
     for (size_t i = 0; i < n_items && status == GPT2_OK; i++)
-        status = take_item(session, &items[i], i, &known, &error);
+        status = take_score_item(session, &items[i], i, &known, &error);
     if (status == GPT2_OK)
         status = gpt2i_check_twice(session, n_items, "gpt2_score", &error);
-    return status == GPT2_OK ? run(session, items, n_items, &known) : status;
+    return status == GPT2_OK ? run_scored(session, items, n_items, &known) : status;
 }
 
 /* ------------------------------------------------------------------------------------ one row -- */

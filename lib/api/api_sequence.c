@@ -5,8 +5,8 @@
 #include "../model/state.h"
 
 /* Begins a call on an open sequence. */
-static int32_t begin(gpt2_session *session, int32_t number, struct gpt2i_sequence **sequence,
-                     struct gpt2i_error *error)
+static int32_t begin_call(gpt2_session *session, int32_t number, struct gpt2i_sequence **sequence,
+                          struct gpt2i_error *error)
 {
     int32_t status = gpt2i_session_begin(session, error);
 
@@ -37,7 +37,7 @@ int32_t gpt2_sequence_close(gpt2_session *session, int32_t sequence)
 {
     struct gpt2i_error error;
     struct gpt2i_sequence *found;
-    int32_t status = begin(session, sequence, &found, &error);
+    int32_t status = begin_call(session, sequence, &found, &error);
 
     if (status == GPT2_OK)
         gpt2i_sequence_close(&session->sequences, found);
@@ -53,7 +53,7 @@ int32_t gpt2_sequence_fork(gpt2_session *session, int32_t sequence, int32_t posi
 
     if (fork != NULL)
         *fork = 0;
-    status = begin(session, sequence, &found, &error);
+    status = begin_call(session, sequence, &found, &error);
     if (status == GPT2_OK && fork == NULL)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_fork: fork is NULL");
     if (status == GPT2_OK)
@@ -67,7 +67,7 @@ int32_t gpt2_sequence_truncate(gpt2_session *session, int32_t sequence, int32_t 
 {
     struct gpt2i_error error;
     struct gpt2i_sequence *found;
-    int32_t status = begin(session, sequence, &found, &error);
+    int32_t status = begin_call(session, sequence, &found, &error);
 
     if (status == GPT2_OK)
         status = gpt2i_sequence_truncate(&session->sequences, found, position, &error);
@@ -82,7 +82,7 @@ int32_t gpt2_sequence_position(gpt2_session *session, int32_t sequence, int32_t 
 
     if (position != NULL)
         *position = 0;
-    status = begin(session, sequence, &found, &error);
+    status = begin_call(session, sequence, &found, &error);
     if (status == GPT2_OK && position == NULL)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_position: position is NULL");
     if (status == GPT2_OK)
@@ -101,7 +101,7 @@ int32_t gpt2_sequence_ids(gpt2_session *session, int32_t sequence, const int32_t
         *ids = NULL;
     if (n_ids != NULL)
         *n_ids = 0;
-    status = begin(session, sequence, &found, &error);
+    status = begin_call(session, sequence, &found, &error);
     if (status == GPT2_OK && (ids == NULL || n_ids == NULL))
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_ids: %s is NULL",
                             ids == NULL ? "ids" : "n_ids");
@@ -121,7 +121,7 @@ int32_t gpt2_sequence_save(gpt2_session *session, int32_t sequence, void *bytes,
 
     if (n_bytes != NULL)
         *n_bytes = 0;
-    status = begin(session, sequence, &found, &error);
+    status = begin_call(session, sequence, &found, &error);
     if (status == GPT2_OK && n_bytes == NULL)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_save: n_bytes is NULL");
     if (status == GPT2_OK && bytes == NULL && capacity > 0)
@@ -145,7 +145,7 @@ int32_t gpt2_sequence_write(gpt2_session *session, int32_t sequence, gpt2_write_
     struct gpt2i_error error;
     struct gpt2i_sequence *found;
     size_t n_bytes;
-    int32_t status = begin(session, sequence, &found, &error);
+    int32_t status = begin_call(session, sequence, &found, &error);
 
     if (status == GPT2_OK && write == NULL)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_write: write is NULL");
@@ -159,7 +159,7 @@ int32_t gpt2_sequence_restore(gpt2_session *session, int32_t sequence, const voi
 {
     struct gpt2i_error error;
     struct gpt2i_sequence *found;
-    int32_t status = begin(session, sequence, &found, &error);
+    int32_t status = begin_call(session, sequence, &found, &error);
 
     if (status == GPT2_OK && bytes == NULL)
         status = gpt2i_fail(&error, GPT2_ERR_ARGUMENT, "gpt2_sequence_restore: bytes is NULL");

@@ -13,7 +13,7 @@
 #define HAS_READY (-1) /* a result.finish: its token was drawn by an earlier step */
 
 /* The generators of a step.  While it runs, result.finish is set for those whose tokens do not run. */
-struct step {
+struct generator_step {
     gpt2_session *session;
     gpt2_generator *const *generators;
     size_t n;
@@ -44,7 +44,8 @@ static int32_t check_generators(gpt2_generator *const *generators, size_t n,
 }
 
 /* The most guesses that may run behind the token of generator i: a cut of the text could not be taken back. */
-static size_t max_guesses(const struct step *step, size_t i, const struct gpt2i_sequence *sequence)
+static size_t max_guesses(const struct generator_step *step, size_t i,
+                          const struct gpt2i_sequence *sequence)
 {
     const gpt2_generator *generator = step->generators[i];
     const size_t limits[][2] = {
@@ -65,7 +66,7 @@ static size_t max_guesses(const struct step *step, size_t i, const struct gpt2i_
 }
 
 /* Puts guesses behind the token of generator i, whose item has been taken. */
-static void add_guesses(struct step *step, size_t i)
+static void add_guesses(struct generator_step *step, size_t i)
 {
     struct gpt2i_item *item = &step->session->items[step->n_items];
     gpt2_generator *generator = step->generators[i];
@@ -88,7 +89,7 @@ static void add_guesses(struct step *step, size_t i)
 }
 
 /* Makes an item for a generator that has tokens to run, or tells why it has none. */
-static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
+static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_error *error)
 {
     gpt2_generator *generator = step->generators[i];
     gpt2_generated *result = &step->results[i];
@@ -124,7 +125,7 @@ static int32_t take_item(struct step *step, size_t i, struct gpt2i_error *error)
 }
 
 /* Makes the items of the step.  If it fails, nothing has changed. */
-static int32_t take_items(struct step *step, struct gpt2i_error *error)
+static int32_t take_items(struct generator_step *step, struct gpt2i_error *error)
 {
     int32_t status = GPT2_OK;
 
@@ -142,7 +143,7 @@ static int32_t take_items(struct step *step, struct gpt2i_error *error)
 }
 
 /* The generator of an item. */
-static size_t generator_of(const struct step *step, size_t item)
+static size_t generator_of(const struct generator_step *step, size_t item)
 {
     size_t i = 0;
 
@@ -155,7 +156,7 @@ static size_t generator_of(const struct step *step, size_t item)
 }
 
 /* Ends a generator, with the session's error line.  'result' as in gpt2i_generator_take(). */
-static void end_early(const struct step *step, gpt2_generator *generator, int32_t finish,
+static void end_early(const struct generator_step *step, gpt2_generator *generator, int32_t finish,
                       gpt2_generated *result)
 {
     memcpy(generator->error, step->session->error, sizeof generator->error);
@@ -163,7 +164,7 @@ static void end_early(const struct step *step, gpt2_generator *generator, int32_
 }
 
 /* Takes the guesses out of the step. */
-static void drop_guesses(struct step *step)
+static void drop_guesses(struct generator_step *step)
 {
     for (size_t item = 0; item < step->n_items; item++) {
         struct gpt2i_item *taken = &step->session->items[item];
@@ -177,7 +178,7 @@ static void drop_guesses(struct step *step)
 }
 
 /* Ends the generator of the first item that found too few pages; the other items stay. */
-static void end_short_item(struct step *step)
+static void end_short_item(struct generator_step *step)
 {
     struct gpt2i_item *items = step->session->items;
     size_t item = 0, i;
@@ -191,7 +192,7 @@ static void end_short_item(struct step *step)
 }
 
 /* Tells the generators that draft what the call cost. */
-static void learn_cost(const struct step *step, uint64_t ns)
+static void learn_cost(const struct generator_step *step, uint64_t ns)
 {
     uint64_t host_state = gpt2i_fpstate_enter();
 
@@ -205,7 +206,7 @@ static void learn_cost(const struct step *step, uint64_t ns)
 }
 
 /* Runs the tokens of all generators that can run. */
-static void run_items(struct step *step)
+static void run_items(struct generator_step *step)
 {
     uint64_t start_ns = step->drafts ? gpt2i_monotonic_ns() : 0;
     int32_t status = GPT2_OK;
@@ -236,7 +237,8 @@ static void run_items(struct step *step)
  * Draws the next token of a generator whose tokens have run, and the one after it where that was a right
  * guess, and so on.  Wrong guesses leave the sequence.
  */
-static void draw(struct step *step, gpt2_generator *generator, size_t item, gpt2_generated *result)
+static void draw_tokens(struct generator_step *step, gpt2_generator *generator, size_t item,
+                        gpt2_generated *result)
 {
     const struct gpt2i_sequences *sequences = &step->session->sequences;
     const struct gpt2i_item *taken = &step->session->items[item];
@@ -268,13 +270,13 @@ static void draw(struct step *step, gpt2_generator *generator, size_t item, gpt2
 }
 
 /* Draws for all generators whose tokens have run, and gives out what was ready. */
-static void give_tokens(struct step *step)
+static void give_tokens(struct generator_step *step)
 {
     size_t item = 0;
 
     for (size_t i = 0; i < step->n; i++) {
         if (step->results[i].finish == GPT2_FINISH_NOT_YET)
-            draw(step, step->generators[i], item++, &step->results[i]);
+            draw_tokens(step, step->generators[i], item++, &step->results[i]);
         else if (step->results[i].finish == HAS_READY)
             gpt2i_generator_give_ready(step->generators[i], &step->results[i]);
     }
@@ -282,7 +284,7 @@ static void give_tokens(struct step *step)
 
 int32_t gpt2_generator_step(gpt2_generator *const *generators, size_t n, gpt2_generated *results)
 {
-    struct step step = {.generators = generators, .n = n, .results = results};
+    struct generator_step step = {.generators = generators, .n = n, .results = results};
     struct gpt2i_error error;
     int32_t status;
 

@@ -62,8 +62,8 @@ static int32_t read_gguf(const struct gpt2i_files *files, gpt2_tokenizer **token
 }
 
 /* One file is a native one, or else GGUF. */
-static int32_t read_file(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
-                         struct gpt2i_error *error)
+static int32_t read_tokenizer_file(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                                   struct gpt2i_error *error)
 {
     int32_t status = gpt2i_tokenizer_read_native(tokenizer, files, error);
 
@@ -71,14 +71,14 @@ static int32_t read_file(const struct gpt2i_files *files, gpt2_tokenizer **token
                                                              : status;
 }
 
-static int32_t read_tokenizer(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
-                              struct gpt2i_error *error)
+static int32_t read_any_tokenizer(const struct gpt2i_files *files, gpt2_tokenizer **tokenizer,
+                                  struct gpt2i_error *error)
 {
     bool is_present, has_gguf = false;
     int32_t status;
 
     if (gpt2i_files_are_native(files))
-        return read_file(files, tokenizer, error);
+        return read_tokenizer_file(files, tokenizer, error);
     status = gpt2i_tokenizer_present(files, &is_present, error);
     if (status == GPT2_OK && !is_present)
         status = gpt2i_source_exists(files, GPT2I_GGUF_NAME, &has_gguf, error);
@@ -101,7 +101,7 @@ int32_t gpt2_tokenizer_load(const char *path, const gpt2_tokenizer_params *param
     if (status != GPT2_OK)
         return status;
     files = gpt2i_files_at(path);
-    return read_tokenizer(&files, tokenizer, &error);
+    return read_any_tokenizer(&files, tokenizer, &error);
 }
 
 int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources,
@@ -114,7 +114,7 @@ int32_t gpt2_tokenizer_load_sources(const gpt2_source *sources, size_t n_sources
 
     if (status == GPT2_OK)
         status = gpt2i_check_sources("gpt2_tokenizer_load_sources", sources, n_sources, &error);
-    return status == GPT2_OK ? read_tokenizer(&files, tokenizer, &error) : status;
+    return status == GPT2_OK ? read_any_tokenizer(&files, tokenizer, &error) : status;
 }
 
 void gpt2_tokenizer_free(gpt2_tokenizer *tokenizer)

@@ -8,7 +8,7 @@
 
 #define N_LANES 4
 
-static inline uint64_t step(uint64_t lane, uint64_t word)
+static inline uint64_t mix(uint64_t lane, uint64_t word)
 {
     lane = (lane ^ word) * 0x9e3779b97f4a7c15u;
     return lane << 31 | lane >> 33;
@@ -23,15 +23,15 @@ uint64_t gpt2i_checksum(uint64_t before, const void *bytes, size_t n)
 
     for (; n - i >= 8 * N_LANES; i += 8 * N_LANES) {
         for (size_t lane = 0; lane < N_LANES; lane++)
-            lanes[lane] = step(lanes[lane], gpt2i_load_le64(from + i + 8 * lane));
+            lanes[lane] = mix(lanes[lane], gpt2i_load_le64(from + i + 8 * lane));
     }
     for (size_t lane = 0; i < n; i += 8, lane++) {
         unsigned char last[8] = {0};
 
         memcpy(last, from + i, gpt2i_min(n - i, 8));
-        lanes[lane] = step(lanes[lane], gpt2i_load_le64(last));
+        lanes[lane] = mix(lanes[lane], gpt2i_load_le64(last));
     }
     for (size_t lane = 0; lane < N_LANES; lane++)
-        sum = step(sum, lanes[lane]);
+        sum = mix(sum, lanes[lane]);
     return sum;
 }

@@ -41,11 +41,19 @@
 
 #define GPT2I_ALIGN 64 /* bytes: a cache line, and the widest vector */
 
-/* Internal functions stay out of the shared library, whatever the flags are. */
+/*
+ * Internal functions and tables stay out of the shared library, whatever the flags are.  Where the whole
+ * library is one file (amalgamate.sh) the functions are static.
+ */
 #if defined(__GNUC__) && !defined(_WIN32)
-#define GPT2I_HIDDEN __attribute__((visibility("hidden")))
+#define GPT2I_HIDDEN_TABLE __attribute__((visibility("hidden")))
 #else
-#define GPT2I_HIDDEN
+#define GPT2I_HIDDEN_TABLE
+#endif
+#if defined(GPT2I_ONE_FILE)
+#define GPT2I_HIDDEN static
+#else
+#define GPT2I_HIDDEN GPT2I_HIDDEN_TABLE
 #endif
 
 #if defined(__GNUC__)

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#define READ_MAX_BYTES ((size_t)1 << 30) /* of one call */
+#define GPT2I_READ_MAX_BYTES ((size_t)1 << 30) /* of one call */
 
 /* strerror() may write to memory that all threads share. */
 static inline const char *reason(int error_number)

@@ -62,7 +62,8 @@ int64_t gpt2i_os_read(const struct gpt2i_os_file *file, uint64_t offset, void *b
     int64_t n_read;
 
     do {
-        n_read = pread((int)file->handle, bytes, gpt2i_min(n_bytes, READ_MAX_BYTES), (off_t)offset);
+        n_read = pread((int)file->handle, bytes, gpt2i_min(n_bytes, GPT2I_READ_MAX_BYTES),
+                       (off_t)offset);
     } while (n_read < 0 && errno == EINTR);
     return n_read;
 }

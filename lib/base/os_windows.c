@@ -66,7 +66,7 @@ int64_t gpt2i_os_read(const struct gpt2i_os_file *file, uint64_t offset, void *b
     DWORD n_read = 0;
 
     if (!ReadFile((HANDLE)_get_osfhandle((int)file->handle), bytes,
-                  (DWORD)gpt2i_min(n_bytes, READ_MAX_BYTES), &n_read, &where))
+                  (DWORD)gpt2i_min(n_bytes, GPT2I_READ_MAX_BYTES), &n_read, &where))
         return GetLastError() == ERROR_HANDLE_EOF ? 0 : -1;
     return (int64_t)n_read;
 }

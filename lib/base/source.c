@@ -71,8 +71,8 @@ static struct gpt2i_source *source_new(const struct gpt2i_files *files, const ch
     return source;
 }
 
-static int32_t fail_memory(const struct gpt2i_files *files, const char *name,
-                           struct gpt2i_error *error)
+static int32_t fail_file_memory(const struct gpt2i_files *files, const char *name,
+                                struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY, "no memory for %zu bytes to open %s",
                       source_bytes(files, name), name);
@@ -88,7 +88,7 @@ int32_t gpt2i_source_exists(const struct gpt2i_files *files, const char *name, b
         return GPT2_OK;
     source = source_new(files, name);
     if (source == NULL)
-        return fail_memory(files, name, error);
+        return fail_file_memory(files, name, error);
     *exists = gpt2i_os_kind_of(source->path) != GPT2I_OS_NOTHING;
     gpt2i_block_free(source, source->block_bytes);
     return GPT2_OK;
@@ -103,7 +103,7 @@ int32_t gpt2i_source_open(struct gpt2i_source **out, const struct gpt2i_files *f
 
     *out = NULL;
     if (source == NULL)
-        return fail_memory(files, name, error);
+        return fail_file_memory(files, name, error);
     if (files->directory == NULL && files->file == NULL) {
         source->given = find_given(files, name);
         if (source->given == NULL)

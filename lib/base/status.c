@@ -51,7 +51,7 @@ const char *gpt2_strerror(int32_t status)
 }
 
 /* Bytes of the well-formed UTF-8 character at c[0] (Unicode, table 3-7); 0 if there is none. */
-static size_t character_length(const unsigned char *c)
+static size_t utf8_length(const unsigned char *c)
 {
     unsigned char min = c[0] == 0xe0 ? 0xa0 : c[0] == 0xf0 ? 0x90 : 0x80; /* of the second byte */
     unsigned char max = c[0] == 0xed ? 0x9f : c[0] == 0xf4 ? 0x8f : 0xbf;
@@ -82,7 +82,7 @@ static void make_line(char *text)
     unsigned char *to = from;
 
     while (*from != '\0') {
-        size_t length = character_length(from);
+        size_t length = utf8_length(from);
 
         if (length == 0 || is_control(from)) {
             *to++ = '?';

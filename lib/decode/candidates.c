@@ -66,7 +66,7 @@ double gpt2i_candidates_total(const struct gpt2i_candidates *candidates)
 }
 
 /* Lets the candidate at 'parent' sink to its place in a heap of n. */
-static void sink(struct gpt2i_candidate *heap, size_t n, size_t parent)
+static void sink_candidate(struct gpt2i_candidate *heap, size_t n, size_t parent)
 {
     struct gpt2i_candidate sinking = heap[parent];
 
@@ -88,7 +88,7 @@ static void sink(struct gpt2i_candidate *heap, size_t n, size_t parent)
 void gpt2i_heap_make(struct gpt2i_candidate *heap, size_t n)
 {
     for (size_t i = n / 2; i-- > 0;)
-        sink(heap, n, i);
+        sink_candidate(heap, n, i);
 }
 
 struct gpt2i_candidate *gpt2i_heap_pop(struct gpt2i_candidate *heap, size_t *n)
@@ -99,7 +99,7 @@ struct gpt2i_candidate *gpt2i_heap_pop(struct gpt2i_candidate *heap, size_t *n)
     heap[0] = heap[last];
     heap[last] = top;
     if (last > 0)
-        sink(heap, last, 0);
+        sink_candidate(heap, last, 0);
     return &heap[last];
 }
 

@@ -29,7 +29,7 @@ void gpt2i_draft_reset(struct gpt2i_draft *draft)
 /* --------------------------------------------------------------------------------- the guesses -- */
 
 /* Token i of a text and of the guesses behind it. */
-static int32_t token_at(const int32_t *ids, size_t n_ids, const int32_t *tokens, size_t i)
+static int32_t text_token(const int32_t *ids, size_t n_ids, const int32_t *tokens, size_t i)
 {
     return i < n_ids ? ids[i] : tokens[i - n_ids];
 }
@@ -59,7 +59,7 @@ size_t gpt2i_draft_look_up(const int32_t *ids, size_t n_ids, int32_t *tokens, si
     if (from == 0)
         return 0;
     for (size_t i = 0; i < n_max; i++) /* a guess may copy one before it */
-        tokens[1 + i] = token_at(ids, n_ids, tokens, from + i);
+        tokens[1 + i] = text_token(ids, n_ids, tokens, from + i);
     return n_max;
 }
 

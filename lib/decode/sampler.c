@@ -25,9 +25,9 @@ static int32_t argmax(const struct gpt2i_candidates *row)
 }
 
 /* The row after its processors, with all its tokens. */
-static int32_t begin(struct gpt2i_candidates *row, const struct gpt2i_sampler *sampler,
-                     const float *logits, const gpt2_sample_params *params,
-                     struct gpt2i_error *error)
+static int32_t begin_row(struct gpt2i_candidates *row, const struct gpt2i_sampler *sampler,
+                         const float *logits, const gpt2_sample_params *params,
+                         struct gpt2i_error *error)
 {
     bool is_greedy = params->temperature < GREEDY_BELOW;
     float scaled;
@@ -111,7 +111,7 @@ int32_t gpt2i_sample(const struct gpt2i_sampler *sampler, const float *logits,
 {
     struct gpt2i_candidates row;
     uint32_t words[4];
-    int32_t status = begin(&row, sampler, logits, params, error);
+    int32_t status = begin_row(&row, sampler, logits, params, error);
 
     if (status != GPT2_OK)
         return status;
@@ -151,7 +151,7 @@ int32_t gpt2i_sample_candidates(const struct gpt2i_sampler *sampler, const float
     uint32_t words[4];
     size_t n_heap;
     double total;
-    int32_t status = begin(&row, sampler, logits, params, error);
+    int32_t status = begin_row(&row, sampler, logits, params, error);
 
     if (status != GPT2_OK)
         return status;

@@ -17,7 +17,7 @@ static bool is_behind(const gpt2_token_logprob *a, const gpt2_token_logprob *b)
 }
 
 /* Lets 'token' sink from 'parent' to its place in a heap of n whose top is behind all others. */
-static void sink(gpt2_token_logprob *heap, size_t n, size_t parent, gpt2_token_logprob token)
+static void sink_token(gpt2_token_logprob *heap, size_t n, size_t parent, gpt2_token_logprob token)
 {
     for (;;) {
         size_t child = 2 * parent + 1;
@@ -43,7 +43,7 @@ static void find_likeliest(const struct gpt2i_scorer *scorer, const float *logit
     for (size_t i = 0; i < n; i++)
         likeliest[i] = (gpt2_token_logprob){(int32_t)i, logits[i]};
     for (size_t i = n / 2; i-- > 0;)
-        sink(likeliest, n, i, likeliest[i]);
+        sink_token(likeliest, n, i, likeliest[i]);
     for (size_t i = n; i < scorer->n_vocab;) {
         size_t end = gpt2i_min(i + BLOCK, scorer->n_vocab);
 
@@ -51,13 +51,13 @@ static void find_likeliest(const struct gpt2i_scorer *scorer, const float *logit
             i = end;
         for (; i < end; i++) {
             if (logits[i] > likeliest[0].logprob)
-                sink(likeliest, n, 0, (gpt2_token_logprob){(int32_t)i, logits[i]});
+                sink_token(likeliest, n, 0, (gpt2_token_logprob){(int32_t)i, logits[i]});
         }
     }
     while (n-- > 1) {
         gpt2_token_logprob last = likeliest[0];
 
-        sink(likeliest, n, 0, likeliest[n]);
+        sink_token(likeliest, n, 0, likeliest[n]);
         likeliest[n] = last;
     }
 }

@@ -23,7 +23,7 @@ static const uint8_t type_bytes[GPT2I_GGUF_TYPES] = {
     [GPT2I_GGUF_F64] = 8,
 };
 
-static const char magic[4] = {'G', 'G', 'U', 'F'};
+static const char gguf_magic[4] = {'G', 'G', 'U', 'F'};
 
 /* ------------------------------------------------------------------------------------ reading -- */
 
@@ -108,7 +108,7 @@ static int32_t fail_key(const struct gpt2i_gguf_reader *reader,
 }
 
 /* The type of a value or of elements; an array has no arrays inside. */
-static int32_t take_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_value *value)
+static int32_t take_value_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_value *value)
 {
     int32_t status = take_u32(reader, "the type of a value", &value->type);
 
@@ -171,10 +171,10 @@ static int32_t take_value(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_va
     int32_t status = gpt2i_gguf_take_name(reader, "a key", &value->key);
 
     if (status == GPT2_OK)
-        status = take_type(reader, value);
+        status = take_value_type(reader, value);
     if (status == GPT2_OK && value->type == GPT2I_GGUF_ARRAY) {
         value->is_array = true;
-        status = take_type(reader, value);
+        status = take_value_type(reader, value);
         if (status == GPT2_OK)
             status = take_u64(reader, "the length of an array", &n);
     }
@@ -208,12 +208,12 @@ static int32_t take_values(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf *
 /* ----------------------------------------------------------------------------------- the file -- */
 
 /* What a file begins with. */
-static int32_t check_version(const struct gpt2i_gguf *gguf, const unsigned char *header,
-                             struct gpt2i_error *error)
+static int32_t check_gguf_version(const struct gpt2i_gguf *gguf, const unsigned char *header,
+                                  struct gpt2i_error *error)
 {
     uint32_t version = gpt2i_load_le32(header + 4);
 
-    if (memcmp(header, magic, sizeof magic) != 0)
+    if (memcmp(header, gguf_magic, sizeof gguf_magic) != 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
                           "%s: begins with the bytes %02x %02x %02x %02x, wanted those of a GGUF "
                           "file, \"GGUF\"",
@@ -230,7 +230,7 @@ static int32_t check_version(const struct gpt2i_gguf *gguf, const unsigned char 
     return GPT2_OK;
 }
 
-static int32_t read_header(struct gpt2i_gguf *gguf, struct gpt2i_error *error)
+static int32_t read_gguf_header(struct gpt2i_gguf *gguf, struct gpt2i_error *error)
 {
     const char *path = gguf->source->path;
     uint64_t size_bytes = gguf->source->size_bytes;
@@ -243,7 +243,7 @@ static int32_t read_header(struct gpt2i_gguf *gguf, struct gpt2i_error *error)
                           "%s: has %" PRIu64 " bytes, too few for a GGUF file", path, size_bytes);
     status = gpt2i_source_read(gguf->source, 0, header, sizeof header, error);
     if (status == GPT2_OK)
-        status = check_version(gguf, header, error);
+        status = check_gguf_version(gguf, header, error);
     if (status != GPT2_OK)
         return status;
     gguf->n_tensors = gpt2i_load_le64(header + 8);
@@ -308,7 +308,7 @@ int32_t gpt2i_gguf_open(struct gpt2i_gguf *gguf, const struct gpt2i_files *files
     memset(gguf, 0, sizeof *gguf);
     status = gpt2i_source_open(&gguf->source, files, name, error);
     if (status == GPT2_OK)
-        status = read_header(gguf, error);
+        status = read_gguf_header(gguf, error);
     while (status == GPT2_OK && is_cut) {
         n_bytes = gpt2i_min(GROWTH * n_bytes, GPT2I_GGUF_MAX_BYTES);
         if (n_bytes > gguf->source->size_bytes)
@@ -326,7 +326,7 @@ int32_t gpt2i_gguf_open(struct gpt2i_gguf *gguf, const struct gpt2i_files *files
 bool gpt2i_gguf_is(const struct gpt2i_files *files)
 {
     struct gpt2i_error nowhere = {NULL, 0};
-    char found[sizeof magic] = "";
+    char found[sizeof gguf_magic] = "";
     struct gpt2i_source *source;
 
     if (files->file == NULL ||
@@ -335,7 +335,7 @@ bool gpt2i_gguf_is(const struct gpt2i_files *files)
     if (source->size_bytes >= sizeof found)
         (void)gpt2i_source_read(source, 0, found, sizeof found, &nowhere);
     gpt2i_source_close(source);
-    return memcmp(found, magic, sizeof magic) == 0;
+    return memcmp(found, gguf_magic, sizeof gguf_magic) == 0;
 }
 
 void gpt2i_gguf_close(struct gpt2i_gguf *gguf)

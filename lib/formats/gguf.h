@@ -38,6 +38,15 @@ enum gpt2i_gguf_type {
     GPT2I_GGUF_TYPES
 };
 
+/* What tokenizer.ggml.token_type says of a token. */
+enum {
+    GPT2I_GGUF_NORMAL = 1,
+    GPT2I_GGUF_CONTROL = 3,
+    GPT2I_GGUF_USER_DEFINED = 4,
+    GPT2I_GGUF_UNUSED = 5, /* the id has no token */
+    GPT2I_GGUF_LAST_TOKEN_TYPE = 6
+};
+
 /* Bytes of the file, without a NUL behind them. */
 struct gpt2i_gguf_string {
     const char *text;

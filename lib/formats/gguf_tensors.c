@@ -145,8 +145,9 @@ static bool translate(struct gpt2i_gguf_string file_name, char name[GGUF_NAME_BY
 
 /* ------------------------------------------------------------------------------------ tensors -- */
 
-static int32_t fail_tensor(const struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_string name,
-                           int32_t status, const char *what, uint64_t found, const char *wanted)
+static int32_t fail_gguf_tensor(const struct gpt2i_gguf_reader *reader,
+                                struct gpt2i_gguf_string name, int32_t status, const char *what,
+                                uint64_t found, const char *wanted)
 {
     return gpt2i_fail(reader->error, status, "%s: tensor %.*s: %s: found %" PRIu64 ", wanted %s",
                       reader->gguf->source->path, gpt2i_gguf_shown(name), name.text, what, found,
@@ -165,22 +166,23 @@ static int32_t take_dims(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_str
         return status;
     n_dims = gpt2i_load_le32(bytes);
     if (n_dims < 1 || n_dims > GPT2I_TENSOR_DIMS)
-        return fail_tensor(reader, name, GPT2_ERR_FORMAT, "the number of dimensions", n_dims,
-                           "1 to 4");
+        return fail_gguf_tensor(reader, name, GPT2_ERR_FORMAT, "the number of dimensions", n_dims,
+                                "1 to 4");
     status = gpt2i_gguf_take(reader, "dimensions", n_dims * sizeof(uint64_t), &bytes);
     tensor->n_dims = (int32_t)n_dims;
     for (uint32_t i = 0; i < n_dims && status == GPT2_OK; i++) {
         uint64_t dim = gpt2i_load_le64(bytes + i * sizeof dim);
 
         if (dim < 1 || dim > INT64_MAX)
-            return fail_tensor(reader, name, GPT2_ERR_FORMAT, "a dimension", dim, "1 to 2^63 - 1");
+            return fail_gguf_tensor(reader, name, GPT2_ERR_FORMAT, "a dimension", dim,
+                                    "1 to 2^63 - 1");
         tensor->dims[n_dims - 1 - i] = dim;
     }
     return status;
 }
 
-static int32_t take_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_string name,
-                         struct gpt2i_tensor *tensor)
+static int32_t take_tensor_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_string name,
+                                struct gpt2i_tensor *tensor)
 {
     const unsigned char *bytes = NULL;
     uint32_t number;
@@ -201,8 +203,8 @@ static int32_t take_type(struct gpt2i_gguf_reader *reader, struct gpt2i_gguf_str
                           reader->gguf->source->path, gpt2i_gguf_shown(name), name.text,
                           tensor->dtype);
     }
-    return fail_tensor(reader, name, GPT2_ERR_UNSUPPORTED, "type", number,
-                       "the number of " WANTED_TYPES);
+    return fail_gguf_tensor(reader, name, GPT2_ERR_UNSUPPORTED, "type", number,
+                            "the number of " WANTED_TYPES);
 }
 
 /* The bytes of a tensor whose dimensions and type are known. */
@@ -285,7 +287,7 @@ static int32_t take_tensor(const struct list *list, struct gpt2i_gguf_reader *re
     if (status == GPT2_OK)
         status = take_dims(reader, file_name, tensor);
     if (status == GPT2_OK)
-        status = take_type(reader, file_name, tensor);
+        status = take_tensor_type(reader, file_name, tensor);
     if (status == GPT2_OK)
         status = find_size(reader, file_name, tensor);
     if (status == GPT2_OK)

@@ -35,7 +35,7 @@ static const struct {
     [N_VOCAB_PADDED] = {"padded_vocab_size", 1 << 24},
 };
 
-struct reader {
+struct llmc_reader {
     struct gpt2i_tensors *tensors;
     uint32_t header[N_NUMBERS];
     size_t n_tensors; /* so far */
@@ -43,7 +43,7 @@ struct reader {
     struct gpt2i_error *error;
 };
 
-static int32_t read_header(struct reader *reader)
+static int32_t read_llmc_header(struct llmc_reader *reader)
 {
     const struct gpt2i_source *source = reader->tensors->source;
     unsigned char bytes[4 * N_NUMBERS];
@@ -82,7 +82,7 @@ static int32_t read_header(struct reader *reader)
 }
 
 /* The bytes of all weights. */
-static uint64_t data_bytes(const struct reader *reader)
+static uint64_t data_bytes(const struct llmc_reader *reader)
 {
     const uint32_t *header = reader->header;
     uint64_t n_embd = header[N_EMBD];
@@ -94,8 +94,8 @@ static uint64_t data_bytes(const struct reader *reader)
 }
 
 /* The next tensor of the file; n_columns 0: a vector.  Behind its rows are n_padding more. */
-static void add(struct reader *reader, const char *name, uint64_t n_rows, uint64_t n_columns,
-                uint64_t n_padding)
+static void add_tensor(struct llmc_reader *reader, const char *name, uint64_t n_rows,
+                       uint64_t n_columns, uint64_t n_padding)
 {
     bool is_single = reader->header[VERSION] == 3;
     struct gpt2i_tensor *tensor = &reader->tensors->items[reader->n_tensors];
@@ -117,25 +117,26 @@ static void add(struct reader *reader, const char *name, uint64_t n_rows, uint64
 }
 
 /* A weight of the blocks, of all of them; the sizes are multiples of n_embd. */
-static void add_blocks(struct reader *reader, const char *name, uint32_t n_rows, uint32_t n_columns)
+static void add_blocks(struct llmc_reader *reader, const char *name, uint32_t n_rows,
+                       uint32_t n_columns)
 {
     uint64_t n_embd = reader->header[N_EMBD];
     char full[NAME_BYTES];
 
     for (uint32_t i = 0; i < reader->header[N_LAYER]; i++) {
         (void)snprintf(full, sizeof full, "h.%" PRIu32 ".%s", i, name);
-        add(reader, full, n_rows * n_embd, n_columns * n_embd, 0);
+        add_tensor(reader, full, n_rows * n_embd, n_columns * n_embd, 0);
     }
 }
 
-static void add_all(struct reader *reader)
+static void add_all(struct llmc_reader *reader)
 {
     const uint32_t *header = reader->header;
 
     reader->at = HEADER_BYTES;
-    add(reader, "wte.weight", header[N_VOCAB], header[N_EMBD],
-        header[N_VOCAB_PADDED] - header[N_VOCAB]);
-    add(reader, "wpe.weight", header[N_POSITIONS], header[N_EMBD], 0);
+    add_tensor(reader, "wte.weight", header[N_VOCAB], header[N_EMBD],
+               header[N_VOCAB_PADDED] - header[N_VOCAB]);
+    add_tensor(reader, "wpe.weight", header[N_POSITIONS], header[N_EMBD], 0);
     add_blocks(reader, "ln_1.weight", 1, 0);
     add_blocks(reader, "ln_1.bias", 1, 0);
     add_blocks(reader, "attn.c_attn.weight", 3, 1);
@@ -148,12 +149,12 @@ static void add_all(struct reader *reader)
     add_blocks(reader, "mlp.c_fc.bias", 4, 0);
     add_blocks(reader, "mlp.c_proj.weight", 1, 4);
     add_blocks(reader, "mlp.c_proj.bias", 1, 0);
-    add(reader, "ln_f.weight", header[N_EMBD], 0, 0);
-    add(reader, "ln_f.bias", header[N_EMBD], 0, 0);
+    add_tensor(reader, "ln_f.weight", header[N_EMBD], 0, 0);
+    add_tensor(reader, "ln_f.bias", header[N_EMBD], 0, 0);
 }
 
 /* config.json as Hugging Face would have it. */
-static void write_config(struct reader *reader)
+static void write_llmc_config(struct llmc_reader *reader)
 {
     const uint32_t *header = reader->header;
 
@@ -165,7 +166,7 @@ static void write_config(struct reader *reader)
     reader->tensors->config = reader->tensors->names;
 }
 
-static int32_t read_tensors(struct reader *reader)
+static int32_t read_tensors(struct llmc_reader *reader)
 {
     const struct gpt2i_source *source = reader->tensors->source;
     uint64_t n_bytes = HEADER_BYTES + data_bytes(reader);
@@ -180,7 +181,7 @@ static int32_t read_tensors(struct reader *reader)
                                     CONFIG_BYTES + n_tensors * NAME_BYTES, reader->error);
     if (status != GPT2_OK)
         return status;
-    write_config(reader);
+    write_llmc_config(reader);
     add_all(reader);
     return gpt2i_tensors_sort(reader->tensors, reader->error);
 }
@@ -188,13 +189,13 @@ static int32_t read_tensors(struct reader *reader)
 int32_t gpt2i_llmc_open(struct gpt2i_tensors *tensors, const struct gpt2i_files *files,
                         const char *name, struct gpt2i_error *error)
 {
-    struct reader reader = {.tensors = tensors, .error = error};
+    struct llmc_reader reader = {.tensors = tensors, .error = error};
     int32_t status;
 
     memset(tensors, 0, sizeof *tensors);
     status = gpt2i_source_open(&tensors->source, files, name, error);
     if (status == GPT2_OK)
-        status = read_header(&reader);
+        status = read_llmc_header(&reader);
     if (status == GPT2_OK)
         status = read_tensors(&reader);
     if (status != GPT2_OK)

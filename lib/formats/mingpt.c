@@ -49,12 +49,12 @@ static int32_t read_heads(struct gpt2i_json *json, const struct gpt2i_json_event
                       json->path, gpt2i_json_show(&event, shown));
 }
 
-typedef int32_t read_key(struct gpt2i_json *json, const struct gpt2i_json_event *key,
-                         uint64_t *n_head, struct gpt2i_error *error);
+typedef int32_t read_member(struct gpt2i_json *json, const struct gpt2i_json_event *key,
+                            uint64_t *n_head, struct gpt2i_error *error);
 
 /* An object; 'read' reads the value of each key. */
-static int32_t read_object(struct gpt2i_json *json, read_key *read, uint64_t *n_head,
-                           struct gpt2i_error *error)
+static int32_t read_json_object(struct gpt2i_json *json, read_member *read, uint64_t *n_head,
+                                struct gpt2i_error *error)
 {
     struct gpt2i_json_event event;
     int32_t status = gpt2i_json_next(json, &event, error);
@@ -71,10 +71,10 @@ static int32_t read_object(struct gpt2i_json *json, read_key *read, uint64_t *n_
 }
 
 /* A key of the file. */
-static int32_t read_part(struct gpt2i_json *json, const struct gpt2i_json_event *key,
-                         uint64_t *n_head, struct gpt2i_error *error)
+static int32_t read_model_part(struct gpt2i_json *json, const struct gpt2i_json_event *key,
+                               uint64_t *n_head, struct gpt2i_error *error)
 {
-    return gpt2i_json_equal(key, "model") ? read_object(json, read_heads, n_head, error)
+    return gpt2i_json_equal(key, "model") ? read_json_object(json, read_heads, n_head, error)
                                           : gpt2i_json_skip(json, error);
 }
 
@@ -89,7 +89,7 @@ static int32_t read_n_head(const struct gpt2i_files *files, uint64_t *n_head,
     *n_head = 0;
     if (status == GPT2_OK) {
         gpt2i_json_begin(&json, file.text, file.n_bytes, file.source->path);
-        status = read_object(&json, read_part, n_head, error);
+        status = read_json_object(&json, read_model_part, n_head, error);
     }
     if (status == GPT2_OK)
         status = gpt2i_json_next(&json, &event, error); /* the end of the text */

@@ -6,7 +6,7 @@
 
 #include <inttypes.h>
 
-static int32_t check_version(const struct gpt2i_tensors *tensors, struct gpt2i_error *error)
+static int32_t check_native_version(const struct gpt2i_tensors *tensors, struct gpt2i_error *error)
 {
     const char *path = tensors->source->path;
 
@@ -175,7 +175,7 @@ int32_t gpt2i_native_open(struct gpt2i_native *native, const struct gpt2i_files 
     memset(native, 0, sizeof *native);
     status = gpt2i_safetensors_open(&native->tensors, files, GPT2I_NATIVE_NAME, error);
     if (status == GPT2_OK)
-        status = check_version(&native->tensors, error);
+        status = check_native_version(&native->tensors, error);
     if (status == GPT2_OK)
         status = open_image(native, access, progress, user, error);
     if (status != GPT2_OK) {

@@ -51,7 +51,8 @@ enum opcode {
     OP_FRAME = 0x95
 };
 
-static int32_t fail(const struct gpt2i_pickle *pickle, const char *what, struct gpt2i_error *error)
+static int32_t fail_pickle(const struct gpt2i_pickle *pickle, const char *what,
+                           struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: before byte %zu of the pickle: %s", pickle->path,
                       pickle->at, what);
@@ -60,7 +61,7 @@ static int32_t fail(const struct gpt2i_pickle *pickle, const char *what, struct 
 /* ------------------------------------------------------------------------------------ reading -- */
 
 /* The next n bytes; NULL if there are fewer. */
-static const unsigned char *take(struct gpt2i_pickle *pickle, uint64_t n)
+static const unsigned char *take_bytes(struct gpt2i_pickle *pickle, uint64_t n)
 {
     const unsigned char *bytes = pickle->bytes + pickle->at;
 
@@ -73,7 +74,7 @@ static const unsigned char *take(struct gpt2i_pickle *pickle, uint64_t n)
 /* A number of n bytes, at most 8, the lowest first. */
 static bool take_number(struct gpt2i_pickle *pickle, size_t n, uint64_t *number)
 {
-    const unsigned char *bytes = take(pickle, n);
+    const unsigned char *bytes = take_bytes(pickle, n);
 
     *number = 0;
     for (size_t i = n; bytes != NULL && i-- > 0;)
@@ -83,7 +84,7 @@ static bool take_number(struct gpt2i_pickle *pickle, size_t n, uint64_t *number)
 
 static int32_t fail_end(const struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    return fail(pickle, "an opcode needs more bytes than there are", error);
+    return fail_pickle(pickle, "an opcode needs more bytes than there are", error);
 }
 
 /* --------------------------------------------------------------------------- stack and values -- */
@@ -99,7 +100,7 @@ static struct gpt2i_pickle_value *push(struct gpt2i_pickle *pickle, enum gpt2i_p
 }
 
 /* The value 'down' below the top; NULL for a mark, and where the stack is not so high. */
-static struct gpt2i_pickle_value *peek(const struct gpt2i_pickle *pickle, uint32_t down)
+static struct gpt2i_pickle_value *peek_value(const struct gpt2i_pickle *pickle, uint32_t down)
 {
     uint32_t number = down < pickle->n_stack ? pickle->stack[pickle->n_stack - 1 - down] : MARK;
 
@@ -154,7 +155,7 @@ static int32_t push_bytes(struct gpt2i_pickle *pickle, enum gpt2i_pickle_kind ki
     uint64_t length;
     const unsigned char *bytes;
 
-    if (!take_number(pickle, n_bytes, &length) || (bytes = take(pickle, length)) == NULL)
+    if (!take_number(pickle, n_bytes, &length) || (bytes = take_bytes(pickle, length)) == NULL)
         return fail_end(pickle, error);
     value = push(pickle, kind);
     value->n = (uint32_t)length;
@@ -175,8 +176,8 @@ static int32_t push_tuple(struct gpt2i_pickle *pickle, uint32_t n, struct gpt2i_
     struct gpt2i_pickle_value tuple = {.kind = GPT2I_PICKLE_TUPLE};
 
     for (uint32_t i = 0; i < n; i++) {
-        if (peek(pickle, i) == NULL)
-            return fail(pickle, "a tuple needs more values than the stack has", error);
+        if (peek_value(pickle, i) == NULL)
+            return fail_pickle(pickle, "a tuple needs more values than the stack has", error);
     }
     move_items(pickle, &tuple, n);
     *push(pickle, GPT2I_PICKLE_TUPLE) = tuple;
@@ -189,7 +190,7 @@ static int32_t push_marked_tuple(struct gpt2i_pickle *pickle, struct gpt2i_error
     uint32_t n;
 
     if (!above_mark(pickle, &n))
-        return fail(pickle, "a mark is missing", error);
+        return fail_pickle(pickle, "a mark is missing", error);
     move_items(pickle, &tuple, n);
     pickle->n_stack--; /* the mark */
     *push(pickle, GPT2I_PICKLE_TUPLE) = tuple;
@@ -205,17 +206,17 @@ static int32_t extend(struct gpt2i_pickle *pickle, enum gpt2i_pickle_kind kind, 
     struct gpt2i_pickle_value *to;
 
     if (marked && !above_mark(pickle, &n))
-        return fail(pickle, "a mark is missing", error);
+        return fail_pickle(pickle, "a mark is missing", error);
     for (uint32_t i = 0; i < n; i++) {
-        if (peek(pickle, i) == NULL)
-            return fail(pickle, "items need more values than the stack has", error);
+        if (peek_value(pickle, i) == NULL)
+            return fail_pickle(pickle, "items need more values than the stack has", error);
     }
-    to = peek(pickle, n + marked);
+    to = peek_value(pickle, n + marked);
     if (to == NULL || to->kind != kind)
-        return fail(pickle, is_dict ? "items go to what is no dict" : "items go to what is no list",
-                    error);
+        return fail_pickle(
+            pickle, is_dict ? "items go to what is no dict" : "items go to what is no list", error);
     if (is_dict && n % 2 != 0)
-        return fail(pickle, "a key has no value", error);
+        return fail_pickle(pickle, "a key has no value", error);
     move_items(pickle, to, n);
     pickle->n_stack -= marked;
     return GPT2_OK;
@@ -225,12 +226,12 @@ static int32_t extend(struct gpt2i_pickle *pickle, enum gpt2i_pickle_kind kind, 
 
 static int32_t put(struct gpt2i_pickle *pickle, uint64_t number, struct gpt2i_error *error)
 {
-    const struct gpt2i_pickle_value *value = peek(pickle, 0);
+    const struct gpt2i_pickle_value *value = peek_value(pickle, 0);
 
     if (value == NULL)
-        return fail(pickle, "nothing is on the stack to be kept in the memo", error);
+        return fail_pickle(pickle, "nothing is on the stack to be kept in the memo", error);
     if (number >= pickle->n_bytes)
-        return fail(pickle, "a number of the memo is larger than the pickle", error);
+        return fail_pickle(pickle, "a number of the memo is larger than the pickle", error);
     if (pickle->memo[number] == 0)
         pickle->n_memo++;
     pickle->memo[number] = pickle->stack[pickle->n_stack - 1] + 1;
@@ -255,7 +256,7 @@ static int32_t get(struct gpt2i_pickle *pickle, size_t n_bytes, struct gpt2i_err
     if (!take_number(pickle, n_bytes, &number))
         return fail_end(pickle, error);
     if (number >= pickle->memo_end || pickle->memo[number] == 0)
-        return fail(pickle, "the memo does not have what is taken from it", error);
+        return fail_pickle(pickle, "the memo does not have what is taken from it", error);
     pickle->stack[pickle->n_stack++] = pickle->memo[number] - 1;
     return GPT2_OK;
 }
@@ -298,13 +299,13 @@ static int32_t push_global(struct gpt2i_pickle *pickle, struct gpt2i_error *erro
 
 static int32_t push_stack_global(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    const struct gpt2i_pickle_value *name = peek(pickle, 0), *module = peek(pickle, 1);
+    const struct gpt2i_pickle_value *name = peek_value(pickle, 0), *module = peek_value(pickle, 1);
     struct gpt2i_pickle_value value;
     int32_t status;
 
     if (name == NULL || module == NULL || name->kind != GPT2I_PICKLE_TEXT ||
         module->kind != GPT2I_PICKLE_TEXT)
-        return fail(pickle, "a name needs two texts on the stack", error);
+        return fail_pickle(pickle, "a name needs two texts on the stack", error);
     status = gpt2i_pickle_name(pickle, module, name, &value, error);
     return status == GPT2_OK ? replace(pickle, 2, value) : status;
 }
@@ -312,13 +313,14 @@ static int32_t push_stack_global(struct gpt2i_pickle *pickle, struct gpt2i_error
 /* A call of a name with a tuple. */
 static int32_t reduce(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    const struct gpt2i_pickle_value *arguments = peek(pickle, 0), *name = peek(pickle, 1);
+    const struct gpt2i_pickle_value *arguments = peek_value(pickle, 0),
+                                    *name = peek_value(pickle, 1);
     struct gpt2i_pickle_value value;
     int32_t status;
 
     if (arguments == NULL || name == NULL || arguments->kind != GPT2I_PICKLE_TUPLE ||
         name->kind != GPT2I_PICKLE_NAME)
-        return fail(pickle, "a call needs a name and a tuple on the stack", error);
+        return fail_pickle(pickle, "a call needs a name and a tuple on the stack", error);
     status = gpt2i_pickle_call(pickle, name, arguments, &value, error);
     return status == GPT2_OK ? replace(pickle, 2, value) : status;
 }
@@ -326,19 +328,20 @@ static int32_t reduce(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 static int32_t push_storage(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
     struct gpt2i_pickle_value value;
-    int32_t status = gpt2i_pickle_storage(pickle, peek(pickle, 0), &value, error);
+    int32_t status = gpt2i_pickle_storage(pickle, peek_value(pickle, 0), &value, error);
 
     return status == GPT2_OK ? replace(pickle, 1, value) : status;
 }
 
 /* The attributes of a dict, such as the versions of modules, say nothing about tensors. */
-static int32_t build(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
+static int32_t build_object(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    const struct gpt2i_pickle_value *attributes = peek(pickle, 0), *object = peek(pickle, 1);
+    const struct gpt2i_pickle_value *attributes = peek_value(pickle, 0),
+                                    *object = peek_value(pickle, 1);
 
     if (attributes == NULL || object == NULL || attributes->kind != GPT2I_PICKLE_DICT ||
         object->kind != GPT2I_PICKLE_DICT)
-        return fail(pickle, "attributes are set of what is no dict", error);
+        return fail_pickle(pickle, "attributes are set of what is no dict", error);
     pickle->n_stack--;
     return GPT2_OK;
 }
@@ -348,7 +351,7 @@ static int32_t build(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 /* What a float says is not asked for. */
 static int32_t push_float(struct gpt2i_pickle *pickle, struct gpt2i_error *error)
 {
-    if (take(pickle, 8) == NULL)
+    if (take_bytes(pickle, 8) == NULL)
         return fail_end(pickle, error);
     (void)push(pickle, GPT2I_PICKLE_FLOAT);
     return GPT2_OK;
@@ -365,9 +368,9 @@ static int32_t skip_header(struct gpt2i_pickle *pickle, unsigned opcode, struct 
                           "%s: the pickle has protocol %" PRIu64 ", wanted 2 to 5", pickle->path,
                           number);
     if (opcode == OP_FRAME && number > pickle->n_bytes - pickle->at)
-        return fail(pickle, "a frame is longer than the pickle", error);
+        return fail_pickle(pickle, "a frame is longer than the pickle", error);
     if (opcode == OP_FRAME && pickle->at < pickle->frame_end)
-        return fail(pickle, "a frame begins inside another", error);
+        return fail_pickle(pickle, "a frame begins inside another", error);
     if (opcode == OP_FRAME)
         pickle->frame_end = pickle->at + (size_t)number;
     return GPT2_OK;
@@ -386,7 +389,7 @@ static int32_t push_empty(struct gpt2i_pickle *pickle, enum gpt2i_pickle_kind ki
 }
 
 /* clang-format off */
-static int32_t step(struct gpt2i_pickle *pickle, unsigned opcode, struct gpt2i_error *error)
+static int32_t run_opcode(struct gpt2i_pickle *pickle, unsigned opcode, struct gpt2i_error *error)
 {
     switch (opcode) {
     case OP_PROTO:
@@ -424,7 +427,7 @@ static int32_t step(struct gpt2i_pickle *pickle, unsigned opcode, struct gpt2i_e
     case OP_GLOBAL:           return push_global(pickle, error);
     case OP_STACK_GLOBAL:     return push_stack_global(pickle, error);
     case OP_REDUCE:           return reduce(pickle, error);
-    case OP_BUILD:            return build(pickle, error);
+    case OP_BUILD:            return build_object(pickle, error);
     case OP_BINPERSID:        return push_storage(pickle, error);
     default:
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
@@ -454,23 +457,23 @@ int32_t gpt2i_pickle_run(struct gpt2i_pickle *pickle, const struct gpt2i_pickle_
     pickle->frame_end = 0;
     while (status == GPT2_OK) {
         size_t begin = pickle->at, frame_end = pickle->frame_end;
-        const unsigned char *opcode = take(pickle, 1);
+        const unsigned char *opcode = take_bytes(pickle, 1);
 
         if (opcode == NULL)
-            return fail(pickle, "the pickle has no end", error);
+            return fail_pickle(pickle, "the pickle has no end", error);
         if (*opcode == OP_STOP && pickle->at < frame_end)
-            return fail(pickle, "the pickle ends inside of a frame", error);
+            return fail_pickle(pickle, "the pickle ends inside of a frame", error);
         if (*opcode == OP_STOP)
             break;
-        status = step(pickle, *opcode, error);
+        status = run_opcode(pickle, *opcode, error);
         /* readers differ in what they take there, so that a pickle could hide another */
         if (status == GPT2_OK && begin < frame_end && pickle->at > frame_end)
-            return fail(pickle, "an opcode reaches over the end of its frame", error);
+            return fail_pickle(pickle, "an opcode reaches over the end of its frame", error);
     }
     if (status != GPT2_OK)
         return status;
-    *value = peek(pickle, 0);
+    *value = peek_value(pickle, 0);
     if (*value == NULL || pickle->n_stack != 1)
-        return fail(pickle, "the pickle ends with other than one value on the stack", error);
+        return fail_pickle(pickle, "the pickle ends with other than one value on the stack", error);
     return GPT2_OK;
 }

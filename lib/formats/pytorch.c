@@ -48,7 +48,7 @@ static const struct gpt2i_tensor *find_entry(const struct gpt2i_pytorch *reader,
     return gpt2i_tensors_find(&reader->storages, path);
 }
 
-static int32_t check_byte_order(const struct gpt2i_pytorch *reader)
+static int32_t check_byteorder_file(const struct gpt2i_pytorch *reader)
 {
     const struct gpt2i_tensor *entry = find_entry(reader, "byteorder");
     char order[6];
@@ -76,7 +76,7 @@ static int32_t read_zip(struct gpt2i_pytorch *reader)
     if (status == GPT2_OK)
         status = find_folder(reader);
     if (status == GPT2_OK)
-        status = check_byte_order(reader);
+        status = check_byteorder_file(reader);
     if (status == GPT2_OK && (entry = find_entry(reader, "data.pkl")) == NULL)
         status = gpt2i_pytorch_fail(reader, GPT2_ERR_FORMAT,
                                     "zip file: wanted a folder with data.pkl in it");

@@ -15,7 +15,8 @@ int32_t gpt2i_pytorch_fail(const struct gpt2i_pytorch *reader, int32_t status, c
 
 /* ----------------------------------------------------------------------------------- pickles -- */
 
-static unsigned char *layout(struct gpt2i_pickle *pickle, struct gpt2i_arena *arena, size_t n_bytes)
+static unsigned char *dict_layout(struct gpt2i_pickle *pickle, struct gpt2i_arena *arena,
+                                  size_t n_bytes)
 {
     gpt2i_pickle_layout(pickle, arena, n_bytes);
     return gpt2i_arena_take(arena, n_bytes, 1);
@@ -31,7 +32,7 @@ int32_t gpt2i_pytorch_read_pickles(struct gpt2i_pytorch *reader, uint64_t offset
         return gpt2i_fail(reader->error, GPT2_ERR_FORMAT,
                           "%s: the pickle has %" PRIu64 " bytes, wanted 1 to %" PRIu64,
                           source->path, n_bytes, GPT2I_PYTORCH_PICKLE_MAX_BYTES);
-    (void)layout(&reader->pickle, &arena, (size_t)n_bytes);
+    (void)dict_layout(&reader->pickle, &arena, (size_t)n_bytes);
     reader->block_bytes = arena.used_bytes;
     if (reader->block_bytes > 0)
         reader->block = gpt2i_block_new(reader->block_bytes);
@@ -39,7 +40,7 @@ int32_t gpt2i_pytorch_read_pickles(struct gpt2i_pytorch *reader, uint64_t offset
         return gpt2i_fail(reader->error, GPT2_ERR_MEMORY,
                           "%s: no memory for a pickle of %" PRIu64 " bytes", source->path, n_bytes);
     arena = gpt2i_arena_over(reader->block);
-    bytes = layout(&reader->pickle, &arena, (size_t)n_bytes);
+    bytes = dict_layout(&reader->pickle, &arena, (size_t)n_bytes);
     reader->pickle.bytes = bytes;
     return gpt2i_source_read(source, offset, bytes, (size_t)n_bytes, reader->error);
 }
@@ -91,15 +92,15 @@ bool gpt2i_pytorch_storage_bytes(const struct gpt2i_pytorch *reader,
 
 /* ----------------------------------------------------------------------------------- tensors -- */
 
-static int32_t fail_tensor(const struct gpt2i_pytorch *reader, const char *name, int32_t status,
-                           const char *what)
+static int32_t fail_dict_tensor(const struct gpt2i_pytorch *reader, const char *name,
+                                int32_t status, const char *what)
 {
     return gpt2i_fail(reader->error, status, "%s: tensor %s: %s", reader->pickle.path, name, what);
 }
 
 /* Sizes and strides: the elements must follow on, the last dimension innermost. */
-static int32_t read_shape(const struct gpt2i_pytorch *reader,
-                          const struct gpt2i_pickle_value *value, struct gpt2i_tensor *tensor)
+static int32_t read_dict_shape(const struct gpt2i_pytorch *reader,
+                               const struct gpt2i_pickle_value *value, struct gpt2i_tensor *tensor)
 {
     const struct gpt2i_pickle *pickle = &reader->pickle;
     const struct gpt2i_pickle_value *sizes = gpt2i_pickle_part(pickle, value, 2);
@@ -112,7 +113,8 @@ static int32_t read_shape(const struct gpt2i_pytorch *reader,
                           "%s: tensor %s: has %" PRIu32 " dimensions, wanted at most %d",
                           pickle->path, tensor->name, sizes->n, GPT2I_TENSOR_DIMS);
     if (strides->n != sizes->n)
-        return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT, "its sizes and strides differ");
+        return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
+                                "its sizes and strides differ");
     tensor->n_dims = (int32_t)sizes->n;
     for (uint32_t i = sizes->n; i-- > 0;) {
         const struct gpt2i_pickle_value *size = gpt2i_pickle_part(pickle, sizes, i);
@@ -120,25 +122,25 @@ static int32_t read_shape(const struct gpt2i_pytorch *reader,
 
         if (size->kind != GPT2I_PICKLE_INT || size->integer < 0 ||
             stride->kind != GPT2I_PICKLE_INT || stride->integer < 0)
-            return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
-                               "its sizes and strides are no numbers from 0 to 2^63 - 1");
+            return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
+                                    "its sizes and strides are no numbers from 0 to 2^63 - 1");
         tensor->dims[i] = (uint64_t)size->integer;
         if (size->integer > 1 && (uint64_t)stride->integer != wanted)
             is_contiguous = false;
         if (size->integer > 1 && !gpt2i_mul_u64(wanted, (uint64_t)size->integer, &wanted))
-            return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
-                               "the product of its sizes is above 2^64 - 1");
+            return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
+                                    "the product of its sizes is above 2^64 - 1");
     }
     for (uint32_t i = 0; i < sizes->n; i++)
         is_contiguous = is_contiguous || tensor->dims[i] == 0;
     if (!is_contiguous)
-        return fail_tensor(reader, tensor->name, GPT2_ERR_UNSUPPORTED,
-                           "its elements do not follow on, as after tensor.contiguous()");
+        return fail_dict_tensor(reader, tensor->name, GPT2_ERR_UNSUPPORTED,
+                                "its elements do not follow on, as after tensor.contiguous()");
     return GPT2_OK;
 }
 
-static int32_t read_tensor(const struct gpt2i_pytorch *reader,
-                           const struct gpt2i_pickle_value *value, struct gpt2i_tensor *tensor)
+static int32_t read_dict_tensor(const struct gpt2i_pytorch *reader,
+                                const struct gpt2i_pickle_value *value, struct gpt2i_tensor *tensor)
 {
     const struct gpt2i_pickle_value *storage = gpt2i_pytorch_storage_of(reader, value);
     struct gpt2i_pickle_dtype dtype = gpt2i_pickle_dtype_of(&reader->pickle, storage);
@@ -146,22 +148,23 @@ static int32_t read_tensor(const struct gpt2i_pytorch *reader,
     const struct gpt2i_tensor *bytes =
         gpt2i_pytorch_find_storage(reader, gpt2i_pickle_part(&reader->pickle, storage, 2));
     uint64_t offset, n_bytes;
-    int32_t status = read_shape(reader, value, tensor);
+    int32_t status = read_dict_shape(reader, value, tensor);
 
     if (status != GPT2_OK)
         return status;
     if (bytes == NULL)
-        return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT, "its storage is missing");
+        return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT, "its storage is missing");
     if (!gpt2i_pytorch_storage_bytes(reader, storage, &n_bytes) || n_bytes != bytes->n_bytes)
-        return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
-                           "its storage has another size than the pickle says");
+        return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
+                                "its storage has another size than the pickle says");
     tensor->dtype = dtype.dtype;
     tensor->type = dtype.type;
     tensor->source = reader->tensors->source;
     if (!gpt2i_tensor_size(tensor, dtype.n_bytes, &tensor->n_bytes) || first < 0 ||
         !gpt2i_mul_u64((uint64_t)first, dtype.n_bytes, &offset) || offset > bytes->n_bytes ||
         tensor->n_bytes > bytes->n_bytes - offset)
-        return fail_tensor(reader, tensor->name, GPT2_ERR_FORMAT, "reaches out of its storage");
+        return fail_dict_tensor(reader, tensor->name, GPT2_ERR_FORMAT,
+                                "reaches out of its storage");
     tensor->offset = bytes->offset + offset;
     return GPT2_OK;
 }
@@ -223,7 +226,8 @@ int32_t gpt2i_pytorch_read_tensors(struct gpt2i_pytorch *reader, uint64_t name_b
         tensors->items[i].is_out_in = reader->is_linear;
         name += key->n + 1;
         item = reader->pickle.items[item].next;
-        status = read_tensor(reader, gpt2i_pickle_item(&reader->pickle, item), &tensors->items[i]);
+        status =
+            read_dict_tensor(reader, gpt2i_pickle_item(&reader->pickle, item), &tensors->items[i]);
         item = reader->pickle.items[item].next;
     }
     return status == GPT2_OK ? gpt2i_tensors_sort(tensors, reader->error) : status;

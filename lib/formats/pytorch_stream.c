@@ -12,7 +12,8 @@
 #define PROTOCOL    1001
 
 /* 0x1950a86a20f9469cfc6c */
-static const unsigned char magic[] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+static const unsigned char stream_magic[] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9,
+                                             0x20, 0x6a, 0xa8, 0x50, 0x19};
 
 /* The pickles before the dict. */
 static int32_t run_prologue(struct gpt2i_pytorch *reader)
@@ -23,8 +24,8 @@ static int32_t run_prologue(struct gpt2i_pytorch *reader)
 
     if (status != GPT2_OK)
         return status;
-    if (value->kind != GPT2I_PICKLE_LONG || value->n != sizeof magic ||
-        memcmp(pickle->bytes + value->first, magic, sizeof magic) != 0)
+    if (value->kind != GPT2I_PICKLE_LONG || value->n != sizeof stream_magic ||
+        memcmp(pickle->bytes + value->first, stream_magic, sizeof stream_magic) != 0)
         return gpt2i_pytorch_fail(reader, GPT2_ERR_UNSUPPORTED,
                                   "does not begin with the magic number of torch.save()");
     status = gpt2i_pickle_run(&reader->pickle, &value, reader->error);

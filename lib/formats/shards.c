@@ -31,8 +31,8 @@ static int32_t index_next(struct index_reader *reader, struct gpt2i_json_event *
 }
 
 /* A key or string as NUL-terminated text. */
-static int32_t read_text(struct index_reader *reader, const struct gpt2i_json_event *event,
-                         char *text, size_t capacity)
+static int32_t read_index_text(struct index_reader *reader, const struct gpt2i_json_event *event,
+                               char *text, size_t capacity)
 {
     size_t length;
     int32_t status =
@@ -109,13 +109,13 @@ static int32_t find_shard(struct index_reader *reader, const struct gpt2i_tensor
 }
 
 /* One key of the weight map and its value: the tensor must be in that shard. */
-static int32_t read_entry(struct index_reader *reader, const struct gpt2i_json_event *key)
+static int32_t read_shard_entry(struct index_reader *reader, const struct gpt2i_json_event *key)
 {
     const struct gpt2i_tensors *shard = NULL;
     const struct gpt2i_tensor *tensor;
     struct gpt2i_json_event event;
     char shown[GPT2I_JSON_SHOWN_BYTES];
-    int32_t status = read_text(reader, key, reader->tensor, sizeof reader->tensor);
+    int32_t status = read_index_text(reader, key, reader->tensor, sizeof reader->tensor);
 
     if (status == GPT2_OK)
         status = index_next(reader, &event);
@@ -124,7 +124,7 @@ static int32_t read_entry(struct index_reader *reader, const struct gpt2i_json_e
                           "%s: tensor %s: found %s, wanted the name of a file", reader->json.path,
                           reader->tensor, gpt2i_json_show(&event, shown));
     if (status == GPT2_OK)
-        status = read_text(reader, &event, reader->shard, sizeof reader->shard);
+        status = read_index_text(reader, &event, reader->shard, sizeof reader->shard);
     if (status == GPT2_OK)
         status = find_shard(reader, &shard);
     if (status != GPT2_OK)
@@ -158,7 +158,7 @@ static int32_t read_weight_map(struct index_reader *reader)
         status = index_next(reader, &event);
         if (status != GPT2_OK || event.type == GPT2I_JSON_OBJECT_END)
             break;
-        status = read_entry(reader, &event);
+        status = read_shard_entry(reader, &event);
     }
     return status;
 }

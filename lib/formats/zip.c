@@ -41,7 +41,7 @@ struct directory {
 };
 
 /* One entry as the directory tells it. */
-struct entry {
+struct zip_entry {
     const unsigned char *name;
     size_t name_length;
     unsigned flags;
@@ -50,12 +50,13 @@ struct entry {
     size_t all_bytes; /* of the directory that it takes */
 };
 
-static int32_t fail(const struct gpt2i_source *source, const char *what, struct gpt2i_error *error)
+static int32_t fail_zip(const struct gpt2i_source *source, const char *what,
+                        struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: zip file: %s", source->path, what);
 }
 
-static int32_t fail_entry(const struct gpt2i_source *source, const struct entry *entry,
+static int32_t fail_entry(const struct gpt2i_source *source, const struct zip_entry *entry,
                           int32_t status, const char *what, struct gpt2i_error *error)
 {
     return gpt2i_fail(error, status, "%s: zip file: entry %.*s: %s", source->path,
@@ -81,7 +82,7 @@ static int32_t read_end64(struct directory *directory, uint64_t *end, struct gpt
     *end -= sizeof bytes;
     if (gpt2i_load_le64(locator + 8) != *end || gpt2i_load_le32(bytes) != END64_SIGNATURE ||
         gpt2i_load_le64(bytes + 4) != END64_BYTES - 12)
-        return fail(source, "the zip64 end is not where its locator says", error);
+        return fail_zip(source, "the zip64 end is not where its locator says", error);
     if (gpt2i_load_le32(locator + 4) != 0 || gpt2i_load_le32(locator + 16) != 1 ||
         gpt2i_load_le32(bytes + 16) != 0 || gpt2i_load_le32(bytes + 20) != 0 ||
         gpt2i_load_le64(bytes + 24) != gpt2i_load_le64(bytes + 32))
@@ -90,7 +91,7 @@ static int32_t read_end64(struct directory *directory, uint64_t *end, struct gpt
     if ((directory->n_entries != 0xffff && directory->n_entries != gpt2i_load_le64(bytes + 32)) ||
         (directory->n_bytes != IN_ZIP64 && directory->n_bytes != gpt2i_load_le64(bytes + 40)) ||
         (directory->offset != IN_ZIP64 && directory->offset != gpt2i_load_le64(bytes + 48)))
-        return fail(source, "the two ends tell of different directories", error);
+        return fail_zip(source, "the two ends tell of different directories", error);
     directory->n_entries = gpt2i_load_le64(bytes + 32);
     directory->n_bytes = gpt2i_load_le64(bytes + 40);
     directory->offset = gpt2i_load_le64(bytes + 48);
@@ -105,15 +106,15 @@ static int32_t find_directory(struct directory *directory, struct gpt2i_error *e
     int32_t status;
 
     if (source->size_bytes < END_BYTES)
-        return fail(source, "is too short to have an end", error);
+        return fail_zip(source, "is too short to have an end", error);
     end = source->size_bytes - END_BYTES;
     status = gpt2i_source_read(source, end, bytes, sizeof bytes, error);
     if (status != GPT2_OK)
         return status;
     if (gpt2i_load_le32(bytes) != END_SIGNATURE || gpt2i_load_le16(bytes + 20) != 0)
-        return fail(source,
-                    "its last 22 bytes are no end of a directory: cut short, or more was added",
-                    error);
+        return fail_zip(source,
+                        "its last 22 bytes are no end of a directory: cut short, or more was added",
+                        error);
     directory->n_entries = gpt2i_load_le16(bytes + 10);
     directory->n_bytes = gpt2i_load_le32(bytes + 12);
     directory->offset = gpt2i_load_le32(bytes + 16);
@@ -125,7 +126,7 @@ static int32_t find_directory(struct directory *directory, struct gpt2i_error *e
     if (status != GPT2_OK)
         return status;
     if (directory->offset > end || directory->n_bytes != end - directory->offset)
-        return fail(source, "the directory does not reach from its offset to the end", error);
+        return fail_zip(source, "the directory does not reach from its offset to the end", error);
     if (directory->n_bytes > DIRECTORY_MAX_BYTES || directory->n_entries > ENTRIES_MAX)
         return gpt2i_fail(error, GPT2_ERR_FORMAT,
                           "%s: zip file: the directory has %" PRIu64 " entries and %" PRIu64
@@ -151,7 +152,7 @@ static bool widen(uint64_t *number, const unsigned char **field, size_t *left)
 }
 
 /* Sizes and offset that do not fit into 32 bits. */
-static bool read_zip64_field(struct entry *entry, uint64_t *stored_bytes,
+static bool read_zip64_field(struct zip_entry *entry, uint64_t *stored_bytes,
                              const unsigned char *extra, size_t length)
 {
     while (length >= 4) {
@@ -171,7 +172,7 @@ static bool read_zip64_field(struct entry *entry, uint64_t *stored_bytes,
 }
 
 /* A name that is a path inside the file: no "..", nothing absolute, nothing that cannot be seen. */
-static bool is_plain_name(const struct entry *entry)
+static bool is_plain_name(const struct zip_entry *entry)
 {
     for (size_t i = 0; i < entry->name_length; i++) {
         if (entry->name[i] < ' ' || entry->name[i] == '\\' || entry->name[i] == ':' ||
@@ -183,8 +184,8 @@ static bool is_plain_name(const struct entry *entry)
 }
 
 /* The entry at byte 'at' of the directory. */
-static int32_t read_entry(const struct directory *directory, size_t at, struct entry *entry,
-                          struct gpt2i_error *error)
+static int32_t read_zip_entry(const struct directory *directory, size_t at, struct zip_entry *entry,
+                              struct gpt2i_error *error)
 {
     const struct gpt2i_source *source = directory->source;
     const unsigned char *bytes = directory->bytes + at;
@@ -192,14 +193,14 @@ static int32_t read_entry(const struct directory *directory, size_t at, struct e
     uint64_t stored_bytes;
 
     if (left < ENTRY_BYTES || gpt2i_load_le32(bytes) != ENTRY_SIGNATURE)
-        return fail(source, "the directory has fewer entries than its end says", error);
+        return fail_zip(source, "the directory has fewer entries than its end says", error);
     entry->name = bytes + ENTRY_BYTES;
     entry->name_length = gpt2i_load_le16(bytes + 28);
     extra_length = gpt2i_load_le16(bytes + 30);
     entry->all_bytes =
         ENTRY_BYTES + entry->name_length + extra_length + gpt2i_load_le16(bytes + 32);
     if (entry->all_bytes > left)
-        return fail(source, "an entry is longer than the directory", error);
+        return fail_zip(source, "an entry is longer than the directory", error);
     entry->flags = gpt2i_load_le16(bytes + 8);
     stored_bytes = gpt2i_load_le32(bytes + 20);
     entry->n_bytes = gpt2i_load_le32(bytes + 24);
@@ -223,14 +224,14 @@ static int32_t read_entry(const struct directory *directory, size_t at, struct e
 /* ------------------------------------------------------------------------------ local headers -- */
 
 /* A size of a local header is that of the directory, or told elsewhere. */
-static bool size_agrees(const struct entry *entry, uint32_t size)
+static bool size_agrees(const struct zip_entry *entry, uint32_t size)
 {
     return size == entry->n_bytes || size == IN_ZIP64 ||
            (size == 0 && (entry->flags & FLAG_DESCRIPTOR) != 0);
 }
 
 /* Finds where the bytes of an entry begin, and checks that its local header tells the same. */
-static int32_t find_bytes(const struct directory *directory, const struct entry *entry,
+static int32_t find_bytes(const struct directory *directory, const struct zip_entry *entry,
                           uint64_t *begin, struct gpt2i_error *error)
 {
     unsigned char bytes[LOCAL_BYTES + GPT2I_TENSOR_NAME_BYTES];
@@ -269,9 +270,9 @@ static int32_t read_entries(struct gpt2i_tensors *entries, const struct director
 
     for (size_t i = 0; i < entries->n_tensors; i++) {
         struct gpt2i_tensor *item = &entries->items[i];
-        struct entry entry = {.name = NULL};
+        struct zip_entry entry = {.name = NULL};
         uint64_t begin = 0;
-        int32_t status = read_entry(directory, at, &entry, error);
+        int32_t status = read_zip_entry(directory, at, &entry, error);
 
         if (status == GPT2_OK)
             status = find_bytes(directory, &entry, &begin, error);
@@ -289,7 +290,8 @@ static int32_t read_entries(struct gpt2i_tensors *entries, const struct director
         at += entry.all_bytes;
     }
     if (at != directory->n_bytes)
-        return fail(directory->source, "the directory has more entries than its end says", error);
+        return fail_zip(directory->source, "the directory has more entries than its end says",
+                        error);
     return GPT2_OK;
 }
 

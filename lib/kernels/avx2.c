@@ -5,6 +5,7 @@
 
 #if defined(__x86_64__)
 
+#define SET    avx2
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 
 #include "v16_avx2.h"
@@ -17,9 +18,6 @@
 
 #define MATMUL_ROWS    126 /* a multiple of 7 and 6 */
 #define ATTENTION_ROWS 28
-
-#define ADD_KERNELS  gpt2i_kernels_add_avx2
-#define KERNELS_NAME "avx2"
 
 #include "kernels_template.h"
 
@@ -87,8 +85,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW) ROW(5, 1) ROW(1, 4)
 #define Q_MAX_SUMS   5
 #define Q_MAX_GROUPS 4
-
-#define ADD_QUANTISED gpt2i_quantised_add_avx2
 
 #include "quantised_template.h"
 

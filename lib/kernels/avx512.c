@@ -5,6 +5,7 @@
 
 #if defined(__x86_64__)
 
+#define SET    avx512
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
 
 #include "v16_avx512.h"
@@ -23,9 +24,6 @@
  * 16 half floats are half a cache line.
  */
 #define KEEPS_MATMUL_ROW_F32
-
-#define ADD_KERNELS  gpt2i_kernels_add_avx512
-#define KERNELS_NAME "avx512"
 
 #include "kernels_template.h"
 

@@ -5,6 +5,7 @@
 
 #if defined(__x86_64__)
 
+#define SET avx512vnni
 #define TARGET \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 
@@ -78,10 +79,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW)   ROW(8, 2) ROW(4, 4) ROW(2, 4) ROW(1, 4)
 #define Q_MAX_SUMS     16
 #define Q_MAX_GROUPS   4
-
-#define ADD_QUANTISED gpt2i_quantised_add_avx512vnni
-
-#define QUANTISED_NAME "avx512vnni"
 
 #include "quantised_template.h"
 

@@ -5,6 +5,7 @@
 
 #ifdef GPT2I_HAS_AVX_VNNI
 
+#define SET    avxvnni
 #define TARGET __attribute__((target("avx2,fma,f16c,avxvnni")))
 
 #include "q_avx2.h"
@@ -48,10 +49,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW)   ROW(6, 1) ROW(3, 1) ROW(1, 4)
 #define Q_MAX_SUMS     6
 #define Q_MAX_GROUPS   4
-
-#define ADD_QUANTISED gpt2i_quantised_add_avxvnni
-
-#define QUANTISED_NAME "avxvnni"
 
 #include "quantised_template.h"
 

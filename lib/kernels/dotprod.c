@@ -5,6 +5,8 @@
 
 #ifdef GPT2I_HAS_DOTPROD
 
+#define SET dotprod
+
 #if defined(__clang__)
 #define TARGET __attribute__((target("dotprod")))
 #else
@@ -59,10 +61,6 @@ GPT2I_INLINE TARGET v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW)   ROW(4, 1) ROW(1, 4)
 #define Q_MAX_SUMS     4
 #define Q_MAX_GROUPS   4
-
-#define ADD_QUANTISED gpt2i_quantised_add_dotprod
-
-#define QUANTISED_NAME "dotprod"
 
 #include "quantised_template.h"
 

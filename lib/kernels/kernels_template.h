@@ -5,6 +5,7 @@
  * which defines its kernels and puts them into a table.  So an expression cannot differ between
  * instruction sets.  Matrix products are in matmul_template.h, once for each type of weights.
  *
+ *     SET              the set's name: its functions' names end with it (set_names.h)
  *     TARGET           function attribute that switches the instruction set on
  *     v16              16 floats
  *     v16_set1 v16_load v16_store           of one float; of 16 floats at any alignment
@@ -23,7 +24,6 @@
  *     EVEN_TILES(ROW)                       sizes that few rows prefer where no row is left over
  *     MATMUL_ROWS ATTENTION_ROWS            matmul_rows and attention_rows of the table
  *     KEEPS_MATMUL_ROW_F32                  if defined: the plainer set's matmul_row of F32 is faster
- *     ADD_KERNELS KERNELS_NAME              the function that fills the table, and the set's name
  */
 
 #include "lanes.h"
@@ -63,13 +63,13 @@ TARGET_INLINE void add_to_total(float *y, size_t n, bool from_zero, v16 v)
 
 /* -------------------------------------------------------------------------- element by element -- */
 
-static TARGET void scale(float *x, float factor, size_t n)
+static TARGET void OF_SET(scale)(float *x, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_LANES)
         store_upto(x, i, n, v16_mul(load_upto(x, i, n), v16_set1(factor)));
 }
 
-static TARGET void to_f16(uint16_t *y, const float *x, size_t n)
+static TARGET void OF_SET(to_f16)(uint16_t *y, const float *x, size_t n)
 {
     size_t i;
 
@@ -205,11 +205,11 @@ TARGET_INLINE v16 mish_16(v16 x)
     return v16_mul(x, v16_div(n, v16_add(n, v16_set1(2.0f))));
 }
 
-#define DEFINE_ACTIVATION(name)                                 \
-    static TARGET void activate_##name(float *x, size_t n)      \
-    {                                                           \
-        for (size_t i = 0; i < n; i += GPT2I_LANES)             \
-            store_upto(x, i, n, name##_16(load_upto(x, i, n))); \
+#define DEFINE_ACTIVATION(name)                                    \
+    static TARGET void OF_SET(activate_##name)(float *x, size_t n) \
+    {                                                              \
+        for (size_t i = 0; i < n; i += GPT2I_LANES)                \
+            store_upto(x, i, n, name##_16(load_upto(x, i, n)));    \
     }
 DEFINE_ACTIVATION(gelu_tanh)
 DEFINE_ACTIVATION(gelu_erf)
@@ -222,8 +222,8 @@ DEFINE_ACTIVATION(mish)
 /* --------------------------------------------------------------------------- sums over elements -- */
 
 /* The tree: lane j takes elements j, j + 16, ...; then the lanes fold. */
-static TARGET void layer_norm(float *y, const float *x, const float *gain, const float *bias,
-                              size_t n, float epsilon)
+static TARGET void OF_SET(layer_norm)(float *y, const float *x, const float *gain,
+                                      const float *bias, size_t n, float epsilon)
 {
     v16 lanes = v16_set1(0.0f);
     v16 mean;
@@ -260,7 +260,7 @@ static TARGET void layer_norm(float *y, const float *x, const float *gain, const
     }
 }
 
-static TARGET void softmax(float *x, size_t n)
+static TARGET void OF_SET(softmax)(float *x, size_t n)
 {
     v16 lanes = v16_set1(-INFINITY);
     v16 max;
@@ -300,7 +300,7 @@ TARGET_INLINE v16 load_upto_or(const float *x, size_t i, size_t n, float missing
     return v16_add(v16_load_n(x + i, n - i), v16_where_bits(0xffffu << (n - i), v16_set1(missing)));
 }
 
-static TARGET float largest(const float *x, size_t n)
+static TARGET float OF_SET(largest)(const float *x, size_t n)
 {
     const v16 least = v16_set1(-FLT_MAX);
     v16 max[4];
@@ -326,7 +326,7 @@ static TARGET float largest(const float *x, size_t n)
     return found + v16_fold_add(v16_add(v16_add(bad[0], bad[1]), v16_add(bad[2], bad[3])));
 }
 
-static TARGET void block_max(float *y, const float *x, size_t n)
+static TARGET void OF_SET(block_max)(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_VOCAB_BLOCK) {
         size_t end = gpt2i_min(i + GPT2I_VOCAB_BLOCK, n);
@@ -338,7 +338,7 @@ static TARGET void block_max(float *y, const float *x, size_t n)
     }
 }
 
-static TARGET void block_sums(float *y, const float *x, size_t n)
+static TARGET void OF_SET(block_sums)(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_VOCAB_BLOCK) {
         size_t end = gpt2i_min(i + GPT2I_VOCAB_BLOCK, n);
@@ -350,7 +350,7 @@ static TARGET void block_sums(float *y, const float *x, size_t n)
     }
 }
 
-static TARGET size_t collect(int32_t *indices, const float *x, float least, size_t n)
+static TARGET size_t OF_SET(collect)(int32_t *indices, const float *x, float least, size_t n)
 {
     const v16 all_least = v16_set1(least);
     size_t n_found = 0;
@@ -371,7 +371,7 @@ static TARGET size_t collect(int32_t *indices, const float *x, float least, size
     return n_found;
 }
 
-static TARGET void weigh(float *y, const float *x, float temperature, float max, size_t n)
+static TARGET void OF_SET(weigh)(float *y, const float *x, float temperature, float max, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_LANES) {
         v16 scaled = v16_div(load_upto(x, i, n), v16_set1(temperature));
@@ -450,8 +450,8 @@ TARGET_INLINE void end_chains(struct row_lanes *lanes)
     end_chain(&lanes->in_class);
 }
 
-static TARGET void row_sums(struct gpt2i_row_sums *sums, const float *x, size_t n, float max,
-                            float logit, const uint8_t *class_mask)
+static TARGET void OF_SET(row_sums)(struct gpt2i_row_sums *sums, const float *x, size_t n,
+                                    float max, float logit, const uint8_t *class_mask)
 {
     const struct long_sum zero = {v16_set1(0.0f), v16_set1(0.0f), v16_set1(0.0f)};
     struct row_lanes lanes = {zero, zero, zero, zero.total};
@@ -479,37 +479,37 @@ static TARGET void row_sums(struct gpt2i_row_sums *sums, const float *x, size_t 
     sums->n_larger = fold_in_double(lanes.n_larger, v16_set1(0.0f));
 }
 
-void ADD_KERNELS(struct gpt2i_kernels *kernels)
+void OF_SET(gpt2i_kernels_add)(struct gpt2i_kernels *kernels)
 {
-    kernels->name = KERNELS_NAME;
+    kernels->name = SET_TEXT;
     kernels->matmul_rows = MATMUL_ROWS;
     kernels->attention_rows = ATTENTION_ROWS;
 #ifndef KEEPS_MATMUL_ROW_F32
-    kernels->matmul_row[GPT2_TYPE_F32] = matmul_row_f32;
+    kernels->matmul_row[GPT2_TYPE_F32] = OF_SET(matmul_row_f32);
 #endif
-    kernels->matmul_row[GPT2_TYPE_F16] = matmul_row_f16;
-    kernels->matmul_row[GPT2_TYPE_BF16] = matmul_row_bf16;
-    kernels->matmul_any[GPT2_TYPE_F32] = matmul_any_f32;
-    kernels->matmul_any[GPT2_TYPE_F16] = matmul_any_f16;
-    kernels->matmul_any[GPT2_TYPE_BF16] = matmul_any_bf16;
-    kernels->add = add;
-    kernels->scale = scale;
-    kernels->to_f16 = to_f16;
-    kernels->layer_norm = layer_norm;
-    kernels->softmax = softmax;
-    kernels->largest = largest;
-    kernels->block_max = block_max;
-    kernels->block_sums = block_sums;
-    kernels->collect = collect;
-    kernels->weigh = weigh;
-    kernels->row_sums = row_sums;
-    kernels->activation[GPT2_ACT_GELU_NEW] = activate_gelu_tanh;
-    kernels->activation[GPT2_ACT_GELU] = activate_gelu_erf;
-    kernels->activation[GPT2_ACT_GELU_FAST] = activate_gelu_tanh;
-    kernels->activation[GPT2_ACT_GELU_PYTORCH_TANH] = activate_gelu_tanh;
-    kernels->activation[GPT2_ACT_RELU] = activate_relu;
-    kernels->activation[GPT2_ACT_SILU] = activate_silu;
-    kernels->activation[GPT2_ACT_QUICK_GELU] = activate_quick_gelu;
-    kernels->activation[GPT2_ACT_TANH] = activate_tanh;
-    kernels->activation[GPT2_ACT_MISH] = activate_mish;
+    kernels->matmul_row[GPT2_TYPE_F16] = OF_SET(matmul_row_f16);
+    kernels->matmul_row[GPT2_TYPE_BF16] = OF_SET(matmul_row_bf16);
+    kernels->matmul_any[GPT2_TYPE_F32] = OF_SET(matmul_any_f32);
+    kernels->matmul_any[GPT2_TYPE_F16] = OF_SET(matmul_any_f16);
+    kernels->matmul_any[GPT2_TYPE_BF16] = OF_SET(matmul_any_bf16);
+    kernels->add = add_floats;
+    kernels->scale = OF_SET(scale);
+    kernels->to_f16 = OF_SET(to_f16);
+    kernels->layer_norm = OF_SET(layer_norm);
+    kernels->softmax = OF_SET(softmax);
+    kernels->largest = OF_SET(largest);
+    kernels->block_max = OF_SET(block_max);
+    kernels->block_sums = OF_SET(block_sums);
+    kernels->collect = OF_SET(collect);
+    kernels->weigh = OF_SET(weigh);
+    kernels->row_sums = OF_SET(row_sums);
+    kernels->activation[GPT2_ACT_GELU_NEW] = OF_SET(activate_gelu_tanh);
+    kernels->activation[GPT2_ACT_GELU] = OF_SET(activate_gelu_erf);
+    kernels->activation[GPT2_ACT_GELU_FAST] = OF_SET(activate_gelu_tanh);
+    kernels->activation[GPT2_ACT_GELU_PYTORCH_TANH] = OF_SET(activate_gelu_tanh);
+    kernels->activation[GPT2_ACT_RELU] = OF_SET(activate_relu);
+    kernels->activation[GPT2_ACT_SILU] = OF_SET(activate_silu);
+    kernels->activation[GPT2_ACT_QUICK_GELU] = OF_SET(activate_quick_gelu);
+    kernels->activation[GPT2_ACT_TANH] = OF_SET(activate_tanh);
+    kernels->activation[GPT2_ACT_MISH] = OF_SET(activate_mish);
 }

@@ -1,9 +1,9 @@
 /*
- * lanes.h: what all templates of kernels use.  An instruction set's file defines TARGET and v16 before:
+ * lanes.h: what all templates of kernels use.  An instruction set's file defines SET, TARGET and v16 before:
  * kernels_template.h.
  */
-#ifndef GPT2I_LANES_H
-#define GPT2I_LANES_H
+#ifndef LANES_H
+#define LANES_H
 
 #include "kernels.h"
 
@@ -32,7 +32,7 @@ TARGET_INLINE void store_upto(float *x, size_t i, size_t n, v16 v)
         v16_store_n(x + i, n - i, v);
 }
 
-static TARGET void add(float *y, const float *x, size_t n)
+static TARGET void add_floats(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += GPT2I_LANES)
         store_upto(y, i, n, v16_add(load_upto(y, i, n), load_upto(x, i, n)));

@@ -12,7 +12,7 @@
  * It defines matmul_any_TYPE() and matmul_row_TYPE(), and undefines these again.
  */
 
-#define JOIN(name, type)        name##_##type
+#define JOIN(name, type)        OF_SET(name##_##type)
 #define JOIN_VALUES(name, type) JOIN(name, type)
 #define NAMED(name)             JOIN_VALUES(name, W_TYPE)
 
@@ -112,7 +112,7 @@ TARGET_INLINE void NAMED(matmul_tile)(const struct gpt2i_matmul *m, size_t row, 
     if (m->bias == NULL || end < m->n_k)
         return;
     for (size_t r = 0; r < R; r++)
-        add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
+        add_floats(y + r * m->y_stride, m->bias + group * GPT2I_LANES, last + n_last);
 }
 
 /*
@@ -235,7 +235,7 @@ static TARGET void NAMED(matmul_widened)(const struct gpt2i_matmul *m)
             part.next_row_bytes = m->next_row_bytes;
             part.bias = m->bias;
         }
-        matmul_any_f32(&part);
+        OF_SET(matmul_any_f32)(&part);
     }
 }
 #endif

@@ -5,6 +5,7 @@
 
 #ifdef GPT2I_HAS_NEON
 
+#define SET neon
 #define TARGET
 
 #include "v16_neon.h"
@@ -17,9 +18,6 @@
 
 #define MATMUL_ROWS    126 /* a multiple of 7 and 6 */
 #define ATTENTION_ROWS 28
-
-#define ADD_KERNELS  gpt2i_kernels_add_neon
-#define KERNELS_NAME "neon"
 
 #include "kernels_template.h"
 
@@ -97,8 +95,6 @@ GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW) ROW(4, 1) ROW(1, 1)
 #define Q_MAX_SUMS   4
 #define Q_MAX_GROUPS 1
-
-#define ADD_QUANTISED gpt2i_quantised_add_neon
 
 #include "quantised_template.h"
 

@@ -1,8 +1,8 @@
 /*
  * q_avx2.h: what AVX2 and AVX-VNNI share of quantised_template.h's operations.
  */
-#ifndef GPT2I_Q_AVX2_H
-#define GPT2I_Q_AVX2_H
+#ifndef Q_AVX2_H
+#define Q_AVX2_H
 
 #include "quantised.h"
 #include "v16_avx2.h"

@@ -1,8 +1,8 @@
 /*
  * q_neon.h: what NEON and dotprod share of quantised_template.h's operations.
  */
-#ifndef GPT2I_Q_NEON_H
-#define GPT2I_Q_NEON_H
+#ifndef Q_NEON_H
+#define Q_NEON_H
 
 #include "quantised.h"
 #include "v16_neon.h"

@@ -41,7 +41,7 @@ GPT2I_HIDDEN void gpt2i_quantise_q4(struct gpt2i_q_weights *weights, const float
 #define GPT2I_Q_LARGEST 4194304.0f /* 2^22: every scale is a finite F16 */
 
 /* ggml's tables of IQ4_NL and Q4_0, with the offset. */
-GPT2I_HIDDEN extern const uint8_t gpt2i_iq4_nl_table[GPT2I_Q_TABLE];
-GPT2I_HIDDEN extern const uint8_t gpt2i_q4_0_table[GPT2I_Q_TABLE];
+GPT2I_HIDDEN_TABLE extern const uint8_t gpt2i_iq4_nl_table[GPT2I_Q_TABLE];
+GPT2I_HIDDEN_TABLE extern const uint8_t gpt2i_q4_0_table[GPT2I_Q_TABLE];
 
 #endif

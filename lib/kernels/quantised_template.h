@@ -2,7 +2,7 @@
  * quantised_template.h: matrix products with weights of 8 and 4 bits, written once.
  *
  * docs/numerics.md defines them: integer sums in blocks of 32 along k, which are exact in any order, then
- * one fma of a block.  An instruction set's file defines, beside TARGET and v16 of kernels_template.h:
+ * one fma of a block.  An instruction set's file defines, beside SET, TARGET and v16 of kernels_template.h:
  *
  *     v16i                      16 integers of 32 bits
  *     v16i_set1 v16_of_ints     of one integer; to floats, exact below 2^24
@@ -20,8 +20,6 @@
  *     Q_UNROLL_QUADS            UNROLL, or nothing where that is faster
  *     Q_TILES(ROW)              the sizes of register tiles, largest rows first
  *     Q_MAX_SUMS Q_MAX_GROUPS   of these tiles
- *     ADD_QUANTISED             the function that fills the table
- *     QUANTISED_NAME            if defined: the set's name, where it has no other kernels
  */
 #include "lanes.h"
 #include "quantised.h"
@@ -69,7 +67,7 @@ static TARGET void quantise_block(struct q_inputs *block, v16 low, v16 high)
     block->start = Q_START((int32_t)sum);
 }
 
-static TARGET void quantise(void *blocks, const float *x, size_t n)
+static TARGET void OF_SET(quantise)(void *blocks, const float *x, size_t n)
 {
     struct q_inputs *block = blocks;
 
@@ -215,7 +213,8 @@ TARGET_INLINE void q_tile(const struct gpt2i_quantised_matmul *m, size_t row, si
     if (m->bias == NULL || end < m->n_blocks)
         return;
     for (size_t r = 0; r < R; r++)
-        add(y + r * m->y_stride, m->bias + group * GPT2I_LANES, (G - 1) * GPT2I_LANES + n_last);
+        add_floats(y + r * m->y_stride, m->bias + group * GPT2I_LANES,
+                   (G - 1) * GPT2I_LANES + n_last);
 }
 
 /* All groups of R rows from 'row' on, G at a time, then one by one. */
@@ -242,9 +241,9 @@ TARGET_INLINE void q_rows(const struct gpt2i_quantised_matmul *m, size_t row, si
     {                                                                                         \
         q_rows(m, row, block, end, R, G, BITS, WIDENED);                                      \
     }
-#define DEFINE_Q_ROWS(R, G)                         \
-    DEFINE_Q_ROWS_AS(q8_##R##_rows, R, G, 8, false) \
-    DEFINE_Q_ROWS_AS(q4_##R##_rows, R, G, 4, false)
+#define DEFINE_Q_ROWS(R, G)                                 \
+    DEFINE_Q_ROWS_AS(OF_SET(q8_##R##_rows), R, G, 8, false) \
+    DEFINE_Q_ROWS_AS(OF_SET(q4_##R##_rows), R, G, 4, false)
 Q_TILES(DEFINE_Q_ROWS)
 
 #define RUN_ROWS(function, R)          \
@@ -253,8 +252,8 @@ Q_TILES(DEFINE_Q_ROWS)
         row += R;                      \
         continue;                      \
     }
-#define RUN_Q8_ROWS(R, G) RUN_ROWS(q8_##R##_rows, R)
-#define RUN_Q4_ROWS(R, G) RUN_ROWS(q4_##R##_rows, R)
+#define RUN_Q8_ROWS(R, G) RUN_ROWS(OF_SET(q8_##R##_rows), R)
+#define RUN_Q4_ROWS(R, G) RUN_ROWS(OF_SET(q4_##R##_rows), R)
 
 /* All rows, n_together blocks after the other; prepare(m, block, next) comes before them. */
 #define DEFINE_MATMUL(name, n_together, prepare, RUN)                      \
@@ -274,8 +273,8 @@ Q_TILES(DEFINE_Q_ROWS)
 #define PREPARE_NOTHING(m, block, next) ((void)0)
 
 #ifndef Q_WIDENS
-DEFINE_MATMUL(matmul_q8, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q8_ROWS)
-DEFINE_MATMUL(matmul_q4, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q4_ROWS)
+DEFINE_MATMUL(OF_SET(matmul_q8), Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q8_ROWS)
+DEFINE_MATMUL(OF_SET(matmul_q4), Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q4_ROWS)
 #else
 DEFINE_MATMUL(q8_plain, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q8_ROWS)
 DEFINE_MATMUL(q4_plain, Q_BLOCKS_TOGETHER, PREPARE_NOTHING, RUN_Q4_ROWS)
@@ -306,19 +305,19 @@ TARGET_INLINE void q_widen(const struct gpt2i_quantised_matmul *m, size_t block,
     }
 }
 
-#define DEFINE_WIDENED_ROWS(R, G)                          \
-    DEFINE_Q_ROWS_AS(widened_q8_##R##_rows, R, G, 8, true) \
-    DEFINE_Q_ROWS_AS(widened_q4_##R##_rows, R, G, 4, true)
+#define DEFINE_WIDENED_ROWS(R, G)                                  \
+    DEFINE_Q_ROWS_AS(OF_SET(widened_q8_##R##_rows), R, G, 8, true) \
+    DEFINE_Q_ROWS_AS(OF_SET(widened_q4_##R##_rows), R, G, 4, true)
 Q_TILES(DEFINE_WIDENED_ROWS)
 
 #define WIDEN_Q8(m, block, next)  q_widen(m, block, next, 8)
 #define WIDEN_Q4(m, block, next)  q_widen(m, block, next, 4)
-#define RUN_WIDENED_Q8_ROWS(R, G) RUN_ROWS(widened_q8_##R##_rows, R)
-#define RUN_WIDENED_Q4_ROWS(R, G) RUN_ROWS(widened_q4_##R##_rows, R)
+#define RUN_WIDENED_Q8_ROWS(R, G) RUN_ROWS(OF_SET(widened_q8_##R##_rows), R)
+#define RUN_WIDENED_Q4_ROWS(R, G) RUN_ROWS(OF_SET(widened_q4_##R##_rows), R)
 DEFINE_MATMUL(q8_widened, Q_WIDENED_BLOCKS, WIDEN_Q8, RUN_WIDENED_Q8_ROWS)
 DEFINE_MATMUL(q4_widened, Q_WIDENED_BLOCKS, WIDEN_Q4, RUN_WIDENED_Q4_ROWS)
 
-static TARGET void matmul_q8(const struct gpt2i_quantised_matmul *m)
+static TARGET void OF_SET(matmul_q8)(const struct gpt2i_quantised_matmul *m)
 {
     if (m->widened != NULL && m->n_rows >= Q_WIDEN_ROWS)
         q8_widened(m);
@@ -326,7 +325,7 @@ static TARGET void matmul_q8(const struct gpt2i_quantised_matmul *m)
         q8_plain(m);
 }
 
-static TARGET void matmul_q4(const struct gpt2i_quantised_matmul *m)
+static TARGET void OF_SET(matmul_q4)(const struct gpt2i_quantised_matmul *m)
 {
     if (m->widened != NULL && m->n_rows >= Q_WIDEN_ROWS)
         q4_widened(m);
@@ -335,13 +334,11 @@ static TARGET void matmul_q4(const struct gpt2i_quantised_matmul *m)
 }
 #endif
 
-void ADD_QUANTISED(struct gpt2i_kernels *kernels)
+void OF_SET(gpt2i_quantised_add)(struct gpt2i_kernels *kernels)
 {
-#ifdef QUANTISED_NAME
-    kernels->name = QUANTISED_NAME;
-#endif
+    kernels->name = SET_TEXT;
     kernels->input_block_bytes = sizeof(struct q_inputs);
-    kernels->quantise = quantise;
-    kernels->matmul_q8 = matmul_q8;
-    kernels->matmul_q4 = matmul_q4;
+    kernels->quantise = OF_SET(quantise);
+    kernels->matmul_q8 = OF_SET(matmul_q8);
+    kernels->matmul_q4 = OF_SET(matmul_q4);
 }

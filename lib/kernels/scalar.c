@@ -4,9 +4,11 @@
 #include "kernels.h"
 #include "fma.h"
 #include "half.h"
+#include "set_names.h"
 
 #include <math.h>
 
+#define SET scalar
 #define TARGET
 
 typedef struct {
@@ -176,9 +178,6 @@ GPT2I_INLINE float v16_fold_max(v16 v)
 #define MATMUL_ROWS    128
 #define ATTENTION_ROWS 28
 
-#define ADD_KERNELS  gpt2i_kernels_add_scalar
-#define KERNELS_NAME "scalar"
-
 #include "kernels_template.h"
 
 /* -------------------------------------------------------------------------- quantised weights -- */
@@ -282,7 +281,5 @@ GPT2I_INLINE v16i q_dot(v16i sums, q_weights weights, q_input input)
 #define Q_TILES(ROW) ROW(2, 1) ROW(1, 1)
 #define Q_MAX_SUMS   2
 #define Q_MAX_GROUPS 1
-
-#define ADD_QUANTISED gpt2i_quantised_add_scalar
 
 #include "quantised_template.h"

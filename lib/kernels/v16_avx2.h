@@ -1,11 +1,12 @@
 /*
  * v16_avx2.h: 16 lanes of floats on AVX2, FMA and F16C: two registers.
- * kernels_template.h says what each operation does.  What includes this defines TARGET.
+ * kernels_template.h says what each operation does.  What includes this defines SET and TARGET.
  */
-#ifndef GPT2I_V16_AVX2_H
-#define GPT2I_V16_AVX2_H
+#ifndef V16_AVX2_H
+#define V16_AVX2_H
 
 #include "kernels.h"
+#include "set_names.h"
 
 #include <immintrin.h>
 #include <math.h>

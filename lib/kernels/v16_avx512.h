@@ -1,11 +1,12 @@
 /*
  * v16_avx512.h: 16 lanes of floats on AVX-512: one register.
- * kernels_template.h says what each operation does.  What includes this defines TARGET.
+ * kernels_template.h says what each operation does.  What includes this defines SET and TARGET.
  */
-#ifndef GPT2I_V16_AVX512_H
-#define GPT2I_V16_AVX512_H
+#ifndef V16_AVX512_H
+#define V16_AVX512_H
 
 #include "kernels.h"
+#include "set_names.h"
 
 #include <immintrin.h>
 #include <math.h>

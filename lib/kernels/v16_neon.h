@@ -1,11 +1,12 @@
 /*
  * v16_neon.h: 16 lanes of floats on NEON: four registers.
- * kernels_template.h says what each operation does.  What includes this defines TARGET.
+ * kernels_template.h says what each operation does.  What includes this defines SET and TARGET.
  */
-#ifndef GPT2I_V16_NEON_H
-#define GPT2I_V16_NEON_H
+#ifndef V16_NEON_H
+#define V16_NEON_H
 
 #include "kernels.h"
+#include "set_names.h"
 
 #include <arm_neon.h>
 #include <math.h>

@@ -246,7 +246,7 @@ static void forget_interruptions(gpt2_session *session)
 }
 
 /* All rows, in the library's floating-point state. */
-static int32_t run(gpt2_session *session, size_t n_items)
+static int32_t run_batch(gpt2_session *session, size_t n_items)
 {
     int32_t status;
 
@@ -270,7 +270,7 @@ int32_t gpt2i_batch_run(gpt2_session *session, size_t n_items)
     bool has_run = status == GPT2_OK;
 
     if (status == GPT2_OK)
-        status = run(session, n_items);
+        status = run_batch(session, n_items);
     if (status != GPT2_OK) {
         for (size_t i = 0; i < n_items; i++)
             roll_back(session, &session->items[i], has_run);

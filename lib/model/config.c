@@ -14,7 +14,7 @@
 
 #define CONFIG_MAX_BYTES (16 << 20) /* classifiers list every label: some are large */
 
-enum { N_VOCAB, N_POSITIONS, N_EMBD, N_LAYER, N_HEAD, N_INNER, N_SIZES };
+enum { SIZE_VOCAB, SIZE_POSITIONS, SIZE_EMBD, SIZE_LAYER, SIZE_HEAD, SIZE_INNER, N_SIZES };
 
 /*
  * The limits are this library's own, well above every GPT-2: they keep the products of sizes far
@@ -26,9 +26,12 @@ static const struct size_limit {
     int32_t max;
     int32_t if_absent;
 } size_limits[N_SIZES] = {
-    [N_VOCAB] = {"vocab_size", 1 << 22, 50257}, [N_POSITIONS] = {"n_positions", 1 << 20, 1024},
-    [N_EMBD] = {"n_embd", 1 << 16, 768},        [N_LAYER] = {"n_layer", 1 << 10, 12},
-    [N_HEAD] = {"n_head", 1 << 16, 12},         [N_INNER] = {"n_inner", 1 << 20, 0},
+    [SIZE_VOCAB] = {"vocab_size", 1 << 22, 50257},
+    [SIZE_POSITIONS] = {"n_positions", 1 << 20, 1024},
+    [SIZE_EMBD] = {"n_embd", 1 << 16, 768},
+    [SIZE_LAYER] = {"n_layer", 1 << 10, 12},
+    [SIZE_HEAD] = {"n_head", 1 << 16, 12},
+    [SIZE_INNER] = {"n_inner", 1 << 20, 0},
 };
 
 /* The names in files.  Of two for one size the higher rank wins, of two equal ones the last. */
@@ -37,17 +40,18 @@ static const struct size_name {
     uint8_t size;
     uint8_t rank;
 } size_names[] = {
-    {"vocab_size", N_VOCAB, 1},
-    {"n_ctx", N_POSITIONS, 1}, /* files of 2019 have it beside n_positions or instead of it */
-    {"n_positions", N_POSITIONS, 2},
-    {"max_position_embeddings", N_POSITIONS, 3}, /* the common names of all Hugging Face models */
-    {"n_embd", N_EMBD, 1},
-    {"hidden_size", N_EMBD, 2},
-    {"n_layer", N_LAYER, 1},
-    {"num_hidden_layers", N_LAYER, 2},
-    {"n_head", N_HEAD, 1},
-    {"num_attention_heads", N_HEAD, 2},
-    {"n_inner", N_INNER, 1},
+    {"vocab_size", SIZE_VOCAB, 1},
+    {"n_ctx", SIZE_POSITIONS, 1}, /* files of 2019 have it beside n_positions or instead of it */
+    {"n_positions", SIZE_POSITIONS, 2},
+    /* the common names of all Hugging Face models */
+    {"max_position_embeddings", SIZE_POSITIONS, 3},
+    {"n_embd", SIZE_EMBD, 1},
+    {"hidden_size", SIZE_EMBD, 2},
+    {"n_layer", SIZE_LAYER, 1},
+    {"num_hidden_layers", SIZE_LAYER, 2},
+    {"n_head", SIZE_HEAD, 1},
+    {"num_attention_heads", SIZE_HEAD, 2},
+    {"n_inner", SIZE_INNER, 1},
 };
 
 /* Of several names for one id the first is written. */
@@ -105,8 +109,8 @@ static int32_t read_size(struct config_reader *reader, const struct size_name *n
 
     if (status != GPT2_OK)
         return status;
-    if (event.type == GPT2I_JSON_NULL && name->size == N_INNER) {
-        reader->found_as[N_INNER] = NULL; /* as in most files: 4 n_embd */
+    if (event.type == GPT2I_JSON_NULL && name->size == SIZE_INNER) {
+        reader->found_as[SIZE_INNER] = NULL; /* as in most files: 4 n_embd */
         return GPT2_OK;
     }
     if (event.type == GPT2I_JSON_NULL && strcmp(name->key, "n_ctx") == 0)
@@ -313,7 +317,7 @@ static int32_t settle_sizes(struct config_reader *reader)
         const struct size_name *name = reader->found_as[i];
         uint64_t value = name != NULL ? reader->found[i] : (uint64_t)size_limits[i].if_absent;
 
-        if (i == N_INNER && name == NULL)
+        if (i == SIZE_INNER && name == NULL)
             value = 4 * (uint64_t)config->n_embd;
         if (value < 1 || value > (uint64_t)size_limits[i].max)
             return gpt2i_fail(reader->error, GPT2_ERR_FORMAT,

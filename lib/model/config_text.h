@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-#define GPT2I_CONFIG_TEXT_BYTES 640
+#define GPT2I_CONFIG_TEXT_BYTES 704
 
 /* One line; it has no character that JSON would escape but for quotes. */
 GPT2I_HIDDEN void gpt2i_config_text(char text[GPT2I_CONFIG_TEXT_BYTES],

@@ -17,13 +17,13 @@ static uint64_t add_matrix(uint64_t sum, const struct gpt2i_matrix *matrix)
     return gpt2i_checksum(sum, matrix->panels, (size_t)gpt2i_matrix_bytes(matrix));
 }
 
-static uint64_t add_linear(uint64_t sum, const struct gpt2i_linear *linear)
+static uint64_t sum_linear(uint64_t sum, const struct gpt2i_linear *linear)
 {
     sum = add_matrix(sum, &linear->weight);
     return add_floats(sum, linear->bias, linear->weight.n_out);
 }
 
-static uint64_t add_norm(uint64_t sum, const struct gpt2i_norm *norm, size_t n_embd)
+static uint64_t sum_norm(uint64_t sum, const struct gpt2i_norm *norm, size_t n_embd)
 {
     sum = add_floats(sum, norm->gain, n_embd);
     return add_floats(sum, norm->bias, n_embd);
@@ -61,13 +61,13 @@ uint64_t gpt2i_fingerprint(const gpt2_model *model)
     for (int32_t layer = 0; layer < config->n_layer; layer++) {
         const struct gpt2i_block *block = &model->h[layer];
 
-        sum = add_norm(sum, &block->ln_1, n_embd);
-        sum = add_linear(sum, &block->c_attn);
-        sum = add_linear(sum, &block->attn_c_proj);
-        sum = add_norm(sum, &block->ln_2, n_embd);
-        sum = add_linear(sum, &block->c_fc);
-        sum = add_linear(sum, &block->mlp_c_proj);
+        sum = sum_norm(sum, &block->ln_1, n_embd);
+        sum = sum_linear(sum, &block->c_attn);
+        sum = sum_linear(sum, &block->attn_c_proj);
+        sum = sum_norm(sum, &block->ln_2, n_embd);
+        sum = sum_linear(sum, &block->c_fc);
+        sum = sum_linear(sum, &block->mlp_c_proj);
     }
-    sum = add_norm(sum, &model->ln_f, n_embd);
-    return config->tie_word_embeddings ? sum : add_linear(sum, &model->lm_head);
+    sum = sum_norm(sum, &model->ln_f, n_embd);
+    return config->tie_word_embeddings ? sum : sum_linear(sum, &model->lm_head);
 }

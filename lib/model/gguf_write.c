@@ -16,7 +16,7 @@
 #define ALIGNMENT 32 /* of the bytes of tensors */
 #define VERSION   3
 
-struct writer {
+struct gguf_writer {
     const gpt2_model *model;
     const struct gpt2i_weight_list *list;
     struct gpt2i_sink *sink;
@@ -27,7 +27,7 @@ struct writer {
 /* -------------------------------------------------------------------------------------- types -- */
 
 /* The file's type of a weight, GPT2_TYPE_*. */
-static int32_t type_of(const struct gpt2i_weight *weight)
+static int32_t gguf_type_of(const struct gpt2i_weight *weight)
 {
     const struct gpt2i_matrix *matrix = weight->matrix;
 
@@ -44,9 +44,9 @@ static int32_t type_of(const struct gpt2i_weight *weight)
                                                                               : GPT2_TYPE_F32;
 }
 
-static uint64_t weight_bytes(const struct gpt2i_weight *weight)
+static uint64_t written_bytes(const struct gpt2i_weight *weight)
 {
-    return gpt2i_type_size(type_of(weight), weight->n_rows * weight->n_columns);
+    return gpt2i_type_size(gguf_type_of(weight), weight->n_rows * weight->n_columns);
 }
 
 static uint64_t padding_of(uint64_t n_bytes)
@@ -68,21 +68,21 @@ static void put_string(struct gpt2i_sink *sink, const char *text)
     gpt2i_sink_bytes(sink, text, strlen(text));
 }
 
-static void put_key(struct writer *writer, const char *key, enum gpt2i_gguf_type type)
+static void put_key(struct gguf_writer *writer, const char *key, enum gpt2i_gguf_type type)
 {
     put_string(writer->sink, key);
     gpt2i_sink_number(writer->sink, type, 4);
     writer->n_keys++;
 }
 
-static void put_text(struct writer *writer, const char *key, const char *text)
+static void put_text(struct gguf_writer *writer, const char *key, const char *text)
 {
     put_key(writer, key, GPT2I_GGUF_STRING);
     put_string(writer->sink, text);
 }
 
 /* A number under a key of the architecture. */
-static void put_size(struct writer *writer, const char *key, int32_t number)
+static void put_size(struct gguf_writer *writer, const char *key, int32_t number)
 {
     char full[64];
 
@@ -104,20 +104,17 @@ static const char *pre_of(uint32_t rules)
                : NULL;
 }
 
-/* What tokenizer.ggml.token_type says. */
-enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 };
-
 static int32_t token_type(const struct gpt2i_token_lists *lists, int32_t id)
 {
     const gpt2_tokenizer *tokenizer = lists->tokenizer;
     const struct gpt2i_added_token *added;
 
     if (id >= tokenizer->n_vocab || tokenizer->offsets[id] == tokenizer->offsets[id + 1])
-        return UNUSED;
+        return GPT2I_GGUF_UNUSED;
     added = gpt2i_added_of(lists, id);
     if (added == NULL)
-        return NORMAL;
-    return (added->flags & GPT2I_ADDED_SPECIAL) != 0 ? CONTROL : USER_DEFINED;
+        return GPT2I_GGUF_NORMAL;
+    return (added->flags & GPT2I_ADDED_SPECIAL) != 0 ? GPT2I_GGUF_CONTROL : GPT2I_GGUF_USER_DEFINED;
 }
 
 /* Two tokens with a space between, or one where 'right' is -1. */
@@ -130,7 +127,7 @@ static void put_tokens(struct gpt2i_sink *sink, const struct gpt2i_token_lists *
     for (int i = 0; i < 2; i++) {
         if (i == 1)
             gpt2i_sink_number(sink, measure.n_bytes, 8);
-        if (token_type(lists, left) == UNUSED)
+        if (token_type(lists, left) == GPT2I_GGUF_UNUSED)
             gpt2i_sink_text(sinks[i], "[PAD%" PRId32 "]", left);
         else
             gpt2i_token_put(sinks[i], lists, left, false);
@@ -141,14 +138,15 @@ static void put_tokens(struct gpt2i_sink *sink, const struct gpt2i_token_lists *
     }
 }
 
-static void put_array(struct writer *writer, const char *key, enum gpt2i_gguf_type type, size_t n)
+static void put_array(struct gguf_writer *writer, const char *key, enum gpt2i_gguf_type type,
+                      size_t n)
 {
     put_key(writer, key, GPT2I_GGUF_ARRAY);
     gpt2i_sink_number(writer->sink, type, 4);
     gpt2i_sink_number(writer->sink, n, 8);
 }
 
-static void put_id(struct writer *writer, const char *key, int32_t id)
+static void put_id(struct gguf_writer *writer, const char *key, int32_t id)
 {
     if (id < 0)
         return;
@@ -156,7 +154,7 @@ static void put_id(struct writer *writer, const char *key, int32_t id)
     gpt2i_sink_number(writer->sink, (uint32_t)id, 4);
 }
 
-static void put_tokenizer(struct writer *writer)
+static void put_tokenizer(struct gguf_writer *writer)
 {
     const struct gpt2i_token_lists *lists = &writer->lists;
     const int32_t n_vocab = writer->model->config.n_vocab;
@@ -205,7 +203,7 @@ static int32_t check_tokenizer(const gpt2_model *model, struct gpt2i_error *erro
     return GPT2_OK;
 }
 
-static void put_metadata(struct writer *writer)
+static void put_metadata(struct gguf_writer *writer)
 {
     const struct gpt2i_config *config = &writer->model->config;
     char key[64];
@@ -234,7 +232,8 @@ static void put_metadata(struct writer *writer)
 /* ------------------------------------------------------------------------------------ tensors -- */
 
 /* The directory's entry of a tensor; dimensions are innermost first. */
-static void put_entry(struct writer *writer, const struct gpt2i_weight *weight, uint64_t offset)
+static void put_tensor_entry(struct gguf_writer *writer, const struct gpt2i_weight *weight,
+                             uint64_t offset)
 {
     bool is_vector = weight->kind == GPT2I_WEIGHT_VECTOR;
     char name[GPT2I_GGUF_NAME_BYTES];
@@ -247,30 +246,30 @@ static void put_entry(struct writer *writer, const struct gpt2i_weight *weight, 
     gpt2i_sink_number(writer->sink, n_inner, 8);
     if (!is_vector)
         gpt2i_sink_number(writer->sink, n_outer, 8);
-    gpt2i_sink_number(writer->sink, gpt2i_gguf_type_number(type_of(weight)), 4);
+    gpt2i_sink_number(writer->sink, gpt2i_gguf_type_number(gguf_type_of(weight)), 4);
     gpt2i_sink_number(writer->sink, offset, 8);
 }
 
-static int32_t put_tensors(struct writer *writer, struct gpt2i_error *error)
+static int32_t put_tensors(struct gguf_writer *writer, struct gpt2i_error *error)
 {
     const struct gpt2i_weight_list *list = writer->list;
     int32_t status = GPT2_OK;
     uint64_t at = 0;
 
     for (size_t i = 0; i < list->n_weights; i++) {
-        put_entry(writer, &list->weights[i], at);
-        at += weight_bytes(&list->weights[i]);
+        put_tensor_entry(writer, &list->weights[i], at);
+        at += written_bytes(&list->weights[i]);
         at += padding_of(at);
     }
     gpt2i_sink_bytes(writer->sink, NULL, padding_of(writer->sink->n_bytes));
     for (size_t i = 0; i < list->n_weights && status == GPT2_OK && !writer->sink->refused; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
-        int32_t type = type_of(weight);
+        int32_t type = gguf_type_of(weight);
 
         status = weight->matrix == NULL
                      ? gpt2i_weight_put(writer->sink, weight, type, error)
                      : gpt2i_matrix_put(writer->sink, weight->matrix, type, error);
-        gpt2i_sink_bytes(writer->sink, NULL, padding_of(weight_bytes(weight)));
+        gpt2i_sink_bytes(writer->sink, NULL, padding_of(written_bytes(weight)));
     }
     return status;
 }
@@ -299,7 +298,8 @@ static int32_t check_config(const struct gpt2i_config *config, struct gpt2i_erro
     return GPT2_OK;
 }
 
-static int32_t put_file(struct writer *writer, struct gpt2i_sink *sink, struct gpt2i_error *error)
+static int32_t put_gguf_file(struct gguf_writer *writer, struct gpt2i_sink *sink,
+                             struct gpt2i_error *error)
 {
     uint64_t n_keys;
 
@@ -318,7 +318,7 @@ int32_t gpt2i_gguf_write(const gpt2_model *model, struct gpt2i_weight_list *list
                          struct gpt2i_sink *sink, struct gpt2i_error *error)
 {
     struct gpt2i_sink measure = {.write = NULL};
-    struct writer writer = {.model = model, .list = list, .sink = &measure};
+    struct gguf_writer writer = {.model = model, .list = list, .sink = &measure};
     int32_t status = check_config(&model->config, error);
 
     if (status == GPT2_OK)
@@ -327,7 +327,7 @@ int32_t gpt2i_gguf_write(const gpt2_model *model, struct gpt2i_weight_list *list
         status = gpt2i_token_lists_new(&writer.lists, model->tokenizer, error);
     if (status != GPT2_OK)
         return status;
-    status = put_file(&writer, sink, error);
+    status = put_gguf_file(&writer, sink, error);
     if (model->tokenizer != NULL)
         gpt2i_token_lists_free(&writer.lists);
     return status;

@@ -91,9 +91,9 @@ static int32_t find_weights(const struct weights_file **found, const struct gpt2
 }
 
 /* Where the files have a tokenizer of a kind that is not run here, there is none; 'line' says why. */
-static int32_t read_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_BYTES],
-                              const struct gpt2i_files *files, const struct weights_file *file,
-                              struct gpt2i_error *error)
+static int32_t read_model_tokenizer(gpt2_tokenizer **tokenizer, char line[GPT2_ERRBUF_BYTES],
+                                    const struct gpt2i_files *files,
+                                    const struct weights_file *file, struct gpt2i_error *error)
 {
     struct gpt2i_error why = {line, GPT2_ERRBUF_BYTES};
     bool present;
@@ -139,7 +139,7 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     int32_t status = file->has_config ? GPT2_OK : gpt2i_config_read(&config, files, error);
 
     if (status == GPT2_OK)
-        status = read_tokenizer(&tokenizer, line, files, file, error);
+        status = read_model_tokenizer(&tokenizer, line, files, file, error);
     if (status == GPT2_OK)
         status = read_weights(model, files, file, &config, params, error);
     if (status != GPT2_OK) {
@@ -151,7 +151,7 @@ static int32_t read_files(gpt2_model **model, const struct gpt2i_files *files,
     return GPT2_OK;
 }
 
-static bool ends_with(const char *text, const char *end)
+static bool path_ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), end_length = strlen(end);
 
@@ -176,9 +176,9 @@ static const struct weights_file *kind_of(const struct gpt2i_files *files)
     else if (memcmp(begin, llmc_magic, sizeof begin) == 0)
         open = gpt2i_llmc_open;
     else if (memcmp(begin, "PK", 2) == 0 || begin[0] == '\x80')
-        open = ends_with(source->path, GPT2I_MINGPT_NAME) ? gpt2i_mingpt_open
-               : ends_with(source->path, ".pt")           ? gpt2i_nanogpt_open
-                                                          : gpt2i_pytorch_open;
+        open = path_ends_with(source->path, GPT2I_MINGPT_NAME) ? gpt2i_mingpt_open
+               : path_ends_with(source->path, ".pt")           ? gpt2i_nanogpt_open
+                                                               : gpt2i_pytorch_open;
     gpt2i_source_close(source);
     for (size_t i = 0; i < sizeof weights_files / sizeof weights_files[0]; i++) {
         if (open != NULL && weights_files[i].open == open && !weights_files[i].is_index)
@@ -188,8 +188,8 @@ static const struct weights_file *kind_of(const struct gpt2i_files *files)
 }
 
 /* A native file; or else GGUF, or a file of weights beside the others of a directory. */
-static int32_t read_file(gpt2_model **model, const struct gpt2i_files *files,
-                         const gpt2_model_params *params, struct gpt2i_error *error)
+static int32_t read_model_file(gpt2_model **model, const struct gpt2i_files *files,
+                               const gpt2_model_params *params, struct gpt2i_error *error)
 {
     int32_t status = gpt2i_native_read(model, files, params, error);
     const struct weights_file *file =
@@ -214,7 +214,7 @@ int32_t gpt2i_model_read(gpt2_model **out, const struct gpt2i_files *files,
 
     *out = NULL;
     if (gpt2i_files_are_native(files)) {
-        status = read_file(&model, files, params, error);
+        status = read_model_file(&model, files, params, error);
     } else {
         status = find_weights(&file, files, error);
         if (status == GPT2_OK)

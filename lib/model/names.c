@@ -16,8 +16,9 @@
 
 /* ---------------------------------------------------------------------------------- the list -- */
 
-static struct gpt2i_weight *add(struct gpt2i_weight_list *list, const char *layer, const char *name,
-                                enum gpt2i_weight_kind kind, size_t n_rows, size_t n_columns)
+static struct gpt2i_weight *add_weight(struct gpt2i_weight_list *list, const char *layer,
+                                       const char *name, enum gpt2i_weight_kind kind, size_t n_rows,
+                                       size_t n_columns)
 {
     struct gpt2i_weight *weight = &list->weights[list->n_weights++];
 
@@ -32,7 +33,7 @@ static void add_embedding(struct gpt2i_weight_list *list, const char *name,
                           struct gpt2i_matrix *matrix)
 {
     struct gpt2i_weight *weight =
-        add(list, "", name, GPT2I_WEIGHT_OUT_IN, matrix->n_out, matrix->n_in);
+        add_weight(list, "", name, GPT2I_WEIGHT_OUT_IN, matrix->n_out, matrix->n_in);
 
     weight->matrix = matrix;
     weight->is_embedding = true;
@@ -44,9 +45,9 @@ static void add_linear(struct gpt2i_weight_list *list, const char *layer, const 
     struct gpt2i_matrix *matrix = &linear->weight;
     struct gpt2i_weight *bias;
 
-    add(list, layer, weight_name, GPT2I_WEIGHT_IN_OUT, matrix->n_in, matrix->n_out)->matrix =
+    add_weight(list, layer, weight_name, GPT2I_WEIGHT_IN_OUT, matrix->n_in, matrix->n_out)->matrix =
         matrix;
-    bias = add(list, layer, bias_name, GPT2I_WEIGHT_VECTOR, 1, matrix->n_out);
+    bias = add_weight(list, layer, bias_name, GPT2I_WEIGHT_VECTOR, 1, matrix->n_out);
     bias->floats = &linear->bias;
     bias->is_bias = true;
 }
@@ -56,8 +57,8 @@ static void add_norm(struct gpt2i_weight_list *list, const char *layer, const ch
 {
     struct gpt2i_weight *bias;
 
-    add(list, layer, gain_name, GPT2I_WEIGHT_VECTOR, 1, n_embd)->floats = &norm->gain;
-    bias = add(list, layer, bias_name, GPT2I_WEIGHT_VECTOR, 1, n_embd);
+    add_weight(list, layer, gain_name, GPT2I_WEIGHT_VECTOR, 1, n_embd)->floats = &norm->gain;
+    bias = add_weight(list, layer, bias_name, GPT2I_WEIGHT_VECTOR, 1, n_embd);
     bias->floats = &norm->bias;
     bias->is_bias = true;
 }
@@ -79,8 +80,8 @@ static void list_weights(struct gpt2i_weight_list *list, gpt2_model *model)
     char layer[24];
 
     add_embedding(list, "wte.weight", &model->wte);
-    add(list, "", "wpe.weight", GPT2I_WEIGHT_ROWS, (size_t)config->n_positions, n_embd)->floats =
-        &model->wpe;
+    add_weight(list, "", "wpe.weight", GPT2I_WEIGHT_ROWS, (size_t)config->n_positions, n_embd)
+        ->floats = &model->wpe;
     for (int32_t i = 0; i < config->n_layer; i++) {
         struct gpt2i_block *block = &model->h[i];
 

@@ -17,14 +17,14 @@ void gpt2i_native_name(const struct gpt2i_weight *weight, const char *last,
     (void)snprintf(name, GPT2I_NATIVE_NAME_BYTES, "%.*s%s", (int)length, weight->name, last);
 }
 
-static const char *const dtypes[] = {
+static const char *const dtype_names[] = {
     [GPT2_TYPE_F32] = "F32", [GPT2_TYPE_F16] = "F16", [GPT2_TYPE_BF16] = "BF16",
     [GPT2_TYPE_Q8] = "U8",   [GPT2_TYPE_Q4] = "U8",
 };
 
 const char *gpt2i_native_dtype(int32_t type)
 {
-    return dtypes[type];
+    return dtype_names[type];
 }
 
 /* The elements of a tensor that must have 'n_wanted' of them. */
@@ -55,7 +55,7 @@ static int32_t use_panels(const struct gpt2i_native *native, const char *name,
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: tensor %s is missing", path, name);
     for (int32_t type = GPT2_TYPE_F32; type <= GPT2_TYPE_Q4 && !is_found; type++) {
         matrix->type = type;
-        is_found = strcmp(tensor->dtype, dtypes[type]) == 0 &&
+        is_found = strcmp(tensor->dtype, dtype_names[type]) == 0 &&
                    tensor->n_bytes == gpt2i_matrix_bytes(matrix);
     }
     if (!is_found)
@@ -182,8 +182,8 @@ static int32_t check_type(const gpt2_model *model, const struct gpt2i_native *na
                       native->tensors.source->path, names[type], names[wanted]);
 }
 
-static int32_t read_model(gpt2_model **model, const struct gpt2i_native *native,
-                          int32_t weight_type, struct gpt2i_error *error)
+static int32_t read_native_model(gpt2_model **model, const struct gpt2i_native *native,
+                                 int32_t weight_type, struct gpt2i_error *error)
 {
     const char *text = native->tensors.config;
     struct gpt2i_config config;
@@ -216,7 +216,7 @@ int32_t gpt2i_native_read(gpt2_model **model, const struct gpt2i_files *files,
     *model = NULL;
     if (status != GPT2_OK)
         return status;
-    status = read_model(model, &native, params->weight_type, error);
+    status = read_native_model(model, &native, params->weight_type, error);
     if (status != GPT2_OK) {
         gpt2i_native_close(&native);
         return status;

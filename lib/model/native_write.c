@@ -18,7 +18,7 @@
 #define STREAM_PAST  64 /* as gpt2i_arena_take_stream() */
 #define STREAM_UNIT  256
 
-struct entry {
+struct native_entry {
     const char *name;
     const char *dtype;
     uint64_t dims[2];
@@ -27,8 +27,8 @@ struct entry {
     uint64_t n_bytes;
 };
 
-struct writer {
-    void (*take)(struct writer *writer, const struct entry *entry);
+struct native_writer {
+    void (*take)(struct native_writer *writer, const struct native_entry *entry);
     const gpt2_model *model;
     struct gpt2i_weight_list *list;
     uint64_t data_bytes; /* of the entries so far */
@@ -42,10 +42,10 @@ struct writer {
 
 /* ----------------------------------------------------------------------------- what is written -- */
 
-static void take(struct writer *writer, const char *name, const char *dtype, size_t element_bytes,
-                 uint64_t n_elements, const void *bytes)
+static void take_array(struct native_writer *writer, const char *name, const char *dtype,
+                       size_t element_bytes, uint64_t n_elements, const void *bytes)
 {
-    const struct entry entry = {
+    const struct native_entry entry = {
         .name = name,
         .dtype = dtype,
         .dims = {n_elements},
@@ -59,7 +59,7 @@ static void take(struct writer *writer, const char *name, const char *dtype, siz
 }
 
 /* Zeros up to the next byte that is 'past' a multiple of 'unit'. */
-static void take_padding(struct writer *writer, uint64_t unit, uint64_t past)
+static void take_padding(struct native_writer *writer, uint64_t unit, uint64_t past)
 {
     uint64_t n_bytes = (past + unit - writer->data_bytes % unit) % unit;
     char name[24];
@@ -67,15 +67,16 @@ static void take_padding(struct writer *writer, uint64_t unit, uint64_t past)
     if (n_bytes == 0)
         return;
     (void)snprintf(name, sizeof name, "padding.%" PRId32, writer->n_paddings++);
-    take(writer, name, "U8", 1, n_bytes, NULL);
+    take_array(writer, name, "U8", 1, n_bytes, NULL);
 }
 
-static void take_matrix(struct writer *writer, const char *name, const struct gpt2i_matrix *matrix)
+static void take_matrix(struct native_writer *writer, const char *name,
+                        const struct gpt2i_matrix *matrix)
 {
     bool is_quantised = gpt2i_matrix_is_quantised(matrix);
     uint64_t n_bytes = gpt2i_matrix_bytes(matrix);
     uint64_t n_out = gpt2i_round_up(matrix->n_out, GPT2I_LANES);
-    const struct entry entry = {
+    const struct native_entry entry = {
         .name = name,
         .dtype = gpt2i_native_dtype(matrix->type),
         .dims = {n_out, is_quantised ? n_bytes / n_out : matrix->n_in},
@@ -89,10 +90,10 @@ static void take_matrix(struct writer *writer, const char *name, const struct gp
     writer->data_bytes += n_bytes;
 }
 
-static void take_floats(struct writer *writer, const struct gpt2i_weight *weight)
+static void take_floats(struct native_writer *writer, const struct gpt2i_weight *weight)
 {
     bool is_vector = weight->kind == GPT2I_WEIGHT_VECTOR;
-    const struct entry entry = {
+    const struct native_entry entry = {
         .name = weight->name,
         .dtype = "F32",
         .dims = {is_vector ? weight->n_columns : weight->n_rows, weight->n_columns},
@@ -105,28 +106,28 @@ static void take_floats(struct writer *writer, const struct gpt2i_weight *weight
     writer->data_bytes += entry.n_bytes;
 }
 
-static void take_tokenizer(struct writer *writer, const gpt2_tokenizer *tokenizer)
+static void take_tokenizer(struct native_writer *writer, const gpt2_tokenizer *tokenizer)
 {
     struct gpt2i_tokenizer_table tables[GPT2I_TOKENIZER_TABLES];
 
     gpt2i_tokenizer_tables(tokenizer, tables);
     for (size_t i = 0; i < GPT2I_TOKENIZER_TABLES; i++)
-        take(writer, tables[i].name, tables[i].dtype, tables[i].element_bytes, tables[i].n_elements,
-             tables[i].elements);
+        take_array(writer, tables[i].name, tables[i].dtype, tables[i].element_bytes,
+                   tables[i].n_elements, tables[i].elements);
 }
 
-static void walk_directory(struct writer *writer)
+static void walk_directory(struct native_writer *writer)
 {
     writer->data_bytes = 0;
     writer->n_paddings = 0;
-    take(writer, "n_parameters", "U64", sizeof(uint64_t), 1, &writer->model->n_parameters);
+    take_array(writer, "n_parameters", "U64", sizeof(uint64_t), 1, &writer->model->n_parameters);
     if (writer->model->tokenizer != NULL)
         take_tokenizer(writer, writer->model->tokenizer);
     take_padding(writer, GPT2I_ALIGN, 0);
 }
 
 /* The other tensors but for the checksums: small ones first, so that few gaps need padding. */
-static void walk_weights(struct writer *writer)
+static void walk_weights(struct native_writer *writer)
 {
     const struct gpt2i_matrix *shortlist = &writer->model->shortlist.copy.weight;
     const struct gpt2i_weight_list *list = writer->list;
@@ -141,12 +142,12 @@ static void walk_weights(struct writer *writer)
 
         if (matrix != NULL && matrix->type == GPT2_TYPE_Q4) {
             gpt2i_native_name(&list->weights[i], "table", name);
-            take(writer, name, "U8", 1, sizeof matrix->table, matrix->table);
+            take_array(writer, name, "U8", 1, sizeof matrix->table, matrix->table);
         }
     }
     if (gpt2i_has_shortlist(writer->model))
-        take(writer, GPT2I_NATIVE_NORMS, "F32", sizeof(float), 2 * (uint64_t)shortlist->n_out,
-             writer->model->shortlist.norms);
+        take_array(writer, GPT2I_NATIVE_NORMS, "F32", sizeof(float), 2 * (uint64_t)shortlist->n_out,
+                   writer->model->shortlist.norms);
     for (size_t i = 0; i < list->n_weights; i++) {
         char name[GPT2I_NATIVE_NAME_BYTES];
 
@@ -161,7 +162,7 @@ static void walk_weights(struct writer *writer)
 
 /* ---------------------------------------------------------------------------------- the header -- */
 
-static void put_entry(struct writer *writer, const struct entry *entry)
+static void put_entry(struct native_writer *writer, const struct native_entry *entry)
 {
     struct gpt2i_sink *sink = writer->sink;
 
@@ -174,7 +175,7 @@ static void put_entry(struct writer *writer, const struct entry *entry)
 }
 
 /* The config.json, as a JSON string. */
-static void put_config(struct writer *writer)
+static void put_config(struct native_writer *writer)
 {
     char text[GPT2I_CONFIG_TEXT_BYTES];
 
@@ -184,9 +185,9 @@ static void put_config(struct writer *writer)
 }
 
 /* The header without its length. */
-static void put_header(struct writer *writer)
+static void put_header(struct native_writer *writer)
 {
-    struct entry checksums = {
+    struct native_entry checksums = {
         .name = "checksums",
         .dtype = "U64",
         .dims = {GPT2I_NATIVE_CHECKSUMS},
@@ -210,14 +211,14 @@ static void put_header(struct writer *writer)
 /* Between the sink and the caller: a gpt2_write_callback. */
 static int32_t sum_and_write(void *user, const void *bytes, size_t n_bytes)
 {
-    struct writer *writer = user;
+    struct native_writer *writer = user;
 
     writer->sum = gpt2i_checksum(writer->sum, bytes, n_bytes);
     return writer->write(writer->user, bytes, n_bytes);
 }
 
 /* Ends a part of the file; returns its checksum. */
-static uint64_t end_part(struct writer *writer)
+static uint64_t end_part(struct native_writer *writer)
 {
     uint64_t sum;
 
@@ -227,7 +228,7 @@ static uint64_t end_part(struct writer *writer)
     return sum;
 }
 
-static void put_tensor(struct writer *writer, const struct entry *entry)
+static void put_tensor(struct native_writer *writer, const struct native_entry *entry)
 {
     gpt2i_sink_bytes(writer->sink, entry->bytes, entry->n_bytes);
 }
@@ -239,7 +240,7 @@ static void pad_header(struct gpt2i_sink *sink, uint64_t capacity)
         gpt2i_sink_bytes(sink, " ", 1);
 }
 
-static void put_file(struct writer *writer, uint64_t header_bytes)
+static void put_native_file(struct native_writer *writer, uint64_t header_bytes)
 {
     uint64_t capacity =
         (LENGTH_BYTES + header_bytes + STREAM_UNIT - 1) / STREAM_UNIT * STREAM_UNIT - LENGTH_BYTES;
@@ -263,7 +264,7 @@ int32_t gpt2i_native_write(const gpt2_model *model, struct gpt2i_weight_list *li
                            struct gpt2i_sink *sink, struct gpt2i_error *error)
 {
     struct gpt2i_sink measure = {.write = NULL};
-    struct writer writer = {.model = model, .list = list, .sink = &measure};
+    struct native_writer writer = {.model = model, .list = list, .sink = &measure};
 
     if (!gpt2i_is_little_endian())
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED,
@@ -274,7 +275,7 @@ int32_t gpt2i_native_write(const gpt2_model *model, struct gpt2i_weight_list *li
     writer.sink = sink;
     sink->write = sum_and_write;
     sink->user = &writer;
-    put_file(&writer, measure.n_bytes);
+    put_native_file(&writer, measure.n_bytes);
     gpt2i_sink_flush(sink);
     sink->write = writer.write;
     sink->user = writer.user;

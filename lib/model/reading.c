@@ -30,7 +30,7 @@ struct reading {
 };
 
 /* What an element needs of staging memory: a float, or a number of F64 in the file. */
-static size_t element_bytes(const struct gpt2i_weight *weight)
+static size_t weight_element_bytes(const struct gpt2i_weight *weight)
 {
     bool is_f64 = (weight->tensor != NULL && weight->tensor->type == GPT2_TYPE_F64) ||
                   (weight->copy != NULL && weight->copy->type == GPT2_TYPE_F64);
@@ -40,7 +40,7 @@ static size_t element_bytes(const struct gpt2i_weight *weight)
 
 static uint64_t weight_bytes(const struct gpt2i_weight *weight)
 {
-    return (uint64_t)weight->n_rows * weight->n_columns * element_bytes(weight);
+    return (uint64_t)weight->n_rows * weight->n_columns * weight_element_bytes(weight);
 }
 
 /*
@@ -62,7 +62,7 @@ static size_t min_rows(const struct gpt2i_weight *weight)
 
 static size_t rows_at_a_time(const struct reading *reading, const struct gpt2i_weight *weight)
 {
-    size_t n_rows = reading->staging_bytes / (weight->n_columns * element_bytes(weight));
+    size_t n_rows = reading->staging_bytes / (weight->n_columns * weight_element_bytes(weight));
 
     return n_rows / min_rows(weight) * min_rows(weight);
 }
@@ -75,7 +75,7 @@ static uint64_t plan(struct reading *reading)
 
     for (size_t i = 0; i < list->n_weights; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
-        uint64_t min_bytes = min_rows(weight) * weight->n_columns * element_bytes(weight);
+        uint64_t min_bytes = min_rows(weight) * weight->n_columns * weight_element_bytes(weight);
         uint64_t bytes = weight_bytes(weight);
 
         if (bytes > STAGING_BYTES)

@@ -19,21 +19,21 @@ static const char *dtype_of(int32_t type)
     return names[type];
 }
 
-static int32_t type_of(const struct gpt2i_weight *weight)
+static int32_t written_type_of(const struct gpt2i_weight *weight)
 {
     return weight->matrix == NULL || gpt2i_matrix_is_quantised(weight->matrix)
                ? GPT2_TYPE_F32
                : weight->matrix->type;
 }
 
-static void put_header(struct gpt2i_sink *sink, const struct gpt2i_weight_list *list)
+static void put_safetensors_header(struct gpt2i_sink *sink, const struct gpt2i_weight_list *list)
 {
     uint64_t at = 0;
 
     gpt2i_sink_text(sink, "{\"__metadata__\":{\"format\":\"pt\"}");
     for (size_t i = 0; i < list->n_weights; i++) {
         const struct gpt2i_weight *weight = &list->weights[i];
-        int32_t type = type_of(weight);
+        int32_t type = written_type_of(weight);
         bool is_head = strncmp(weight->name, "lm_head.", 8) == 0;
         uint64_t end = at + (uint64_t)weight->n_rows * weight->n_columns * gpt2i_type_bytes(type);
 
@@ -56,12 +56,13 @@ int32_t gpt2i_safetensors_write(const gpt2_model *model, struct gpt2i_weight_lis
     uint64_t header_bytes;
 
     (void)model;
-    put_header(&measure, list);
+    put_safetensors_header(&measure, list);
     header_bytes = (measure.n_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     gpt2i_sink_number(sink, header_bytes, 8);
-    put_header(sink, list);
+    put_safetensors_header(sink, list);
     gpt2i_sink_bytes(sink, "       ", header_bytes - measure.n_bytes);
     for (size_t i = 0; i < list->n_weights && status == GPT2_OK && !sink->refused; i++)
-        status = gpt2i_weight_put(sink, &list->weights[i], type_of(&list->weights[i]), error);
+        status =
+            gpt2i_weight_put(sink, &list->weights[i], written_type_of(&list->weights[i]), error);
     return status;
 }

@@ -99,7 +99,8 @@ static struct gpt2i_workspace workspace_layout(struct gpt2i_arena *arena, uint64
 }
 
 /* Measures (arena over NULL) or places; the sizes come from 'sizes' either way. */
-static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes, int32_t n_threads)
+static gpt2_session *session_layout(struct gpt2i_arena *arena, const gpt2_session *sizes,
+                                    int32_t n_threads)
 {
     uint64_t n_vocab = (uint64_t)sizes->model->config.n_vocab;
     uint64_t n_sequences = (uint64_t)sizes->sequences.n_sequences;
@@ -144,7 +145,7 @@ static gpt2_session *layout(struct gpt2i_arena *arena, const gpt2_session *sizes
     return session;
 }
 
-static int32_t fail_memory(const gpt2_session *sizes, struct gpt2i_error *error)
+static int32_t fail_session_memory(const gpt2_session *sizes, struct gpt2i_error *error)
 {
     return gpt2i_fail(error, GPT2_ERR_MEMORY,
                       "no memory for a session of %d sequences, %d pages, n_ctx %d, n_batch %d, "
@@ -158,7 +159,7 @@ static size_t session_bytes(const gpt2_session *sizes, int32_t n_threads)
 {
     struct gpt2i_arena measure = gpt2i_arena_over(NULL);
 
-    (void)layout(&measure, sizes, n_threads);
+    (void)session_layout(&measure, sizes, n_threads);
     return gpt2i_arena_unaligned_bytes(&measure);
 }
 
@@ -172,11 +173,12 @@ static bool must_stop(void *argument)
 }
 
 /* Places a session in 'memory', which is large enough, and starts its threads. */
-static int32_t begin(gpt2_session **session, const gpt2_session *sizes,
-                     const gpt2_session_params *params, void *memory, struct gpt2i_error *error)
+static int32_t begin_session(gpt2_session **session, const gpt2_session *sizes,
+                             const gpt2_session_params *params, void *memory,
+                             struct gpt2i_error *error)
 {
     struct gpt2i_arena place = gpt2i_arena_over_unaligned(memory);
-    gpt2_session *begun = layout(&place, sizes, params->n_threads);
+    gpt2_session *begun = session_layout(&place, sizes, params->n_threads);
     int32_t status = GPT2_OK;
 
     if (params->parallel_for != NULL) {
@@ -200,7 +202,7 @@ int32_t gpt2i_session_size(const gpt2_model *model, const gpt2_session_params *p
     gpt2_session sizes = settings_of(model, params);
 
     *n_bytes = session_bytes(&sizes, params->n_threads);
-    return *n_bytes == 0 ? fail_memory(&sizes, error) : GPT2_OK;
+    return *n_bytes == 0 ? fail_session_memory(&sizes, error) : GPT2_OK;
 }
 
 int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
@@ -211,12 +213,12 @@ int32_t gpt2i_session_init(gpt2_session **session, const gpt2_model *model,
     size_t wanted_bytes = session_bytes(&sizes, params->n_threads);
 
     if (wanted_bytes == 0)
-        return fail_memory(&sizes, error);
+        return fail_session_memory(&sizes, error);
     if (memory_bytes < wanted_bytes)
         return gpt2i_fail(error, GPT2_ERR_BUFFER,
                           "gpt2_session_init: memory_bytes is %zu, wanted %zu", memory_bytes,
                           wanted_bytes);
-    return begin(session, &sizes, params, memory, error);
+    return begin_session(session, &sizes, params, memory, error);
 }
 
 int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
@@ -228,8 +230,8 @@ int32_t gpt2i_session_new(gpt2_session **session, const gpt2_model *model,
     int32_t status;
 
     if (block == NULL)
-        return fail_memory(&sizes, error);
-    status = begin(session, &sizes, params, block, error);
+        return fail_session_memory(&sizes, error);
+    status = begin_session(session, &sizes, params, block, error);
     if (status == GPT2_OK)
         (*session)->block_bytes = n_bytes;
     else

@@ -243,7 +243,7 @@ int32_t gpt2i_state_write(gpt2_session *session, const struct gpt2i_sequence *se
     return GPT2_OK;
 }
 
-static struct header read_header(const unsigned char *bytes)
+static struct header read_state_header(const unsigned char *bytes)
 {
     const unsigned char *from = bytes + 8;
     struct header header = {
@@ -326,7 +326,7 @@ int32_t gpt2i_state_restore(gpt2_session *session, struct gpt2i_sequence *sequen
         return status;
     if (n_bytes < HEADER_BYTES + CHECKSUM_BYTES || memcmp(bytes, MAGIC, 8) != 0)
         return gpt2i_fail(error, GPT2_ERR_STATE, "the bytes are not a saved state");
-    header = read_header(bytes);
+    header = read_state_header(bytes);
     status = check_header(session, &header, n_bytes, error);
     if (status == GPT2_OK)
         status = gpt2i_sequence_reserve(&session->sequences, sequence, 0, header.n_ids, error);

@@ -9,7 +9,8 @@
 #define PREFIX "transformer."
 #define HEAD   "lm_head.weight" /* without the prefix */
 
-static const struct gpt2i_weight *find(const struct gpt2i_weight_list *list, const char *name)
+static const struct gpt2i_weight *find_weight(const struct gpt2i_weight_list *list,
+                                              const char *name)
 {
     bool is_head = strcmp(name, HEAD) == 0;
     const char *after = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? name + strlen(PREFIX) : name;
@@ -33,7 +34,7 @@ int32_t gpt2i_tensor_read(const gpt2_model *model, const char *name, int64_t *sh
 
     if (status != GPT2_OK)
         return status;
-    weight = find(list, name);
+    weight = find_weight(list, name);
     if (weight == NULL) {
         status = gpt2i_fail(error, GPT2_ERR_ARGUMENT,
                             "gpt2_model_tensor: name is \"%s\", wanted that of a weight of this "

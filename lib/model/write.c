@@ -7,8 +7,8 @@
 #include "../base/arena.h"
 #include "../text/tokenizer_write.h"
 
-static int32_t write_config(const gpt2_model *model, struct gpt2i_weight_list *list,
-                            struct gpt2i_sink *sink, struct gpt2i_error *error)
+static int32_t write_config_file(const gpt2_model *model, struct gpt2i_weight_list *list,
+                                 struct gpt2i_sink *sink, struct gpt2i_error *error)
 {
     struct gpt2i_config config = model->config;
     char text[GPT2I_CONFIG_TEXT_BYTES];
@@ -62,7 +62,7 @@ static const struct file {
 } files[] = {
     {GPT2I_NATIVE_NAME, gpt2i_native_write},
     {GPT2I_WEIGHTS_NAME, gpt2i_safetensors_write},
-    {GPT2I_CONFIG_NAME, write_config},
+    {GPT2I_CONFIG_NAME, write_config_file},
     {GPT2I_TOKENIZER_NAME, write_tokenizer},
     {GPT2I_TOKENIZER_CONFIG_NAME, write_tokenizer_config},
     {GPT2I_GGUF_NAME, gpt2i_gguf_write},

@@ -23,15 +23,15 @@ static const uint32_t flags_of_rules[N_RULES] = {
     [SPECIAL] = GPT2I_ADDED_SPECIAL,
 };
 
-struct reader {
+struct added_reader {
     const char *object;
     const struct gpt2i_rule *rules;
     struct gpt2i_added_object *token;
 };
 
-static int32_t read_text(const struct gpt2i_json *json, const struct gpt2i_json_event *found,
-                         const char *object, struct gpt2i_added_object *token,
-                         struct gpt2i_error *error)
+static int32_t read_token_text(const struct gpt2i_json *json, const struct gpt2i_json_event *found,
+                               const char *object, struct gpt2i_added_object *token,
+                               struct gpt2i_error *error)
 {
     token->length = 0;
     if (found->type != GPT2I_JSON_STRING)
@@ -49,13 +49,13 @@ int32_t gpt2i_added_text(const struct gpt2i_json *json, const struct gpt2i_json_
     token->id = -1;
     token->flags = 0;
     token->is_string = true;
-    return read_text(json, found, object, token, error);
+    return read_token_text(json, found, object, token, error);
 }
 
 static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
                          struct gpt2i_error *error)
 {
-    const struct reader *reader = context;
+    const struct added_reader *reader = context;
     struct gpt2i_added_object *token = reader->token;
     const char *key = reader->rules[rule].key;
     size_t known = (size_t)(&reader->rules[rule] - rules);
@@ -76,7 +76,7 @@ static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
         status = gpt2i_json_u64(json, &found, ((uint64_t)1 << GPT2I_ID_BITS) - 1, &id, error);
         token->id = (int32_t)id;
     } else if (status == GPT2_OK) {
-        status = read_text(json, &found, reader->object, token, error);
+        status = read_token_text(json, &found, reader->object, token, error);
     }
     return status;
 }
@@ -84,7 +84,7 @@ static int32_t read_kept(void *context, struct gpt2i_json *json, size_t rule,
 int32_t gpt2i_added_object_read(struct gpt2i_json *json, const char *object, bool with_id,
                                 struct gpt2i_added_object *token, struct gpt2i_error *error)
 {
-    struct reader reader = {object, rules + !with_id, token};
+    struct added_reader reader = {object, rules + !with_id, token};
 
     token->length = 0;
     token->id = -1;

@@ -27,8 +27,8 @@ int gpt2i_added_compare(const char *text, const struct gpt2i_added_token *a,
 }
 
 /* Lets tokens[at] sink to its place in the heap tokens[n]. */
-static void sink(gpt2i_added_order *compare, const char *text, struct gpt2i_added_token *tokens,
-                 size_t at, size_t n)
+static void sink_added(gpt2i_added_order *compare, const char *text,
+                       struct gpt2i_added_token *tokens, size_t at, size_t n)
 {
     struct gpt2i_added_token token = tokens[at];
 
@@ -52,13 +52,13 @@ void gpt2i_added_sort(gpt2i_added_order *compare, const char *text,
                       struct gpt2i_added_token *tokens, size_t n_tokens)
 {
     for (size_t i = n_tokens / 2; i > 0; i--)
-        sink(compare, text, tokens, i - 1, n_tokens);
+        sink_added(compare, text, tokens, i - 1, n_tokens);
     for (size_t n = n_tokens; n > 1; n--) {
         struct gpt2i_added_token largest = tokens[0];
 
         tokens[0] = tokens[n - 1];
         tokens[n - 1] = largest;
-        sink(compare, text, tokens, 0, n - 1);
+        sink_added(compare, text, tokens, 0, n - 1);
     }
 }
 

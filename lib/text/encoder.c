@@ -88,8 +88,8 @@ static int32_t fail_no_token(const struct scan *scan, size_t at)
 
 /* Whether a piece up to piece_end, of a stretch that ends at 'end' stays as it is, whatever
    follows.  'until': so far a token begins at 'end', but more bytes can change that. */
-static bool is_settled(const struct gpt2i_token_search *search, size_t piece_end, size_t end,
-                       bool until)
+static bool is_end_settled(const struct gpt2i_token_search *search, size_t piece_end, size_t end,
+                           bool until)
 {
     return !search->has_more ||
            (search->n_bytes - piece_end >= search->look_ahead && !(until && piece_end == end));
@@ -103,7 +103,7 @@ static int32_t encode_prefixed(const struct scan *scan, size_t at, size_t end, b
     const unsigned char *text = scan->search.bytes + at;
     size_t length = gpt2i_cut_prefixed_length(encoder->tokenizer->cut_rules, text, end - at);
 
-    *settled = is_settled(&scan->search, at + length, end, until);
+    *settled = is_end_settled(&scan->search, at + length, end, until);
     if (!*settled)
         return GPT2_OK;
     if (length > encoder->max_piece_bytes)
@@ -130,7 +130,7 @@ static int32_t encode_pieces(const struct scan *scan, size_t at, size_t stop, si
         size_t length = rules == GPT2I_CUT_PATTERN ? gpt2i_piece_length(text, end - at)
                                                    : gpt2i_cut_length(rules, text, end - at);
 
-        if (has_more && !is_settled(search, at + length, end, until)) {
+        if (has_more && !is_end_settled(search, at + length, end, until)) {
             *settled = false;
             break;
         }

@@ -40,7 +40,7 @@ static int32_t fail_merge(const struct gpt2i_merges_json *merges,
                       gpt2i_json_show(found, shown));
 }
 
-static char *place_of(struct gpt2i_merges_json *merges, const struct gpt2i_json_event *event)
+static char *merge_place_of(struct gpt2i_merges_json *merges, const struct gpt2i_json_event *event)
 {
     return merges->text + (event->text - merges->json.text);
 }
@@ -63,7 +63,7 @@ static int32_t join_pair(struct gpt2i_merges_json *merges, struct gpt2i_merge *m
         if (status != GPT2_OK)
             return status;
         if (i == 0)
-            to = place_of(merges, &found);
+            to = merge_place_of(merges, &found);
         merge->left_length = length;
         status =
             gpt2i_json_string(&merges->json, &found, to + length, found.length, &n_bytes, error);
@@ -98,8 +98,8 @@ static int32_t join_string(const struct gpt2i_merges_json *merges,
 }
 
 /* As in Hugging Face's reader, strings that begin with #version are passed over. */
-static int32_t next_merge(struct gpt2i_merge_reader *reader, struct gpt2i_merge *merge, bool *found,
-                          struct gpt2i_error *error)
+static int32_t next_json_merge(struct gpt2i_merge_reader *reader, struct gpt2i_merge *merge,
+                               bool *found, struct gpt2i_error *error)
 {
     static const char version[] = "#version";
     struct gpt2i_merges_json *merges = (struct gpt2i_merges_json *)reader;
@@ -118,7 +118,7 @@ static int32_t next_merge(struct gpt2i_merge_reader *reader, struct gpt2i_merge 
             return join_pair(merges, merge, error);
         if (event.type != GPT2I_JSON_STRING)
             return fail_merge(merges, &event, error);
-        text = place_of(merges, &event);
+        text = merge_place_of(merges, &event);
         status = gpt2i_json_string(&merges->json, &event, text, event.length, &n_bytes, error);
         if (status != GPT2_OK)
             return status;
@@ -137,7 +137,7 @@ int32_t gpt2i_merges_json_begin(struct gpt2i_merges_json *merges, const struct g
     merges->reader.unit = "merge";
     merges->reader.vocab_name = "model.vocab";
     merges->reader.n_max = n_merges;
-    merges->reader.next = next_merge;
+    merges->reader.next = next_json_merge;
     merges->json = *json;
     merges->text = text;
     return gpt2i_json_next(&merges->json, &begin, error);

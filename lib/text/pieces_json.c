@@ -50,7 +50,7 @@ static const struct gpt2i_rule sequence_rules[] = {
 };
 
 /* One step of the file. */
-struct step {
+struct pieces_step {
     uint32_t *rules; /* of the steps so far */
     bool use_regex;
     bool prefix;
@@ -63,7 +63,7 @@ struct step {
 static int32_t read_level(void *context, struct gpt2i_json *json, size_t rule,
                           struct gpt2i_error *error)
 {
-    struct step *step = context;
+    struct pieces_step *step = context;
 
     return gpt2i_read_bool(json, NAME, level_rules[rule].key,
                            rule == LEVEL_REGEX ? &step->use_regex : &step->prefix, error);
@@ -72,7 +72,7 @@ static int32_t read_level(void *context, struct gpt2i_json *json, size_t rule,
 static int32_t read_digits(void *context, struct gpt2i_json *json, size_t rule,
                            struct gpt2i_error *error)
 {
-    struct step *step = context;
+    struct pieces_step *step = context;
 
     return gpt2i_read_bool(json, NAME, digits_rules[rule].key, &step->each_digit, error);
 }
@@ -99,7 +99,7 @@ static int32_t read_pattern(void *context, struct gpt2i_json *json, size_t rule,
 static int32_t read_split(void *context, struct gpt2i_json *json, size_t rule,
                           struct gpt2i_error *error)
 {
-    struct step *step = context;
+    struct pieces_step *step = context;
     struct gpt2i_json_event found;
     int32_t status;
 
@@ -124,7 +124,7 @@ static int32_t read_split(void *context, struct gpt2i_json *json, size_t rule,
 }
 
 /* ByteLevel: puts a space in front of each piece so far, cuts by the pattern, then maps the bytes. */
-static int32_t add_level(const struct gpt2i_json *json, struct step *step,
+static int32_t add_level(const struct gpt2i_json *json, struct pieces_step *step,
                          struct gpt2i_error *error)
 {
     step->is_level = true;
@@ -138,7 +138,7 @@ static int32_t add_level(const struct gpt2i_json *json, struct step *step,
     return GPT2_OK;
 }
 
-static void add_digits(const struct step *step)
+static void add_digits(const struct pieces_step *step)
 {
     uint32_t *rules = step->rules;
 
@@ -148,7 +148,7 @@ static void add_digits(const struct step *step)
 }
 
 /* The pattern leaves nothing out: pieces are what it finds, or inverted and removed, what it leaves. */
-static int32_t add_split(const struct gpt2i_json *json, struct step *step,
+static int32_t add_split(const struct gpt2i_json *json, struct pieces_step *step,
                          struct gpt2i_error *error)
 {
     if (step->is_removed != step->is_inverted)
@@ -162,7 +162,8 @@ static int32_t add_split(const struct gpt2i_json *json, struct step *step,
 }
 
 /* A step that is no Sequence. */
-static int32_t read_step(struct gpt2i_json *json, struct step *step, struct gpt2i_error *error)
+static int32_t read_step(struct gpt2i_json *json, struct pieces_step *step,
+                         struct gpt2i_error *error)
 {
     struct gpt2i_json_event type, found;
     bool is_digits, is_split;
@@ -209,7 +210,7 @@ static int32_t fail_last(const struct gpt2i_json *json, struct gpt2i_error *erro
 static int32_t read_sequence(void *context, struct gpt2i_json *json, size_t rule,
                              struct gpt2i_error *error)
 {
-    struct step *step = context;
+    struct pieces_step *step = context;
     struct gpt2i_json_event found;
     int32_t status = gpt2i_json_next(json, &found, error);
 
@@ -218,7 +219,7 @@ static int32_t read_sequence(void *context, struct gpt2i_json *json, size_t rule
                                 GPT2_ERR_FORMAT, error);
     while (status == GPT2_OK) {
         struct gpt2i_json before = *json;
-        struct step next = {.rules = step->rules};
+        struct pieces_step next = {.rules = step->rules};
 
         status = gpt2i_json_next(json, &found, error);
         if (status != GPT2_OK || found.type == GPT2I_JSON_ARRAY_END)
@@ -234,7 +235,7 @@ static int32_t read_sequence(void *context, struct gpt2i_json *json, size_t rule
 
 int32_t gpt2i_pieces_read(struct gpt2i_json *json, uint32_t *rules, struct gpt2i_error *error)
 {
-    struct step step = {.rules = rules};
+    struct pieces_step step = {.rules = rules};
     struct gpt2i_json_event type, begin;
     int32_t status = gpt2i_peek_type(json, &type, error);
 

@@ -75,9 +75,9 @@ static int32_t read_class(struct gpt2i_special_files *special, struct gpt2i_json
 }
 
 /* The value of one key. */
-static int32_t read_value(struct gpt2i_special_files *special, struct gpt2i_json *json,
-                          const struct gpt2i_json_event *key, bool is_config,
-                          struct gpt2i_error *error)
+static int32_t read_special_value(struct gpt2i_special_files *special, struct gpt2i_json *json,
+                                  const struct gpt2i_json_event *key, bool is_config,
+                                  struct gpt2i_error *error)
 {
     for (int i = 0; i < GPT2I_N_WORDS; i++) {
         if (gpt2i_json_equal(key, word_keys[i]))
@@ -95,8 +95,9 @@ static int32_t read_value(struct gpt2i_special_files *special, struct gpt2i_json
 }
 
 /* A file that is an object; keys that are not known are passed over. */
-static int32_t read_object(struct gpt2i_special_files *special, const struct gpt2i_text *file,
-                           bool is_config, struct gpt2i_error *error)
+static int32_t read_special_object(struct gpt2i_special_files *special,
+                                   const struct gpt2i_text *file, bool is_config,
+                                   struct gpt2i_error *error)
 {
     struct gpt2i_json json;
     struct gpt2i_json_event key;
@@ -109,7 +110,7 @@ static int32_t read_object(struct gpt2i_special_files *special, const struct gpt
     if (status == GPT2_OK)
         status = gpt2i_json_next(&json, &key, error);
     while (status == GPT2_OK && key.type == GPT2I_JSON_KEY) {
-        status = read_value(special, &json, &key, is_config, error);
+        status = read_special_value(special, &json, &key, is_config, error);
         if (status == GPT2_OK)
             status = gpt2i_json_next(&json, &key, error);
     }
@@ -117,8 +118,8 @@ static int32_t read_object(struct gpt2i_special_files *special, const struct gpt
 }
 
 /* Reads a file if it is there. */
-static int32_t read_text(struct gpt2i_text *text, const struct gpt2i_files *files, const char *name,
-                         bool *is_there, struct gpt2i_error *error)
+static int32_t read_special_text(struct gpt2i_text *text, const struct gpt2i_files *files,
+                                 const char *name, bool *is_there, struct gpt2i_error *error)
 {
     int32_t status = gpt2i_source_exists(files, name, is_there, error);
 
@@ -134,15 +135,16 @@ int32_t gpt2i_special_read(struct gpt2i_special_files *special, const struct gpt
     int32_t status;
 
     memset(special, 0, sizeof *special);
-    status = read_text(&special->config, files, GPT2I_TOKENIZER_CONFIG_NAME, &has_config, error);
+    status =
+        read_special_text(&special->config, files, GPT2I_TOKENIZER_CONFIG_NAME, &has_config, error);
     if (status == GPT2_OK && has_config)
-        status = read_object(special, &special->config, true, error);
+        status = read_special_object(special, &special->config, true, error);
     if (status == GPT2_OK && special->decoder.text == NULL) {
-        status = read_text(&special->map, files, GPT2I_SPECIAL_MAP_NAME, &has_map, error);
+        status = read_special_text(&special->map, files, GPT2I_SPECIAL_MAP_NAME, &has_map, error);
         if (status == GPT2_OK && has_map)
-            status = read_object(special, &special->map, false, error);
+            status = read_special_object(special, &special->map, false, error);
         if (status == GPT2_OK)
-            status = read_text(&special->added, files, GPT2I_ADDED_NAME, &has_added, error);
+            status = read_special_text(&special->added, files, GPT2I_ADDED_NAME, &has_added, error);
     }
     special->is_there = has_config || has_map || has_added;
     return status;

@@ -106,8 +106,8 @@ static bool is_settled(const struct gpt2i_token_search *search, int pass, size_t
 }
 
 /* The first token of a pass in bytes[.. end] that its flags allow. */
-static void find(struct gpt2i_token_search *search, const struct gpt2i_encode_place *place,
-                 int pass, size_t end)
+static void find_added(struct gpt2i_token_search *search, const struct gpt2i_encode_place *place,
+                       int pass, size_t end)
 {
     struct gpt2i_found_token *found = &search->found[pass];
     size_t from = search->from[pass];
@@ -145,9 +145,9 @@ const struct gpt2i_found_token *gpt2i_search_next(struct gpt2i_token_search *sea
                                                   const struct gpt2i_encode_place *place)
 {
     if (!search->is_known[0])
-        find(search, place, 0, search->n_bytes);
+        find_added(search, place, 0, search->n_bytes);
     if (!search->is_known[1])
-        find(search, place, 1, search->found[0].begin);
+        find_added(search, place, 1, search->found[0].begin);
     return &search->found[search->found[1].token != NULL];
 }
 

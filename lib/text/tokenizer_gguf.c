@@ -13,9 +13,6 @@
 
 #define MAX_TOKENS ((size_t)1 << GPT2I_ID_BITS)
 
-/* What tokenizer.ggml.token_type says of a token. */
-enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, LAST_TYPE = 6 };
-
 /* Names of pre-tokenizers: where text is cut before it is merged. */
 static const struct {
     const char *name;
@@ -26,7 +23,7 @@ static const struct {
     {"starcoder", true},
 };
 
-struct parts {
+struct gguf_parts {
     const char *path;
     const struct gpt2i_gguf_value *tokens;
     const struct gpt2i_gguf_value *merges;
@@ -36,7 +33,7 @@ struct parts {
 
 /* -------------------------------------------------------------------------------------- parts -- */
 
-static int32_t find_pre(struct parts *parts, const struct gpt2i_gguf *gguf,
+static int32_t find_pre(struct gguf_parts *parts, const struct gpt2i_gguf *gguf,
                         struct gpt2i_error *error)
 {
     struct gpt2i_gguf_string pre = {"gpt-2", 5};
@@ -67,13 +64,13 @@ static int32_t check_space(const struct gpt2i_gguf *gguf, struct gpt2i_error *er
     return status;
 }
 
-static int32_t type_of(const struct parts *parts, size_t token)
+static int32_t token_type_of(const struct gguf_parts *parts, size_t token)
 {
-    return parts->types == NULL ? NORMAL
+    return parts->types == NULL ? GPT2I_GGUF_NORMAL
                                 : (int32_t)gpt2i_load_le32(parts->types->bytes + 4 * token);
 }
 
-static int32_t check_counts(const struct parts *parts, struct gpt2i_error *error)
+static int32_t check_array_lengths(const struct gguf_parts *parts, struct gpt2i_error *error)
 {
     size_t n_tokens = parts->tokens->n_elements;
 
@@ -88,9 +85,9 @@ static int32_t check_counts(const struct parts *parts, struct gpt2i_error *error
             "token",
             parts->path, parts->types->n_elements, n_tokens);
     for (size_t i = 0; i < n_tokens; i++) {
-        int32_t type = type_of(parts, i);
+        int32_t type = token_type_of(parts, i);
 
-        if (type < NORMAL || type > LAST_TYPE)
+        if (type < GPT2I_GGUF_NORMAL || type > GPT2I_GGUF_LAST_TOKEN_TYPE)
             return gpt2i_fail(error, GPT2_ERR_FORMAT,
                               "%s: tokenizer.ggml.token_type: found %" PRId32
                               " for the token %zu, wanted 1 to 6",
@@ -99,7 +96,7 @@ static int32_t check_counts(const struct parts *parts, struct gpt2i_error *error
     return gpt2i_check_n_merges(parts->path, parts->merges->n_elements, error);
 }
 
-static int32_t find_parts(struct parts *parts, const struct gpt2i_gguf *gguf,
+static int32_t find_parts(struct gguf_parts *parts, const struct gpt2i_gguf *gguf,
                           struct gpt2i_error *error)
 {
     struct gpt2i_gguf_string model = {"", 0};
@@ -122,22 +119,22 @@ static int32_t find_parts(struct parts *parts, const struct gpt2i_gguf *gguf,
     if (status == GPT2_OK)
         status = gpt2i_gguf_array(gguf, "tokenizer.ggml.token_type", GPT2I_GGUF_I32, false,
                                   &parts->types, error);
-    return status == GPT2_OK ? check_counts(parts, error) : status;
+    return status == GPT2_OK ? check_array_lengths(parts, error) : status;
 }
 
 /* ----------------------------------------------------------------------------------- the text -- */
 
 /* The tokens that are found in a text before it is cut. */
-static void put_added_tokens(struct gpt2i_made_text *text, const struct parts *parts)
+static void put_added_tokens(struct gpt2i_made_text *text, const struct gguf_parts *parts)
 {
     const unsigned char *at = parts->tokens->bytes;
     const char *before = "";
 
     for (size_t id = 0; id < parts->tokens->n_elements; id++) {
         struct gpt2i_gguf_string token = gpt2i_gguf_next_string(&at);
-        int32_t type = type_of(parts, id);
+        int32_t type = token_type_of(parts, id);
 
-        if (type != CONTROL && type != USER_DEFINED)
+        if (type != GPT2I_GGUF_CONTROL && type != GPT2I_GGUF_USER_DEFINED)
             continue;
         gpt2i_put(text, before);
         gpt2i_put(text, "{\"id\":");
@@ -145,13 +142,13 @@ static void put_added_tokens(struct gpt2i_made_text *text, const struct parts *p
         gpt2i_put(text, ",\"content\":");
         gpt2i_put_string(text, token.text, token.length);
         gpt2i_put(text, ",\"normalized\":false,\"special\":");
-        gpt2i_put(text, type == CONTROL ? "true}" : "false}");
+        gpt2i_put(text, type == GPT2I_GGUF_CONTROL ? "true}" : "false}");
         before = ",";
     }
 }
 
-/* Ids without a token have type UNUSED and a made-up name. */
-static void put_vocab(struct gpt2i_made_text *text, const struct parts *parts)
+/* Ids without a token have type 5 and a made-up name. */
+static void put_gguf_vocab(struct gpt2i_made_text *text, const struct gguf_parts *parts)
 {
     const unsigned char *at = parts->tokens->bytes;
     const char *before = "";
@@ -159,7 +156,7 @@ static void put_vocab(struct gpt2i_made_text *text, const struct parts *parts)
     for (size_t id = 0; id < parts->tokens->n_elements; id++) {
         struct gpt2i_gguf_string token = gpt2i_gguf_next_string(&at);
 
-        if (type_of(parts, id) == UNUSED)
+        if (token_type_of(parts, id) == GPT2I_GGUF_UNUSED)
             continue;
         gpt2i_put(text, before);
         gpt2i_put_string(text, token.text, token.length);
@@ -169,7 +166,7 @@ static void put_vocab(struct gpt2i_made_text *text, const struct parts *parts)
     }
 }
 
-static void put_merges(struct gpt2i_made_text *text, const struct parts *parts)
+static void put_merges(struct gpt2i_made_text *text, const struct gguf_parts *parts)
 {
     const unsigned char *at = parts->merges->bytes;
 
@@ -181,9 +178,9 @@ static void put_merges(struct gpt2i_made_text *text, const struct parts *parts)
     }
 }
 
-static void put_all(struct gpt2i_made_text *text, const void *context)
+static void put_gguf_tokenizer(struct gpt2i_made_text *text, const void *context)
 {
-    const struct parts *parts = context;
+    const struct gguf_parts *parts = context;
     static const char level[] =
         "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true}";
 
@@ -198,7 +195,7 @@ static void put_all(struct gpt2i_made_text *text, const void *context)
     gpt2i_put(text, ",\"decoder\":");
     gpt2i_put(text, level);
     gpt2i_put(text, ",\"model\":{\"type\":\"BPE\",\"vocab\":{");
-    put_vocab(text, parts);
+    put_gguf_vocab(text, parts);
     gpt2i_put(text, "},\"merges\":[");
     put_merges(text, parts);
     gpt2i_put(text, "]}}");
@@ -227,7 +224,7 @@ static int32_t read_ends(const struct gpt2i_gguf *gguf, gpt2_tokenizer *tokenize
 int32_t gpt2i_tokenizer_read_gguf(const struct gpt2i_files *files, const char *name,
                                   gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
-    struct parts parts = {0};
+    struct gguf_parts parts = {0};
     struct gpt2i_gguf gguf;
     int32_t status = gpt2i_gguf_open(&gguf, files, name, NULL, NULL, error);
 
@@ -238,8 +235,8 @@ int32_t gpt2i_tokenizer_read_gguf(const struct gpt2i_files *files, const char *n
     if (gpt2i_gguf_find(&gguf, "tokenizer.ggml.model") != NULL) {
         status = find_parts(&parts, &gguf, error);
         if (status == GPT2_OK)
-            status = gpt2i_tokenizer_read_made(parts.path, "the metadata", put_all, &parts,
-                                               tokenizer, error);
+            status = gpt2i_tokenizer_read_made(parts.path, "the metadata", put_gguf_tokenizer,
+                                               &parts, tokenizer, error);
         if (status == GPT2_OK)
             status = read_ends(&gguf, *tokenizer, error);
         if (status != GPT2_OK) {

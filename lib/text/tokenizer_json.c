@@ -14,7 +14,7 @@
 #include "special_files.h"
 
 /* What the walk through the file finds.  The parsers stand before the values. */
-struct parts {
+struct json_parts {
     const struct gpt2i_text *file;
     struct gpt2i_json vocab;
     struct gpt2i_json merges;
@@ -29,18 +29,19 @@ struct parts {
 /* ---------------------------------------------------------------------------- steps of the file -- */
 
 /* The keys of a ByteLevel that is no pre_tokenizer: only its type counts. */
-static const struct gpt2i_rule level_rules[] = {{"type", GPT2I_THE_TEXT, true, "ByteLevel"},
-                                                {"add_prefix_space", GPT2I_BOOLEAN, false, NULL},
-                                                {"trim_offsets", GPT2I_BOOLEAN, false, NULL},
-                                                {"use_regex", GPT2I_BOOLEAN, false, NULL}};
+static const struct gpt2i_rule byte_level_rules[] = {
+    {"type", GPT2I_THE_TEXT, true, "ByteLevel"},
+    {"add_prefix_space", GPT2I_BOOLEAN, false, NULL},
+    {"trim_offsets", GPT2I_BOOLEAN, false, NULL},
+    {"use_regex", GPT2I_BOOLEAN, false, NULL}};
 /* Every normalizer changes the text: this fails at its type. */
 static const struct gpt2i_rule no_rules[] = {
     {"type", GPT2I_THE_TEXT, true, "none: normalizer null"}};
 
 /* A step that is a ByteLevel, or null if 'or_null'. */
-static int32_t read_level(struct gpt2i_json *json, const char *key, const char *object,
-                          const struct gpt2i_rule *rules, size_t n_rules, bool or_null,
-                          struct gpt2i_error *error)
+static int32_t read_byte_level(struct gpt2i_json *json, const char *key, const char *object,
+                               const struct gpt2i_rule *rules, size_t n_rules, bool or_null,
+                               struct gpt2i_error *error)
 {
     struct gpt2i_json_event found;
     int32_t status = gpt2i_json_next(json, &found, error);
@@ -76,8 +77,8 @@ static int32_t read_post(struct gpt2i_json *json, struct gpt2i_error *error)
     if (status != GPT2_OK)
         return status;
     if (!is_template && !gpt2i_json_equal(&type, "Sequence"))
-        return read_level(json, "post_processor", "post_processor.", level_rules,
-                          GPT2I_N_RULES(level_rules), true, error);
+        return read_byte_level(json, "post_processor", "post_processor.", byte_level_rules,
+                               GPT2I_N_RULES(byte_level_rules), true, error);
     status = gpt2i_json_next(json, &begin, error);
     if (status != GPT2_OK)
         return status;
@@ -104,7 +105,7 @@ static const struct gpt2i_rule model_rules[] = {
 };
 
 /* unk_token and byte_fallback: harmless as long as every byte has a token. */
-static int32_t read_unknown(struct parts *parts, struct gpt2i_json *json, size_t rule,
+static int32_t read_unknown(struct json_parts *parts, struct gpt2i_json *json, size_t rule,
                             struct gpt2i_error *error)
 {
     struct gpt2i_json_event found;
@@ -125,10 +126,10 @@ static int32_t read_unknown(struct parts *parts, struct gpt2i_json *json, size_t
     return GPT2_OK;
 }
 
-static int32_t read_model(void *context, struct gpt2i_json *json, size_t rule,
-                          struct gpt2i_error *error)
+static int32_t read_bpe_model(void *context, struct gpt2i_json *json, size_t rule,
+                              struct gpt2i_error *error)
 {
-    struct parts *parts = context;
+    struct json_parts *parts = context;
 
     if (rule == MODEL_MERGES) {
         parts->merges = *json;
@@ -166,7 +167,7 @@ static const struct gpt2i_rule file_rules[] = {
 static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
                          struct gpt2i_error *error)
 {
-    struct parts *parts = context;
+    struct json_parts *parts = context;
     struct gpt2i_json_event found;
     int32_t status;
 
@@ -174,8 +175,8 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
     case FILE_ADDED_TOKENS:
         return gpt2i_added_array_read(json, &parts->added, error);
     case FILE_NORMALIZER:
-        return read_level(json, "normalizer", "normalizer.", no_rules, GPT2I_N_RULES(no_rules),
-                          true, error);
+        return read_byte_level(json, "normalizer", "normalizer.", no_rules, GPT2I_N_RULES(no_rules),
+                               true, error);
     case FILE_PRE_TOKENIZER:
         status = gpt2i_peek_type(json, &found, error);
         parts->is_sequence = status == GPT2_OK && gpt2i_json_equal(&found, "Sequence");
@@ -183,21 +184,21 @@ static int32_t read_part(void *context, struct gpt2i_json *json, size_t rule,
     case FILE_POST_PROCESSOR:
         return read_post(json, error);
     case FILE_DECODER:
-        return read_level(json, "decoder", "decoder.", level_rules, GPT2I_N_RULES(level_rules),
-                          false, error);
+        return read_byte_level(json, "decoder", "decoder.", byte_level_rules,
+                               GPT2I_N_RULES(byte_level_rules), false, error);
     default:
         status = gpt2i_json_next(json, &found, error);
         if (status == GPT2_OK && found.type != GPT2I_JSON_OBJECT_BEGIN)
             return gpt2i_fail_value(json, "", "model", &found, "an object", GPT2_ERR_FORMAT, error);
         return status == GPT2_OK
                    ? gpt2i_read_object(json, "model.", model_rules, GPT2I_N_RULES(model_rules),
-                                       read_model, parts, error)
+                                       read_bpe_model, parts, error)
                    : status;
     }
 }
 
 /* Finds the parts, and refuses what is not GPT-2's. */
-static int32_t read_parts(struct parts *parts, struct gpt2i_error *error)
+static int32_t read_parts(struct json_parts *parts, struct gpt2i_error *error)
 {
     struct gpt2i_json json;
     struct gpt2i_json_event found;
@@ -216,7 +217,7 @@ static int32_t read_parts(struct parts *parts, struct gpt2i_error *error)
 /* --------------------------------------------------------------------------------- tokenizer -- */
 
 /* A rule for bytes without a token must have none to act on. */
-static int32_t check_unknown(const struct parts *parts, const gpt2_tokenizer *tokenizer,
+static int32_t check_unknown(const struct json_parts *parts, const gpt2_tokenizer *tokenizer,
                              struct gpt2i_error *error)
 {
     for (int byte = 0; byte < 256 && parts->unknown_at > 0; byte++) {
@@ -231,8 +232,8 @@ static int32_t check_unknown(const struct parts *parts, const gpt2_tokenizer *to
 }
 
 /* Makes a tokenizer of what the walk has found. */
-static int32_t build(struct parts *parts, const struct gpt2i_special_files *special,
-                     gpt2_tokenizer **out, struct gpt2i_error *error)
+static int32_t build_tokenizer(struct json_parts *parts, const struct gpt2i_special_files *special,
+                               gpt2_tokenizer **out, struct gpt2i_error *error)
 {
     const struct gpt2i_text *file = parts->file;
     uint64_t seed = gpt2i_hash((const unsigned char *)file->text, file->n_bytes, 1) | 1;
@@ -267,7 +268,7 @@ static int32_t build(struct parts *parts, const struct gpt2i_special_files *spec
 }
 
 /* The same with the tokens that other files name. */
-static int32_t read_all(struct parts *parts, const struct gpt2i_files *files,
+static int32_t read_all(struct json_parts *parts, const struct gpt2i_files *files,
                         gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
 {
     struct gpt2i_special_files special;
@@ -279,7 +280,7 @@ static int32_t read_all(struct parts *parts, const struct gpt2i_files *files,
         parts->cut_rules = (parts->cut_rules & ~GPT2I_CUT_PREFIX) |
                            (special.add_prefix_space ? GPT2I_CUT_PREFIX : 0);
     if (status == GPT2_OK)
-        status = build(parts, &special, tokenizer, error);
+        status = build_tokenizer(parts, &special, tokenizer, error);
     gpt2i_special_free(&special);
     return status;
 }
@@ -288,7 +289,7 @@ int32_t gpt2i_tokenizer_read_json(const struct gpt2i_files *files, gpt2_tokenize
                                   struct gpt2i_error *error)
 {
     struct gpt2i_text file;
-    struct parts parts = {.file = &file};
+    struct json_parts parts = {.file = &file};
     int32_t status =
         gpt2i_text_read(&file, files, GPT2I_TOKENIZER_NAME, GPT2I_MAX_TOKENIZER_FILE_BYTES, error);
 

@@ -50,8 +50,9 @@ void gpt2i_put_string(struct gpt2i_made_text *text, const char *string, size_t l
     gpt2i_put(text, "\"");
 }
 
-static int32_t read_text(const char *path, const char *what, const struct gpt2i_made_text *text,
-                         gpt2_tokenizer **tokenizer, struct gpt2i_error *error)
+static int32_t read_made_text(const char *path, const char *what,
+                              const struct gpt2i_made_text *text, gpt2_tokenizer **tokenizer,
+                              struct gpt2i_error *error)
 {
     const gpt2_source source = {
         .name = GPT2I_TOKENIZER_NAME, .bytes = text->text, .n_bytes = text->length};
@@ -87,7 +88,7 @@ int32_t gpt2i_tokenizer_read_made(const char *path, const char *what,
                           path, n_bytes);
     text.length = 0;
     put_all(&text, context);
-    status = read_text(path, what, &text, tokenizer, error);
+    status = read_made_text(path, what, &text, tokenizer, error);
     gpt2i_block_free(text.text, n_bytes);
     return status;
 }

@@ -151,8 +151,9 @@ static int32_t check_counts(const struct gpt2i_native *native,
 }
 
 /* Ids in [min, n_vocab). */
-static int32_t check_ids(const struct gpt2i_native *native, size_t table, const int32_t *ids,
-                         uint64_t n_ids, int32_t min, int32_t n_vocab, struct gpt2i_error *error)
+static int32_t check_table_ids(const struct gpt2i_native *native, size_t table, const int32_t *ids,
+                               uint64_t n_ids, int32_t min, int32_t n_vocab,
+                               struct gpt2i_error *error)
 {
     for (uint64_t i = 0; i < n_ids; i++) {
         if (ids[i] < min || ids[i] >= n_vocab)
@@ -243,14 +244,15 @@ static int32_t check_contents(const struct gpt2i_native *native, const gpt2_toke
         if (tokenizer->is_added[id] > 1)
             return fail_table(native, IS_ADDED, "a truth", tokenizer->is_added[id], 1, error);
     }
-    status =
-        check_ids(native, MERGE_IDS, tokenizer->merge_ids, tokenizer->n_merges, 0, n_vocab, error);
+    status = check_table_ids(native, MERGE_IDS, tokenizer->merge_ids, tokenizer->n_merges, 0,
+                             n_vocab, error);
     if (status == GPT2_OK)
-        status = check_ids(native, BYTE_IDS, tokenizer->byte_ids, N_BYTE_IDS, -1, n_vocab, error);
+        status =
+            check_table_ids(native, BYTE_IDS, tokenizer->byte_ids, N_BYTE_IDS, -1, n_vocab, error);
     if (status == GPT2_OK)
-        status = check_ids(native, EOT, &tokenizer->eot, 1, -1, n_vocab, error);
+        status = check_table_ids(native, EOT, &tokenizer->eot, 1, -1, n_vocab, error);
     if (status == GPT2_OK)
-        status = check_ids(native, BOS, &tokenizer->bos, 1, -1, n_vocab, error);
+        status = check_table_ids(native, BOS, &tokenizer->bos, 1, -1, n_vocab, error);
     return status == GPT2_OK ? check_added(native, tokenizer, error) : status;
 }
 

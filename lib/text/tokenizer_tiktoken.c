@@ -101,8 +101,8 @@ static bool read_rank(const char *text, size_t length, uint32_t *rank)
 }
 
 /* The token of these bytes, or NULL; '*slot' is where it is, or would be: NULL if no slot is free. */
-static struct token *find(const struct ranks *ranks, const unsigned char *bytes, size_t length,
-                          uint32_t **slot)
+static struct token *find_token(const struct ranks *ranks, const unsigned char *bytes,
+                                size_t length, uint32_t **slot)
 {
     size_t at = (size_t)gpt2i_hash(bytes, length, ranks->seed) & ranks->slot_mask;
 
@@ -135,7 +135,7 @@ static int32_t add_token(struct ranks *ranks, size_t number, size_t length, uint
     if (ranks->by_rank[rank] != 0)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: line %zu: a second token has rank %" PRIu32,
                           path, number, rank);
-    if (find(ranks, ranks->bytes + ranks->n_bytes, length, &slot) != NULL)
+    if (find_token(ranks, ranks->bytes + ranks->n_bytes, length, &slot) != NULL)
         return gpt2i_fail(error, GPT2_ERR_FORMAT, "%s: line %zu: its token has a rank already",
                           path, number);
     if (slot == NULL)
@@ -188,7 +188,8 @@ static uint32_t rank_below(const struct ranks *ranks, const struct token *token,
                            size_t to)
 {
     uint32_t *slot;
-    const struct token *found = find(ranks, ranks->bytes + token->offset + from, to - from, &slot);
+    const struct token *found =
+        find_token(ranks, ranks->bytes + token->offset + from, to - from, &slot);
 
     return found == NULL || found->rank >= token->rank ? NO_RANK : found->rank;
 }
@@ -253,7 +254,7 @@ static size_t alphabet(const struct ranks *ranks, const struct token *token, siz
     return n;
 }
 
-static void put_all(struct gpt2i_made_text *text, const void *context)
+static void put_ranks(struct gpt2i_made_text *text, const void *context)
 {
     static const char level[] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":false}";
     const struct ranks *ranks = context;
@@ -298,7 +299,7 @@ static void put_all(struct gpt2i_made_text *text, const void *context)
     gpt2i_put(text, "]}}");
 }
 
-static void layout(struct gpt2i_arena *arena, struct ranks *ranks, size_t n_lines)
+static void ranks_layout(struct gpt2i_arena *arena, struct ranks *ranks, size_t n_lines)
 {
     size_t n_slots = 2;
 
@@ -333,20 +334,20 @@ static int32_t read_ranks(const struct gpt2i_text *file, gpt2_tokenizer **tokeni
     if (n_lines > (size_t)1 << (GPT2I_ID_BITS - 1))
         return gpt2i_fail(error, GPT2_ERR_UNSUPPORTED, "%s: has %zu lines, wanted at most %u",
                           file->source->path, n_lines, 1u << (GPT2I_ID_BITS - 1));
-    layout(&arena, &ranks, n_lines);
+    ranks_layout(&arena, &ranks, n_lines);
     block_bytes = arena.used_bytes;
     block = gpt2i_block_new(block_bytes); /* zeros */
     if (block == NULL)
         return gpt2i_fail(error, GPT2_ERR_MEMORY, "%s: no memory for %zu bytes of its tokens",
                           file->source->path, block_bytes);
     arena = gpt2i_arena_over(block);
-    layout(&arena, &ranks, n_lines);
+    ranks_layout(&arena, &ranks, n_lines);
     ranks.seed = gpt2i_hash((const unsigned char *)file->text, file->n_bytes, 1) | 1;
     status = read_lines(&ranks, error);
     if (status == GPT2_OK)
         status = find_merges(&ranks, error);
     if (status == GPT2_OK)
-        status = gpt2i_tokenizer_read_made(file->source->path, "its ranks", put_all, &ranks,
+        status = gpt2i_tokenizer_read_made(file->source->path, "its ranks", put_ranks, &ranks,
                                            tokenizer, error);
     gpt2i_block_free(block, block_bytes);
     return status;

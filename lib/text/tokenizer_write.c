@@ -272,7 +272,7 @@ static void put_character(struct gpt2i_sink *sink, uint32_t character, bool is_j
 }
 
 /* Text as it is. */
-static void put_text(struct gpt2i_sink *sink, const char *text, size_t n_bytes, bool is_json)
+static void put_token_text(struct gpt2i_sink *sink, const char *text, size_t n_bytes, bool is_json)
 {
     for (size_t i = 0; i < n_bytes; i++) {
         if ((unsigned char)text[i] < 0x80)
@@ -291,7 +291,7 @@ void gpt2i_token_put(struct gpt2i_sink *sink, const struct gpt2i_token_lists *li
     size_t n_bytes;
 
     if (added != NULL) {
-        put_text(sink, tokenizer->added_text + added->offset, added->length, is_json);
+        put_token_text(sink, tokenizer->added_text + added->offset, added->length, is_json);
         return;
     }
     if (!gpt2i_token_bytes(tokenizer, id, &bytes, &n_bytes))
@@ -302,7 +302,7 @@ void gpt2i_token_put(struct gpt2i_sink *sink, const struct gpt2i_token_lists *li
 
 /* ------------------------------------------------------------------------------ tokenizer.json -- */
 
-static const char *truth(bool value)
+static const char *flag_text(bool value)
 {
     return value ? "true" : "false";
 }
@@ -318,13 +318,14 @@ static void put_added(struct gpt2i_sink *sink, const struct gpt2i_token_lists *l
             continue;
         gpt2i_sink_text(sink, "%s{\"id\":%" PRId32 ",\"content\":\"", first ? "" : ",", id);
         gpt2i_token_put(sink, lists, id, true);
-        gpt2i_sink_text(
-            sink,
-            "\",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,"
-            "\"special\":%s}",
-            truth(token->flags & GPT2I_ADDED_SINGLE_WORD), truth(token->flags & GPT2I_ADDED_LSTRIP),
-            truth(token->flags & GPT2I_ADDED_RSTRIP), truth(token->flags & GPT2I_ADDED_NORMALIZED),
-            truth(token->flags & GPT2I_ADDED_SPECIAL));
+        gpt2i_sink_text(sink,
+                        "\",\"single_word\":%s,\"lstrip\":%s,\"rstrip\":%s,\"normalized\":%s,"
+                        "\"special\":%s}",
+                        flag_text(token->flags & GPT2I_ADDED_SINGLE_WORD),
+                        flag_text(token->flags & GPT2I_ADDED_LSTRIP),
+                        flag_text(token->flags & GPT2I_ADDED_RSTRIP),
+                        flag_text(token->flags & GPT2I_ADDED_NORMALIZED),
+                        flag_text(token->flags & GPT2I_ADDED_SPECIAL));
         first = false;
     }
 }
@@ -334,7 +335,7 @@ static void put_level(struct gpt2i_sink *sink, bool has_prefix, bool use_regex)
     gpt2i_sink_text(sink,
                     "{\"type\":\"ByteLevel\",\"add_prefix_space\":%s,\"trim_offsets\":true,"
                     "\"use_regex\":%s}",
-                    truth(has_prefix), truth(use_regex));
+                    flag_text(has_prefix), flag_text(use_regex));
 }
 
 /* Steps that pieces_json.c turns into these rules. */
@@ -356,7 +357,7 @@ static void put_pre_tokenizer(struct gpt2i_sink *sink, uint32_t rules)
                         "\\\\s+(?!\\\\S)|\\\\s+\"},\"behavior\":\"Isolated\",\"invert\":false},");
     }
     gpt2i_sink_text(sink, "{\"type\":\"Digits\",\"individual_digits\":%s},",
-                    truth(rules & GPT2I_CUT_EACH_DIGIT));
+                    flag_text(rules & GPT2I_CUT_EACH_DIGIT));
     put_level(sink, false, has_pattern && !digits_last);
     gpt2i_sink_text(sink, "]}");
 }

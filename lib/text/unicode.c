@@ -99,7 +99,8 @@ size_t gpt2i_utf8_last(const unsigned char *bytes, size_t n_bytes, uint32_t *cod
 
 bool gpt2i_is_word(uint32_t code_point)
 {
-    size_t low = 0, high = N_WORD_RANGES; /* the first range that ends at code_point or later */
+    size_t low = 0,
+           high = GPT2I_N_WORD_RANGES; /* the first range that ends at code_point or later */
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -109,16 +110,16 @@ bool gpt2i_is_word(uint32_t code_point)
         else
             high = middle;
     }
-    return low < N_WORD_RANGES && word_ranges[low][0] <= code_point;
+    return low < GPT2I_N_WORD_RANGES && word_ranges[low][0] <= code_point;
 }
 
 enum gpt2i_class gpt2i_class_of(uint32_t code_point)
 {
     uint32_t block, at;
 
-    if (code_point >= UNICODE_LIMIT)
+    if (code_point >= GPT2I_UNICODE_LIMIT)
         return GPT2I_OTHER;
-    block = unicode_index[code_point >> UNICODE_SHIFT];
-    at = code_point & ((1u << UNICODE_SHIFT) - 1);
+    block = unicode_index[code_point >> GPT2I_UNICODE_SHIFT];
+    at = code_point & ((1u << GPT2I_UNICODE_SHIFT) - 1);
     return (enum gpt2i_class)(unicode_blocks[4 * block + at / 32] >> (2 * (at % 32)) & 3);
 }

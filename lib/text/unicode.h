@@ -17,7 +17,7 @@ enum gpt2i_class {
 };
 
 /* The classes of ASCII, of Unicode like all others. */
-GPT2I_HIDDEN extern const uint8_t gpt2i_ascii_class[128];
+GPT2I_HIDDEN_TABLE extern const uint8_t gpt2i_ascii_class[128];
 
 /*
  * The length of the well-formed sequence at the beginning of bytes[n_bytes], and its code point;

@@ -4,13 +4,13 @@
  * 16.0.0); not to be edited by hand.
  *
  * unicode_index[c >> 7] names the block of c, 128 classes of 2 bits, lowest first, in 4 words
- * of unicode_blocks.  From UNICODE_LIMIT on there is no letter, number or white space.
+ * of unicode_blocks.  From GPT2I_UNICODE_LIMIT on there is no letter, number or white space.
  */
 #ifndef GPT2I_UNICODE_TABLES_H
 #define GPT2I_UNICODE_TABLES_H
 
-#define UNICODE_SHIFT 7
-#define UNICODE_LIMIT 0x32400
+#define GPT2I_UNICODE_SHIFT 7
+#define GPT2I_UNICODE_LIMIT 0x32400
 
 /* clang-format off */
 static const uint8_t unicode_index[1608] = {

@@ -5,11 +5,11 @@
 #ifndef GPT2I_WORD_TABLE_H
 #define GPT2I_WORD_TABLE_H
 
-#define N_WORD_RANGES 796
+#define GPT2I_N_WORD_RANGES 796
 
 /* The first and the last character of each range. */
 /* clang-format off */
-static const uint32_t word_ranges[N_WORD_RANGES][2] = {
+static const uint32_t word_ranges[GPT2I_N_WORD_RANGES][2] = {
     {0x30, 0x39}, {0x41, 0x5a}, {0x5f, 0x5f}, {0x61, 0x7a},
     {0xaa, 0xaa}, {0xb5, 0xb5}, {0xba, 0xba}, {0xc0, 0xd6},
     {0xd8, 0xf6}, {0xf8, 0x2c1}, {0x2c6, 0x2d1}, {0x2e0, 0x2e4},

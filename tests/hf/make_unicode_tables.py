@@ -75,13 +75,13 @@ def generate(classes):
  * {unicodedata2_version()}); not to be edited by hand.
  *
  * unicode_index[c >> {SHIFT}] names the block of c, {1 << SHIFT} classes of 2 bits, lowest first, in {len(words) // len(blocks)} words
- * of unicode_blocks.  From UNICODE_LIMIT on there is no letter, number or white space.
+ * of unicode_blocks.  From GPT2I_UNICODE_LIMIT on there is no letter, number or white space.
  */
 #ifndef GPT2I_UNICODE_TABLES_H
 #define GPT2I_UNICODE_TABLES_H
 
-#define UNICODE_SHIFT {SHIFT}
-#define UNICODE_LIMIT 0x{n_blocks_used << SHIFT:x}
+#define GPT2I_UNICODE_SHIFT {SHIFT}
+#define GPT2I_UNICODE_LIMIT 0x{n_blocks_used << SHIFT:x}
 
 /* clang-format off */
 static const uint8_t unicode_index[{len(index)}] = {{

@@ -46,11 +46,11 @@ def generate(words):
 #ifndef GPT2I_WORD_TABLE_H
 #define GPT2I_WORD_TABLE_H
 
-#define N_WORD_RANGES {len(ranges)}
+#define GPT2I_N_WORD_RANGES {len(ranges)}
 
 /* The first and the last character of each range. */
 /* clang-format off */
-static const uint32_t word_ranges[N_WORD_RANGES][2] = {{
+static const uint32_t word_ranges[GPT2I_N_WORD_RANGES][2] = {{
 {rows}
 }};
 /* clang-format on */
