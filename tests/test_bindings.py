@@ -1,4 +1,4 @@
-"""examples/python/gpt2.py against the header and the gpt2 program; examples/rust/src/raw.rs against
+"""examples/python/gpt2 against the header and the gpt2 program; examples/rust/src/raw.rs against
 the header.
 
     GPT2_LIBRARY=build/libgpt2.so python3 tests/test_bindings.py
@@ -27,7 +27,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(ROOT, "examples", "python"))
 sys.dont_write_bytecode = True
 import gpt2  # noqa: E402
-import gpt2_c  # noqa: E402
+from gpt2 import c as gpt2_c  # noqa: E402
 
 LIBRARY = os.environ["GPT2_LIBRARY"]
 MODEL = os.path.join(ROOT, "examples", "demo-model")

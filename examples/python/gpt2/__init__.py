@@ -1,4 +1,4 @@
-"""libgpt2 from Python: this file and gpt2_c.py, nothing but the standard library.
+"""libgpt2 from Python: this package, and nothing but the standard library.
 
     import gpt2
 
@@ -31,38 +31,36 @@ A session holds several texts, which may share a beginning:
                                           (other, model.encode(" a hill"), 1)])
             best = gpt2.likeliest(rows[1][-1], 5)        # what may come next in 'other'
 
-With gpt2_score.py and numpy: how likely a model finds given texts.
+With numpy: how likely a model finds given texts (gpt2.score).
 
     model.score("It was a long way.").logprobs           # of each token, a numpy array
     model.surprisal("It was a long way.").words          # of each word, in bits
 
-    python3 gpt2.py [MODEL] [PROMPT]        writes a text and says what may come next
+    python3 -m gpt2 [MODEL] [PROMPT]        writes a text and says what may come next
 """
 import array
 import ctypes
 import heapq
-import json
 import math
 import os
-import sys
 import threading
 from ctypes import POINTER, byref, c_float, c_int32, c_size_t
 from typing import (TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Mapping,
                     NamedTuple, Optional, Sequence as Items, Tuple, Union)
 
-import gpt2_c as c
-from gpt2_c import *  # noqa: F403: Error and ERR_*
-from gpt2_c import ERR_BUFFER, Error
+from . import c
+from .c import *  # noqa: F403: Error and ERR_*
+from .c import ERR_BUFFER, Error
 
 if TYPE_CHECKING:
-    import gpt2_score
+    from .score import Surprisal
 
 __all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "TokenScore",
            "likeliest", "version", *c.__all__]
 
 File = Union[bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], Optional[bool]]
-LogitsCallback = Callable[[int, memoryview], Optional[bool]]
+LogitsCallback = Callable[[int, "memoryview[float]"], Optional[bool]]
 
 
 class _Load(c.Callbacks):
@@ -103,7 +101,7 @@ class _Load(c.Callbacks):
             try:
                 ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(file), byref(buffer), 0)
             except TypeError:  # no buffer
-                if not hasattr(file, "read"):
+                if isinstance(file, (bytes, bytearray, memoryview)) or not hasattr(file, "read"):
                     raise
                 source.n_bytes = file.seek(0, os.SEEK_END)
                 source.read = self.reader(file)
@@ -117,7 +115,7 @@ class _Load(c.Callbacks):
 
 def version() -> str:
     """The version of the library in use."""
-    return c.lib.gpt2_version().decode()
+    return str(c.lib.gpt2_version(), "ascii")
 
 
 class Offsets(NamedTuple):
@@ -193,7 +191,7 @@ class Model:
         self.info = c.params_of(c.ModelInfo, c.lib.gpt2_model_info_init)
         c.check(c.lib.gpt2_model_get_info(self._object, byref(self.info)))
 
-    def tensor(self, name: str) -> memoryview:
+    def tensor(self, name: str) -> "memoryview[float]":
         """A weight as floats: tensor("wte.weight")[id, column], tensor("h.0.ln_1.bias")[column].
 
         Names and shapes are Hugging Face's.  numpy.asarray() takes what it returns without a copy.
@@ -239,7 +237,7 @@ class Model:
         return self._object
 
     def _tokenizer(self) -> int:
-        tokenizer = c.lib.gpt2_model_tokenizer(self._open())
+        tokenizer: Optional[int] = c.lib.gpt2_model_tokenizer(self._open())
         if tokenizer is None:
             why = c.lib.gpt2_model_tokenizer_error(self._open()).decode()
             raise ValueError("the model has no tokenizer" + (": " + why if why else ""))
@@ -290,16 +288,16 @@ class Model:
         return [Offsets(at.first_byte, at.end_byte, at.first_char, at.end_char) for at in offsets]
 
     def score(self, texts: Any, prefix: Any = "", **options: Any) -> Any:
-        """How likely the model finds each token of texts: gpt2_score.Scorer.score().  It needs
-        gpt2_score.py and numpy."""
-        import gpt2_score
-        return gpt2_score.score(self, texts, prefix, **options)
+        """How likely the model finds each token of texts: gpt2.score.Scorer.score().  It needs
+        numpy."""
+        from . import score
+        return score.score(self, texts, prefix, **options)
 
     def surprisal(self, text: Union[str, bytes], prefix: Union[str, bytes] = "", **options: Any
-                  ) -> "gpt2_score.Surprisal":
-        """The surprisal of each token and each word of a text: gpt2_score.Scorer.surprisal()."""
-        import gpt2_score
-        return gpt2_score.surprisal(self, text, prefix, **options)
+                  ) -> "Surprisal":
+        """The surprisal of each token and each word of a text: gpt2.score.Scorer.surprisal()."""
+        from . import score
+        return score.surprisal(self, text, prefix, **options)
 
     def session(self, threads: int = 1, n_ctx: int = 0, logit_rows: int = 0, *,
                 n_sequences: int = 1, n_pages: int = 0, kv_type: str = "f32",
@@ -444,17 +442,17 @@ class Session:
     @property
     def position(self) -> int:
         """Tokens run so far: the position of the next one."""
-        return c.lib.gpt2_session_position(self._open())
+        return int(c.lib.gpt2_session_position(self._open()))
 
     @property
     def n_ctx(self) -> int:
         """Max positions of a text."""
-        return c.lib.gpt2_session_n_ctx(self._open())
+        return int(c.lib.gpt2_session_n_ctx(self._open()))
 
     @property
     def n_free_pages(self) -> int:
         """Pages of the KV cache that no sequence uses."""
-        return c.lib.gpt2_session_n_free_pages(self._ready())
+        return int(c.lib.gpt2_session_n_free_pages(self._ready()))
 
     @property
     def first(self) -> "Sequence":
@@ -481,14 +479,14 @@ class Session:
         deadline = 0 if seconds is None else c.lib.gpt2_clock_ns() + max(0, int(seconds * 1e9))
         self._call(c.lib.gpt2_session_set_deadline, deadline)
 
-    def forward(self, tokens: Iterable[int]) -> memoryview:
+    def forward(self, tokens: Iterable[int]) -> "memoryview[float]":
         """Appends tokens, one or more, to the text and runs them.  Returns logits() of the last."""
         ids = c.ids_of(tokens)
         self._call(c.lib.gpt2_forward, ids, len(ids), self._logit_rows)
         return self.logits()
 
     def forward_batch(self, items: Iterable[Tuple["Sequence", Iterable[int], int]]
-                      ) -> List[List[memoryview]]:
+                      ) -> "List[List[memoryview[float]]]":
         """forward() of several sequences together: items are (sequence, tokens, logit_rows).
 
         Returns a list for each item: the logits of its last `logit_rows` tokens, each as from
@@ -505,7 +503,7 @@ class Session:
         return [[self.logits(row, item) for row in range(max(0, len(ids) - n_rows), len(ids))]
                 for item, (_, ids, n_rows) in enumerate(given)]
 
-    def logits(self, row: int = c.LAST_ROW, item: int = 0) -> memoryview:
+    def logits(self, row: int = c.LAST_ROW, item: int = 0) -> "memoryview[float]":
         """The n_vocab logits after token `row` of the last forward(), or of item `item` of the last
         forward_batch(): one of those that it kept.
 
@@ -699,7 +697,7 @@ class Generator:
     @property
     def error(self) -> str:
         """Why it could not go on, in one line; else ""."""
-        return c.lib.gpt2_generator_error(self._object).decode("utf-8", "replace")
+        return str(c.lib.gpt2_generator_error(self._object), "utf-8", "replace")
 
     def step(self) -> str:
         """Session.step() of this one alone."""
@@ -840,29 +838,8 @@ class Sequence:
             self._call(c.lib.gpt2_sequence_restore, buffer.buf, buffer.len)
 
 
-def likeliest(logits: memoryview, n: int) -> List[Tuple[int, float]]:
+def likeliest(logits: "memoryview[float]", n: int) -> List[Tuple[int, float]]:
     """The `n` likeliest tokens and their probabilities."""
     best = heapq.nlargest(n, range(len(logits)), key=logits.__getitem__)
     total = sum(math.exp(x - logits[best[0]]) for x in logits)
     return [(token, math.exp(logits[token] - logits[best[0]]) / total) for token in best]
-
-
-# ------------------------------------------------------------------------------- a demo
-
-def main(model_path: str = "examples/demo-model", prompt: str = "Once upon a time") -> None:
-    with Model(model_path) as model, model.session() as session:
-        print(prompt, end="")
-        for piece in session.generate(prompt, n=50, temperature=0.8, top_k=40):
-            print(piece, end="", flush=True)
-        print("\n\nAfter this may come")
-        for token, probability in likeliest(session.logits(), 5):
-            print(f"{probability:8.2%}  {json.dumps(model.decode([token]), ensure_ascii=False)}")
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 3:
-        sys.exit("usage: gpt2.py [MODEL] [PROMPT]")
-    try:
-        main(*sys.argv[1:])
-    except (Error, ValueError) as error:
-        sys.exit(f"gpt2.py: {error}")

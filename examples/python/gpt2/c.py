@@ -1,7 +1,8 @@
-"""The C interface of libgpt2, by ctypes: what include/gpt2.h declares, and how gpt2.py calls it.
+"""The C interface of libgpt2, by ctypes: what include/gpt2.h declares, and how it is called.
 
-The shared library is the one that the environment variable GPT2_LIBRARY names, else
-build/libgpt2.so of the checkout that this file lies in, else the system's.
+The shared library is the one that the environment variable GPT2_LIBRARY names, else libgpt2.so
+beside this file, which an installed package has, else build/libgpt2.so of the checkout that this
+file lies in, else the system's.
 """
 import array
 import contextlib
@@ -256,10 +257,10 @@ FUNCTIONS = {  # name: result, parameters
 
 
 def _open_library() -> ctypes.CDLL:
-    checkout = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    built = os.path.join(checkout, "build", "libgpt2.so")
+    here = os.path.dirname(os.path.abspath(__file__))
+    built = [os.path.join(here, *path, "libgpt2.so") for path in ((), ("..", "..", "..", "build"))]
     system = "libgpt2.so.1"  # with the number of the ABI that is declared here
-    path = os.environ.get("GPT2_LIBRARY") or (built if os.path.exists(built) else system)
+    path = os.environ.get("GPT2_LIBRARY") or next(filter(os.path.exists, built), system)
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -387,7 +388,7 @@ class Callbacks:
             return False
         return WriteCallback(self.safe(write_all))
 
-    def logits(self, call: Callable[[int, memoryview], Optional[bool]]) -> Any:
+    def logits(self, call: "Callable[[int, memoryview[float]], Optional[bool]]") -> Any:
         def change(_: Any, position: int, address: int, n_vocab: int) -> bool:
             floats = (c_float * n_vocab).from_address(address)
             return bool(call(position, memoryview(floats).cast("B").cast("f")))
