@@ -31,6 +31,11 @@ A session holds several texts, which may share a beginning:
                                           (other, model.encode(" a hill"), 1)])
             best = gpt2.likeliest(rows[1][-1], 5)        # what may come next in 'other'
 
+With numpy: the activations inside of the model, as transformers has them.
+
+    found = session.activations(model.encode("It was"), "hidden_states", "attentions")
+    found.hidden_states[-1], found.attentions[0], found["h.0.attn.probs"]
+
 With numpy: how likely a model finds given texts (gpt2.score).
 
     model.score("It was a long way.").logprobs           # of each token, a numpy array
@@ -39,6 +44,7 @@ With numpy: how likely a model finds given texts (gpt2.score).
     python3 -m gpt2 [MODEL] [PROMPT]        writes a text and says what may come next
 """
 import array
+import contextlib
 import ctypes
 import heapq
 import math
@@ -51,15 +57,17 @@ from typing import (TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Iterable, Iter
 from . import c
 from .c import *  # noqa: F403: Error and ERR_*
 from .c import ERR_BUFFER, Error
+from .taps import Activations, Tap, activations, kinds_of
 
 if TYPE_CHECKING:
     from .score import Surprisal
 
-__all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "TokenScore",
-           "likeliest", "version", *c.__all__]
+__all__ = ["Model", "Session", "Sequence", "Generator", "Sampling", "Offsets", "TokenScore", "Tap",
+           "Activations", "likeliest", "version", *c.__all__]
 
 File = Union[bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], Optional[bool]]
+TapCallback = Callable[[Tap], Optional[bool]]
 LogitsCallback = Callable[[int, "memoryview[float]"], Optional[bool]]
 
 
@@ -191,6 +199,13 @@ class Model:
         self.info = c.params_of(c.ModelInfo, c.lib.gpt2_model_info_init)
         c.check(c.lib.gpt2_model_get_info(self._object, byref(self.info)))
 
+    def __repr__(self) -> str:
+        if self._object is None:
+            return "<gpt2.Model, closed>"
+        info = self.info
+        return (f"<gpt2.Model: {info.n_layer} layers of {info.n_embd}, {info.n_vocab} tokens, "
+                f"{info.n_positions} positions>")
+
     def tensor(self, name: str) -> "memoryview[float]":
         """A weight as floats: tensor("wte.weight")[id, column], tensor("h.0.ln_1.bias")[column].
 
@@ -243,8 +258,17 @@ class Model:
             raise ValueError("the model has no tokenizer" + (": " + why if why else ""))
         return tokenizer
 
+    @property
+    def bos_token(self) -> int:
+        """The id of the token that begins a text, or -1: the tokenizer's bos_token, else
+        <|endoftext|>, which is info.eot_token."""
+        model = self._open()
+        return int(c.lib.gpt2_tokenizer_bos(c.lib.gpt2_model_tokenizer(model)))
+
     def encode(self, text: Union[str, bytes], special: bool = False) -> List[int]:
         """The ids of a text.  `special`: "<|endoftext|>" in it is that one token."""
+        if not isinstance(text, (str, bytes)):
+            raise TypeError(f"encode() wants str or bytes, not {type(text).__name__}")
         data = text.encode() if isinstance(text, str) else text
         model, tokenizer = self._open(), self._tokenizer()
         params = c.params_of(c.EncoderParams, c.lib.gpt2_encoder_params_init,
@@ -260,7 +284,7 @@ class Model:
     def decode_bytes(self, tokens: Iterable[int]) -> bytes:
         """The bytes of tokens: decode_bytes(encode(x)) == x for all bytes x."""
         model, tokenizer = self._open(), self._tokenizer()  # 'model' holds it until we are done
-        ids, n_bytes = c.ids_of(tokens), c_size_t()
+        ids, n_bytes = c.ids_of(tokens, "decode()"), c_size_t()
         detail = ctypes.create_string_buffer(1024)
         status = c.lib.gpt2_decode(tokenizer, ids, len(ids), None, 0, byref(n_bytes), detail,
                                    len(detail))
@@ -282,7 +306,7 @@ class Model:
         A token that has only a part of a character counts that character.
         """
         model, tokenizer = self._open(), self._tokenizer()  # 'model' holds it until we are done
-        ids = c.ids_of(tokens)
+        ids = c.ids_of(tokens, "token_offsets()")
         offsets = (c.Offsets * len(ids))()
         c.check(c.lib.gpt2_token_offsets(tokenizer, ids, len(ids), offsets))
         return [Offsets(at.first_byte, at.end_byte, at.first_char, at.end_char) for at in offsets]
@@ -338,18 +362,19 @@ class Sampling:
 
     def __init__(self, bias: Union[None, Mapping[int, float], Items[float]] = None,
                  callback: Optional[LogitsCallback] = None, **fields: Any) -> None:
+        self._given_as = {"bias": bias, "callback": callback, **fields}
         self._params = c.params_of(c.SampleParams, c.lib.gpt2_sample_params_init)
         self._callbacks = c.Callbacks()
         self._n_bias: Optional[int] = None
         for name, count in (("history", "n_history"), ("dry_breakers", "n_dry_breakers"),
                             ("banned_ids", "n_banned"), ("allowed_ids", "n_allowed")):
             if fields.get(name) is not None:
-                ids = c.ids_of(fields.pop(name))
+                ids = c.ids_of(fields.pop(name), name)
                 if name == "allowed_ids" and not ids:
                     raise ValueError("allowed_ids is empty, wanted at least one id")
                 c.set_fields(self._params, **{name: ids, count: len(ids)})
         if isinstance(bias, Mapping):
-            self._params.bias_ids = c.ids_of(bias)
+            self._params.bias_ids = c.ids_of(bias, "bias")
             self._params.bias_values = (c_float * len(bias))(*bias.values())
             self._params.n_biases = len(bias)
         elif bias is not None:
@@ -362,6 +387,10 @@ class Sampling:
                 raise TypeError(f"there is no sampling parameter {name!r}")
         c.set_fields(self._params, **fields)
         self._mu = c_float(2 * self._params.mirostat_tau)
+
+    def __repr__(self) -> str:
+        given = [f"{name}={value!r}" for name, value in self._given_as.items() if value is not None]
+        return f"gpt2.Sampling({', '.join(given)})"
 
     def _given(self, model: Model, mu: bool = True) -> Any:
         """The params for a call; `mu`: with the state of mirostat."""
@@ -392,6 +421,8 @@ class Session:
         """Use Model.session()."""
         self.model = model
         self._logit_rows = logit_rows or 1
+        self._kept: List[int] = []  # rows of logits of each item of the last run; missing: 1
+        self._taps: List[c.Callbacks] = []  # of the tap, if there is one
         self._shifts = on_full == "shift"
         params = c.params_of(
             c.SessionParams, c.lib.gpt2_session_params_init, n_threads=threads, n_ctx=n_ctx,
@@ -404,6 +435,11 @@ class Session:
             model._object)
         c.session_objects.add(self._object)
         self._dropped: List[int] = []  # open sequences without a Sequence; a new list at each reset
+
+    def __repr__(self) -> str:
+        if self._object is None:
+            return "<gpt2.Session, closed>"
+        return f"<gpt2.Session: {self.position} of {self.n_ctx} positions>"
 
     def close(self) -> None:
         """Lets the session go; it is freed with the last view of its logits."""
@@ -437,6 +473,8 @@ class Session:
                 raise OverflowError(f"{function.__name__}: {value} is outside the range of {kind}")
         status = function(session, *arguments)
         if status != c.OK:
+            for callbacks in self._taps:
+                callbacks.raise_error()
             c.check(status, c.lib.gpt2_session_error(session))
 
     @property
@@ -481,8 +519,9 @@ class Session:
 
     def forward(self, tokens: Iterable[int]) -> "memoryview[float]":
         """Appends tokens, one or more, to the text and runs them.  Returns logits() of the last."""
-        ids = c.ids_of(tokens)
+        ids = c.ids_of(tokens, "forward()")
         self._call(c.lib.gpt2_forward, ids, len(ids), self._logit_rows)
+        self._kept = [min(self._logit_rows, len(ids))]
         return self.logits()
 
     def forward_batch(self, items: Iterable[Tuple["Sequence", Iterable[int], int]]
@@ -493,13 +532,14 @@ class Session:
         logits().  More than it has tokens means all.  Each sequence gets the bits that it gets
         alone.  All or nothing: if it fails, every sequence is as before.
         """
-        given = [(sequence._number_in(self), c.ids_of(tokens), n_rows)
+        given = [(sequence._number_in(self), c.ids_of(tokens, "forward_batch()"), n_rows)
                  for sequence, tokens, n_rows in items]
         batch = (c.BatchItem * len(given))()
         for item, (number, ids, n_rows) in zip(batch, given):
             c.set_fields(item, sequence=number, n_tokens=len(ids), n_logit_rows=n_rows)
             item.tokens = ctypes.addressof(ids)
         self._call(c.lib.gpt2_forward_batch, batch, len(batch))
+        self._kept = [min(n_rows, len(ids)) for _, ids, n_rows in given]
         return [[self.logits(row, item) for row in range(max(0, len(ids) - n_rows), len(ids))]
                 for item, (_, ids, n_rows) in enumerate(given)]
 
@@ -511,11 +551,59 @@ class Session:
         Its floats are good until the next call of the session, and its memory for as long as the
         view lives, even when the session is closed.
         """
-        start = POINTER(c_float)()
-        self._call(c.lib.gpt2_batch_logits, item, row, byref(start))
-        floats = (c_float * self.model.info.n_vocab).from_address(ctypes.addressof(start.contents))
-        floats.owner = self._object
-        return memoryview(floats).cast("B").cast("f").toreadonly()
+        return self._floats_before(item, row, 1).cast("f").toreadonly()
+
+    def all_logits(self, item: int = 0) -> "memoryview[float]":
+        """All rows of logits that the last forward() kept, or the last forward_batch() of its item
+        `item`: [n_rows, n_vocab], as logits() without a copy.
+
+        numpy.asarray(view)[-1] is the last row.  Without numpy it is view[n_rows - 1, id].
+        """
+        n_rows = self._kept[item] if 0 <= item < len(self._kept) else 1
+        floats = self._floats_before(item, c.LAST_ROW, n_rows)
+        return floats.cast("f", (n_rows, self.model.info.n_vocab)).toreadonly()
+
+    def _floats_before(self, item: int, row: int, n_rows: int) -> "memoryview[int]":
+        """The bytes of `n_rows` rows of logits, which follow each other; `row` is the last."""
+        last, n_vocab = POINTER(c_float)(), self.model.info.n_vocab
+        self._call(c.lib.gpt2_batch_logits, item, row, byref(last))
+        first = ctypes.addressof(last.contents) - 4 * n_vocab * (n_rows - 1)
+        floats = (c_float * (n_rows * n_vocab)).from_address(first)
+        setattr(floats, "owner", self._object)
+        return memoryview(floats).cast("B")
+
+    @contextlib.contextmanager
+    def tap(self, callback: TapCallback, *kinds: str) -> Iterator[None]:
+        """Inside of the `with`, callback(Tap) reads parts of the activations of every run, and may
+        change them: with session.tap(callback, "attn.probs", "block").  No kinds: all.
+
+        If it returns True, the run ends with ERR_CANCELLED.  An exception that it raises ends the
+        run, too, and is raised by it.  Then the text is as before.  It must not use the session,
+        but for cancel().
+        """
+        if self._taps:
+            raise ValueError("the session has a tap already")
+        session, callbacks = self._open(), c.Callbacks()
+        mask = sum(1 << c.TAP_KINDS.index(kind) for kind in kinds_of(kinds))
+        function = callbacks.taps(lambda tap: callback(Tap(tap, session)))
+        self._call(c.lib.gpt2_session_set_tap, function, None, mask)
+        self._taps = [callbacks]
+        try:
+            yield
+        finally:
+            self._taps = []
+            c.lib.gpt2_session_set_tap(session, c.TapCallback(), None, 0)
+
+    def activations(self, tokens: Iterable[int], *kinds: str) -> Activations:
+        """forward(tokens), and the activations of these tokens as numpy arrays by name:
+        activations(ids, "hidden_states", "attentions") has hidden_states and attentions as
+        transformers gives them, activations(ids, "mlp.act")["h.3.mlp.act"] has one array.
+
+        `kinds`: those of docs/python.md; none: all.  If "ln_f" or "logits" is one of them, and so
+        for "hidden_states", as many tokens run together as the session has `logit_rows`: 64 are
+        fast.
+        """
+        return activations(self, tokens, kinds)
 
     def sample(self, sampling: Optional[Sampling] = None, *, row: int = c.LAST_ROW, item: int = 0,
                **fields: Any) -> int:
@@ -596,14 +684,13 @@ class Session:
         self._ready()
         pointers = (ctypes.c_void_p * len(given))(*(g._object._as_parameter_.value for g in given))
         results = (c.Generated * len(given))()
+        self._kept = []
         status = c.lib.gpt2_generator_step(pointers, len(given), results)
         if status != c.OK:
             c.check(status, c.lib.gpt2_session_error(self._open()))
         pieces = [generator._take(result) for generator, result in zip(given, results)]
-        for callbacks in [generator._sampling._callbacks for generator in given]:
-            if callbacks.error is not None:
-                error, callbacks.error = callbacks.error, None
-                raise error
+        for callbacks in [*(generator._sampling._callbacks for generator in given), *self._taps]:
+            callbacks.raise_error()
         return pieces
 
     def generate(self, prompt: Union[str, bytes, Iterable[int]] = "", n: int = 128,
@@ -643,7 +730,7 @@ class Generator:
         for text in strings:
             if b"\0" in text:
                 raise ValueError(f"the stop string {text!r} has a NUL")
-        ids = c.ids_of(stop_ids)
+        ids = c.ids_of(stop_ids, "stop_ids")
         params = c.params_of(c.GeneratorParams, c.lib.gpt2_generator_params_init,
                              ignore_eot=int(ignore_eot), n_stop_ids=len(ids),
                              n_stop_strings=len(strings))
@@ -651,6 +738,9 @@ class Generator:
         self._object = c.Object(c.lib.gpt2_generator_create, c.lib.gpt2_generator_free,
                                 (session._ready(),), params, session._object)
         self._sequence: Optional[Sequence] = None
+
+    def __repr__(self) -> str:
+        return f"<gpt2.Generator: {len(self.ids)} tokens, finish={self.finish!r}>"
 
     def start(self, prompt: Union[str, bytes, Iterable[int]] = "", n: int = -1,
               sampling: Optional[Sampling] = None, *, sequence: Optional["Sequence"] = None,
@@ -665,7 +755,8 @@ class Generator:
         sequence = session.first if sequence is None else sequence
         number, sampling = sequence._number_in(session), _sampling(sampling, fields)
         params = sampling._given(session.model, mu=False)
-        ids = session.model.encode(prompt) if isinstance(prompt, (str, bytes)) else list(prompt)
+        ids = (session.model.encode(prompt) if isinstance(prompt, (str, bytes)) else
+               list(c.ids_of(prompt, "start()")))
         again: List[int] = []
         if not ids:
             ids = again = sequence.ids[-1:]
@@ -676,7 +767,7 @@ class Generator:
                                  "give a prompt")
             else:
                 ids = [session.model.info.eot_token]
-        prompt_ids = c.ids_of(ids)
+        prompt_ids = c.ids_of(ids, "start()")
         status = c.lib.gpt2_generator_start(self._object, number, prompt_ids, len(prompt_ids), n,
                                             params)
         if status != c.OK:
@@ -755,6 +846,11 @@ class Sequence:
         if self._number:  # any thread may be here: the session closes it later
             self._dropped.append(self._number)
 
+    def __repr__(self) -> str:
+        if not self._is_open():
+            return "<gpt2.Sequence, closed>"
+        return f"<gpt2.Sequence {self._number} of {self._session!r}>"
+
     def close(self) -> None:
         """Frees what no other sequence uses.  Twice is as good as once.  Logits stay."""
         if self._is_open():
@@ -784,6 +880,11 @@ class Sequence:
 
     def _call(self, function: Any, *arguments: Any) -> None:
         self._session._call(function, self._number_in(self._session), *arguments)
+
+    @property
+    def number(self) -> int:
+        """What a Tap calls it; 0 is the session's first."""
+        return self._number_in(self._session)
 
     @property
     def position(self) -> int:

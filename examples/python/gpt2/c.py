@@ -33,6 +33,7 @@ ERR_DEADLINE = -61
 ERR_NONFINITE = -80
 
 ENCODE_SPECIAL = 1
+TAP_COUNT = 14
 LAST_ROW = -1
 TYPE_F32 = 0
 TYPE_F16 = 1
@@ -105,6 +106,12 @@ class ModelInfo(ctypes.Structure):
                 ("n_parameters", c_uint64), ("memory_bytes", c_uint64),
                 ("memory_type", c_int32), ("n_kv_head", c_int32),
                 ("file_types", c_uint32), ("reserved", c_int32)]
+
+    def __repr__(self) -> str:
+        names = [field[0] for field in self._fields_]
+        fields = [f"{name}={getattr(self, name)}" for name in names
+                  if name not in ("struct_size", "reserved")]
+        return f"ModelInfo({', '.join(fields)})"
 
 
 class EncoderParams(ctypes.Structure):
@@ -187,6 +194,15 @@ class ScoreItem(ctypes.Structure):
                 ("likeliest", c_void_p)]
 
 
+class Tap(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("kind", c_int32), ("layer", c_int32),
+                ("head", c_int32), ("first_row", c_int32), ("first_position", c_int32),
+                ("n_rows", c_int32), ("n_columns", c_int32), ("row_stride", c_size_t),
+                ("data", c_void_p), ("sequence", c_int32), ("reserved", c_int32)]
+
+
+TapCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Tap))
+
 FUNCTIONS = {  # name: result, parameters
     "gpt2_version": (c_char_p,),
     "gpt2_strerror": (c_char_p, c_int32),
@@ -202,6 +218,7 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_model_get_info": (c_int32, c_void_p, POINTER(ModelInfo)),
     "gpt2_model_tokenizer": (c_void_p, c_void_p),
     "gpt2_model_tokenizer_error": (c_char_p, c_void_p),
+    "gpt2_tokenizer_bos": (c_int32, c_void_p),
     "gpt2_decode": (c_int32, c_void_p, POINTER(c_int32), c_size_t, c_char_p, c_size_t,
                     POINTER(c_size_t), c_char_p, c_size_t),
     "gpt2_token_offsets": (c_int32, c_void_p, POINTER(c_int32), c_size_t, POINTER(Offsets)),
@@ -253,6 +270,8 @@ FUNCTIONS = {  # name: result, parameters
     "gpt2_score": (c_int32, c_void_p, POINTER(ScoreItem), c_size_t, POINTER(ScoreParams)),
     "gpt2_score_logits": (c_int32, c_void_p, c_void_p, c_int32, POINTER(ScoreParams),
                           POINTER(TokenScore), POINTER(TokenLogprob)),
+    "gpt2_session_set_tap": (c_int32, c_void_p, TapCallback, c_void_p, c_uint32),
+    "gpt2_tap_name": (c_int32, c_int32, c_int32, c_char_p, c_size_t),
 }
 
 
@@ -277,6 +296,15 @@ lib = _open_library()
 def check(status: int, line: Optional[bytes] = None) -> None:
     if status != OK:
         raise Error(status, (line or lib.gpt2_strerror(status)).decode("utf-8", "replace"))
+
+
+def _tap_kind(kind: int) -> str:
+    name = ctypes.create_string_buffer(32)
+    check(lib.gpt2_tap_name(kind, 0, name, len(name)))
+    return name.value.decode().replace("h.0.", "")
+
+
+TAP_KINDS = [_tap_kind(kind) for kind in range(TAP_COUNT)]  # "embed", "ln_1", "attn.qkv", ...
 
 
 def params_of(struct: Any, init: Any, **fields: Any) -> Any:
@@ -333,9 +361,14 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def ids_of(tokens: Iterable[int]) -> Any:
-    """Tokens as an array of C; a number that is no int32 raises OverflowError."""
-    numbers = array.array("i", tokens)
+def ids_of(tokens: Iterable[int], call: str) -> Any:
+    """Tokens as an array of C; a number that is no int32 raises OverflowError.  `call` wants them."""
+    if isinstance(tokens, (str, bytes, bytearray)):
+        raise TypeError(f"{call} wants a list of ids; encode() makes them from a text")
+    try:
+        numbers = array.array("i", tokens)
+    except TypeError as error:
+        raise TypeError(f"{call} wants a list of ids: {error}") from None
     return (c_int32 * len(numbers)).from_buffer(numbers)
 
 
@@ -371,6 +404,12 @@ class Callbacks:
         if self.error is not None and (error is None or isinstance(error, Error)):
             raise self.error from None
 
+    def raise_error(self) -> None:
+        """Raises the exception of a callback, once."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
     def safe(self, call: Callable[..., bool]) -> Callable[..., int]:
         def run(*arguments: Any) -> int:
             try:
@@ -393,3 +432,6 @@ class Callbacks:
             floats = (c_float * n_vocab).from_address(address)
             return bool(call(position, memoryview(floats).cast("B").cast("f")))
         return LogitsCallback(self.safe(change))
+
+    def taps(self, call: Callable[[Tap], Optional[bool]]) -> Any:
+        return TapCallback(self.safe(lambda _, tap: bool(call(tap.contents))))

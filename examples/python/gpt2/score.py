@@ -93,6 +93,9 @@ class Scorer:
                                      n_pages=self.n_pages)
         self.n_ctx = self.session.n_ctx
 
+    def __repr__(self) -> str:
+        return f"<gpt2.score.Scorer of {self.model!r}, {self.n_ctx} positions>"
+
     def score(self, texts: Union[str, bytes, Iterable[Union[str, bytes]]],
               prefix: Union[str, bytes, Items[Union[str, bytes]]] = "", *, eot: bool = True,
               special: bool = False, n_likeliest: int = 0,
@@ -270,7 +273,7 @@ class Scorer:
         kept, made = [], []
         for item, part in zip(items, parts):
             sequence = self.session.sequence() if common is None else common.fork()
-            tokens, n = c.ids_of(part.ids), len(part.ids) - part.n_prefix
+            tokens, n = c.ids_of(part.ids, "score_ids()"), len(part.ids) - part.n_prefix
             scores = np.empty(n, TOKEN_SCORE)
             likeliest = np.empty((n, params.n_likeliest), TOKEN_LOGPROB)
             c.set_fields(item, sequence=sequence._number_in(self.session), n_tokens=len(tokens),
