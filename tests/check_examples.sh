@@ -288,6 +288,20 @@ elif python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; t
     if [ -x "$venv/bin/mypy" ]; then
         check "mypy --strict" env MYPYPATH=examples/python "$venv/bin/mypy" --strict \
             --cache-dir "$scratch/mypy" -p gpt2 -m gpt2_minicons
+        cat >"$scratch/user.py" <<'PYTHON'
+import gpt2
+from typing_extensions import assert_type
+
+model = gpt2.Model("a folder")
+with model.session() as session, session.tap(lambda tap: tap.layer == 3, "embed"):
+    assert_type([*session.generate("A text", n=3)], list[str])
+    assert_type(session.forward([model.bos_token])[model.info.n_vocab - 1], float)
+    assert_type(session.activations([1]).attentions[0].ndim, int)
+    assert_type(gpt2.ERR_CONTEXT, int)
+    assert_type(model.surprisal("A text").words.texts, list[str])
+PYTHON
+        check "mypy knows what a program gets" env MYPYPATH=examples/python "$venv/bin/mypy" --strict \
+            --cache-dir "$scratch/mypy" "$scratch/user.py"
     else
         skip "no mypy: bash tests/hf/setup.sh $venv requirements-wheel.txt"
     fi

@@ -11,7 +11,7 @@ import os
 import weakref
 from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8,
                     c_uint32, c_uint64, c_void_p)
-from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 OK = 0
 ERR_ARGUMENT = -1
@@ -63,7 +63,10 @@ FINISH_CANCELLED = 6
 FINISH_DEADLINE = 7
 FINISH_ERROR = 8
 
-__all__ = ["Error", *(name for name in list(globals()) if name.startswith("ERR_"))]
+__all__ = ["Error", "ERR_ARGUMENT", "ERR_TOKEN", "ERR_CONTEXT", "ERR_ROW", "ERR_BUFFER",
+           "ERR_PIECE", "ERR_SEQUENCE", "ERR_PAGES", "ERR_STATE", "ERR_MEMORY", "ERR_THREAD",
+           "ERR_FILE", "ERR_FORMAT", "ERR_UNSUPPORTED", "ERR_CANCELLED", "ERR_DEADLINE",
+           "ERR_NONFINITE"]
 
 
 class Error(Exception):
@@ -99,6 +102,22 @@ class ModelParams(ctypes.Structure):
 
 class ModelInfo(ctypes.Structure):
     """What gpt2.h says of gpt2_model_info."""
+    n_vocab: int
+    n_positions: int
+    n_embd: int
+    n_layer: int
+    n_head: int
+    n_inner: int
+    activation: int
+    tied_head: int
+    weight_type: int
+    eot_token: int
+    layer_norm_epsilon: float
+    n_parameters: int
+    memory_bytes: int
+    memory_type: int
+    n_kv_head: int
+    file_types: int
     _fields_ = [("struct_size", c_uint32), ("n_vocab", c_int32), ("n_positions", c_int32),
                 ("n_embd", c_int32), ("n_layer", c_int32), ("n_head", c_int32),
                 ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
@@ -335,6 +354,12 @@ def score_params(n_vocab: int, n_likeliest: int, class_ids: Optional[Iterable[in
     return params
 
 
+def choice(name: str, value: str, choices: Dict[str, int]) -> int:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted {' or '.join(map(repr, choices))}")
+    return choices[value]
+
+
 class Object:
     """An object of the library: freed with the last reference to it, as is what it `needs`."""
 
@@ -362,7 +387,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def ids_of(tokens: Iterable[int], call: str) -> Any:
-    """Tokens as an array of C; a number that is no int32 raises OverflowError.  `call` wants them."""
+    """Tokens as an array of C, for `call`; a number that is no int32 raises OverflowError."""
     if isinstance(tokens, (str, bytes, bytearray)):
         raise TypeError(f"{call} wants a list of ids; encode() makes them from a text")
     try:

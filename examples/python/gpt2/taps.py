@@ -1,5 +1,4 @@
 """Activations: what the points inside of the forward pass show."""
-import ctypes
 from ctypes import c_float
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Set, Tuple
 
@@ -8,7 +7,7 @@ from . import c
 if TYPE_CHECKING:
     import numpy
 
-    from . import Session
+    from .session import Session
 
 __all__ = ["Activations", "Tap"]
 
@@ -29,8 +28,8 @@ class Tap:
     """A part of an activation: `n_rows` tokens of one text, in attn.scores and attn.probs of one
     head.  Its floats are those of the run, which goes on with them as the callback leaves them.
 
-    `kind` is the point without its layer, `layer` is -1 outside of the blocks, `head` where there is
-    none.  The other numbers are what gpt2.h says of gpt2_tap; `sequence` is a Sequence.number.
+    `kind` is the point without its layer.  `layer` is -1 outside of the blocks, `head` where there
+    is none.  The other numbers are what gpt2.h says of gpt2_tap; `sequence` is a Sequence.number.
     """
 
     def __init__(self, struct: c.Tap, owner: Any) -> None:
