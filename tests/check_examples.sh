@@ -298,6 +298,7 @@ with model.session() as session, session.tap(lambda tap: tap.layer == 3, "embed"
     assert_type(session.forward([model.bos_token])[model.info.n_vocab - 1], float)
     assert_type(session.activations([1]).attentions[0].ndim, int)
     assert_type(gpt2.ERR_CONTEXT, int)
+    assert_type(len(model.score("A text").ids) + model.score(["A text"])[0].ids.ndim, int)
     assert_type(model.surprisal("A text").words.texts, list[str])
 PYTHON
         check "mypy knows what a program gets" env MYPYPATH=examples/python "$venv/bin/mypy" --strict \

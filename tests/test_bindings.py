@@ -995,6 +995,7 @@ class Words(Binding):
                 (lambda: session.forward(5), f"forward\\(\\) {ids}: 'int'"),
                 (lambda: session.forward([1.5]), f"forward\\(\\) {ids}: 'float'|{ids}: integer"),
                 (lambda: session.forward_batch([(session.first, "text", 1)]), f"batch.* {ids}; enc"),
+                (lambda: session.forward_batch([self.ids]), r"wants items \(sequence, .*, not \[\d"),
                 (lambda: self.model.decode("text"), f"decode\\(\\) {ids}; encode"),
                 (lambda: self.model.encode([1]), "encode\\(\\) wants str or bytes, not list"),
                 (lambda: list(session.generate(5)), f"start\\(\\) {ids}: 'int'")):

@@ -4,13 +4,13 @@ import os
 import threading
 from ctypes import byref, c_int32, c_size_t
 from typing import (TYPE_CHECKING, Any, BinaryIO, Callable, Iterable, List, Mapping, NamedTuple,
-                    Optional, Tuple, Union)
+                    Optional, Tuple, Union, overload)
 
 from . import c
 from .session import Session
 
 if TYPE_CHECKING:
-    from .score import Surprisal
+    from .score import Scores, Surprisal
 
 File = Union[bytes, bytearray, memoryview, BinaryIO]
 Progress = Callable[[int, int], Optional[bool]]
@@ -239,6 +239,13 @@ class Model:
         offsets = (c.Offsets * len(ids))()
         c.check(c.lib.gpt2_token_offsets(tokenizer, ids, len(ids), offsets))
         return [Offsets(at.first_byte, at.end_byte, at.first_char, at.end_char) for at in offsets]
+
+    @overload
+    def score(self, texts: Union[str, bytes], prefix: Any = "", **options: Any) -> "Scores": ...
+
+    @overload
+    def score(self, texts: Iterable[Union[str, bytes]], prefix: Any = "",
+              **options: Any) -> "List[Scores]": ...
 
     def score(self, texts: Any, prefix: Any = "", **options: Any) -> Any:
         """How likely the model finds each token of texts: gpt2.score.Scorer.score().  It needs

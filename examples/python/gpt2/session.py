@@ -151,8 +151,14 @@ class Session:
         logits().  More than it has tokens means all.  Each sequence gets the bits that it gets
         alone.  All or nothing: if it fails, every sequence is as before.
         """
-        given = [(sequence._number_in(self), c.ids_of(tokens, "forward_batch()"), n_rows)
-                 for sequence, tokens, n_rows in items]
+        given = []
+        for one in items:
+            try:
+                sequence, tokens, n_rows = one
+            except (TypeError, ValueError):
+                raise TypeError("forward_batch() wants items (sequence, tokens, logit_rows), not "
+                                f"{one!r}") from None
+            given.append((sequence._number_in(self), c.ids_of(tokens, "forward_batch()"), n_rows))
         batch = (c.BatchItem * len(given))()
         for item, (number, ids, n_rows) in zip(batch, given):
             c.set_fields(item, sequence=number, n_tokens=len(ids), n_logit_rows=n_rows)
