@@ -1,7 +1,9 @@
 #!/bin/sh
 # check_examples.sh BUILD_DIR: autocomplete.c says after each key what it says for the text alone, and
 # rescore.c what `gpt2 score` says.  The Python and the Rust example, over the shared library, say what
-# the gpt2 program says; their own tests.  The Python package installs and is typed.
+# the gpt2 program says; their own tests.
+#
+# The Python package installs and is typed.
 set -u
 build=$(cd "$1" && pwd) || exit 1
 model=examples/demo-model
