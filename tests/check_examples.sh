@@ -1,7 +1,8 @@
 #!/bin/sh
 # check_examples.sh BUILD_DIR: autocomplete.c says after each key what it says for the text alone, and
 # rescore.c what `gpt2 score` says.  The Python and the Rust example, over the shared library, say what
-# the gpt2 program says; their own tests.  The Rust package builds outside, and says the same.
+# the gpt2 program says; their own tests.  The Rust package builds outside, and says the same; the Python
+# package installs and is typed.
 set -u
 build=$(cd "$1" && pwd) || exit 1
 model=examples/demo-model
@@ -243,6 +244,41 @@ check_python() {
     fi
 }
 
+# makes_wheels PYTHON: without the network
+makes_wheels() {
+    "$1" -c 'import importlib.util, setuptools
+assert importlib.util.find_spec("pip")
+try:
+    import setuptools.command.bdist_wheel
+except ImportError:
+    import wheel.bdist_wheel' 2>/dev/null
+}
+
+# check_wheel PYTHON: the package that it builds from the C sources, used outside of the checkout
+check_wheel() {
+    # the optimizer's time is most of a build
+    check "pip wheel" env CFLAGS=-O0 "$1" -m pip wheel --quiet --no-index --no-build-isolation \
+        --no-deps --wheel-dir "$scratch/wheel" ./examples/python
+    check "one wheel is for every Python 3" test -f "$scratch"/wheel/libgpt2-*-py3-none-*.whl
+    (cd examples/python && "$1" -B -c 'import sys
+from setuptools.build_meta import build_sdist
+build_sdist(sys.argv[1])' "$scratch/sdist") >"$scratch/log" 2>&1
+    tar -tzf "$scratch"/sdist/libgpt2-*.tar.gz >"$scratch/files"
+    check "an sdist has the C sources" grep -q '/lib/kernels/scalar\.c$' "$scratch/files"
+    check "the source tree stays as it was" test ! -e examples/python/build
+    check "pip install" "$1" -m pip install --quiet --no-index --no-deps --target "$scratch/site" \
+        "$scratch"/wheel/libgpt2-*.whl
+    path=$PWD/$model
+    (cd "$scratch/site" && env -u GPT2_LIBRARY python3 -B -m gpt2 "$path" "$prompt") 2>&1 |
+        head -n "$(wc -l <"$scratch/program")" >"$scratch/text"
+    check "the wheel writes the text of the program" diff "$scratch/program" "$scratch/text"
+    (cd "$scratch/site" && env -u GPT2_LIBRARY python3 -B -c \
+        'import os, gpt2; print(gpt2.c.lib._name, os.path.exists("gpt2/py.typed"))') >"$scratch/used"
+    check "with the library in it" grep -q '/site/gpt2/libgpt2\.so True$' "$scratch/used"
+}
+
+# a sanitizer that must be the first library of its process
+foreign=$(readelf -d "$build/libgpt2.so" | sed -n 's/.*NEEDED.*\[\(lib[at]san\).*/\1/p')
 cargo_minor=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
 
 if [ -n "$foreign" ]; then
@@ -254,12 +290,44 @@ elif python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; t
     check_python tests/test_python_scores.py
     check_python tests/test_quality.py
     check_python tests/test_load_memory.py
-    check_demo python python3 -B examples/python/gpt2.py
+    check_demo python env PYTHONPATH=examples/python python3 -B -m gpt2
     for text in '' 'It was a lo' 'Mr. Wick' 'He said, "I don' 'She wash'; do
         "$autocomplete" $model "$text" >"$scratch/words"
         check "autocomplete finds the likeliest words for '$text'" \
             python3 -B "$scratch/search.py" $model "$text" "$scratch/words"
     done
+    venv=$build/venv-wheel
+    [ "${CI:-}" != true ] || bash tests/hf/setup.sh "$venv" requirements-wheel.txt
+    maker=
+    for candidate in "$venv/bin/python" python3 /usr/bin/python3; do
+        [ -n "$maker" ] || ! makes_wheels "$candidate" || maker=$candidate
+    done
+    if [ -n "$maker" ]; then
+        check_wheel "$maker"
+    else
+        skip "no pip with setuptools that makes wheels"
+    fi
+    if [ -x "$venv/bin/mypy" ]; then
+        check "mypy --strict" env MYPYPATH=examples/python "$venv/bin/mypy" --strict \
+            --cache-dir "$scratch/mypy" -p gpt2 -m gpt2_minicons
+        cat >"$scratch/user.py" <<'PYTHON'
+import gpt2
+from typing_extensions import assert_type
+
+model = gpt2.Model("a folder")
+with model.session() as session, session.tap(lambda tap: tap.layer == 3, "embed"):
+    assert_type([*session.generate("A text", n=3)], list[str])
+    assert_type(session.forward([model.bos_token])[model.info.n_vocab - 1], float)
+    assert_type(session.activations([1]).attentions[0].ndim, int)
+    assert_type(gpt2.ERR_CONTEXT, int)
+    assert_type(len(model.score("A text").ids) + model.score(["A text"])[0].ids.ndim, int)
+    assert_type(model.surprisal("A text").words.texts, list[str])
+PYTHON
+        check "mypy knows what a program gets" env MYPYPATH=examples/python "$venv/bin/mypy" --strict \
+            --cache-dir "$scratch/mypy" "$scratch/user.py"
+    else
+        skip "no mypy: bash tests/hf/setup.sh $venv requirements-wheel.txt"
+    fi
 else
     skip "no Python of at least 3.8"
 fi

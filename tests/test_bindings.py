@@ -1,4 +1,4 @@
-"""examples/python/gpt2.py against the header and the gpt2 program; examples/rust/src/raw.rs against
+"""examples/python/gpt2 against the header and the gpt2 program; examples/rust/src/raw.rs against
 the header.
 
     GPT2_LIBRARY=build/libgpt2.so python3 tests/test_bindings.py
@@ -27,7 +27,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(ROOT, "examples", "python"))
 sys.dont_write_bytecode = True
 import gpt2  # noqa: E402
-import gpt2_c  # noqa: E402
+from gpt2 import c as gpt2_c  # noqa: E402
 
 LIBRARY = os.environ["GPT2_LIBRARY"]
 MODEL = os.path.join(ROOT, "examples", "demo-model")
@@ -39,11 +39,28 @@ def read(*path):
         return file.read()
 
 
+def read_bytes(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
 def program(*args):
     """What the gpt2 program beside the library writes."""
     path = os.path.join(os.path.dirname(LIBRARY), "gpt2")
     return subprocess.run([path, *map(str, args)], check=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE).stdout
+
+
+def traced():
+    """What `gpt2 trace` writes of the prompt: {name: (shape, bytes)}."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "trace.safetensors")
+        program("trace", "-m", MODEL, "-p", PROMPT, "-o", path)
+        with open(path, "rb") as file:
+            head = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+            data = file.read()
+    return {name: (tensor["shape"], data[slice(*tensor["data_offsets"])])
+            for name, tensor in head.items() if name not in ("__metadata__", "tokens")}
 
 
 # ------------------------------------------------------------------------------- declarations
@@ -139,12 +156,16 @@ class Declarations(unittest.TestCase):
             self.assertEqual(value, numbers[name], name)
         self.assertGreater(len(rust), 2)
 
+    def test_errors_are_exported(self):
+        self.assertEqual({name for name in vars(gpt2_c) if name.startswith("ERR_")},
+                         {name for name in gpt2.__all__ if name.startswith("ERR_")})
+
     def test_structs(self):
         c = ""
         for kind in (gpt2_c.Source, gpt2_c.ModelParams, gpt2_c.ModelInfo, gpt2_c.EncoderParams,
                      gpt2_c.SessionParams, gpt2_c.BatchItem, gpt2_c.SampleParams, gpt2_c.Candidate,
                      gpt2_c.GeneratorParams, gpt2_c.Generated, gpt2_c.Offsets, gpt2_c.ScoreParams,
-                     gpt2_c.TokenScore, gpt2_c.TokenLogprob, gpt2_c.ScoreItem):
+                     gpt2_c.TokenScore, gpt2_c.TokenLogprob, gpt2_c.ScoreItem, gpt2_c.Tap):
             name = "gpt2" + re.sub("([A-Z])", r"_\1", kind.__name__).lower()
             c += f'_Static_assert(sizeof({name}) == {ctypes.sizeof(kind)}, "{name}");\n'
             for field, _ in kind._fields_:
@@ -204,20 +225,13 @@ class Numbers(Binding):
             self.assertGreater(len(pieces), 50)
 
     def test_logits_are_the_programs(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "trace.safetensors")
-            program("trace", "-m", MODEL, "-p", PROMPT, "-o", path)
-            with open(path, "rb") as file:
-                head = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-                data = file.read()
-        begin, end = head["logits"]["data_offsets"]
-        n_rows, n_vocab = head["logits"]["shape"]
+        (n_rows, n_vocab), data = traced()["logits"]
         self.assertEqual(n_rows, len(self.ids))
         self.assertEqual(n_vocab, self.model.info.n_vocab)
         with self.model.session(logit_rows=n_rows) as session:
             session.forward(self.ids)
             rows = b"".join(bytes(session.logits(row)) for row in range(n_rows))
-        self.assertEqual(rows, data[begin:end])
+        self.assertEqual(rows, data)
 
     def test_generate_goes_on(self):
         whole = "".join(self.model.session().generate(PROMPT, n=40, seed=3))
@@ -818,6 +832,207 @@ class Generators(Binding):
             self.model.token_offsets([1 << 20])
 
 
+class Taps(Binding):
+    def test_parts_are_the_programs(self):
+        wanted, n = traced(), len(self.ids)
+        found = {name: bytearray(data) for name, (_, data) in wanted.items()}
+        for name, (shape, _) in wanted.items():  # what no part has stays: masked, right of it
+            for i in range(0, len(found[name]), 4):
+                if len(shape) == 2 or i // 4 % n <= i // 4 // n % n:
+                    found[name][i:i + 4] = b"none"
+
+        def take(tap):
+            self.assertEqual((tap.first_row + first, tap.sequence), (tap.first_position, 0))
+            self.assertEqual(len(tap.rows), tap.n_rows)
+            for row, position in zip(tap.rows, range(tap.first_position, n)):
+                start = (max(0, tap.head) * n + position) * wanted[tap.name][0][-1] * 4
+                self.assertEqual(len(row), tap.n_columns)
+                found[tap.name][start:start + 4 * len(row)] = bytes(row)
+
+        with self.model.session(logit_rows=n) as session, session.tap(take):
+            for first, end in ((0, 3), (3, n)):
+                session.forward(self.ids[first:end])
+        self.assertEqual(len(found), 3 + 11 * self.model.info.n_layer)
+        for name, (_, data) in wanted.items():
+            self.assertEqual(bytes(found[name]), data, name)
+
+    def test_a_change(self):
+        def ablate(tap):
+            seen.append(repr(tap))
+            if tap.layer == 1:
+                for row in tap.rows:
+                    for i in range(factor, len(row)):
+                        row[i] = 0.0
+
+        logits = []
+        for factor in (0, 128):
+            seen = []
+            session = self.model.session()
+            with session.tap(ablate, "attn.out"):
+                logits.append(self.run_ids(session))
+                self.assertEqual(seen[0], "<gpt2.Tap h.0.attn.out: [3, 128]>")
+                self.assertEqual(len(seen), 2 * self.model.info.n_layer)
+            self.assertEqual(self.run_ids(session), self.run_ids(self.model.session()))
+            self.assertEqual(len(seen), 2 * self.model.info.n_layer)
+        self.assertNotEqual(logits[0], logits[1])
+        self.assertEqual(logits[1], self.run_ids(self.model.session()))
+
+    def test_who_ends_a_run(self):
+        alone = self.run_ids(self.model.session())
+        session = self.model.session(n_sequences=2)
+        other = session.sequence()
+        number = other.number
+
+        def fail(tap):
+            if tap.sequence == number and tap.layer == 1:
+                raise ZeroDivisionError("from the tap")
+
+        with session.tap(lambda tap: tap.layer == 2, "mlp.fc"):
+            self.fails(gpt2.ERR_CANCELLED, "h.2.mlp.fc", session.forward, self.ids)
+            with self.assertRaisesRegex(ValueError, "a tap already"), session.tap(fail):
+                pass
+        with session.tap(fail, "block"):
+            with self.assertRaisesRegex(ZeroDivisionError, "from the tap"):
+                session.forward_batch([(other, self.ids, 1)])
+            generator = session.generator().start(PROMPT, 5, sequence=other)
+            with self.assertRaisesRegex(ZeroDivisionError, "from the tap"):
+                session.step([generator])
+            self.assertEqual((generator.finish, other.position), ("cancelled", 0))
+            self.assertEqual(self.run_ids(session), alone)
+        with self.assertRaisesRegex(ValueError, "no activation 'attn', wanted some of .*ln_1"):
+            with session.tap(fail, "attn"):
+                pass
+        self.assertEqual(self.run_ids(session), alone)
+        with session.tap(fail):
+            session.close()
+
+    def test_a_view_that_is_kept(self):
+        kept = []
+        session = self.model.session()
+        with session.tap(lambda tap: kept.extend(tap.rows), "mlp.act"):
+            session.forward(self.ids)
+        session.close()
+        del session
+        gc.collect()
+        self.assertEqual(sum(len(bytes(row)) for row in kept),
+                         4 * len(self.ids) * self.model.info.n_layer * self.model.info.n_inner)
+
+
+class Activations(Binding):
+    def setUp(self):
+        try:
+            import numpy  # noqa: F401
+        except ImportError:
+            self.skipTest("no numpy here")
+
+    def test_arrays_are_the_programs(self):
+        wanted, n = traced(), len(self.ids)
+        for logit_rows in (0, 3, n):
+            session = self.model.session(logit_rows=logit_rows)
+            found = session.activations(self.ids)
+            self.assertEqual({name: (list(array.shape), array.tobytes())
+                              for name, array in found.items()}, wanted)
+            self.assertEqual(session.position, n)
+
+    def test_as_in_transformers(self):
+        n, info = len(self.ids), self.model.info
+        found = self.model.session().activations(self.ids, "hidden_states", "attentions")
+        self.assertEqual([a.shape for a in found.hidden_states],
+                         [(n, info.n_embd)] * (info.n_layer + 1))
+        self.assertEqual([a.shape for a in found.attentions],
+                         [(info.n_head, n, n)] * info.n_layer)
+        names = ["embed", "h.0.block", "h.1.block", "h.2.block", "ln_f"]
+        for array, name in zip(found.hidden_states, names):
+            self.assertIs(array, found[name])
+        self.assertIs(found.attentions[2], found["h.2.attn.probs"])
+        self.assertRegex(repr(found), r"^<gpt2.Activations: embed \[\d+, 128\], .*\.\.\., ln_f")
+        with self.assertRaisesRegex(KeyError, "h.3.mlp.act was not taken, only embed, "):
+            found["h.3.mlp.act"]
+
+    def test_a_text_goes_on(self):
+        whole = self.model.session().activations(self.ids, "attn.scores", "hidden_states")
+        session = self.model.session(logit_rows=2)
+        session.forward(self.ids[:4])
+        found = session.activations(self.ids[4:], "attn.scores", "hidden_states")
+        self.assertEqual(found["h.3.attn.scores"].tobytes(),
+                         whole["h.3.attn.scores"][:, 4:].tobytes())
+        self.assertEqual(found.hidden_states[-1].tobytes(), whole.hidden_states[-1][4:].tobytes())
+
+    def test_errors(self):
+        session = self.model.session(n_ctx=20)
+        session.forward(self.ids[:2])
+        self.fails(gpt2.ERR_CONTEXT, "", session.activations, [1] * 19, "ln_f")  # one by one
+        self.assertEqual(session.first.ids, self.ids[:2])
+        self.fails(gpt2.ERR_ARGUMENT, "", session.activations, [])
+        with self.assertRaisesRegex(ValueError, 'on_full="stop"'):
+            self.model.session(on_full="shift").activations(self.ids)
+        with mock.patch.dict(sys.modules, {"numpy": None}):
+            with self.assertRaisesRegex(ImportError, "pip install numpy"):
+                session.activations(self.ids)
+
+
+class Words(Binding):
+    def test_reprs(self):
+        model = gpt2.Model(MODEL)
+        session = model.session(n_sequences=2)
+        session.forward(self.ids)
+        other, generator = session.first.fork(), session.generator()
+        n = len(self.ids)
+        for thing, wanted in (
+                (model, "<gpt2.Model: 4 layers of 128, 2560 tokens, 256 positions>"),
+                (session, f"<gpt2.Session: {n} of 256 positions>"),
+                (other, f"<gpt2.Sequence 1 of <gpt2.Session: {n} of 256 positions>>"),
+                (generator, "<gpt2.Generator: 0 tokens, finish=None>"),
+                (gpt2.Sampling(temperature=0.5, banned_ids=[1]),
+                 "gpt2.Sampling(temperature=0.5, banned_ids=[1])"),
+                (gpt2.Error(-3, "why"), "Error(-3, 'why')")):
+            self.assertEqual(repr(thing), wanted)
+        self.assertRegex(repr(model.info), r"^ModelInfo\(n_vocab=2560, .*, file_types=2\)$")
+        for thing in (other, session, model):
+            thing.close()
+            self.assertRegex(repr(thing), r"^<gpt2\.\w+, closed>$")
+
+    def test_wrong_types(self):
+        session = self.model.session()
+        ids = "wants a list of ids"
+        for call, words in (
+                (lambda: session.forward("text"), f"forward\\(\\) {ids}; encode\\(\\) makes them"),
+                (lambda: session.forward(b"text"), f"forward\\(\\) {ids}; encode\\(\\) makes them"),
+                (lambda: session.forward(5), f"forward\\(\\) {ids}: 'int'"),
+                (lambda: session.forward([1.5]), f"forward\\(\\) {ids}: 'float'|{ids}: integer"),
+                (lambda: session.forward_batch([(session.first, "text", 1)]), f"batch.* {ids}; enc"),
+                (lambda: session.forward_batch([self.ids]), r"wants items \(sequence, .*, not \[\d"),
+                (lambda: self.model.decode("text"), f"decode\\(\\) {ids}; encode"),
+                (lambda: self.model.encode([1]), "encode\\(\\) wants str or bytes, not list"),
+                (lambda: list(session.generate(5)), f"start\\(\\) {ids}: 'int'")):
+            with self.assertRaisesRegex(TypeError, words):
+                call()
+        self.assertEqual(session.position, 0)
+
+    def test_drafts(self):
+        with self.model.session(logit_rows=9) as session:
+            plain = "".join(session.generate("It was a", n=100, temperature=0))
+            session.reset()
+            generator = session.generator(draft_max=8).start("It was a", 100, temperature=0)
+            self.assertEqual("".join(generator), plain)
+            n_drafted, n_right = generator.drafted
+            self.assertTrue(0 < n_right <= n_drafted)
+            session.reset()
+            self.assertEqual("".join(session.generate("It was a", n=100, temperature=0,
+                                                      draft_max=8)), plain)
+            self.fails(gpt2.ERR_ARGUMENT, "draft_max is 9, wanted 0 to 8", session.generator,
+                       draft_max=9)
+
+    def test_the_token_that_begins_a_text(self):
+        self.assertEqual(self.model.bos_token, self.model.info.eot_token)
+        files = {name: read_bytes(MODEL, name)
+                 for name in ("config.json", "model.safetensors", "vocab.json", "merges.txt")}
+        files["tokenizer_config.json"] = b'{"bos_token": "!"}'
+        self.assertEqual([gpt2.Model.from_files(files).bos_token], self.model.encode("!"))
+        del files["vocab.json"], files["merges.txt"]
+        self.assertEqual(gpt2.Model.from_files(files).bos_token, -1)
+
+
 class Errors(Binding):
     def test_no_model(self):
         self.fails(gpt2.ERR_FILE, os.path.join("no-such-model", "config.json"), gpt2.Model,
@@ -878,11 +1093,7 @@ class Loading(Binding):
     NAMES = ("config.json", "model.safetensors", "vocab.json", "merges.txt")
 
     def files(self):
-        files = {}
-        for name in self.NAMES:
-            with open(os.path.join(MODEL, name), "rb") as file:
-                files[name] = file.read()
-        return files
+        return {name: read_bytes(MODEL, name) for name in self.NAMES}
 
     def same(self, model):
         self.assertEqual(model.encode(PROMPT), self.ids)
@@ -910,12 +1121,6 @@ class Loading(Binding):
             self.same(gpt2.Model.from_files(
                 {name: stack.enter_context(open(os.path.join(MODEL, name), "rb"))
                  for name in self.NAMES}))
-
-    def test_bos_token(self):
-        config = b'{"bos_token": " the"}'
-        model = gpt2.Model.from_files({**self.files(), "tokenizer_config.json": config})
-        self.assertEqual(model.decode([model.bos_token]), " the")
-        self.assertNotEqual(model.bos_token, model.info.eot_token)
 
     def test_no_tokenizer(self):
         files = {name: data for name, data in self.files().items() if name[0] in "cm"}
@@ -1045,6 +1250,25 @@ class Lifetimes(Binding):
         self.assertEqual((logits.format, logits.shape), ("f", (self.model.info.n_vocab,)))
         with self.assertRaises(TypeError):
             logits[0] = 0.0
+
+    def test_all_logits(self):
+        n, n_vocab = len(self.ids), self.model.info.n_vocab
+        session = self.model.session(n_sequences=2, logit_rows=5)
+        session.forward(self.ids)
+        rows = session.all_logits()
+        self.assertEqual((rows.format, rows.shape, rows.readonly), ("f", (5, n_vocab), True))
+        self.assertEqual(bytes(rows), b"".join(bytes(session.logits(n - 5 + i)) for i in range(5)))
+        self.assertEqual(rows[4, 7], session.logits()[7])
+        session.forward(self.ids[:2])
+        self.assertEqual(session.all_logits().shape, (2, n_vocab))
+        other = session.sequence()
+        batch = session.forward_batch([(session.first, [1, 2], 3), (other, self.ids, 3)])
+        for item in (0, 1):
+            self.assertEqual(bytes(session.all_logits(item)), b"".join(map(bytes, batch[item])))
+        next(session.generate("It"))
+        self.assertEqual(bytes(session.all_logits()), bytes(session.logits()))
+        session.reset()
+        self.fails(gpt2.ERR_ROW, "no logits", session.all_logits)
 
     def test_logits_in_numpy(self):
         try:

@@ -1,4 +1,4 @@
-"""examples/python/gpt2_score.py, gpt2_minicons.py and gpt2_lm_eval.py against sums over rows of logits in
+"""gpt2.score, gpt2_minicons.py and gpt2_lm_eval.py of examples/python against sums over rows of logits in
 float64.  Without numpy all tests are skipped.
 
     GPT2_LIBRARY=build/libgpt2.so python3 tests/test_python_scores.py
@@ -22,7 +22,7 @@ try:
     import numpy as np
     import gpt2_lm_eval
     import gpt2_minicons
-    import gpt2_score
+    from gpt2 import score as gpt2_score
 except ImportError as missing:
     if "numpy" not in str(missing):
         raise
@@ -37,13 +37,14 @@ LOGPROB = dict(atol=1e-6, rtol=1e-6)
 class NoNumpy(unittest.TestCase):
     def test_the_error_names_numpy(self):
         with mock.patch.dict(sys.modules, {"numpy": None}):
-            sys.modules.pop("gpt2_score", None)
+            sys.modules.pop("gpt2.score", None)
+            vars(gpt2).pop("score", None)
             model = gpt2.Model(MODEL)
             for call in (model.score, model.surprisal):
                 with self.assertRaisesRegex(ImportError, "pip install numpy"):
                     call("It")
         if np is not None:
-            importlib.import_module("gpt2_score")
+            importlib.import_module("gpt2.score")
 
 
 @unittest.skipIf(np is None, "no numpy here")

@@ -1,6 +1,6 @@
 """libgpt2 as a model of lm-evaluation-harness (https://pypi.org/project/lm_eval), named "libgpt2".
 
-    python3 gpt2_lm_eval.py --model libgpt2 --model_args pretrained=examples/demo-model,threads=2 \\
+    python3 -m gpt2_lm_eval --model libgpt2 --model_args pretrained=examples/demo-model,threads=2 \\
         --tasks lambada_openai
 
 It runs the harness's own command line.  A program may use the class without the harness, too: a
@@ -14,7 +14,7 @@ import sys
 from typing import Any, Dict, Iterable, List, Tuple
 
 import gpt2
-import gpt2_score
+import gpt2.score
 
 try:
     from lm_eval.api.model import LM
@@ -46,7 +46,7 @@ class LibGPT2(LM):
         self.model = gpt2.Model(pretrained)
         if self.model.info.eot_token < 0:
             raise ValueError(f"{pretrained} has no <|endoftext|>, which stands before each text")
-        self._scorer = gpt2_score.Scorer(self.model, int(threads), int(max_length))
+        self._scorer = gpt2.score.Scorer(self.model, int(threads), int(max_length))
         self.batch_size = 8 if str(batch_size).startswith("auto") else int(batch_size)
         self.threads, self.max_length = int(threads), self._scorer.n_ctx
         self.max_gen_toks = int(max_gen_toks)

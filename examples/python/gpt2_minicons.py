@@ -18,9 +18,10 @@ import math
 import re
 from typing import Any, Callable, Dict, List, Tuple, Union
 
+import numpy as np
+
 import gpt2
-import gpt2_score
-from gpt2_score import np
+import gpt2.score
 
 __all__ = ["IncrementalLMScorer"]
 
@@ -29,7 +30,7 @@ Prepared = Tuple[List[List[int]], List[int]]    # ids of each text; how many are
 
 
 def _mean(scores: Any) -> float:
-    return scores.mean(0).item()
+    return float(scores.mean(0).item())
 
 
 def _letters() -> Dict[int, str]:
@@ -46,7 +47,7 @@ class IncrementalLMScorer:
     def __init__(self, model: Union[str, gpt2.Model], threads: int = 1) -> None:
         """`model`: a Hugging Face directory, or a gpt2.Model."""
         self.model = gpt2.Model(model) if isinstance(model, str) else model
-        self._scorer = gpt2_score.Scorer(self.model, threads)
+        self._scorer = gpt2.score.Scorer(self.model, threads)
         self._letters = _letters()
         ids = range(self.model.info.n_vocab)
         data = self.model.decode_bytes(ids)
@@ -106,11 +107,12 @@ class IncrementalLMScorer:
             ranks.append(found.ranks.tolist())
         return (scores, ranks) if rank else scores
 
-    def _corrected(self, scores: gpt2_score.Scores) -> Any:
+    def _corrected(self, scores: gpt2.score.Scores) -> Any:
         """Log-probabilities with the correction for the beginning of words: the probability that a
         word begins counts for the token before."""
         if not len(scores.ids):
             return scores.logprobs
+        assert scores.class_probs is not None
         after = np.log(scores.class_probs[1:]) * np.append(self._begins[scores.ids[1:]], True)
         return scores.logprobs + after - np.append(0.0, after[:-1])
 

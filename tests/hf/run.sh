@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh PROGRAM LIBRARY BUILD [--live] [--full]: what `make check-hf` runs.  Compares the gpt2 program and
 # the shared library with transformers, tokenizers, tiktoken, tinygrad and ggml's gguf, and examples/python with
-# minicons, surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
+# transformers, minicons, surprisal and lm-evaluation-harness.  The last line is "N passed, N failed, N skipped".
 #
 # Comparisons take minutes and a large Python environment.  libgpt2 gives the same bits on every machine, so
 # a comparison that passed once need not run again while all of these stay the same:
@@ -182,6 +182,14 @@ if [ -d "$shared/corpus" ] && [ -d "$shared/models" ]; then
     check score-shared check_score.py --program "$program" --root "$root" --shared "$shared" --work "$work"
 else
     echo "== score-shared: skipped, no corpus/ and models/ in $shared"
+    skipped=$((skipped + 1))
+fi
+check activations check_activations.py --library "$library" "$root/examples/demo-model"
+if [ -d "$shared/models" ]; then
+    check activations-shared check_activations.py --library "$library" "$shared/models/novels" \
+        "$shared/models/slm4096" "$shared/models/gpt-by-hand" "$shared/models/nano-sort"
+else
+    echo "== activations-shared: skipped, no models/ in $shared"
     skipped=$((skipped + 1))
 fi
 environment=scorers check scorers check_scorers.py --library "$library" \

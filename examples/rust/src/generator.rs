@@ -20,6 +20,10 @@ pub struct GeneratorParams {
     /// Whether a step computes only the logits that its draw looks at, where it can: the same
     /// tokens, but no logits to read.  Wants [`ModelParams::shortlist`](crate::ModelParams::shortlist).
     pub shortlist: bool,
+    /// The most tokens, up to 31, that a step guesses from the text so far and checks in one call:
+    /// the same text, often faster.  [`SessionParams::n_logit_rows`](crate::SessionParams) must be
+    /// larger.
+    pub draft_max: u8,
 }
 
 /// Why a text has ended.
@@ -156,6 +160,13 @@ impl Generator {
         line.to_string_lossy().into_owned()
     }
 
+    /// How many tokens of the text were guessed, and how many guesses were right.
+    pub fn drafted(&self) -> (u64, u64) {
+        let (mut drafted, mut accepted) = (0, 0);
+        unsafe { raw::gpt2_generator_drafted(self.raw.as_ptr(), &mut drafted, &mut accepted) };
+        (drafted, accepted)
+    }
+
     /// Mirostat's state, to go on with it in another text; None before the first start.
     pub fn mirostat_mu(&self) -> Option<f32> {
         self.text.as_ref().map(|text| text.state.mirostat_mu())
@@ -189,6 +200,7 @@ impl Session {
         let mut params = params(raw::gpt2_generator_params_init);
         params.ignore_eot = i32::from(given.ignore_eot);
         params.shortlist = i32::from(given.shortlist);
+        params.draft_max = i32::from(given.draft_max);
         (params.stop_ids, params.n_stop_ids) = (given.stop_ids.as_ptr(), given.stop_ids.len());
         (params.stop_strings, params.n_stop_strings) = (pointers.as_ptr(), pointers.len());
         let raw = create(|line, size, generator| {

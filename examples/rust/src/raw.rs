@@ -226,7 +226,7 @@ pub struct gpt2_generator_params {
     pub errbuf: *mut c_char,
     pub errbuf_size: usize,
     pub shortlist: i32,
-    pub reserved: i32,
+    pub draft_max: i32,
 }
 
 #[repr(C)]
@@ -507,6 +507,11 @@ extern "C" {
         generators: *const *mut gpt2_generator,
         n: usize,
         results: *mut gpt2_generated,
+    ) -> i32;
+    pub fn gpt2_generator_drafted(
+        generator: *const gpt2_generator,
+        n_drafted: *mut u64,
+        n_accepted: *mut u64,
     ) -> i32;
     pub fn gpt2_generator_error(generator: *const gpt2_generator) -> *const c_char;
     pub fn gpt2_score_params_init(params: *mut gpt2_score_params, struct_size: usize) -> i32;

@@ -502,3 +502,27 @@ fn generators_are_dropped_anywhere() {
     let moved = thread::scope(|scope| scope.spawn(move || generator).join().unwrap());
     drop(moved); // and with it the library's session
 }
+
+#[test]
+fn guesses_do_not_change_a_text() {
+    let model = Model::load(MODEL).unwrap();
+    let ids = prompt(&model);
+    let params = crate::SessionParams {
+        n_logit_rows: 9,
+        ..Default::default()
+    };
+    let mut session = model.session_with(&params).unwrap();
+    let drafts = GeneratorParams {
+        draft_max: 8,
+        ..Default::default()
+    };
+    let mut generator = session.generator(&drafts).unwrap();
+    let first = session.first();
+    session
+        .start(&mut generator, &first, &ids, Some(100), &greedy())
+        .unwrap();
+    let whole = rest(&mut session, &mut generator);
+    assert_eq!(whole.ids, looped(&model, &ids, 100, &greedy()));
+    let (n_drafted, n_right) = generator.drafted();
+    assert!(0 < n_right && n_right <= n_drafted);
+}

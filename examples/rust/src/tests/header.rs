@@ -56,7 +56,7 @@ fn structs_are_the_headers() {
         gpt2_offsets { first_byte end_byte first_char end_char }
         gpt2_candidate { id probability }
         gpt2_generator_params { struct_size ignore_eot stop_ids n_stop_ids stop_strings
-            n_stop_strings errbuf errbuf_size shortlist reserved }
+            n_stop_strings errbuf errbuf_size shortlist draft_max }
         gpt2_generated { id finish text n_bytes }
         gpt2_score_params { struct_size n_likeliest class_mask }
         gpt2_token_score { id rank logprob entropy class_prob }

@@ -1,7 +1,8 @@
-"""The C interface of libgpt2, by ctypes: what include/gpt2.h declares, and how gpt2.py calls it.
+"""The C interface of libgpt2, by ctypes: what include/gpt2.h declares, and how it is called.
 
-The shared library is the one that the environment variable GPT2_LIBRARY names, else
-build/libgpt2.so of the checkout that this file lies in, else the system's.
+The shared library is the one that the environment variable GPT2_LIBRARY names, else libgpt2.so
+beside this file, which an installed package has, else build/libgpt2.so of the checkout that this
+file lies in, else the system's.
 """
 import array
 import contextlib
@@ -10,7 +11,7 @@ import os
 import weakref
 from ctypes import (POINTER, byref, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8,
                     c_uint32, c_uint64, c_void_p)
-from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 OK = 0
 ERR_ARGUMENT = -1
@@ -32,6 +33,7 @@ ERR_DEADLINE = -61
 ERR_NONFINITE = -80
 
 ENCODE_SPECIAL = 1
+TAP_COUNT = 14
 LAST_ROW = -1
 TYPE_F32 = 0
 TYPE_F16 = 1
@@ -61,7 +63,10 @@ FINISH_CANCELLED = 6
 FINISH_DEADLINE = 7
 FINISH_ERROR = 8
 
-__all__ = ["Error", *(name for name in list(globals()) if name.startswith("ERR_"))]
+__all__ = ["Error", "ERR_ARGUMENT", "ERR_TOKEN", "ERR_CONTEXT", "ERR_ROW", "ERR_BUFFER",
+           "ERR_PIECE", "ERR_SEQUENCE", "ERR_PAGES", "ERR_STATE", "ERR_MEMORY", "ERR_THREAD",
+           "ERR_FILE", "ERR_FORMAT", "ERR_UNSUPPORTED", "ERR_CANCELLED", "ERR_DEADLINE",
+           "ERR_NONFINITE"]
 
 
 class Error(Exception):
@@ -97,6 +102,22 @@ class ModelParams(ctypes.Structure):
 
 class ModelInfo(ctypes.Structure):
     """What gpt2.h says of gpt2_model_info."""
+    n_vocab: int
+    n_positions: int
+    n_embd: int
+    n_layer: int
+    n_head: int
+    n_inner: int
+    activation: int
+    tied_head: int
+    weight_type: int
+    eot_token: int
+    layer_norm_epsilon: float
+    n_parameters: int
+    memory_bytes: int
+    memory_type: int
+    n_kv_head: int
+    file_types: int
     _fields_ = [("struct_size", c_uint32), ("n_vocab", c_int32), ("n_positions", c_int32),
                 ("n_embd", c_int32), ("n_layer", c_int32), ("n_head", c_int32),
                 ("n_inner", c_int32), ("activation", c_int32), ("tied_head", c_int32),
@@ -104,6 +125,12 @@ class ModelInfo(ctypes.Structure):
                 ("n_parameters", c_uint64), ("memory_bytes", c_uint64),
                 ("memory_type", c_int32), ("n_kv_head", c_int32),
                 ("file_types", c_uint32), ("reserved", c_int32)]
+
+    def __repr__(self) -> str:
+        names = [field[0] for field in self._fields_]
+        fields = [f"{name}={getattr(self, name)}" for name in names
+                  if name not in ("struct_size", "reserved")]
+        return f"ModelInfo({', '.join(fields)})"
 
 
 class EncoderParams(ctypes.Structure):
@@ -153,7 +180,7 @@ class GeneratorParams(ctypes.Structure):
                 ("stop_ids", POINTER(c_int32)), ("n_stop_ids", c_size_t),
                 ("stop_strings", POINTER(c_char_p)), ("n_stop_strings", c_size_t),
                 ("errbuf", c_void_p), ("errbuf_size", c_size_t),
-                ("shortlist", c_int32), ("reserved", c_int32)]
+                ("shortlist", c_int32), ("draft_max", c_int32)]
 
 
 class Generated(ctypes.Structure):
@@ -185,6 +212,15 @@ class ScoreItem(ctypes.Structure):
                 ("n_tokens", c_size_t), ("n_prefix", c_size_t), ("scores", c_void_p),
                 ("likeliest", c_void_p)]
 
+
+class Tap(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("kind", c_int32), ("layer", c_int32),
+                ("head", c_int32), ("first_row", c_int32), ("first_position", c_int32),
+                ("n_rows", c_int32), ("n_columns", c_int32), ("row_stride", c_size_t),
+                ("data", c_void_p), ("sequence", c_int32), ("reserved", c_int32)]
+
+
+TapCallback = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Tap))
 
 FUNCTIONS = {  # name: result, parameters
     "gpt2_version": (c_char_p,),
@@ -249,18 +285,21 @@ FUNCTIONS = {  # name: result, parameters
                              POINTER(SampleParams)),
     "gpt2_generator_step": (c_int32, POINTER(c_void_p), c_size_t, POINTER(Generated)),
     "gpt2_generator_error": (c_char_p, c_void_p),
+    "gpt2_generator_drafted": (c_int32, c_void_p, POINTER(c_uint64), POINTER(c_uint64)),
     "gpt2_score_params_init": (c_int32, POINTER(ScoreParams), c_size_t),
     "gpt2_score": (c_int32, c_void_p, POINTER(ScoreItem), c_size_t, POINTER(ScoreParams)),
     "gpt2_score_logits": (c_int32, c_void_p, c_void_p, c_int32, POINTER(ScoreParams),
                           POINTER(TokenScore), POINTER(TokenLogprob)),
+    "gpt2_session_set_tap": (c_int32, c_void_p, TapCallback, c_void_p, c_uint32),
+    "gpt2_tap_name": (c_int32, c_int32, c_int32, c_char_p, c_size_t),
 }
 
 
 def _open_library() -> ctypes.CDLL:
-    checkout = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-    built = os.path.join(checkout, "build", "libgpt2.so")
+    here = os.path.dirname(os.path.abspath(__file__))
+    built = [os.path.join(here, *path, "libgpt2.so") for path in ((), ("..", "..", "..", "build"))]
     system = "libgpt2.so.1"  # with the number of the ABI that is declared here
-    path = os.environ.get("GPT2_LIBRARY") or (built if os.path.exists(built) else system)
+    path = os.environ.get("GPT2_LIBRARY") or next(filter(os.path.exists, built), system)
     try:
         library = ctypes.CDLL(path)
     except OSError as error:
@@ -277,6 +316,15 @@ lib = _open_library()
 def check(status: int, line: Optional[bytes] = None) -> None:
     if status != OK:
         raise Error(status, (line or lib.gpt2_strerror(status)).decode("utf-8", "replace"))
+
+
+def _tap_kind(kind: int) -> str:
+    name = ctypes.create_string_buffer(32)
+    check(lib.gpt2_tap_name(kind, 0, name, len(name)))
+    return name.value.decode().replace("h.0.", "")
+
+
+TAP_KINDS = [_tap_kind(kind) for kind in range(TAP_COUNT)]  # "embed", "ln_1", "attn.qkv", ...
 
 
 def params_of(struct: Any, init: Any, **fields: Any) -> Any:
@@ -307,6 +355,12 @@ def score_params(n_vocab: int, n_likeliest: int, class_ids: Optional[Iterable[in
     return params
 
 
+def choice(name: str, value: str, choices: Dict[str, int]) -> int:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, wanted {' or '.join(map(repr, choices))}")
+    return choices[value]
+
+
 class Object:
     """An object of the library: freed with the last reference to it, as is what it `needs`."""
 
@@ -333,9 +387,14 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def ids_of(tokens: Iterable[int]) -> Any:
-    """Tokens as an array of C; a number that is no int32 raises OverflowError."""
-    numbers = array.array("i", tokens)
+def ids_of(tokens: Iterable[int], call: str) -> Any:
+    """Tokens as an array of C, for `call`; a number that is no int32 raises OverflowError."""
+    if isinstance(tokens, (str, bytes, bytearray)):
+        raise TypeError(f"{call} wants a list of ids; encode() makes them from a text")
+    try:
+        numbers = array.array("i", tokens)
+    except TypeError as error:
+        raise TypeError(f"{call} wants a list of ids: {error}") from None
     return (c_int32 * len(numbers)).from_buffer(numbers)
 
 
@@ -371,6 +430,12 @@ class Callbacks:
         if self.error is not None and (error is None or isinstance(error, Error)):
             raise self.error from None
 
+    def raise_error(self) -> None:
+        """Raises the exception of a callback, once."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
     def safe(self, call: Callable[..., bool]) -> Callable[..., int]:
         def run(*arguments: Any) -> int:
             try:
@@ -388,8 +453,11 @@ class Callbacks:
             return False
         return WriteCallback(self.safe(write_all))
 
-    def logits(self, call: Callable[[int, memoryview], Optional[bool]]) -> Any:
+    def logits(self, call: "Callable[[int, memoryview[float]], Optional[bool]]") -> Any:
         def change(_: Any, position: int, address: int, n_vocab: int) -> bool:
             floats = (c_float * n_vocab).from_address(address)
             return bool(call(position, memoryview(floats).cast("B").cast("f")))
         return LogitsCallback(self.safe(change))
+
+    def taps(self, call: Callable[[Tap], Optional[bool]]) -> Any:
+        return TapCallback(self.safe(lambda _, tap: bool(call(tap.contents))))

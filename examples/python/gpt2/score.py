@@ -1,6 +1,6 @@
 """How likely a model finds given texts, as numpy arrays.
 
-    import gpt2, gpt2_score
+    import gpt2
 
     model = gpt2.Model("examples/demo-model")
     scores = model.score("It was a long way.", n_likeliest=3)
@@ -20,10 +20,10 @@ from typing import (Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, S
 try:
     import numpy as np
 except ImportError as error:
-    raise ImportError("gpt2_score needs numpy, which is missing: pip install numpy") from error
+    raise ImportError("gpt2.score needs numpy, which is missing: pip install numpy") from error
 
 import gpt2
-import gpt2_c as c
+from gpt2 import c
 
 __all__ = ["Scorer", "Scores", "Surprisal", "Spans", "score", "surprisal", "word_beginnings"]
 
@@ -92,6 +92,9 @@ class Scorer:
         self.session = model.session(threads, n_ctx, N_LOGIT_ROWS, n_sequences=MAX_TEXTS + 2,
                                      n_pages=self.n_pages)
         self.n_ctx = self.session.n_ctx
+
+    def __repr__(self) -> str:
+        return f"<gpt2.score.Scorer of {self.model!r}, {self.n_ctx} positions>"
 
     def score(self, texts: Union[str, bytes, Iterable[Union[str, bytes]]],
               prefix: Union[str, bytes, Items[Union[str, bytes]]] = "", *, eot: bool = True,
@@ -184,25 +187,26 @@ class Scorer:
                   spaced[i] and not is_space[at[i, 0] - 1]]
         ends = starts[1:] + [n] * (n > 0)
         if begins is not None:
+            assert scores.class_probs is not None
             within = np.concatenate([missing, np.log(scores.class_probs)])
             begin_text = [i for i in starts if not spaced[i] and not is_eot[i] and
                           given[len(lead) + i - 1:len(lead) + i] == [self.model.info.eot_token]]
             if begin_text:
                 others = set(range(self.model.info.n_vocab)) - set(begins)
-                outside, = self.score_ids(
+                outside: Any = self.score_ids(
                     [(given[:len(lead) + begin_text[-1]], len(lead))], stride=stride,
                     class_ids=[id_ for id_ in others if self.model.decode_bytes([id_])]
-                    + [self.model.info.eot_token])
+                    + [self.model.info.eot_token])[0].class_probs
             for i, end in zip(starts, ends):
                 if i in begin_text:
-                    values[i] += math.log(outside.class_probs[i - len(missing)])
+                    values[i] += math.log(outside[i - len(missing)])
                 elif spaced[i] or is_eot[i]:
                     values[i] += within[i]
                 values[end - 1] -= 0 if is_eot[end - 1] else within[end]
         values = values / math.log(base)
         chars = at[:, 2:]
-        words = [(chars[i, 0], chars[end - 1, 1]) for i, end in zip(starts, ends)]
-        words = np.array([(b - len(text[a:b].lstrip(WHITESPACE)), b) for a, b in words],
+        spans = [(chars[i, 0], chars[end - 1, 1]) for i, end in zip(starts, ends)]
+        words = np.array([(b - len(text[a:b].lstrip(WHITESPACE)), b) for a, b in spans],
                          np.int64).reshape(-1, 2)
         sums = np.array([values[i:end].sum() for i, end in zip(starts, ends)])
         return Surprisal(text, base, *(Spans([text[a:b] for a, b in where], where, numbers)
@@ -269,7 +273,7 @@ class Scorer:
         kept, made = [], []
         for item, part in zip(items, parts):
             sequence = self.session.sequence() if common is None else common.fork()
-            tokens, n = c.ids_of(part.ids), len(part.ids) - part.n_prefix
+            tokens, n = c.ids_of(part.ids, "score_ids()"), len(part.ids) - part.n_prefix
             scores = np.empty(n, TOKEN_SCORE)
             likeliest = np.empty((n, params.n_likeliest), TOKEN_LOGPROB)
             c.set_fields(item, sequence=sequence._number_in(self.session), n_tokens=len(tokens),
