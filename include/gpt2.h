@@ -1116,11 +1116,17 @@ typedef struct gpt2_generated {
  * tokens that are not in its sequence, the prompt or the last id.
  *
  * With gpt2_generator_params.draft_max a step may draw several tokens of a text.  It gives out the
- * first; the next steps give out the others, and run nothing for this text.  Its sequence has them
- * already, but the last.  A host that stops in between and goes on with the sequence truncates it.
+ * first; the next steps give out the others, and run nothing for this text.  So
+ *   - its sequence, and a mirostat_mu of the host, are ahead of what was given out.  A host that
+ *     stops in between and goes on with the sequence truncates it;
+ *   - what 'sampling' points to must not change between steps, and a callback should go by the
+ *     history that it gets;
+ *   - taps see guesses, too, and a cancel or a deadline ends the next step that runs something;
+ *   - where pages are short, another text may be the first that does not fit;
+ *   - items of gpt2_batch_logits() are those of the texts whose sequences have grown, with a row
+ *     for each token that was drawn.
  *
  * After a step, item i of gpt2_batch_logits() is the i-th of the generators whose tokens have run.
- * With drafts it has a row for each token that was drawn.
  * Errors: GPT2_ERR_SEQUENCE (closed since the start), _TOKEN (the ids of a prompt have changed),
  * _ARGUMENT; the line is in gpt2_session_error().  All generators stay as they were.
  */

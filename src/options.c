@@ -86,7 +86,7 @@ static const struct option table[] = {
      "guess tokens, and check several in one call: the text stays\n"
      "the same, and often comes faster. none; ngram: what\n"
      "followed the same words before, which is good for code,\n"
-     "lists and logs (default: none)"},
+     "lists and logs; not with --logprobs (default: none)"},
     {OPTIONS_GENERATE, 0, "draft-max", NULL, "N", INT(draft_max, 1, 31),
      "guess at most N tokens at a time (default: 8)"},
     {OPTIONS_TOKENS, 0, "tokens", NULL, "IDS", TEXT(tokens),

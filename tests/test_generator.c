@@ -657,6 +657,48 @@ static void test_rows_of_drafts(void **state)
     gpt2_session_free(session);
 }
 
+/* A generator with tokens that are ready is listed twice, or its sequence is another's, too, or closed. */
+static void test_ready_refused(void **state)
+{
+    gpt2_session *session = session_of(model, 2, 0, 0, GPT2_FULL_STOP);
+    gpt2_generator *generators[2];
+    gpt2_generator_params params;
+    gpt2_sample_params sampling;
+    gpt2_generated results[2];
+    int32_t number, before, position;
+
+    (void)state;
+    assert_int_equal(gpt2_sequence_open(session, &number), GPT2_OK);
+    assert_int_equal(gpt2_sample_params_init(&sampling, sizeof sampling), GPT2_OK);
+    sampling.temperature = 0.0f;
+    assert_int_equal(gpt2_generator_params_init(&params, sizeof params), GPT2_OK);
+    params.draft_max = 8;
+    params.ignore_eot = 1;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gpt2_generator_create(session, &params, &generators[i]), GPT2_OK);
+        assert_int_equal(gpt2_generator_start(generators[i], number, prompt, 8, -1, &sampling),
+                         GPT2_OK);
+    }
+    do { /* until a step draws several */
+        assert_int_equal(gpt2_sequence_position(session, number, &before), GPT2_OK);
+        assert_int_equal(gpt2_generator_step(&generators[0], 1, results), GPT2_OK);
+        assert_int_equal(results[0].finish, GPT2_FINISH_NOT_YET);
+        assert_int_equal(gpt2_sequence_position(session, number, &position), GPT2_OK);
+    } while (before == 0 || position - before < 3);
+    check(session,
+          gpt2_generator_step((gpt2_generator *[]){generators[0], generators[0]}, 2, results),
+          GPT2_ERR_ARGUMENT, "gpt2_generator_step: item 1: sequence 1 is in an earlier item, too");
+    check(session, gpt2_generator_step(generators, 2, results), GPT2_ERR_ARGUMENT,
+          "gpt2_generator_step: item 1: sequence 1 is in an earlier item, too");
+    check(session, gpt2_generator_step(&generators[0], 1, results), GPT2_OK, "");
+    assert_int_equal(gpt2_sequence_close(session, number), GPT2_OK);
+    check(session, gpt2_generator_step(&generators[0], 1, results), GPT2_ERR_SEQUENCE,
+          "generators[0]: sequence 1 is not open");
+    gpt2_generator_free(generators[0]);
+    gpt2_generator_free(generators[1]);
+    gpt2_session_free(session);
+}
+
 /* Twice the largest tau is no float: mirostat begins with the largest float. */
 static void test_mirostat_of_the_largest_tau(void **state)
 {
@@ -1188,6 +1230,7 @@ int main(void)
         cmocka_unit_test(test_history_of_changed_text),
         cmocka_unit_test(test_mirostat_of_the_largest_tau),
         cmocka_unit_test(test_prompt_of_one),
+        cmocka_unit_test(test_ready_refused),
         cmocka_unit_test(test_rows_of_drafts),
     };
 

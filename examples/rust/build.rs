@@ -131,6 +131,7 @@ fn sources(lib: &Path) -> Result<Vec<PathBuf>> {
         paths.collect::<std::io::Result<_>>().map_err(fails)
     };
     let mut files = Vec::new();
+    println!("cargo:rerun-if-changed={}", lib.display());
     for folder in list(lib)?.into_iter().filter(|path| path.is_dir()) {
         println!("cargo:rerun-if-changed={}", folder.display());
         files.extend(list(&folder)?);

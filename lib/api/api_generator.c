@@ -208,7 +208,9 @@ void gpt2_generator_free(gpt2_generator *generator)
 
 const char *gpt2_generator_error(const gpt2_generator *generator)
 {
-    return generator == NULL ? "" : generator->error;
+    bool has_ready = generator != NULL && generator->n_ready_tokens > 0; /* it may be for later */
+
+    return generator == NULL || has_ready ? "" : generator->error;
 }
 
 int32_t gpt2_generator_drafted(const gpt2_generator *generator, uint64_t *n_drafted,

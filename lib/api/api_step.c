@@ -19,6 +19,7 @@ struct generator_step {
     size_t n;
     gpt2_generated *results;
     size_t n_items; /* of session->items: the generators whose tokens run, in their order */
+    size_t n_ready;
     size_t n_drafted;
     bool has_prompts;
     bool drafts; /* a generator may: it learns what calls cost */
@@ -48,21 +49,21 @@ static size_t max_guesses(const struct generator_step *step, size_t i,
                           const struct gpt2i_sequence *sequence)
 {
     const gpt2_generator *generator = step->generators[i];
-    const size_t limits[][2] = {
-        /* what there is, and what is used: the first also with a row for each text to come */
-        {(size_t)step->session->n_logit_rows, step->n_items + step->n_drafted + step->n - i},
-        {(size_t)step->session->sequences.n_ctx, (size_t)sequence->n_ids + 1},
-        {INT32_MAX, (size_t)gpt2i_sequence_position(sequence) + 1},
-        {generator->n_left > 0 ? (size_t)gpt2i_min((uint64_t)generator->n_left, INT32_MAX)
-                               : INT32_MAX,
-         1},
+    /* rows, with one for each text to come */
+    int64_t n_rows = (int64_t)(step->n_items - step->n_ready + step->n_drafted + step->n - i);
+    const int64_t n_left[] = {
+        step->session->n_logit_rows - n_rows,
+        (int64_t)step->session->sequences.n_ctx - sequence->n_ids - 1,
+        (int64_t)INT32_MAX - gpt2i_sequence_position(sequence) - 1,
+        generator->n_left > 0 ? generator->n_left - 1 : INT32_MAX,
     };
-    bool is_prompt = generator->pending != generator->draft.tokens;
-    size_t n_max = is_prompt ? 0 : (size_t)generator->draft.max;
+    int64_t n_max = generator->draft.max;
 
-    for (size_t k = 0; k < sizeof limits / sizeof limits[0]; k++)
-        n_max = gpt2i_min(n_max, limits[k][0] - gpt2i_min(limits[k][0], limits[k][1]));
-    return n_max;
+    if (generator->pending != generator->draft.tokens)
+        return 0; /* a prompt */
+    for (size_t k = 0; k < sizeof n_left / sizeof n_left[0]; k++)
+        n_max = n_left[k] < n_max ? n_left[k] : n_max;
+    return n_max > 0 ? (size_t)n_max : 0;
 }
 
 /* Puts guesses behind the token of generator i, whose item has been taken. */
@@ -71,6 +72,7 @@ static void add_guesses(struct generator_step *step, size_t i)
     struct gpt2i_item *item = &step->session->items[step->n_items];
     gpt2_generator *generator = step->generators[i];
     size_t n_max = max_guesses(step, i, item->sequence);
+    size_t n_tokens = step->n_items - step->n_ready + step->n - i; /* if all to come run */
     uint64_t host_state;
 
     generator->n_drafted = 0;
@@ -79,7 +81,7 @@ static void add_guesses(struct generator_step *step, size_t i)
     if (n_max == 0)
         return;
     host_state = gpt2i_fpstate_enter();
-    n_max = gpt2i_draft_worth(&generator->draft, step->n + step->n_drafted, step->n, n_max);
+    n_max = gpt2i_draft_worth(&generator->draft, n_tokens + step->n_drafted, n_tokens, n_max);
     gpt2i_fpstate_leave(host_state);
     generator->n_drafted = gpt2i_draft_look_up(item->sequence->ids, (size_t)item->sequence->n_ids,
                                                generator->draft.tokens, n_max);
@@ -95,13 +97,15 @@ static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_err
     gpt2_generated *result = &step->results[i];
     const gpt2_batch_item item = {generator->sequence, 0, generator->pending, generator->n_pending,
                                   1};
+    struct gpt2i_item *taken = &step->session->items[step->n_items];
+    bool has_ready = generator->n_ready_tokens > 0;
     char label[GPT2I_LABEL_BYTES];
     int32_t status;
 
-    result->finish = generator->n_ready_tokens > 0 ? HAS_READY : generator->finish;
+    result->finish = has_ready ? HAS_READY : generator->finish;
     if (result->finish == GPT2_FINISH_NOT_YET && generator->n_left == 0)
         result->finish = GPT2_FINISH_LENGTH;
-    if (result->finish != GPT2_FINISH_NOT_YET)
+    if (result->finish > GPT2_FINISH_NOT_YET)
         return GPT2_OK;
     if (step->n_items == (size_t)step->session->sequences.n_sequences)
         return gpt2i_fail(error, GPT2_ERR_ARGUMENT,
@@ -109,6 +113,14 @@ static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_err
                           "sequences",
                           step->n_items, step->n_items);
     (void)snprintf(label, sizeof label, "generators[%zu]: ", i);
+    if (has_ready) { /* an item until all have been checked */
+        status = gpt2i_sequences_find(&step->session->sequences, generator->sequence, label,
+                                      &taken->sequence, error);
+        taken->n_kept = 0;
+        step->n_ready += status == GPT2_OK;
+        step->n_items += status == GPT2_OK;
+        return status;
+    }
     status =
         gpt2i_take_item(step->session, &item, step->n_items, "gpt2_generator_step", label, error);
     if (status == GPT2_OK && generator->uses_shortlist)
@@ -124,6 +136,20 @@ static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_err
     return GPT2_OK;
 }
 
+/* Takes those out of the items that run nothing. */
+static void drop_ready(struct generator_step *step)
+{
+    struct gpt2i_item *items = step->session->items;
+    size_t item = 0;
+
+    step->n_items = 0;
+    for (size_t i = 0; i < step->n; i++) {
+        if (step->results[i].finish == GPT2_FINISH_NOT_YET)
+            items[step->n_items++] = items[item];
+        item += step->results[i].finish <= GPT2_FINISH_NOT_YET;
+    }
+}
+
 /* Makes the items of the step.  If it fails, nothing has changed. */
 static int32_t take_items(struct generator_step *step, struct gpt2i_error *error)
 {
@@ -135,6 +161,8 @@ static int32_t take_items(struct generator_step *step, struct gpt2i_error *error
         status = gpt2i_check_twice(step->session, step->n_items, "gpt2_generator_step", error);
     if (status == GPT2_OK)
         status = gpt2i_check_rows(step->session, step->n_items, "gpt2_generator_step", error);
+    if (status == GPT2_OK)
+        drop_ready(step);
     for (size_t i = 0; i < step->n && status != GPT2_OK; i++) {
         if (step->generators[i]->finish == GPT2_FINISH_NOT_YET)
             step->generators[i]->error[0] = '\0';
