@@ -21,6 +21,9 @@ prefix ?= $(PREFIX)
 bindir ?= $(or $(BINDIR),$(prefix)/bin)
 libdir ?= $(or $(LIBDIR),$(prefix)/lib)
 includedir ?= $(or $(INCLUDEDIR),$(prefix)/include)
+datadir ?= $(or $(DATADIR),$(prefix)/share)
+mandir ?= $(or $(MANDIR),$(datadir)/man)
+completionsdir := $(datadir)/bash-completion/completions
 DEMO_FILES := $(addprefix examples/demo-model/,config.json model.safetensors vocab.json merges.txt)
 
 LIB_SOURCES := $(sort $(wildcard lib/*/*.c))
@@ -354,7 +357,8 @@ in_pc = $(call escaped,$(subst $(prefix)/,$${prefix}/,$1))
 
 install: all
 	$(INSTALL) -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(libdir)/pkgconfig" \
-	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)"
+	  "$(DESTDIR)$(libdir)/cmake/gpt2" "$(DESTDIR)$(includedir)" "$(DESTDIR)$(mandir)/man1" \
+	  "$(DESTDIR)$(mandir)/man3" "$(DESTDIR)$(completionsdir)"
 	$(INSTALL) -m 755 $(BUILD)/gpt2 "$(DESTDIR)$(bindir)/gpt2"
 	$(INSTALL) -m 644 include/gpt2.h include/gpt2.hpp "$(DESTDIR)$(includedir)"
 	$(INSTALL) -m 644 $(BUILD)/libgpt2.a "$(DESTDIR)$(libdir)/libgpt2.a"
@@ -366,6 +370,9 @@ install: all
 	for name in gpt2-config.cmake gpt2-config-version.cmake; do \
 	  sed -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@INCLUDEDIR@|$(includedir)|' \
 	    $$name.in > "$(DESTDIR)$(libdir)/cmake/gpt2/$$name" || exit 1; done
+	$(INSTALL) -m 644 docs/man/gpt2.1 "$(DESTDIR)$(mandir)/man1/gpt2.1"
+	$(INSTALL) -m 644 docs/man/libgpt2.3 "$(DESTDIR)$(mandir)/man3/libgpt2.3"
+	$(INSTALL) -m 644 src/completion.bash "$(DESTDIR)$(completionsdir)/gpt2"
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 # Folders that are empty then go, too, but none above PREFIX.
@@ -374,10 +381,22 @@ uninstall:
 	  "$(DESTDIR)$(includedir)/gpt2.hpp" "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config.cmake" \
 	  "$(DESTDIR)$(libdir)/cmake/gpt2/gpt2-config-version.cmake" \
 	  "$(DESTDIR)$(libdir)/libgpt2.a" "$(DESTDIR)$(libdir)/libgpt2.so.$(SOVERSION)" \
-	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc"
-	@for folder in "$(libdir)/pkgconfig" \
+	  "$(DESTDIR)$(libdir)/libgpt2.so" "$(DESTDIR)$(libdir)/pkgconfig/gpt2.pc" \
+	  "$(DESTDIR)$(mandir)/man1/gpt2.1" "$(DESTDIR)$(mandir)/man3/libgpt2.3" \
+	  "$(DESTDIR)$(completionsdir)/gpt2"
+	@for folder in "$(mandir)/man1" "$(mandir)/man3" "$(mandir)" "$(completionsdir)" \
+	  "$(datadir)/bash-completion" "$(datadir)" "$(libdir)/pkgconfig" \
 	  "$(libdir)/cmake/gpt2" "$(libdir)/cmake" "$(libdir)" "$(includedir)" "$(bindir)" "$(prefix)"; do \
 	  rmdir "$(DESTDIR)$$folder" 2>/dev/null; done; true
+
+# The man page of the program is what its help says.
+man: $(BUILD)/gpt2
+	sh docs/man/make_man.sh $(BUILD)/gpt2 >docs/man/gpt2.1
+
+# The source as an archive: the same bytes from the same commit.
+dist:
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=libgpt2-$(VERSION)/ HEAD | gzip -n -9 >$(BUILD)/libgpt2-$(VERSION).tar.gz
 
 clean:
 	rm -rf $(BUILD)
@@ -415,7 +434,9 @@ help:
 	@echo '           compiles (needs the network); ten minutes, and once 20 more'
 	@echo 'fuzz       libFuzzer on the parsers and the tokenizer; two minutes'
 	@echo 'soak       every check at its full length; hours'
-	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DESTDIR='
+	@echo 'install uninstall      PREFIX=$(PREFIX) BINDIR= LIBDIR= INCLUDEDIR= DATADIR= MANDIR= DESTDIR='
+	@echo 'man        docs/man/gpt2.1, from the help of gpt2'
+	@echo 'dist       the source as $(BUILD)/libgpt2-$(VERSION).tar.gz'
 	@echo 'clean      removes $(BUILD)'
 	@echo 'CC, CFLAGS, CPPFLAGS, LDFLAGS and BUILD are yours to set; V=1 shows the commands.'
 
@@ -424,4 +445,4 @@ help:
 .PHONY: all lib amalgamation demo http-worker demo-worker deps-worker bench bench-threads bench-peers bench-worker faithful check tables \
   check-hf check-gguf check-real quality check-platforms check-clients check-sanitized check-tsan check-valgrind \
   fuzz soak deps install \
-  uninstall clean help
+  uninstall man dist clean help

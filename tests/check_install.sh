@@ -97,6 +97,47 @@ else
     skipped=$((skipped + 1))
 fi
 
+check "docs/man/gpt2.1 is what the program says: else make man" sh -c \
+    "sh docs/man/make_man.sh '$build/gpt2' | diff docs/man/gpt2.1 -"
+if command -v man >/dev/null && command -v groff >/dev/null; then
+    for page in man1/gpt2.1 man3/libgpt2.3; do
+        check "man has nothing to say against $page" sh -c "LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 \
+            man --warnings -l '$prefix/share/man/$page' 2>&1 >/dev/null | { ! grep .; }"
+    done
+else
+    echo "skipped: no man here"
+    skipped=$((skipped + 1))
+fi
+sed -n '/^#include <gpt2.h>/,/^}/s/\\e/\\/gp' docs/man/libgpt2.3 >"$scratch/page.c"
+check "the program of libgpt2.3 compiles" "${CC:-cc}" -std=c11 -Wall -Wextra -Werror -Iinclude \
+    -fsyntax-only "$scratch/page.c"
+if command -v bash >/dev/null; then
+    cat >"$scratch/complete.bash" <<'EOF'
+. "$1/share/bash-completion/completions/gpt2"
+COMP_WORDS=("$1/bin/gpt2" ge) COMP_CWORD=1
+_gpt2
+echo "${COMPREPLY[@]}"
+COMP_WORDS=("$1/bin/gpt2" generate --draft) COMP_CWORD=2
+_gpt2
+echo "${COMPREPLY[@]}"
+EOF
+    check "bash completes commands and options" sh -c "bash '$scratch/complete.bash' '$prefix' |
+        tr '\\n' ' ' | grep -qx 'generate --draft --draft-max '"
+else
+    echo "skipped: no bash here"
+    skipped=$((skipped + 1))
+fi
+if git rev-parse HEAD >/dev/null 2>&1; then
+    check "make dist" make dist BUILD="$scratch/one"
+    check "make dist again" make dist BUILD="$scratch/two"
+    check "both archives are equal" sh -c "cmp '$scratch'/one/*.tar.gz '$scratch'/two/*.tar.gz"
+    tar -xzf "$scratch"/one/*.tar.gz -C "$scratch"
+    check "the archive has the source" test -f "$scratch"/libgpt2-*/lib/kernels/scalar.c
+else
+    echo "skipped: no git repository here"
+    skipped=$((skipped + 1))
+fi
+
 check "make uninstall" make uninstall BUILD="$build" PREFIX="$prefix"
 check "nothing is left of it" test ! -e "$prefix"
 
