@@ -391,12 +391,14 @@ uninstall:
 
 # The man page of the program is what its help says.
 man: $(BUILD)/gpt2
-	sh docs/man/make_man.sh $(BUILD)/gpt2 >docs/man/gpt2.1
+	sh docs/man/make_man.sh $(BUILD)/gpt2 >$(BUILD)/gpt2.1
+	mv $(BUILD)/gpt2.1 docs/man/gpt2.1
 
 # The source as an archive: the same bytes from the same commit.
 dist:
 	@mkdir -p $(BUILD)
-	git archive --format=tar --prefix=libgpt2-$(VERSION)/ HEAD | gzip -n -9 >$(BUILD)/libgpt2-$(VERSION).tar.gz
+	git archive --format=tar --prefix=libgpt2-$(VERSION)/ -o $(BUILD)/libgpt2-$(VERSION).tar HEAD
+	gzip -n -9 -f $(BUILD)/libgpt2-$(VERSION).tar
 
 clean:
 	rm -rf $(BUILD)

@@ -55,6 +55,8 @@ int main(int argc, char **argv)
         status = gpt2_generator_create(session, NULL, &generator);
     if (status == GPT2_OK)
         status = gpt2_encode(encoder, argv[1], strlen(argv[1]), 0, ids, 256, &n_ids);
+    if (status == GPT2_OK && n_ids == 0) /* an empty text begins with <|endoftext|> */
+        ids[n_ids++] = gpt2_tokenizer_eot(gpt2_model_tokenizer(model));
     gpt2_sample_params_init(&sampling, sizeof sampling);
     sampling.temperature = 0.8f;
     sampling.top_k = 40;

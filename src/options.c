@@ -212,7 +212,6 @@ void options_default(struct options *options, bool is_plain)
     options->n_choices = 1;
     options->n_logprobs = -1;
     options->n_likeliest = 10;
-    options->draft_max = 8;
     set_sampling_defaults(options, is_plain);
     options->empty_prompt = EMPTY_ENDOFTEXT;
     options->n_top = -1;

@@ -92,7 +92,7 @@ struct options {
     int32_t n_batch;     /* tokens per forward call; 0: all at once */
     int32_t n_logprobs;  /* likeliest tokens to tell for each token; -1: no log-probabilities */
     int32_t n_likeliest; /* tokens that next shows */
-    int32_t draft_max;   /* tokens to guess at a time, if 'draft' says how */
+    int32_t draft_max;   /* tokens to guess at a time; 0: generate chooses */
     struct text_list stops;
     struct bias_list biases;
     int32_t repeat_last_n; /* 0: no penalties; -1: all tokens of the context */

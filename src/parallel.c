@@ -20,6 +20,7 @@
 #include "texts.h"
 
 #define DEFAULT_SLOTS 8
+#define DEFAULT_DRAFT 8
 
 struct slot {
     struct text *text; /* NULL: it is free */
@@ -101,10 +102,12 @@ static void show_progress(struct many *many)
 
 /* --------------------------------------------------------------------------------------- texts -- */
 
-/* How many tokens of a text are guessed at a time.  --logprobs reads the row of each token when it comes. */
+/* How many tokens of a text are guessed at a time. */
 static int32_t draft_max(const struct options *options)
 {
-    return options->draft == DRAFT_NONE || options->n_logprobs >= 0 ? 0 : options->draft_max;
+    if (options->draft == DRAFT_NONE)
+        return 0;
+    return options->draft_max > 0 ? options->draft_max : DEFAULT_DRAFT;
 }
 
 static void end_text(struct many *many, struct text *text, enum stop stop)
@@ -255,7 +258,7 @@ static void count_guesses(struct many *many, const gpt2_generator *generator)
 static enum outcome step(struct many *many, size_t *n)
 {
     enum outcome outcome = OUTCOME_DONE;
-    size_t item = 0; /* of the batch: each generator whose tokens have run has one */
+    size_t item = 0; /* of the batch: without drafts, each text that got a token has one */
     int32_t status = GPT2_OK;
 
     *n = 0;

@@ -330,6 +330,10 @@ static enum outcome check(const struct options *options)
         return complain(OUTCOME_MISUSED, "--stop needs a text, not --tokens");
     if (options->n_keep > 0 && !options->context_shift)
         return complain(OUTCOME_MISUSED, "--keep needs --context-shift");
+    if (options->draft != DRAFT_NONE && options->n_logprobs >= 0)
+        return complain(OUTCOME_MISUSED, "--draft cannot go with --logprobs");
+    if (options->draft == DRAFT_NONE && options->draft_max > 0)
+        return complain(OUTCOME_MISUSED, "--draft-max needs --draft");
     if (options->cpu_mask >= 0 && (gpt2_cpu_features() & cpu_mask) != cpu_mask) {
         const struct word *word = find_option("--cpu", OPTIONS_RUN)->words;
 

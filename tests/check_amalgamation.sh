@@ -4,23 +4,9 @@
 set -u
 build=$1
 model=examples/demo-model
-passed=0 failed=0 skipped=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=tests/checks.sh
+. "$(dirname "$0")/checks.sh"
 strict="-std=c11 -O2 -pedantic -Wall -Wextra -Werror"
-
-# check NAME COMMAND...: its output is shown if it fails
-check() {
-    name=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        echo "failed: $name"
-        cat "$scratch/log"
-        failed=$((failed + 1))
-    fi
-}
 
 cp "$build/gpt2.c" "$build/gpt2.h" examples/minimal.c tests/core.c "$scratch"
 wanted=$("$build/examples/minimal" $model "It was")
@@ -32,8 +18,7 @@ if command -v clang >/dev/null; then
     # shellcheck disable=SC2086
     check "clang has no warning for it" clang $strict -fsyntax-only gpt2.c
 else
-    echo "skipped: no clang here"
-    skipped=$((skipped + 1))
+    skip "no clang here"
 fi
 
 sed -n '/^GPT2_API/,/;/p' gpt2.h | grep -oE '\bgpt2_[a-z0-9_]+\(' | tr -d '(' | sort -u >declared

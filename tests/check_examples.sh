@@ -7,27 +7,8 @@ set -u
 build=$(cd "$1" && pwd) || exit 1
 model=examples/demo-model
 prompt="It was a long way"
-passed=0 failed=0 skipped=0
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-
-# check NAME COMMAND...: its output is shown if it fails
-check() {
-    name=$1
-    shift
-    if "$@" >"$scratch/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        echo "failed: $name"
-        cat "$scratch/log"
-        failed=$((failed + 1))
-    fi
-}
-
-skip() {
-    echo "skipped: $1"
-    skipped=$((skipped + 1))
-}
+# shellcheck source=tests/checks.sh
+. "$(dirname "$0")/checks.sh"
 
 # check_demo LANGUAGE COMMAND...: a demo and the program write the same text
 check_demo() {

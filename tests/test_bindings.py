@@ -1011,15 +1011,16 @@ class Words(Binding):
 
     def test_drafts(self):
         with self.model.session(logit_rows=9) as session:
-            plain = "".join(session.generate("It was a", n=100, temperature=0))
+            prompt = "I was a gentleman, and I was a gentleman, and"  # which goes on so
+            plain = "".join(session.generate(prompt, n=100, temperature=0))
             session.reset()
-            generator = session.generator(draft_max=8).start("It was a", 100, temperature=0)
+            generator = session.generator(draft_max=8).start(prompt, 100, temperature=0)
             self.assertEqual("".join(generator), plain)
             n_drafted, n_right = generator.drafted
             self.assertTrue(0 < n_right <= n_drafted)
             session.reset()
-            self.assertEqual("".join(session.generate("It was a", n=100, temperature=0,
-                                                      draft_max=8)), plain)
+            self.assertEqual("".join(session.generate(prompt, n=100, temperature=0, draft_max=8)),
+                             plain)
             self.fails(gpt2.ERR_ARGUMENT, "draft_max is 9, wanted 0 to 8", session.generator,
                        draft_max=9)
 

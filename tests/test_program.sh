@@ -704,6 +704,18 @@ if has_model "$demo"; then
     fails 2 'one input' 'prompts and a prompt' generate --prompts a -p b
     fails 2 'needs --prompts' '--parallel of one text' generate -p a --parallel 2
     fails 2 'needs --context-shift' '--keep alone' generate -p a --keep 2
+    fails 2 'cannot go with --logprobs' 'drafts and --logprobs' generate -p a --draft ngram --logprobs 2
+    fails 2 'needs --draft' '--draft-max alone' generate -p a --draft-max 4
+    fails 2 'none or ngram' 'another draft' generate -p a --draft q4
+    for sampling in '--temp 0' '--temp 0.7 -s 3' '--n-choices 5 -s 4 --repeat-penalty 1.1'; do
+        # shellcheck disable=SC2086
+        wanted=$("$program" generate -p 'It was a' -n 120 $sampling)
+        for draft in '' '--draft-max 1' '--draft-max 31'; do
+            # shellcheck disable=SC2086
+            equal "drafts do not change the text: $sampling $draft" \
+                "$("$program" generate -p 'It was a' -n 120 $sampling --draft ngram $draft)" "$wanted"
+        done
+    done
     fails 2 "'0'" 'no choice' generate -p a --n-choices 0
     fails 1 n_keep '--keep is the whole context' generate -m "$demo" -p a -c 8 --context-shift --keep 8
     fails 1 "$tmp/nofile" 'many: a missing file' generate -m "$demo" --prompts "$tmp/nofile"

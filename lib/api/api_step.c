@@ -18,9 +18,9 @@ struct generator_step {
     gpt2_generator *const *generators;
     size_t n;
     gpt2_generated *results;
-    size_t n_items; /* of session->items: the generators whose tokens run, in their order */
-    size_t n_ready;
-    size_t n_drafted;
+    size_t n_items;   /* of session->items: the generators whose tokens run, in their order */
+    size_t n_ready;   /* of them, until all have been checked: those that only give out a token */
+    size_t n_drafted; /* guesses, of all items */
     bool has_prompts;
     bool drafts; /* a generator may: it learns what calls cost */
 };
@@ -44,16 +44,17 @@ static int32_t check_generators(gpt2_generator *const *generators, size_t n,
     return GPT2_OK;
 }
 
-/* The most guesses that may run behind the token of generator i: a cut of the text could not be taken back. */
-static size_t max_guesses(const struct generator_step *step, size_t i,
-                          const struct gpt2i_sequence *sequence)
+/*
+ * The most guesses that may run behind the token of a generator, in a call that has n_rows rows without them.
+ * None where the text would be cut, which could not be taken back.
+ */
+static size_t max_draft(const gpt2_generator *generator, const struct gpt2i_sequence *sequence,
+                        size_t n_rows)
 {
-    const gpt2_generator *generator = step->generators[i];
-    /* rows, with one for each text to come */
-    int64_t n_rows = (int64_t)(step->n_items - step->n_ready + step->n_drafted + step->n - i);
+    const gpt2_session *session = generator->session;
     const int64_t n_left[] = {
-        step->session->n_logit_rows - n_rows,
-        (int64_t)step->session->sequences.n_ctx - sequence->n_ids - 1,
+        session->n_logit_rows - (int64_t)n_rows,
+        (int64_t)session->sequences.n_ctx - sequence->n_ids - 1,
         (int64_t)INT32_MAX - gpt2i_sequence_position(sequence) - 1,
         generator->n_left > 0 ? generator->n_left - 1 : INT32_MAX,
     };
@@ -61,33 +62,34 @@ static size_t max_guesses(const struct generator_step *step, size_t i,
 
     if (generator->pending != generator->draft.tokens)
         return 0; /* a prompt */
-    for (size_t k = 0; k < sizeof n_left / sizeof n_left[0]; k++)
-        n_max = n_left[k] < n_max ? n_left[k] : n_max;
+    for (size_t i = 0; i < sizeof n_left / sizeof n_left[0]; i++)
+        n_max = n_left[i] < n_max ? n_left[i] : n_max;
     return n_max > 0 ? (size_t)n_max : 0;
 }
 
 /* Puts guesses behind the token of generator i, whose item has been taken. */
-static void add_guesses(struct generator_step *step, size_t i)
+static void add_draft(struct generator_step *step, size_t i, struct gpt2i_item *item)
 {
-    struct gpt2i_item *item = &step->session->items[step->n_items];
     gpt2_generator *generator = step->generators[i];
-    size_t n_max = max_guesses(step, i, item->sequence);
-    size_t n_tokens = step->n_items - step->n_ready + step->n - i; /* if all to come run */
+    size_t n_texts = step->n_items - step->n_ready + step->n - i; /* if all to come run */
+    size_t n_rows = n_texts + step->n_drafted;
+    size_t n = max_draft(generator, item->sequence, n_rows);
     uint64_t host_state;
 
     generator->n_drafted = 0;
     step->has_prompts |= generator->n_pending > 1;
     step->drafts |= generator->draft.max > 0;
-    if (n_max == 0)
+    if (n == 0)
         return;
     host_state = gpt2i_fpstate_enter();
-    n_max = gpt2i_draft_worth(&generator->draft, n_tokens + step->n_drafted, n_tokens, n_max);
+    n = gpt2i_draft_worth(&generator->draft, n_rows, n_texts, n);
     gpt2i_fpstate_leave(host_state);
-    generator->n_drafted = gpt2i_draft_look_up(item->sequence->ids, (size_t)item->sequence->n_ids,
-                                               generator->draft.tokens, n_max);
-    item->n_tokens += generator->n_drafted;
-    item->n_kept += generator->n_drafted;
-    step->n_drafted += generator->n_drafted;
+    n = gpt2i_draft_look_up(item->sequence->ids, (size_t)item->sequence->n_ids,
+                            generator->draft.tokens, n);
+    generator->n_drafted = n;
+    item->n_tokens += n;
+    item->n_kept += n;
+    step->n_drafted += n;
 }
 
 /* Makes an item for a generator that has tokens to run, or tells why it has none. */
@@ -98,11 +100,10 @@ static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_err
     const gpt2_batch_item item = {generator->sequence, 0, generator->pending, generator->n_pending,
                                   1};
     struct gpt2i_item *taken = &step->session->items[step->n_items];
-    bool has_ready = generator->n_ready_tokens > 0;
     char label[GPT2I_LABEL_BYTES];
     int32_t status;
 
-    result->finish = has_ready ? HAS_READY : generator->finish;
+    result->finish = generator->n_ready_tokens > 0 ? HAS_READY : generator->finish;
     if (result->finish == GPT2_FINISH_NOT_YET && generator->n_left == 0)
         result->finish = GPT2_FINISH_LENGTH;
     if (result->finish > GPT2_FINISH_NOT_YET)
@@ -113,22 +114,20 @@ static int32_t take_item(struct generator_step *step, size_t i, struct gpt2i_err
                           "sequences",
                           step->n_items, step->n_items);
     (void)snprintf(label, sizeof label, "generators[%zu]: ", i);
-    if (has_ready) { /* an item until all have been checked */
+    if (result->finish == HAS_READY) { /* an item until all have been checked */
         status = gpt2i_sequences_find(&step->session->sequences, generator->sequence, label,
                                       &taken->sequence, error);
         taken->n_kept = 0;
         step->n_ready += status == GPT2_OK;
-        step->n_items += status == GPT2_OK;
-        return status;
+    } else {
+        status = gpt2i_take_item(step->session, &item, step->n_items, "gpt2_generator_step", label,
+                                 error);
+        if (status == GPT2_OK && generator->uses_shortlist)
+            taken->n_top = gpt2i_sample_reach(&generator->sampling);
+        if (status == GPT2_OK)
+            add_draft(step, i, taken);
     }
-    status =
-        gpt2i_take_item(step->session, &item, step->n_items, "gpt2_generator_step", label, error);
-    if (status == GPT2_OK && generator->uses_shortlist)
-        step->session->items[step->n_items].n_top = gpt2i_sample_reach(&generator->sampling);
-    if (status == GPT2_OK) {
-        add_guesses(step, i);
-        step->n_items++;
-    }
+    step->n_items += status == GPT2_OK;
     if (status != GPT2_ERR_CONTEXT)
         return status;
     memcpy(generator->error, step->session->error, sizeof generator->error);
@@ -192,7 +191,7 @@ static void end_early(const struct generator_step *step, gpt2_generator *generat
 }
 
 /* Takes the guesses out of the step. */
-static void drop_guesses(struct generator_step *step)
+static void drop_drafts(struct generator_step *step)
 {
     for (size_t item = 0; item < step->n_items; item++) {
         struct gpt2i_item *taken = &step->session->items[item];
@@ -244,7 +243,7 @@ static void run_items(struct generator_step *step)
         if (status != GPT2_ERR_PAGES)
             break;
         if (step->n_drafted > 0)
-            drop_guesses(step); /* which took pages, too */
+            drop_drafts(step); /* which took pages, too */
         else
             end_short_item(step);
     }
@@ -272,7 +271,7 @@ static void draw_tokens(struct generator_step *step, gpt2_generator *generator, 
     const struct gpt2i_item *taken = &step->session->items[item];
     const struct gpt2i_sequence *sequence = taken->sequence;
     size_t n_drafted = generator->n_drafted, n_right = 0;
-    bool is_right = true;
+    bool is_right;
     uint64_t host_state;
 
     for (;; n_right++, result = NULL) {

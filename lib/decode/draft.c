@@ -68,19 +68,18 @@ size_t gpt2i_draft_look_up(const int32_t *ids, size_t n_ids, int32_t *tokens, si
 size_t gpt2i_draft_worth(const struct gpt2i_draft *draft, size_t n_rows, size_t n_tokens,
                          size_t n_max)
 {
-    const struct gpt2i_draft_costs *costs = &draft->costs;
-    double n = costs->n > 0.0 ? costs->n : 1.0;
-    double mean_rows = costs->n > 0.0 ? costs->rows / n : (double)n_rows;
-    double mean_ns = costs->n > 0.0 ? costs->ns / n : 1.0;
-    double variance = costs->rows_rows / n - mean_rows * mean_rows;
-    double covariance = costs->rows_ns / n - mean_rows * mean_ns;
-    double row_ns; /* the slope of a line through the calls */
+    double rows = (double)n_rows;
+    const struct gpt2i_draft_costs first = {1.0, rows, rows * rows, 1.0,
+                                            rows}; /* before any call */
+    const struct gpt2i_draft_costs *costs = draft->costs.n > 0.0 ? &draft->costs : &first;
+    double mean_rows = costs->rows / costs->n, mean_ns = costs->ns / costs->n;
+    double variance = costs->rows_rows / costs->n - mean_rows * mean_rows;
+    double covariance = costs->rows_ns / costs->n - mean_rows * mean_ns;
+    /* the slope of a line through the calls */
+    double row_ns = (covariance + DOUBT * ROW_COST * mean_ns) / (variance + DOUBT);
     double tokens = (double)n_tokens, expected = 1.0, best = 0.0;
     size_t best_n = 0;
 
-    if (costs->n <= 0.0)
-        variance = covariance = 0.0;
-    row_ns = (covariance + DOUBT * ROW_COST * mean_ns) / (variance + DOUBT);
     row_ns = row_ns < 0.0 ? 0.0 : row_ns > mean_ns / mean_rows ? mean_ns / mean_rows : row_ns;
     for (size_t i = 0; i <= n_max; i++) {
         double ns = mean_ns + row_ns * ((double)(n_rows + i) - mean_rows);

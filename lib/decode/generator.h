@@ -45,8 +45,8 @@ struct gpt2_generator {
     gpt2_sample_params sampling; /* for the next token */
     float mirostat_mu;           /* unless the host has one */
 
-    struct gpt2i_ready *ready; /* [draft.max] */
-    size_t n_ready_tokens;
+    struct gpt2i_ready *ready; /* [draft.max]; those from next_ready on are not given out yet */
+    size_t n_ready_tokens;     /* 0 when all are */
     size_t next_ready;
 
     char *text;
@@ -69,8 +69,10 @@ GPT2I_HIDDEN void gpt2i_generator_begin(gpt2_generator *generator, int32_t seque
                                         const int32_t *ids, size_t n_ids, int64_t max_tokens,
                                         const gpt2_sample_params *sampling);
 
-/* The history that the next draw sees: the tokens of the context but the last n_behind, or those that were
- * drawn. */
+/*
+ * The history that the next draw sees: the tokens of the context but the last n_behind, or of these those
+ * that were drawn.
+ */
 GPT2I_HIDDEN void gpt2i_generator_look_back(gpt2_generator *generator,
                                             const struct gpt2i_sequence *sequence,
                                             int32_t n_behind);
@@ -85,8 +87,10 @@ GPT2I_HIDDEN void gpt2i_generator_give_ready(gpt2_generator *generator, gpt2_gen
 GPT2I_HIDDEN void gpt2i_generator_take(gpt2_generator *generator, int32_t id, bool is_full,
                                        gpt2_generated *result);
 
-/* Ends the text without a token, as gpt2i_generator_take(); the error line is set.  One that has ended stays
- * as it is. */
+/*
+ * Ends the text without a token; the error line is set.  'result' as in gpt2i_generator_take().  A text that
+ * has ended stays as it is.
+ */
 GPT2I_HIDDEN void gpt2i_generator_end(gpt2_generator *generator, int32_t finish,
                                       gpt2_generated *result);
 
